@@ -1,0 +1,59 @@
+"""Every exception this package raises on purpose.
+
+::
+
+    OpenMedError
+    ├── InputError               the command line or an input file is wrong (exit status 2)
+    │   ├── CorpusFormatError    a file does not follow its format
+    │   ├── CorpusError          a corpus is unknown, missing or not the one we know
+    │   ├── BundleError          a bundle is damaged, tampered with or unsafe
+    │   ├── RecipeError          a recipe or a setting is wrong
+    │   └── MissingExtraError    an optional dependency is not installed
+    └── RunError                 the run itself failed (exit status 1)
+
+A message tells where, what was found, what was expected, and the way out.
+"""
+
+from __future__ import annotations
+
+
+class OpenMedError(Exception):
+    """Base of the family; catch it to catch everything this package raises on purpose."""
+
+    exit_status = 1
+
+
+class InputError(OpenMedError):
+    """The caller gave something that cannot be used."""
+
+    exit_status = 2
+
+
+class CorpusFormatError(InputError):
+    """A file does not follow its format; the message names the file and the line."""
+
+
+class CorpusError(InputError):
+    """A corpus is unknown, absent, or differs from the release its catalog row describes."""
+
+
+class BundleError(InputError):
+    """A bundle cannot be trusted or understood."""
+
+
+class RecipeError(InputError):
+    """A training recipe or a setting is wrong."""
+
+
+class MissingExtraError(InputError):
+    """An optional dependency is not installed; the message carries the command that mends it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed, and this step needs it. "
+            f"Install it with: pip install 'openmed-ner[{extra}]'"
+        )
+
+
+class RunError(OpenMedError):
+    """The run failed for a reason outside the caller's input."""
