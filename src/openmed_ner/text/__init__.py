@@ -1,0 +1,17 @@
+"""Documents, spans, words and tag schemes. Standard library only."""
+
+from openmed_ner.text.document import Account, Coverage, Document, Span, Token
+from openmed_ner.text.schemes import OUTSIDE, TagScheme
+from openmed_ner.text.tokenizer import count_visible, iter_tokens
+
+__all__ = [
+    "OUTSIDE",
+    "Account",
+    "Coverage",
+    "Document",
+    "Span",
+    "TagScheme",
+    "Token",
+    "count_visible",
+    "iter_tokens",
+]

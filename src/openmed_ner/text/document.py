@@ -1,0 +1,137 @@
+"""Text with entities: the values every other part passes around.
+
+All positions are half-open ranges of Unicode code points of the original text, so that
+``text[span.start:span.end]`` is the mention, whatever the script. Nothing here normalises,
+strips or re-joins text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word: the characters ``start`` to ``end`` of a text."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"a token needs 0 <= start < end, not {self.start}..{self.end}")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A mention of an entity.
+
+    Attributes:
+        start: first character.
+        end: one past the last character.
+        label: entity type, such as ``Disease``.
+        score: confidence between 0 and 1; ``None`` for gold spans.
+        corpus: the annotation guideline that produced the span; ``None`` where there is only one.
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float | None = None
+    corpus: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"a span needs 0 <= start < end, not {self.start}..{self.end}")
+        if not self.label:
+            raise ValueError("a span needs a label")
+        if self.score is not None and not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"a score lies between 0 and 1, not at {self.score}")
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """What strict matching compares: boundaries and label."""
+        return self.start, self.end, self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text and its spans, which may nest and overlap.
+
+    Gold and predicted annotations are two documents of one text.
+    """
+
+    id: str
+    text: str
+    spans: tuple[Span, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for span in self.spans:
+            if span.end > len(self.text):
+                raise ValueError(
+                    f"document {self.id!r}: span {span.start}..{span.end} ({span.label}) "
+                    f"ends beyond the text of {len(self.text)} characters"
+                )
+
+    def mention(self, span: Span) -> str:
+        """The characters a span covers."""
+        return self.text[span.start : span.end]
+
+    def with_spans(self, spans: Iterable[Span]) -> Self:
+        """The same text with other spans."""
+        return replace(self, spans=tuple(spans))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a step did with the entities it was given. Accounts add.
+
+    Attributes:
+        kept: represented exactly.
+        split: represented, but in more than one piece.
+        lost: not represented.
+        reasons: for each reason of a split or a loss, how often it occurred.
+    """
+
+    kept: int = 0
+    split: int = 0
+    lost: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """Every entity the step was given."""
+        return self.kept + self.split + self.lost
+
+    def __add__(self, other: Account) -> Account:
+        return Account(
+            self.kept + other.kept,
+            self.split + other.split,
+            self.lost + other.lost,
+            dict(Counter(self.reasons) + Counter(other.reasons)),
+        )
+
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(self.reasons.items()))
+        return f"{self.kept} kept, {self.split} split, {self.lost} lost" + (
+            f" ({reasons})" if reasons else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which part of a text a model read.
+
+    Attributes:
+        characters: length of the text.
+        windows: number of windows the model saw.
+        complete: whether every character that is not white space lies in exactly one decoded word.
+    """
+
+    characters: int
+    windows: int
+    complete: bool

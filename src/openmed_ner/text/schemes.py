@@ -1,0 +1,119 @@
+"""Tag schemes: entities over a sequence of words as one tag per word.
+
+IOB2 tags are ``O``, ``B-label``, ``I-label``; IOBES adds ``E-label`` for the last word of a longer
+entity and ``S-label`` for an entity of one word. Two ways of decoding exist in the field, and they
+give different scores on malformed sequences, so both have names: ``strict`` counts only entities
+that follow the scheme to the letter, ``conlleval`` is the lenient reading of the CoNLL-2000 script,
+in which any change of label opens an entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Literal
+
+OUTSIDE = "O"
+Entity = tuple[int, int, str]
+"""First word, one past the last word, label."""
+DecodeMode = Literal["strict", "conlleval"]
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """Split ``B-Disease`` into position and label; the label of ``O`` is empty.
+
+    Raises:
+        ValueError: the tag is neither ``O`` nor ``<position>-<label>`` with a position of BIES.
+    """
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    position, separator, label = tag.partition("-")
+    if position not in "BIES" or len(position) != 1 or not separator or not label:
+        raise ValueError(f"{tag!r} is not a tag: expected 'O', or one of B, I, E, S, a hyphen and a label")
+    return position, label
+
+
+class TagScheme(Enum):
+    """How positions inside an entity are written."""
+
+    IOB2 = "IOB2"
+    IOBES = "IOBES"
+
+    @property
+    def positions(self) -> str:
+        """The position letters of this scheme, without O."""
+        return "BI" if self is TagScheme.IOB2 else "BIES"
+
+    def tags(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """Every tag over some labels, ``O`` first."""
+        return (OUTSIDE, *(f"{position}-{label}" for label in labels for position in self.positions))
+
+    def encode(self, n_words: int, entities: Iterable[Entity]) -> list[str]:
+        """Write entities as one tag per word.
+
+        Raises:
+            ValueError: an entity is empty, lies outside the words, or overlaps another.
+        """
+        tags = [OUTSIDE] * n_words
+        for start, end, label in entities:
+            if not 0 <= start < end <= n_words:
+                raise ValueError(f"entity {start}..{end} does not lie within {n_words} words")
+            if any(tag != OUTSIDE for tag in tags[start:end]):
+                raise ValueError(f"entity {start}..{end} overlaps another; one tag per word cannot hold both")
+            tags[start] = f"B-{label}"
+            tags[start + 1 : end] = [f"I-{label}"] * (end - start - 1)
+            if self is TagScheme.IOBES:
+                tags[end - 1] = f"S-{label}" if end - start == 1 else f"E-{label}"
+        return tags
+
+    def decode(self, tags: Sequence[str], *, mode: DecodeMode = "strict") -> list[Entity]:
+        """Read the entities that a sequence of tags describes; the inverse of :meth:`encode`.
+
+        Raises:
+            ValueError: a tag is malformed, or has a position this scheme does not know.
+        """
+        parts = [split_tag(tag) for tag in tags]
+        for tag, (position, _) in zip(tags, parts, strict=True):
+            if position != OUTSIDE and position not in self.positions:
+                raise ValueError(f"{tag!r} is not a tag of {self.value}")
+        if mode == "conlleval":
+            return list(_decode_conlleval(parts))
+        return list(_decode_strict(parts, ends_marked=self is TagScheme.IOBES))
+
+    def may_follow(self, before: str | None, after: str | None) -> bool:
+        """Whether ``after`` is well formed right after ``before``; ``None`` stands for the text's edge."""
+        position_before, label_before = split_tag(before) if before else (OUTSIDE, "")
+        position_after, label_after = split_tag(after) if after else (OUTSIDE, "")
+        if position_after in "IE":
+            return position_before in "BI" and label_before == label_after
+        return self is TagScheme.IOB2 or position_before not in "BI"
+
+
+def _decode_strict(parts: Sequence[tuple[str, str]], *, ends_marked: bool) -> Iterable[Entity]:
+    start = None
+    for index, (position, label) in enumerate([*parts, (OUTSIDE, "")]):
+        goes_on = start is not None and position in "IE" and label == parts[start][1]
+        if start is not None and not goes_on:
+            if not ends_marked:
+                yield start, index, parts[start][1]
+            start = None
+        if position == "B":
+            start = index
+        elif position == "S":
+            yield index, index + 1, label
+        elif position == "E" and start is not None:
+            yield start, index + 1, label
+            start = None
+
+
+def _decode_conlleval(parts: Sequence[tuple[str, str]]) -> Iterable[Entity]:
+    start = 0
+    before, label_before = OUTSIDE, ""
+    for index, (position, label) in enumerate([*parts, (OUTSIDE, "")]):
+        inside = label_before != ""
+        if inside and (before in "ES" or position in "BSO" or label != label_before):
+            yield start, index, label_before
+            inside = False
+        if label and not inside:
+            start = index
+        before, label_before = position, label
