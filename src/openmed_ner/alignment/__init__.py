@@ -1,0 +1,20 @@
+"""Words to subwords, texts to windows, and all the way back to spans. What encodes here decodes here."""
+
+from openmed_ner.alignment.decoding import DocumentDecoder, Head
+from openmed_ner.alignment.labels import decode_spans, encode_spans
+from openmed_ner.alignment.prediction import Reader, predict
+from openmed_ner.alignment.subwords import Encoding, SubwordEncoder
+from openmed_ner.alignment.windows import Window, iter_windows
+
+__all__ = [
+    "DocumentDecoder",
+    "Encoding",
+    "Head",
+    "Reader",
+    "SubwordEncoder",
+    "Window",
+    "decode_spans",
+    "encode_spans",
+    "iter_windows",
+    "predict",
+]

@@ -1,0 +1,56 @@
+"""Group sequences of unequal length into padded batches of at most so many subwords."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.alignment.subwords import SubwordEncoder
+from openmed_ner.alignment.windows import Window
+
+LongArray = NDArray[np.int64]
+MULTIPLE = 16
+"""Padded lengths are multiples of this: few distinct shapes, which CPU kernels are prepared for once."""
+
+
+def padded_length(length: int) -> int:
+    """Round a length up to the next multiple of ``MULTIPLE``."""
+    return -(-length // MULTIPLE) * MULTIPLE
+
+
+def group_by_length(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
+    """Group indices so that neighbours in length share a batch.
+
+    Args:
+        lengths: subwords of each sequence, special ones included.
+        budget: most subwords in a batch, padding included; a longer sequence gets a batch of its own.
+
+    Returns:
+        The indices of each batch, from the longest sequences to the shortest.
+    """
+    batches: list[list[int]] = []
+    width = 0
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        if not batches or (len(batches[-1]) + 1) * width > budget:
+            batches.append([])
+            width = padded_length(lengths[index])
+        batches[-1].append(index)
+    return batches
+
+
+def pad_windows(windows: Sequence[Window], encoder: SubwordEncoder) -> tuple[LongArray, LongArray]:
+    """Frame windows by special subwords and pad them to one length.
+
+    Returns:
+        Subword ids and attention mask, both ``(n_windows, padded length)``.
+    """
+    width = padded_length(max(len(window.ids) for window in windows) + 2)
+    ids = np.full((len(windows), width), encoder.padding, dtype=np.int64)
+    mask = np.zeros((len(windows), width), dtype=np.int64)
+    for row, window in enumerate(windows):
+        end = len(window.ids) + 1
+        ids[row, 0], ids[row, 1:end], ids[row, end] = encoder.prefix, window.ids, encoder.suffix
+        mask[row, : end + 1] = 1
+    return ids, mask

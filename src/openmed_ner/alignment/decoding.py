@@ -1,0 +1,174 @@
+"""From scores per word back to spans: constrained decoding per head, joined across windows.
+
+Each head's best well-formed tag sequence is found by Viterbi search over its scores, with
+transitions that are allowed or forbidden and nothing else. Where the best tag of every word is
+already well formed, that sequence is the optimum and the search is skipped. Windows are decoded in order as
+they arrive, each starting from the last tag decided, so memory does not grow with the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.alignment.windows import Window
+from openmed_ner.text import Coverage, Span, TagScheme, count_visible
+
+FloatArray = NDArray[np.float32]
+TagArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Head:
+    """One corpus's label set and how its tags are laid out.
+
+    Attributes:
+        corpus: the annotation guideline the head was trained on.
+        labels: its entity types.
+        scheme: how entities are written as tags.
+    """
+
+    corpus: str
+    labels: tuple[str, ...]
+    scheme: TagScheme = TagScheme.IOB2
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """Every tag, in the order of the model's outputs."""
+        return self.scheme.tags(self.labels)
+
+    @cached_property
+    def transitions(self) -> FloatArray:
+        """Cost of each tag (column) after each tag (row): 0 or minus infinity, ``(n_tags, n_tags)``."""
+        return _costs(
+            [[self.scheme.may_follow(before, after) for after in self.tags] for before in self.tags]
+        )
+
+    @cached_property
+    def endings(self) -> FloatArray:
+        """Cost of each tag at the end of a text, ``(n_tags,)``."""
+        return _costs([self.scheme.may_follow(tag, None) for tag in self.tags])
+
+    def decode(self, scores: FloatArray, *, previous: int = 0, last: bool = True) -> TagArray:
+        """Find the best well-formed tag sequence.
+
+        Args:
+            scores: logits or log-probabilities, ``(n_words, n_tags)``.
+            previous: the tag before the first word; 0 is ``O``, which is also a text's beginning.
+            last: whether the text ends here.
+
+        Returns:
+            One tag index per word, ``(n_words,)``.
+        """
+        best: TagArray = scores.argmax(axis=1)
+        if len(best) == 0:
+            return best
+        befores = np.concatenate([[previous], best[:-1]])
+        if not self.transitions[befores, best].any() and not (last and self.endings[best[-1]]):
+            return best
+        total = scores[0] + self.transitions[previous]
+        pointers = np.zeros(scores.shape, dtype=np.intp)
+        columns = np.arange(scores.shape[1])
+        for index in range(1, len(scores)):
+            candidates = total[:, None] + self.transitions
+            pointers[index] = candidates.argmax(axis=0)
+            total = candidates[pointers[index], columns] + scores[index]
+        best[-1] = int((total + self.endings if last else total).argmax())
+        for index in range(len(scores) - 1, 0, -1):
+            best[index - 1] = pointers[index, best[index]]
+        return best
+
+
+def _costs(allowed: list[list[bool]] | list[bool]) -> FloatArray:
+    return np.where(np.array(allowed), 0.0, -np.inf).astype(np.float32)
+
+
+class _HeadDecoder:
+    """Decode one head over successive blocks of words, holding back only an unfinished entity."""
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._previous = 0
+        self._open: tuple[list[str], list[float], list[int], list[int]] = ([], [], [], [])
+        self.spans: list[Span] = []
+
+    def add(self, scores: FloatArray, starts: Sequence[int], ends: Sequence[int], *, last: bool) -> None:
+        best = self._head.decode(scores, previous=self._previous, last=last)
+        if len(best):
+            self._previous = int(best[-1])
+        confidence = _log_softmax(scores)[np.arange(len(best)), best]
+        tags, logs, first, final = self._open
+        position = -1
+        for index in np.flatnonzero(best).tolist():
+            if index != position + 1:
+                self._flush()
+            tags.append(self._head.tags[best[index]])
+            logs.append(float(confidence[index]))
+            first.append(starts[index])
+            final.append(ends[index])
+            position = index
+        if last or position != len(best) - 1:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Turn the words held back, a run without ``O``, into spans."""
+        tags, logs, starts, ends = self._open
+        for begin, end, label in self._head.scheme.decode(tags):
+            score = float(np.exp(sum(logs[begin:end]) / (end - begin)))
+            self.spans.append(Span(starts[begin], ends[end - 1], label, min(score, 1.0), self._head.corpus))
+        for column in self._open:
+            column.clear()
+
+
+def _log_softmax(scores: FloatArray) -> FloatArray:
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    result: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
+
+
+class DocumentDecoder:
+    """Join the windows of one document into spans of every head, and prove that nothing was skipped.
+
+    A span's score is the geometric mean of its words' tag probabilities: a long name is not punished
+    for its length.
+    """
+
+    def __init__(self, text: str, heads: Sequence[Head]) -> None:
+        self._text = text
+        self._decoders = [_HeadDecoder(head) for head in heads]
+        self._columns = np.cumsum([0] + [len(head.tags) for head in heads])
+        self._n_words = self._n_characters = self._n_windows = 0
+        self._in_order = True
+
+    def add(self, window: Window, scores: FloatArray, *, last: bool) -> None:
+        """Decode the words a window owns.
+
+        Args:
+            window: the next window of the document.
+            scores: logits of the window's words, the heads side by side, ``(n_words, n_tags)``.
+            last: whether this is the document's last window.
+        """
+        owned = window.owned
+        starts, ends = window.starts[owned], window.ends[owned]
+        self._in_order &= window.first + owned.start == self._n_words
+        self._n_words += len(starts)
+        self._n_characters += int((ends - starts).sum())
+        self._n_windows += 1
+        for decoder, begin, end in zip(self._decoders, self._columns, self._columns[1:], strict=False):
+            decoder.add(scores[owned, begin:end], starts.tolist(), ends.tolist(), last=last)
+
+    @property
+    def spans(self) -> list[Span]:
+        """What was found, by position, then by head."""
+        found = [span for decoder in self._decoders for span in decoder.spans]
+        return sorted(found, key=lambda span: (span.start, span.end))
+
+    @property
+    def coverage(self) -> Coverage:
+        """What was read; complete if the decoded words hold every visible character, each once, in order."""
+        complete = self._in_order and self._n_characters == count_visible(self._text)
+        return Coverage(len(self._text), self._n_windows, complete)

@@ -1,0 +1,117 @@
+"""Cut words into a model's subwords, keeping count of which belong to which word.
+
+The words are ours, so every kind of tokenizer is aligned in the same way: each word is handed over
+with the blank that precedes it, if any (byte-level and SentencePiece vocabularies mark it), and a
+word that comes back empty, such as a control character, stands in as the unknown subword. Every
+word therefore owns at least one subword, and its first one carries the tag.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.errors import BundleError
+from openmed_ner.text import Token, iter_tokens
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+IntArray = NDArray[np.int32]
+BLOCK = 1024
+"""Words tokenised at a time: large enough for speed, small enough for constant memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Consecutive words of a text and their subwords.
+
+    Attributes:
+        starts: first character of each word, ``(n_words,)``.
+        ends: one past the last character of each word, ``(n_words,)``.
+        lengths: number of subwords of each word, at least 1, ``(n_words,)``.
+        ids: subword ids, ``(lengths.sum(),)``.
+    """
+
+    starts: IntArray
+    ends: IntArray
+    lengths: IntArray
+    ids: IntArray
+
+
+class SubwordEncoder:
+    """A fast tokenizer with truncation and padding off, and the special ids a model expects."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Take over a tokenizer.
+
+        Raises:
+            BundleError: it has no unknown or padding subword, or does not frame a text by two special ones.
+        """
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        framed = tokenizer.encode("").ids
+        if len(framed) != 2:
+            raise BundleError(f"the tokenizer frames a text with {len(framed)} special subwords; 2 expected")
+        self.prefix, self.suffix = framed
+        self.unknown = self._special("[UNK]", "<unk>")
+        self.padding = self._special("[PAD]", "<pad>")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Build from the contents of a ``tokenizer.json``.
+
+        Raises:
+            BundleError: the file is not one.
+        """
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_str(text)
+        except Exception as error:  # the library raises bare Exception
+            raise BundleError(f"tokenizer.json cannot be read: {error}") from error
+        return cls(tokenizer)
+
+    def to_json(self) -> str:
+        """The contents of a ``tokenizer.json`` that neither truncates nor pads."""
+        settings: dict[str, Any] = json.loads(self._tokenizer.to_str())
+        return json.dumps(settings, ensure_ascii=False)
+
+    def _special(self, *names: str) -> int:
+        for name in names:
+            if (number := self._tokenizer.token_to_id(name)) is not None:
+                return int(number)
+        raise BundleError(f"the tokenizer has none of the subwords {', '.join(names)}")
+
+    def encode(self, text: str, tokens: Sequence[Token]) -> Encoding:
+        """Cut some consecutive words of a text into subwords, without special ones."""
+        words = [
+            text[token.start - (token.start > 0 and text[token.start - 1].isspace()) : token.end]
+            for token in tokens
+        ]
+        encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
+        ids = np.array(encoded.ids, dtype=np.int32)
+        owners = np.array(encoded.word_ids, dtype=np.int32)
+        lengths = np.bincount(owners, minlength=len(words)).astype(np.int32)
+        if empty := np.flatnonzero(lengths == 0).tolist():
+            ids = np.insert(ids, np.searchsorted(owners, empty), self.unknown).astype(np.int32)
+            lengths[empty] = 1
+        return Encoding(
+            np.array([token.start for token in tokens], dtype=np.int32),
+            np.array([token.end for token in tokens], dtype=np.int32),
+            lengths,
+            ids,
+        )
+
+    def iter_encodings(self, text: str, tokens: Iterable[Token] | None = None) -> Iterator[Encoding]:
+        """Encode all words of a text, block by block, in memory that does not grow with its length."""
+        remaining = iter(iter_tokens(text) if tokens is None else tokens)
+        while block := list(islice(remaining, BLOCK)):
+            yield self.encode(text, block)
