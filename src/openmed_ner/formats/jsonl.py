@@ -1,0 +1,93 @@
+r"""JSON lines: one document per line, offsets in characters of ``text``.
+
+``{"id": …, "text": …, "spans": [{"start", "end", "text", "label", "score", "corpus"}], …}``; every
+further key is kept as the document's ``meta``, so reading what was written loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TextIO
+
+from openmed_ner.errors import CorpusFormatError
+from openmed_ner.text import Document, Span
+
+
+def read_jsonl(file: TextIO, *, source: str) -> Iterator[Document]:
+    """Yield one document per line; blank lines are passed over.
+
+    A line without ``id`` is named after its source and line number.
+
+    Raises:
+        CorpusFormatError: a line is not a JSON object, lacks ``text``, or has spans that do not fit it.
+    """
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield from_json(json.loads(line), default_id=f"{source}:{number}")
+        except (ValueError, RecursionError) as error:
+            raise CorpusFormatError(f"{source}, line {number}: {error}") from error
+
+
+def write_jsonl(documents: Iterable[Document], file: TextIO) -> None:
+    """Write one line per document, in UTF-8 text without escapes."""
+    for document in documents:
+        file.write(json.dumps(to_json(document), ensure_ascii=False) + "\n")
+
+
+def from_json(record: object, *, default_id: str) -> Document:
+    """Build a document from a decoded JSON object.
+
+    Raises:
+        ValueError: a key is missing or has the wrong type, or a span does not fit the text.
+    """
+    if not isinstance(record, dict):
+        raise ValueError(f"expected a JSON object, found {type(record).__name__}")
+    rest = dict(record)
+    text = rest.pop("text", None)
+    if not isinstance(text, str):
+        raise ValueError('expected a string under "text"')
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError('"text" holds half of a surrogate pair, which is not a character')
+    spans = rest.pop("spans", None) or []
+    if not isinstance(spans, list):
+        raise ValueError('expected a list under "spans"')
+    identifier = rest.pop("id", None)
+    name = default_id if identifier is None else str(identifier)
+    return Document(name, text, tuple(_span_from_json(span, text) for span in spans), rest)
+
+
+def to_json(document: Document) -> dict[str, Any]:
+    """The JSON object of a document; the inverse of :func:`from_json`."""
+    spans = [_span_to_json(document, span) for span in document.spans]
+    return {"id": document.id, "text": document.text, "spans": spans, **document.meta}
+
+
+def _span_from_json(record: object, text: str) -> Span:
+    if not isinstance(record, Mapping):
+        raise ValueError(f"expected a JSON object as span, found {type(record).__name__}")
+    start, end, label = record.get("start"), record.get("end"), record.get("label")
+    score, corpus = record.get("score"), record.get("corpus")
+    if type(start) is not int or type(end) is not int:
+        raise ValueError(f'a span needs whole numbers as "start" and "end", found {start!r} and {end!r}')
+    if not isinstance(label, str) or not isinstance(corpus, str | None):
+        raise ValueError(f'a span needs strings as "label" and "corpus", found {label!r} and {corpus!r}')
+    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
+        raise ValueError(f'a span needs a number as "score", found {score!r}')
+    mention = record.get("text", text[start:end])
+    if mention != text[start:end]:
+        raise ValueError(f"characters {start}..{end} are {text[start:end]!r}, but the span says {mention!r}")
+    return Span(start, end, label, score, corpus)
+
+
+def _span_to_json(document: Document, span: Span) -> dict[str, Any]:
+    return {
+        "start": span.start,
+        "end": span.end,
+        "text": document.mention(span),
+        "label": span.label,
+        "score": None if span.score is None else round(span.score, 4),
+        "corpus": span.corpus,
+    }
