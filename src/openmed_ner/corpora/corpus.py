@@ -1,0 +1,69 @@
+"""Load a split of a catalogued corpus from its original release."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from openmed_ner.corpora.archive import corpora_folder, read_member
+from openmed_ner.corpora.catalog import Corpus, find_corpus
+from openmed_ner.errors import CorpusError
+from openmed_ner.formats import READERS
+from openmed_ner.text import Account, Document
+
+REPEATED_DOCUMENT = "stands in a document that is there twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split of a corpus, with canonical labels.
+
+    Attributes:
+        corpus: the catalog row it comes from.
+        name: ``train``, ``dev`` or ``test``.
+        documents: its documents, each id once.
+        account: what became of the annotated mentions.
+    """
+
+    corpus: Corpus
+    name: str
+    documents: tuple[Document, ...]
+    account: Account
+
+
+def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
+    """Read one split.
+
+    Args:
+        name: a corpus of the catalog.
+        split: ``train``, ``dev`` or ``test``.
+        folder: where the archives are; the folder named by ``OPENMED_NER_CORPORA`` if ``None``.
+
+    Raises:
+        CorpusError: the corpus or split is unknown, the archive is missing, or not the known release.
+        CorpusFormatError: the release does not follow its format.
+    """
+    corpus = find_corpus(name)
+    if split not in corpus.splits:
+        raise CorpusError(f"{name} has no split {split!r}; it has: {', '.join(corpus.splits)}")
+    member = corpus.splits[split]
+    text = read_member((folder or corpora_folder()) / corpus.archive, member.path, sha256=member.sha256)
+    documents: dict[str, Document] = {}
+    kept = lost = 0
+    for raw in READERS[corpus.format](io.StringIO(text, newline="\n"), source=member.path):
+        spans = [
+            replace(span, label=corpus.labels[span.label])
+            for span in raw.spans
+            if span.label in corpus.labels
+        ]
+        if raw.id not in documents:
+            documents[raw.id] = raw.with_spans(spans)
+            kept += len(spans)
+        elif documents[raw.id].text == raw.text:
+            lost += len(spans)
+        else:
+            raise CorpusError(f"{member.path}: document {raw.id} is there twice, with two texts")
+    reasons = Counter({REPEATED_DOCUMENT: lost}) if lost else Counter[str]()
+    return Split(corpus, split, tuple(documents.values()), Account(kept, 0, lost, reasons))
