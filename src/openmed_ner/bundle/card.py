@@ -1,0 +1,140 @@
+"""The model card: what a bundle is, what it was trained on, how it scores, and what it must not be used for.
+
+Every figure comes from the run record or the scores file; where one is missing the card says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from openmed_ner.bundle.manifest import Manifest
+from openmed_ner.corpora import CATALOG
+
+_INTENDED = """## Intended use and limits
+
+For finding mentions of the listed entity types in English biomedical abstracts and articles, as a step in
+text mining and curation. Clinical notes, patents and social media differ from the training text; measure
+on your own sample before relying on the results there. The model finds mentions; it does not
+link them to a database, and does not tell negated or hypothetical ones from asserted ones. It is not a
+medical device and must not decide anything about a patient by itself.
+"""
+
+
+def write_card(
+    path: Path,
+    manifest: Manifest,
+    *,
+    record: Mapping[str, Any],
+    scores: Sequence[Mapping[str, Any]] = (),
+    parity: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the card of a bundle.
+
+    Args:
+        path: the file.
+        manifest: what the bundle is.
+        record: the training run's record.
+        scores: evaluations, as ``evaluate --json`` writes them.
+        parity: how far an exported model agrees with the original.
+    """
+    parts = [_front(manifest), _data(manifest, record), _training(record), _scores(scores)]
+    if parity:
+        parts.append(_parity(parity))
+    parts.append(_INTENDED)
+    path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _front(manifest: Manifest) -> str:
+    types = sorted({label for head in manifest.heads for label in head.labels})
+    backbone = manifest.backbone
+    return f"""---
+license: {manifest.licence.lower()}
+language: en
+library_name: openmed-ner
+pipeline_tag: token-classification
+base_model: {backbone.hub_id}
+tags: [biomedical, named-entity-recognition]
+---
+
+# {manifest.name}
+
+Biomedical named entity recognition: {", ".join(types)}. {_KINDS[manifest.kind]}, {manifest.precision},
+{len(manifest.heads)} heads on one pass of {backbone.name} ({backbone.hub_id} at
+{backbone.revision or "a local folder"}, {backbone.licence}). Written by openmed-ner {manifest.version}.
+"""
+
+
+_KINDS = {
+    "adapter": "LoRA adapter and heads",
+    "full": "Fully fine-tuned encoder and heads",
+    "runtime": "ONNX model that needs no torch",
+}
+
+
+def _data(manifest: Manifest, record: Mapping[str, Any]) -> str:
+    lines = [
+        "## Training data",
+        "",
+        "| head | labels | documents train/dev | licence of the corpus | cite |",
+        "|---|---|---|---|---|",
+    ]
+    for head in manifest.heads:
+        data = record.get("data", {}).get(head.corpus, {})
+        sizes = "/".join(str(data[split]["documents"]) for split in ("train", "dev") if split in data)
+        row = CATALOG.get(head.corpus)
+        licence, citation = (row.licence, row.citation) if row else ("stated by its owner", "")
+        lines.append(f"| {head.corpus} | {', '.join(head.labels)} | {sizes} | {licence} | {citation} |")
+    return "\n".join([*lines, ""])
+
+
+def _training(record: Mapping[str, Any]) -> str:
+    if not record:
+        return "## Training\n\nNo run record is at hand.\n"
+    recipe, history, energy = record["recipe"], record["history"], record["energy"]
+    parameters = record["parameters"]
+    measured = (
+        f"{1000 * energy['kwh']:.1f} Wh, {1000 * energy['co2e_kg']:.1f} g CO2e on the grid of "
+        f"{energy['country']} (mode: {energy['mode']})"
+        if energy["kwh"] is not None
+        else "energy not measured"
+    )
+    return f"""## Training
+
+Method {recipe["method"]}, seed {recipe["seed"]}; {parameters["trained"]:,} of {parameters["total"]:,}
+parameters trained ({100 * parameters["share"]:.2f} %);
+epoch {history["best_epoch"] + 1} of {len(history["scores"])} chosen on dev;
+{history["seconds"] / 60:.0f} minutes on {record["host"]["processor"]}; {measured}. Commit {record["commit"]}.
+"""
+
+
+def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
+    if not scores:
+        return "## Scores\n\nNot evaluated yet.\n"
+    lines = [
+        "## Scores",
+        "",
+        "| corpus | split | protocol | precision | recall | F1 | 95 % interval |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for score in scores:
+        micro = score["micro"]
+        low, high = micro["ci95"]
+        values = " | ".join(f"{100 * micro[key]:.2f}" for key in ("precision", "recall", "f1"))
+        lines.append(
+            f"| {score['corpus']} | {score['split']} | {score['protocol']} | {values} "
+            f"| {100 * low:.1f} to {100 * high:.1f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _parity(parity: Mapping[str, Any]) -> str:
+    differences = "; ".join(
+        f"{name} {100 * row['f1_difference']:+.2f}" for name, row in parity.get("corpora", {}).items()
+    )
+    return f"""## Parity with the original in fp32
+
+{100 * parity["span_agreement"]:.2f} % of spans agree over {parity["documents"]} documents
+({parity["texts"]}). Difference in dev F1, in points: {differences or "not measured"}.
+"""

@@ -1,0 +1,243 @@
+"""The folder we ship: what it must contain, and how it is checked before anything of it is used.
+
+``manifest.json`` names every other file with its size and SHA-256. Opening a bundle refuses what is
+missing, changed, unlisted or of a kind that could run code; only JSON, text, safetensors and ONNX
+are kinds we know. A checked file is handed out as the bytes that were hashed, so it cannot be
+swapped between the check and its use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, cast
+
+from openmed_ner.alignment.decoding import Head
+from openmed_ner.errors import BundleError
+from openmed_ner.text import TagScheme
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CARD = "README.md"
+TOKENIZER = "tokenizer.json"
+MODEL = "model.onnx"
+RECORD = "run.json"
+SCORES = "scores.json"
+PARITY = "parity.json"
+KINDS = (".json", ".md", ".onnx", ".safetensors", ".txt")
+MAX_JSON = 4 << 20
+Kind = Literal["adapter", "full", "runtime"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneReference:
+    """The pretrained encoder a model was made from."""
+
+    name: str
+    hub_id: str
+    revision: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Size in bytes and SHA-256 of a file."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle is.
+
+    Attributes:
+        name: how people call it.
+        kind: ``adapter`` (LoRA and heads), ``full`` (all weights) or ``runtime`` (ONNX, needs no torch).
+        version: of the package that wrote it.
+        heads: what the model's outputs mean, in order.
+        window: most subwords read at once, special ones included.
+        overlap: subwords that neighbouring windows share.
+        backbone: what it was made from.
+        licence: SPDX identifier for the weights.
+        precision: of the arithmetic, ``fp32`` or ``int8``.
+        files: every file but the manifest itself, by relative path.
+    """
+
+    name: str
+    kind: Kind
+    version: str
+    heads: tuple[Head, ...]
+    window: int
+    overlap: int
+    backbone: BackboneReference
+    licence: str = "Apache-2.0"
+    precision: str = "fp32"
+    files: Mapping[str, File] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as a JSON object."""
+        heads = [
+            {"corpus": head.corpus, "labels": list(head.labels), "scheme": head.scheme.value}
+            for head in self.heads
+        ]
+        rest = {key: value for key, value in asdict(self).items() if key not in ("heads", "files")}
+        files = {path: asdict(file) for path, file in sorted(self.files.items())}
+        return {"format": FORMAT, **rest, "heads": heads, "files": files}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Manifest:
+        """Read a manifest; the inverse of :meth:`to_json`.
+
+        Raises:
+            BundleError: a key is missing or has the wrong type.
+        """
+        if record.get("format") != FORMAT:
+            raise BundleError(
+                f"manifest format {record.get('format')!r}; this version reads {FORMAT}: upgrade openmed-ner"
+            )
+        try:
+            kind = str(record["kind"])
+            if kind not in ("adapter", "full", "runtime"):
+                raise ValueError(f"unknown kind {kind!r}")
+            return cls(
+                name=str(record["name"]),
+                kind=cast(Kind, kind),
+                version=str(record["version"]),
+                heads=tuple(
+                    Head(str(head["corpus"]), tuple(map(str, head["labels"])), TagScheme(head["scheme"]))
+                    for head in record["heads"]
+                ),
+                window=int(record["window"]),
+                overlap=int(record["overlap"]),
+                backbone=BackboneReference(**{key: str(value) for key, value in record["backbone"].items()}),
+                licence=str(record["licence"]),
+                precision=str(record["precision"]),
+                files={
+                    str(path): File(int(file["size"]), str(file["sha256"]))
+                    for path, file in record["files"].items()
+                },
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"the manifest is damaged: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A folder whose contents were checked against its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    def read(self, name: str) -> bytes:
+        """The content of a file, checked.
+
+        Raises:
+            BundleError: the manifest does not list it, or it is not what the manifest says.
+        """
+        file = self.manifest.files.get(name)
+        if file is None:
+            raise BundleError(f"{self.folder}: this {self.manifest.kind} bundle has no {name}")
+        path = self.folder / name
+        if path.stat().st_size != file.size:
+            raise BundleError(f"{path}: {path.stat().st_size} bytes, the manifest says {file.size}")
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != file.sha256:
+            raise BundleError(
+                f"{path}: SHA-256 is {found}, the manifest says {file.sha256}. The file was changed or "
+                "damaged; get the bundle again"
+            )
+        return content
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The content of a JSON file, checked."""
+        return _parse(self.read(name), self.folder / name)
+
+    @property
+    def sha256(self) -> str:
+        """One digest for the whole bundle: that of its manifest, which names all the others."""
+        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Open a bundle and check every file of it.
+
+    Raises:
+        BundleError: it is no bundle, or must not be trusted.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}")
+    if path.stat().st_size > MAX_JSON:
+        raise BundleError(f"{path} is larger than {MAX_JSON} bytes, which no manifest is")
+    bundle = Bundle(folder, Manifest.from_json(_parse(path.read_bytes(), path)))
+    present = set(_iter_files(folder))
+    for name in bundle.manifest.files:
+        _check_name(name, folder)
+        if name not in present:
+            raise BundleError(f"{folder}: {name} is missing")
+    if unlisted := sorted(present - {MANIFEST, *bundle.manifest.files}):
+        raise BundleError(f"{folder}: {unlisted[0]} is not in the manifest; a bundle holds nothing unlisted")
+    for name in bundle.manifest.files:
+        bundle.read(name)
+    return bundle
+
+
+def seal(folder: Path, manifest: Manifest) -> Bundle:
+    """Write the manifest of a folder whose other files are in place.
+
+    Raises:
+        BundleError: the folder holds a kind of file that a bundle may not.
+    """
+    files = {}
+    for name in sorted(set(_iter_files(folder)) - {MANIFEST}):
+        _check_name(name, folder)
+        path = folder / name
+        path.chmod(0o644)  # safetensors writes files that only their owner can read
+        content = path.read_bytes()
+        files[name] = File(len(content), hashlib.sha256(content).hexdigest())
+    record = {**manifest.to_json(), "files": {name: asdict(file) for name, file in files.items()}}
+    partial = folder.parent / f"{folder.name}.{MANIFEST}.partial"
+    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, folder / MANIFEST)  # noqa: PTH105 (replace, not rename: also over an existing file)
+    return Bundle(folder, Manifest.from_json(record))
+
+
+def write_json(path: Path, record: object) -> None:
+    """Write a JSON file the way all of a bundle's are written."""
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _parse(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is no JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise BundleError(f"{path} holds a {type(record).__name__} where an object is expected")
+    return record
+
+
+def _iter_files(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise BundleError(f"{path} is a symbolic link; a bundle holds only plain files")
+        if path.is_file():
+            yield path.relative_to(folder).as_posix()
+
+
+def _check_name(name: str, folder: Path) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or name == MANIFEST:
+        raise BundleError(f"{folder}: the manifest lists {name!r}, which does not lie inside the bundle")
+    if path.suffix not in KINDS:
+        raise BundleError(
+            f"{folder}: {name} is of a kind a bundle may not hold; allowed: {', '.join(KINDS)}. "
+            "Formats that can run code on loading, such as pickle, are refused"
+        )

@@ -1,0 +1,63 @@
+"""Where and with what a run took place, so that its numbers can be traced and repeated."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("openmed-ner", "numpy", "onnxruntime", "peft", "tokenizers", "torch", "transformers")
+
+
+def version() -> str:
+    """The version of this package."""
+    return metadata.version("openmed-ner")
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that decide what a run computes."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe_host() -> dict[str, object]:
+    """The machine, without anything that names it."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def source_commit() -> str | None:
+    """The commit this code was checked out from, ``-dirty`` if changed since; ``None`` if unknown."""
+    package = Path(__file__).resolve().parents[1]
+    try:
+        head = _git(package, "rev-parse", "HEAD")
+        changed = _git(package, "status", "--porcelain", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{head}-dirty" if changed else head
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
