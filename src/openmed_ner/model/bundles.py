@@ -1,0 +1,95 @@
+"""Save a model as an adapter or full bundle, and load it back to the last bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from peft import PeftModel
+from safetensors.torch import load, save_file
+from torch import Tensor, nn
+
+from openmed_ner.bundle import BackboneReference, Bundle
+from openmed_ner.errors import BundleError, InputError
+from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
+from openmed_ner.model.lora import load_lora
+from openmed_ner.model.tagger import TokenTagger, load_encoder
+
+HEADS = "heads.safetensors"
+ENCODER = "encoder.safetensors"
+
+
+def refer(name: str, folder: Path) -> BackboneReference:
+    """Describe a backbone for a manifest, without the path it was found at."""
+    sha256 = hash_file(folder / "model.safetensors")
+    if known := BACKBONES.get(name):
+        return BackboneReference(name, known.hub_id, known.revision, sha256, known.licence)
+    hub_id, _, revision = name.partition("@")
+    if not revision:
+        hub_id = folder.resolve().name
+    return BackboneReference(name if revision else hub_id, hub_id, revision, sha256, "unknown")
+
+
+def save_model(model: TokenTagger, folder: Path, *, name: str, backbone: BackboneReference) -> None:
+    """Write the weights that training changed.
+
+    An adapter goes to ``adapter/<name>`` in peft's own format, beside its heads; a fully trained
+    encoder is written whole.
+    """
+    heads = {
+        f"{head.corpus}.{kind}": value.contiguous()
+        for head, layer in zip(model.heads, model.layers, strict=True)
+        for kind, value in layer.state_dict().items()
+    }
+    if isinstance(model.encoder, PeftModel):
+        target = folder / "adapter" / name
+        for config in model.encoder.peft_config.values():
+            config.base_model_name_or_path = backbone.hub_id
+            config.revision = backbone.revision or None
+        model.encoder.save_pretrained(str(target), save_embedding_layers=False)  # "auto" asks the hub
+        (target / "README.md").unlink(missing_ok=True)
+        save_file(heads, target / HEADS)
+        return
+    encoder = {key: value.contiguous() for key, value in model.encoder.state_dict().items()}
+    save_file(encoder, folder / ENCODER)
+    save_file(heads, folder / HEADS)
+
+
+def load_model(bundle: Bundle) -> TokenTagger:
+    """Load an adapter or full bundle onto its backbone.
+
+    Raises:
+        BundleError: it is a runtime bundle, or its weights do not fit.
+        InputError: the backbone is not the one the bundle was made from.
+    """
+    manifest = bundle.manifest
+    if manifest.kind == "runtime":
+        raise BundleError(f"{bundle.folder} is a runtime bundle, which holds no weights that torch can load")
+    reference = manifest.backbone
+    source = reference.name if reference.name in BACKBONES else f"{reference.hub_id}@{reference.revision}"
+    try:
+        folder = find_backbone(source)
+    except InputError:
+        folder = find_backbone(reference.name)
+    if (found := hash_file(folder / "model.safetensors")) != reference.sha256:
+        raise InputError(f"{folder}: SHA-256 is {found}, but the bundle was made from {reference.sha256}")
+    encoder = load_encoder(folder)
+    heads = HEADS
+    if manifest.kind == "adapter":
+        heads = f"adapter/{manifest.name}/{HEADS}"
+        encoder = load_lora(encoder, str(bundle.folder / "adapter" / manifest.name))
+    else:
+        _load(encoder, load(bundle.read(ENCODER)), bundle)
+    model = TokenTagger(encoder, manifest.heads)
+    weights = load(bundle.read(heads))
+    for head, layer in zip(model.heads, model.layers, strict=True):
+        prefix = f"{head.corpus}."
+        own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        _load(layer, own, bundle)
+    return model.eval()
+
+
+def _load(module: nn.Module, weights: dict[str, Tensor], bundle: Bundle) -> None:
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BundleError(f"{bundle.folder}: the weights do not fit the model: {error}") from error

@@ -1,0 +1,95 @@
+"""An encoder with one linear head per corpus on top of a single pass.
+
+Each training example updates only the heads of the corpora that annotate it, so guidelines never
+blur, and any number of label sets costs one forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.utils import logging
+
+from openmed_ner.alignment.batching import LongArray
+from openmed_ner.alignment.decoding import FloatArray, Head
+
+
+class TokenTagger(nn.Module):
+    """Encoder and heads.
+
+    Attributes:
+        encoder: a transformers encoder, plain or with a peft adapter.
+        heads: what the outputs mean, in order.
+        layers: one linear layer per head.
+    """
+
+    def __init__(self, encoder: Any, heads: Sequence[Head]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = tuple(heads)
+        layers = [nn.Linear(encoder.config.hidden_size, len(head.tags)) for head in self.heads]
+        for layer in layers:
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+        self.layers = nn.ModuleList(layers)
+
+    @property
+    def longest(self) -> int:
+        """Most subwords the encoder reads at once, special ones included."""
+        return int(self.encoder.config.max_position_embeddings)
+
+    def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Contextual vectors: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_hidden)``."""
+        states: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Logits of all heads: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``."""
+        states = self.hidden(ids, mask)
+        return torch.cat([layer(states) for layer in self.layers], dim=-1)
+
+    @torch.inference_mode()
+    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
+        """The model as a plain function of arrays, for :func:`openmed_ner.alignment.predict`."""
+        device = next(self.layers.parameters()).device
+        logits = self(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+        result: FloatArray = logits.float().cpu().numpy().astype(np.float32, copy=False)
+        return result
+
+
+def load_encoder(folder: Path, *, dropout: float = 0.1, attention_dropout: float = 0.0) -> Any:
+    """Load an encoder without pooling layer, from safetensors only.
+
+    Attention is computed eagerly: the backward pass of fused attention is slow on CPUs, and the dropout
+    of attention weights, a third of a step's time there, is off unless asked for.
+    """
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        encoder = AutoModel.from_pretrained(
+            folder,
+            use_safetensors=True,
+            attn_implementation="eager",
+            dtype=torch.float32,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=attention_dropout,
+        )
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
+    return encoder
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """Trainable and total number of parameters."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes)
