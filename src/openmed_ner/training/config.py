@@ -1,0 +1,181 @@
+"""What a training run is told: one frozen dataclass per concern, filled from a TOML recipe.
+
+Every default stands here. An unknown key is an error that names its nearest neighbour, and ``--set
+schedule.epochs=3`` overrides one value by its dotted name.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from openmed_ner.errors import RecipeError
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, slots=True)
+class LoraSettings:
+    """The adapter.
+
+    Attributes:
+        rank: inner dimension of the update.
+        alpha: the update is scaled by ``alpha / rank``.
+        dropout: share of the adapter's input dropped in training; above 0 the slower peft layer is used.
+        targets: ``query-value``, ``all-linear``, or names of linear layers separated by commas.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    targets: str = "query-value"
+
+    def __post_init__(self) -> None:
+        _require(self.rank > 0, "lora.rank", self.rank, "a positive whole number")
+        _require(0 <= self.dropout < 1, "lora.dropout", self.dropout, "a share below 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The optimisation.
+
+    Attributes:
+        epochs: most passes over the training data.
+        patience: epochs without a better dev score before the run stops.
+        batch_subwords: most subwords in a batch, padding included.
+        learning_rate: peak of the warm-up and cosine schedule.
+        weight_decay: of AdamW, on every trained weight.
+        warmup: share of all steps in which the learning rate rises.
+        clip: largest gradient norm.
+        label_smoothing: probability mass spread evenly over all tags.
+        dropout: in the encoder's hidden layers.
+        attention_dropout: on attention weights; slow on a CPU.
+        precision: ``bf16`` autocast, ``fp32``, or ``auto``: bf16 where the processor computes it natively.
+    """
+
+    epochs: int = 10
+    patience: int = 3
+    batch_subwords: int = 2048
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    clip: float = 1.0
+    label_smoothing: float = 0.1
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_subwords", "learning_rate", "clip"):
+            _require(getattr(self, name) > 0, f"schedule.{name}", getattr(self, name), "a number above 0")
+        for name in ("warmup", "label_smoothing", "dropout", "attention_dropout"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"schedule.{name}", value, "a share from 0 to below 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A fine-tuning run.
+
+    Attributes:
+        corpora: names from the catalog; one head each.
+        backbone: a row of the backbone table, a folder, or ``owner/model@revision``.
+        method: ``lora`` trains an adapter and the heads, ``full`` trains everything.
+        seed: of the weights, the order of batches and dropout.
+        window: most subwords read at once.
+        overlap: subwords that neighbouring windows share.
+        lora: the adapter; unused by ``full``.
+        schedule: the optimisation.
+    """
+
+    corpora: tuple[str, ...] = ()
+    backbone: str = "minilm-l6"
+    method: Literal["lora", "full"] = "lora"
+    seed: int = 0
+    window: int = 512
+    overlap: int = 128
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    schedule: Schedule = field(default_factory=Schedule)
+
+    def __post_init__(self) -> None:
+        _require(self.window >= 8, "window", self.window, "at least 8 subwords")
+        _require(
+            0 <= self.overlap <= (self.window - 2) // 2, "overlap", self.overlap, "at most half a window"
+        )
+
+
+def _require(condition: bool, name: str, value: object, expected: str) -> None:
+    if not condition:
+        raise RecipeError(f"{name} = {value!r}: expected {expected}")
+
+
+def read_recipe(path: Path | None, overrides: Iterable[str] = (), **values: object) -> Recipe:
+    """Build a recipe from a TOML file, ``key=value`` overrides, and values already parsed.
+
+    Raises:
+        RecipeError: the file is missing or no TOML, a key is unknown, or a value has the wrong type.
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
+    for override in overrides:
+        _apply(table, override)
+    table.update(values)
+    return from_table(Recipe, table)
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    dotted, separator, raw = override.partition("=")
+    if not separator:
+        raise RecipeError(f"--set {override!r}: expected key=value")
+    *parents, name = dotted.strip().split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {override!r}: {parent} is not a group of settings")
+    try:
+        table[name] = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[name] = raw.strip()
+
+
+def from_table(kind: type[Settings], table: Mapping[str, Any], *, prefix: str = "") -> Settings:
+    """Fill a dataclass of settings from a table, group by group.
+
+    Raises:
+        RecipeError: a key is unknown, or a value has the wrong type.
+    """
+    hints = get_type_hints(kind)
+    known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0.0)
+            raise RecipeError(f"unknown setting {name!r}; did you mean {prefix}{near[0]!s}?")
+        values[key] = _convert(name, value, hints[key])
+    return kind(**values)
+
+
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    if is_dataclass(hint) and isinstance(hint, type):
+        _require(isinstance(value, Mapping), name, value, "a group of settings")
+        return from_table(hint, value, prefix=f"{name}.")
+    if get_origin(hint) is Literal:
+        _require(value in get_args(hint), name, value, f"one of {', '.join(map(str, get_args(hint)))}")
+        return value
+    if get_origin(hint) is tuple:
+        sequence = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+        _require(sequence, name, value, "a list of names")
+        return tuple(value)
+    allowed: type | UnionType = int | float if hint is float else hint
+    _require(isinstance(value, allowed) and not isinstance(value, bool), name, value, hint.__name__)
+    return hint(value)

@@ -1,0 +1,142 @@
+"""Fine-tuning: documents with gold spans to windows with one tag per word and head."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from openmed_ner.alignment import Head, Reader, Window, encode_spans, predict
+from openmed_ner.alignment.batching import group_by_length, pad_windows
+from openmed_ner.errors import CorpusError
+from openmed_ner.evaluation import Scores, score_document, total
+from openmed_ner.model.tagger import TokenTagger
+from openmed_ner.text import Account, Document, iter_tokens
+from openmed_ner.training.config import Schedule
+
+IGNORED = -100
+"""Tag index of a word that no head is trained on, as in torch's cross-entropy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """One corpus as training sees it: the head it teaches and its documents."""
+
+    head: Head
+    train: tuple[Document, ...]
+    dev: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A window and its tags.
+
+    Attributes:
+        window: what the model reads.
+        tags: index of each owned word's tag in each head, ``IGNORED`` elsewhere, ``(n_words, n_heads)``.
+    """
+
+    window: Window
+    tags: NDArray[np.int64]
+
+
+def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Example], dict[str, Account]]:
+    """Turn training documents into examples; a text that several corpora annotate is read once.
+
+    Returns:
+        The examples, and for each corpus what became of its gold spans.
+
+    Raises:
+        CorpusError: a corpus has no training documents.
+    """
+    texts: dict[str, dict[int, Document]] = {}
+    accounts = {corpus.head.corpus: Account() for corpus in corpora}
+    for index, corpus in enumerate(corpora):
+        if not corpus.train:
+            raise CorpusError(f"{corpus.head.corpus}: there are no training documents")
+        for document in corpus.train:
+            texts.setdefault(document.text, {})[index] = document
+    examples = []
+    for text, annotated in texts.items():
+        tokens = list(iter_tokens(text))
+        tags = np.full((len(tokens), len(corpora)), IGNORED, dtype=np.int64)
+        for index, document in annotated.items():
+            head = corpora[index].head
+            encoded, account = encode_spans(document, tokens, head.labels, scheme=head.scheme)
+            tags[:, index] = [head.tags.index(tag) for tag in encoded]
+            accounts[head.corpus] += account
+        for window in reader.windows(text):
+            own = np.full((len(window.heads), len(corpora)), IGNORED, dtype=np.int64)
+            own[window.owned] = tags[window.first + window.owned.start : window.first + window.owned.stop]
+            examples.append(Example(window, own))
+    return examples, accounts
+
+
+class FineTuning:
+    """The objective: label-smoothed cross-entropy over each word's first subword, per head."""
+
+    def __init__(
+        self,
+        model: TokenTagger,
+        corpora: Sequence[Annotated],
+        reader: Reader,
+        *,
+        schedule: Schedule,
+        seed: int,
+    ) -> None:
+        self.model: TokenTagger = model
+        self.examples, self.accounts = make_examples(corpora, reader)
+        self._dev = [(corpus.head, corpus.dev) for corpus in corpora]
+        self._reader = replace(reader, budget=2 * schedule.batch_subwords)
+        self._schedule = schedule
+        self._seed = seed
+
+    def batches(self, epoch: int) -> list[list[Example]]:
+        """Examples of like length together, in an order that the seed and the epoch determine."""
+        order = random.Random(f"{self._seed}/{epoch}")
+        examples = list(self.examples)
+        order.shuffle(examples)
+        lengths = [len(example.window.ids) + 2 for example in examples]
+        jittered = [int(length * order.uniform(0.9, 1.1)) for length in lengths]
+        by_length = group_by_length(jittered, budget=self._schedule.batch_subwords)
+        order.shuffle(by_length)
+        return [[examples[index] for index in batch] for batch in by_length]
+
+    def loss(self, batch: Sequence[Example]) -> Tensor:
+        """Mean over all annotated words and heads of the batch."""
+        ids, mask = pad_windows([example.window for example in batch], self._reader.encoder)
+        states = self.model.hidden(torch.from_numpy(ids), torch.from_numpy(mask))
+        rows = np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch])
+        columns = np.concatenate([example.window.heads + 1 for example in batch])
+        words = states[torch.from_numpy(rows), torch.from_numpy(columns)]
+        tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
+        losses = [
+            nn.functional.cross_entropy(
+                layer(words).float(),
+                tags[:, index],
+                ignore_index=IGNORED,
+                label_smoothing=self._schedule.label_smoothing,
+                reduction="sum",
+            )
+            for index, layer in enumerate(self.model.layers)
+            if (tags[:, index] != IGNORED).any()
+        ]
+        return torch.stack(losses).sum() / (tags != IGNORED).sum()
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Strict mention-level F1 on dev, per corpus; ``score`` is their mean."""
+        f1 = {head.corpus: self.score(head, dev).micro.f1 for head, dev in self._dev}
+        return {**f1, "score": sum(f1.values()) / len(f1)}
+
+    def score(self, head: Head, documents: Sequence[Document]) -> Scores:
+        """Score the model's predictions of one head."""
+        predicted = predict(documents, run=self.model.run, reader=self._reader)
+        return total(
+            score_document(gold, found.with_spans(span for span in found.spans if span.corpus == head.corpus))
+            for gold, found in zip(documents, predicted, strict=True)
+        )
