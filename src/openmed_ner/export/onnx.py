@@ -1,0 +1,68 @@
+"""Write a model as one ONNX graph of standard operators, all heads included."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import torch
+from peft import PeftModel
+
+from openmed_ner.model.tagger import TokenTagger
+
+OPSET = 20
+
+
+def merge_adapter(model: TokenTagger) -> TokenTagger:
+    """Fold a LoRA adapter into the encoder's weights; a model without one is returned as it is."""
+    if not isinstance(model.encoder, PeftModel):
+        return model
+    merged = TokenTagger(model.encoder.merge_and_unload(), model.heads)
+    merged.layers.load_state_dict(model.layers.state_dict())
+    return merged.eval()
+
+
+def export_onnx(model: TokenTagger) -> bytes:
+    """Export a merged model.
+
+    Returns:
+        A graph from ``ids`` and ``mask``, both int64 ``(batch, n_subwords)``, to ``logits``, float32
+        ``(batch, n_subwords, n_tags)``, the heads side by side in the order of ``model.heads``.
+    """
+    ids = torch.ones(2, 16, dtype=torch.int64)
+    mask = torch.ones_like(ids)
+    mask[1, 8:] = 0
+    axes = {
+        0: torch.export.Dim("batch", max=4096),
+        1: torch.export.Dim("n_subwords", min=2, max=model.longest),
+    }
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside the exporter, which no user can mend
+            program = torch.onnx.export(
+                model.eval(),
+                (ids, mask),
+                dynamo=True,
+                input_names=["ids", "mask"],
+                output_names=["logits"],
+                dynamic_shapes={"ids": axes, "mask": axes},
+                opset_version=OPSET,
+                verbose=False,
+            )
+    finally:
+        exporter.setLevel(level)
+    assert program is not None
+    proto = program.model_proto
+    proto.doc_string = ""
+    for node in proto.graph.node:  # the exporter leaves stack traces with paths of this machine
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*proto.graph.value_info, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
+        del value.metadata_props[:]
+    del proto.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    result: bytes = proto.SerializeToString()
+    return result

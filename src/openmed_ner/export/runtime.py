@@ -1,0 +1,71 @@
+"""Make a runtime bundle out of an adapter or full bundle."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from openmed_ner.alignment import Reader, SubwordEncoder
+from openmed_ner.bundle import Bundle, open_bundle, seal
+from openmed_ner.bundle.card import write_card
+from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, TOKENIZER, write_json
+from openmed_ner.bundle.record import version
+from openmed_ner.errors import BundleError, RunError
+from openmed_ner.export.onnx import export_onnx, merge_adapter
+from openmed_ner.export.parity import certify
+from openmed_ner.export.quantise import quantise
+from openmed_ner.inference.backends.onnx import OnnxBackend
+from openmed_ner.model.bundles import load_model
+from openmed_ner.text import Document
+
+Precision = Literal["fp32", "int8"]
+
+
+def export_runtime(
+    source: Bundle,
+    target: Path,
+    *,
+    precision: Precision,
+    gold: Mapping[str, Sequence[Document]],
+    texts: str,
+) -> Bundle:
+    """Merge, export, quantise, certify and seal.
+
+    Args:
+        source: an adapter or full bundle.
+        target: folder of the new bundle; must not exist.
+        precision: of the linear layers and embeddings.
+        gold: per head's corpus, documents to certify on; see :func:`openmed_ner.export.parity.certify`.
+        texts: what those documents are.
+
+    Raises:
+        BundleError: the source is a runtime bundle already.
+        RunError: the target exists.
+    """
+    if source.manifest.kind == "runtime":
+        raise BundleError(f"{source.folder} is a runtime bundle already; export from the adapter bundle")
+    if target.exists():
+        raise RunError(f"{target} exists already; choose another folder, or remove it")
+    original = load_model(source)
+    tokenizer = source.read(TOKENIZER).decode("utf-8")
+    manifest = replace(source.manifest, kind="runtime", version=version(), precision=precision, files={})
+    reader = Reader(SubwordEncoder.from_json(tokenizer), manifest.heads, manifest.window, manifest.overlap)
+    content = export_onnx(merge_adapter(load_model(source)))
+    if precision == "int8":
+        content = quantise(content)
+    parity = certify(original.run, OnnxBackend(content).run, reader=reader, gold=gold, texts=texts)
+    record = source.read_json(RECORD)
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / MODEL).write_bytes(content)
+    (partial / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+    write_json(partial / RECORD, record)
+    write_json(partial / PARITY, parity)
+    write_card(partial / CARD, manifest, record=record, parity=parity)
+    seal(partial, manifest)
+    partial.rename(target)
+    return open_bundle(target)
