@@ -1,0 +1,1 @@
+"""Tag text with a bundle."""

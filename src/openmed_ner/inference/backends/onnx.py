@@ -1,0 +1,42 @@
+"""ONNX Runtime on the CPU: the default engine, with torch nowhere in sight."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import onnxruntime
+
+from openmed_ner.alignment.batching import LongArray
+from openmed_ner.alignment.decoding import FloatArray
+from openmed_ner.errors import BundleError
+
+
+class OnnxBackend:
+    """A session over a model that is already in memory, so no other file can be pulled in by it."""
+
+    def __init__(self, model: bytes, *, threads: int | None = None) -> None:
+        """Create the session.
+
+        Args:
+            model: the content of ``model.onnx``.
+            threads: for one batch; every core this process may use if ``None``.
+
+        Raises:
+            BundleError: the runtime cannot load the model.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads != 1 else "0")
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's exceptions have no public base
+            raise BundleError(f"model.onnx cannot be loaded: {error}") from error
+
+    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
+        """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``."""
+        (logits,) = self._session.run(["logits"], {"ids": ids, "mask": mask})
+        result: FloatArray = np.asarray(logits, dtype=np.float32)
+        return result
