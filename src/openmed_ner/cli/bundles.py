@@ -1,0 +1,98 @@
+"""``openmed-ner bundles``: look at, check and export bundles."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openmed_ner.cli.output import print_json
+from openmed_ner.errors import InputError, MissingExtraError
+
+app = typer.Typer(help="Look at, check and export bundles.", no_args_is_help=True)
+Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
+PRECISIONS = ("fp32", "int8")
+
+
+@app.command()
+def info(
+    bundle: Folder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Say what a bundle is."""
+    from openmed_ner.bundle import open_bundle
+    from openmed_ner.inference.tagger import embedded_bundle
+
+    opened = open_bundle(bundle or embedded_bundle())
+    manifest = opened.manifest
+    if as_json:
+        print_json({**manifest.to_json(), "sha256": opened.sha256})
+        return
+    size = sum(file.size for file in manifest.files.values())
+    typer.echo(f"{manifest.name}: {manifest.kind} bundle, {manifest.precision}, {size / 1e6:.1f} MB")
+    typer.echo(f"from {manifest.backbone.name} by openmed-ner {manifest.version}, licence {manifest.licence}")
+    typer.echo(f"reads windows of {manifest.window} subwords that overlap by {manifest.overlap}")
+    for head in manifest.heads:
+        typer.echo(f"  {head.corpus}: {', '.join(head.labels)} ({head.scheme.value})")
+    typer.echo(f"sha256 {opened.sha256}")
+
+
+@app.command()
+def verify(
+    bundle: Folder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Check every file of a bundle against its manifest, and that the model loads and runs."""
+    from openmed_ner.bundle import open_bundle
+    from openmed_ner.inference.tagger import Tagger, embedded_bundle
+
+    opened = open_bundle(bundle or embedded_bundle())
+    document = Tagger.load(opened)("A test.")
+    complete = bool(document.meta["coverage"]["complete"])
+    if as_json:
+        print_json({"bundle": opened.manifest.name, "files": len(opened.manifest.files), "runs": complete})
+        return
+    typer.echo(
+        f"{opened.manifest.name}: {len(opened.manifest.files)} files as the manifest says; the model runs"
+    )
+
+
+@app.command()
+def export(
+    bundle: Annotated[Path, typer.Argument(help="Folder of an adapter or full bundle.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new runtime bundle.")],
+    precision: Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")] = "int8",
+) -> None:
+    """Make a runtime bundle, which needs no torch, and certify how far it agrees with the original.
+
+    The certificate is made on the dev splits of the heads' corpora if their archives are at hand, else on
+    the example abstracts that come with the package.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    try:
+        from openmed_ner.export.runtime import export_runtime
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "train") from error
+    from openmed_ner.bundle import open_bundle
+    from openmed_ner.corpora import CATALOG, load_split
+    from openmed_ner.corpora.archive import ENVIRONMENT
+    from openmed_ner.examples import read_examples
+
+    source = open_bundle(bundle)
+    names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
+    if os.environ.get(ENVIRONMENT) and names:
+        gold = {name: list(load_split(name, "dev").documents) for name in names}
+        texts = f"dev splits of {', '.join(names)}"
+    else:
+        gold, texts = {source.manifest.heads[0].corpus: read_examples()}, "the example abstracts"
+    made = export_runtime(source, output, precision=precision, gold=gold, texts=texts)  # type: ignore[arg-type]
+    parity = made.read_json("parity.json")
+    agreement = f"{100 * parity['span_agreement']:.2f} % of spans agree"
+    typer.echo(f"{agreement} over {parity['documents']} documents ({texts})")
+    for name, row in parity["corpora"].items():
+        f1, difference = 100 * row["f1_exported"], 100 * row["f1_difference"]
+        typer.echo(f"  {name}: dev F1 {f1:.2f}, {difference:+.2f} against the original")
+    typer.echo(f"bundle: {made.folder}")

@@ -1,0 +1,114 @@
+"""``openmed-ner tag``: entities of files, folders or standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openmed_ner.cli.output import complain, open_output, write_table
+from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.formats import READERS, SUFFIXES, WRITERS, read_documents
+from openmed_ner.text import Document
+
+STDIN = Path("-")
+_TARGETS = {"table": write_table, **{name: WRITERS[name] for name in ("jsonl", "html")}}
+
+
+def tag(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files or folders; - or nothing reads standard input.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--from", help=f"Input format: auto, {', '.join(READERS)}.", metavar="FORMAT")
+    ] = "auto",
+    target: Annotated[
+        str, typer.Option("--to", help=f"Output format: {', '.join(_TARGETS)}.", metavar="FORMAT")
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write to this file, not to standard output.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of the bundle to use; the embedded one by default.")
+    ] = None,
+    corpora: Annotated[
+        str | None, typer.Option(help="Heads to use, separated by commas; all by default.")
+    ] = None,
+    types: Annotated[
+        str | None, typer.Option(help="Entity types to keep, separated by commas; all by default.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Lowest score to keep, 0 to 1.")] = 0.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
+) -> None:
+    """Find biomedical entities in text.
+
+    A file that cannot be read is reported and the others are still tagged; the exit status is then 2.
+    """
+    if source != "auto" and source not in READERS:
+        raise InputError(f"unknown input format {source!r}; known: auto, {', '.join(READERS)}")
+    if target not in _TARGETS:
+        raise InputError(f"unknown output format {target!r}; known: {', '.join(_TARGETS)}")
+    inputs = list(_iter_files(files or [STDIN]))
+    if not files and sys.stdin.isatty():
+        raise InputError("nothing to tag: name a file or a folder, or pipe text in")
+
+    from openmed_ner.inference.tagger import Tagger
+
+    tagger = Tagger.load(bundle, threads=threads)
+    problems: list[InputError] = []
+    documents = _iter_documents(inputs, None if source == "auto" else source, problems)
+    tagged = tagger.pipe(documents, corpora=_split(corpora), types=_split(types), threshold=threshold)
+    with open_output(output) as file:
+        _TARGETS[target](tagged, file)
+    if problems:
+        raise typer.Exit(2)
+
+
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _iter_files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield each file to read with its name in the output; folders are searched for known suffixes.
+
+    Raises:
+        InputError: a path does not exist, or a folder holds nothing to read.
+    """
+    for path in paths:
+        if path == STDIN or path.is_file():
+            yield path, str(path)
+        elif path.is_dir():
+            found = sorted(
+                each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file()
+            )
+            if not found:
+                raise InputError(f"{path}: no file ends in {', '.join(SUFFIXES)}")
+            yield from ((each, each.relative_to(path).as_posix()) for each in found)
+        else:
+            raise InputError(f"{path}: no such file or folder")
+
+
+def _iter_documents(
+    inputs: Sequence[tuple[Path, str]], source: str | None, problems: list[InputError]
+) -> Iterator[Document]:
+    """Read file by file; a bad one is reported, kept in ``problems``, and the rest goes on."""
+    for path, name in inputs:
+        try:
+            if path == STDIN:
+                yield from _read_stdin(source)
+            else:
+                yield from read_documents(path, format=source, source=name)
+        except InputError as error:
+            complain(error)
+            problems.append(error)
+
+
+def _read_stdin(source: str | None) -> Iterator[Document]:
+    sys.stdin.reconfigure(encoding="utf-8", errors="strict", newline="\n")  # type: ignore[union-attr]
+    try:
+        yield from READERS[source or "text"](sys.stdin, source="stdin")
+    except UnicodeDecodeError as error:
+        raise CorpusFormatError(f"stdin: not UTF-8: byte 0x{error.object[error.start]:02x}") from error

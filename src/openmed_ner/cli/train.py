@@ -1,0 +1,133 @@
+"""``openmed-ner train``: fine-tune a backbone on corpora of the catalog or on one's own documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from openmed_ner.cli.output import print_json
+from openmed_ner.errors import CorpusError, MissingExtraError, RecipeError
+from openmed_ner.formats import read_documents
+
+if TYPE_CHECKING:
+    from openmed_ner.training.finetune import Annotated as AnnotatedCorpus
+    from openmed_ner.training.loop import StepReport
+
+
+def train(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for checkpoints and the bundle.")],
+    recipe: Annotated[Path | None, typer.Option(help="TOML recipe; its values replace the defaults.")] = None,
+    corpus: Annotated[
+        list[str] | None, typer.Option(help="A corpus of the catalog; may be given several times.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Your own training documents, instead of a corpus.")
+    ] = None,
+    dev: Annotated[Path | None, typer.Option(help="Your own dev documents, to choose the epoch by.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Format of your documents; told from the name by default.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle; the output folder's by default.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace one setting: schedule.epochs=3.", metavar="K=V")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Fine-tune a backbone with LoRA and write an adapter bundle."""
+    try:
+        from openmed_ner.training.config import read_recipe
+        from openmed_ner.training.run import load_corpora
+        from openmed_ner.training.run import train as run_training
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "train") from error
+
+    values: dict[str, Any] = {"backbone": backbone, "seed": seed, "corpora": corpus or None}
+    settings = read_recipe(
+        recipe, set_ or [], **{key: value for key, value in values.items() if value is not None}
+    )
+    if data is not None:
+        if settings.corpora:
+            raise RecipeError("name corpora of the catalog or your own --data, not both")
+        corpora = [_read_own(data, dev, source)]
+    else:
+        corpora = load_corpora(settings.corpora)
+    with _Progress(quiet=as_json) as progress:
+        bundle = run_training(
+            settings,
+            corpora,
+            output,
+            name=name or output.resolve().name,
+            resume=resume,
+            on_step=progress.show,
+        )
+    record = bundle.read_json("run.json")
+    history, parameters = record["history"], record["parameters"]
+    scores = history["scores"][history["best_epoch"]]
+    if as_json:
+        print_json({"bundle": str(bundle.folder), "dev": scores, "parameters": parameters})
+        return
+    typer.echo(f"{parameters['trained']:,} parameters trained ({100 * parameters['share']:.2f} %)")
+    typer.echo(f"dev F1 after epoch {history['best_epoch'] + 1}: {_describe(scores)}")
+    typer.echo(f"bundle: {bundle.folder}")
+
+
+def _read_own(data: Path, dev: Path | None, source: str | None) -> AnnotatedCorpus:
+    from openmed_ner.alignment import Head
+    from openmed_ner.training.finetune import Annotated as AnnotatedCorpus
+
+    if dev is None:
+        raise RecipeError("--data needs --dev: documents to choose the best epoch by")
+    train_documents, dev_documents = (tuple(read_documents(path, format=source)) for path in (data, dev))
+    labels = sorted({span.label for document in train_documents for span in document.spans})
+    if not labels:
+        raise CorpusError(f"{data}: no document has an entity; there is nothing to learn")
+    unknown = {span.label for document in dev_documents for span in document.spans} - set(labels)
+    if unknown:
+        raise CorpusError(f"{dev}: the label {min(unknown)!r} does not occur in {data}")
+    return AnnotatedCorpus(Head(data.stem, tuple(labels)), train_documents, dev_documents)
+
+
+def _describe(scores: dict[str, float]) -> str:
+    return ", ".join(f"{name} {100 * value:.2f}" for name, value in scores.items() if name != "score")
+
+
+class _Progress:
+    """A bar over all steps, with a line per epoch above it."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            disable=quiet,
+        )
+        self._task = self._bar.add_task("training", total=None, note="")
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._bar.stop()
+
+    def show(self, report: StepReport) -> None:
+        note = f"loss {report.loss:.4f}"
+        self._bar.update(self._task, completed=report.step, total=report.n_steps, note=note)
+        if report.scores:
+            line = f"epoch {report.epoch + 1}: {note}, dev F1 {_describe(dict(report.scores))}"
+            self._bar.console.print(line, highlight=False)
