@@ -18,6 +18,7 @@ from openmed_ner.alignment.batching import LongArray, group_by_length, pad_windo
 from openmed_ner.alignment.decoding import DocumentDecoder, FloatArray, Head
 from openmed_ner.alignment.subwords import SubwordEncoder
 from openmed_ner.alignment.windows import Window, iter_windows
+from openmed_ner.errors import RunError
 from openmed_ner.text import Document
 
 BUFFER = 128
@@ -103,6 +104,8 @@ def score_windows(windows: Sequence[Window], *, run: Run, reader: Reader) -> lis
     for batch in group_by_length([len(window.ids) + 2 for window in windows], budget=reader.budget):
         ids, mask = pad_windows([windows[index] for index in batch], reader.encoder)
         logits = run(ids, mask)
+        if not np.isfinite(logits[mask.astype(bool)]).all():
+            raise RunError("the model computed scores that are no numbers; its weights are damaged")
         for row, index in enumerate(batch):
             scores[index] = logits[row, windows[index].heads + 1]
     return scores

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 IntArray = NDArray[np.int32]
+MAX_PIECES = 64
+"""Subwords of a word beyond which the unknown subword stands for it, so that every word fits a window.
+
+BERT's tokenizer does the same beyond 100 characters. Letters with hundreds of combining marks get here.
+"""
 BLOCK = 1024
 """Words tokenised at a time: large enough for speed, small enough for constant memory."""
 
@@ -100,6 +105,9 @@ class SubwordEncoder:
         ids = np.array(encoded.ids, dtype=np.int32)
         owners = np.array(encoded.word_ids, dtype=np.int32)
         lengths = np.bincount(owners, minlength=len(words)).astype(np.int32)
+        if (lengths > MAX_PIECES).any():
+            fits = lengths[owners] <= MAX_PIECES
+            ids, owners, lengths = ids[fits], owners[fits], np.where(lengths > MAX_PIECES, 0, lengths)
         if empty := np.flatnonzero(lengths == 0).tolist():
             ids = np.insert(ids, np.searchsorted(owners, empty), self.unknown).astype(np.int32)
             lengths[empty] = 1

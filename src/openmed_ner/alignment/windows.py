@@ -65,9 +65,8 @@ def iter_windows(encodings: Iterable[Encoding], *, capacity: int, overlap: int) 
             end = bounds[n_words - 1]
             following = int(np.searchsorted(begins[:n_words], end - overlap))
             following = min(max(following, 1), n_words)
-            middle = (begins[following] + end) / 2
-            cut = following + int(np.searchsorted(begins[following:n_words], middle))
-            cut = max(cut, owned - first)
+            middles = (begins + bounds)[following:n_words]  # twice, as the sum of both edges below
+            cut = following + int(np.searchsorted(middles, begins[following] + end))
             yield _window(buffer, n_words, first, slice(owned - first, cut))
             owned = first + cut
             buffer = _drop(buffer, following)

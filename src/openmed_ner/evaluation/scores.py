@@ -110,14 +110,18 @@ def bootstrap_f1(
     """Percentile bootstrap interval of micro F1, drawing whole documents with replacement.
 
     Documents, not mentions, are the unit: mentions of one text repeat each other and are not
-    independent (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+    independent (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). A draw
+    without any entity, gold or predicted, has no F1 and is left out.
     """
     if not scores:
         return 0.0, 0.0
     counts = np.array([(each.micro.tp, each.micro.fp, each.micro.fn) for each in scores], dtype=np.int64)
     draws = np.random.default_rng(seed).multinomial(len(counts), [1 / len(counts)] * len(counts), size=rounds)
     tp, fp, fn = (draws @ counts).T
-    f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+    doubled = 2 * tp + fp + fn
+    f1 = 2 * tp[doubled > 0] / doubled[doubled > 0]
+    if not f1.size:
+        return 0.0, 0.0
     tail = (1 - confidence) / 2
     low, high = np.quantile(f1, [tail, 1 - tail])
     return float(low), float(high)

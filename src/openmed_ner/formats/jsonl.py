@@ -45,24 +45,33 @@ def from_json(record: object, *, default_id: str) -> Document:
     """
     if not isinstance(record, dict):
         raise ValueError(f"expected a JSON object, found {type(record).__name__}")
+    _require_writable(record)
     rest = dict(record)
     text = rest.pop("text", None)
     if not isinstance(text, str):
         raise ValueError('expected a string under "text"')
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError('"text" holds half of a surrogate pair, which is not a character')
-    spans = rest.pop("spans", None) or []
-    if not isinstance(spans, list):
+    spans = rest.pop("spans", None)
+    if not isinstance(spans, list | None):
         raise ValueError('expected a list under "spans"')
     identifier = rest.pop("id", None)
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int | None):
+        raise ValueError(f'expected a string or a whole number under "id", found {identifier!r}')
     name = default_id if identifier is None else str(identifier)
-    return Document(name, text, tuple(_span_from_json(span, text) for span in spans), rest)
+    return Document(name, text, tuple(_span_from_json(span, text) for span in spans or ()), rest)
 
 
 def to_json(document: Document) -> dict[str, Any]:
     """The JSON object of a document; the inverse of :func:`from_json`."""
     spans = [_span_to_json(document, span) for span in document.spans]
     return {"id": document.id, "text": document.text, "spans": spans, **document.meta}
+
+
+def _require_writable(record: dict[str, Any]) -> None:
+    """Refuse what Python reads but neither JSON nor UTF-8 can hold: NaN, infinity, half a surrogate pair."""
+    try:
+        json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a string holds half of a surrogate pair, which is not a character") from error
 
 
 def _span_from_json(record: object, text: str) -> Span:

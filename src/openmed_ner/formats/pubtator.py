@@ -15,6 +15,7 @@ from openmed_ner.errors import CorpusFormatError
 from openmed_ner.text import Document, Span
 
 _PASSAGE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
+_OFFSET = re.compile("[0-9]{1,18}")
 _N_RELATION_FIELDS = 4
 Line = tuple[int, str]
 
@@ -57,7 +58,7 @@ def _read_mention(line: Line, identifier: str, text: str, source: str) -> Span |
         raise CorpusFormatError(f"{where}: expected document {identifier!r}, found {content[:60]!r}")
     if len(fields) == _N_RELATION_FIELDS and not fields[1].isdigit():
         return None
-    if len(fields) < 5 or not (fields[1].isdecimal() and fields[2].isdecimal()):
+    if len(fields) < 5 or not all(map(_OFFSET.fullmatch, fields[1:3])):
         raise CorpusFormatError(
             f"{where}: expected id, start, end, mention and label between tabs, found {content[:60]!r}"
         )
