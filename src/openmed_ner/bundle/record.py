@@ -42,6 +42,7 @@ def source_commit() -> str | None:
     """The commit this code was checked out from, ``-dirty`` if changed since; ``None`` if unknown."""
     package = Path(__file__).resolve().parents[1]
     try:
+        _git(package, "ls-files", "--error-unmatch", "errors.py")  # else: installed inside another checkout
         head = _git(package, "rev-parse", "HEAD")
         changed = _git(package, "status", "--porcelain", "--", ".")
     except (OSError, subprocess.SubprocessError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,10 @@ from openmed_ner.cli.output import open_output
 from openmed_ner.corpora import find_corpus, load_split
 from openmed_ner.errors import InputError
 from openmed_ner.formats import read_documents
-from openmed_ner.text import Document
+
+if TYPE_CHECKING:
+    from openmed_ner.bundle import Bundle
+    from openmed_ner.inference.evaluation import Gold
 
 PROTOCOLS = ("mention",)
 
@@ -43,19 +46,18 @@ def evaluate(
     import json
 
     from openmed_ner.bundle import open_bundle
-    from openmed_ner.inference.evaluation import evaluate_head
+    from openmed_ner.inference.evaluation import evaluate as evaluate_heads
     from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
     if protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     opened = open_bundle(bundle or embedded_bundle())
     tagger = Tagger.load(opened, threads=threads)
-    results: list[dict[str, Any]] = []
-    for name, gold, training in _iter_gold(tagger.corpora, corpus, split, data, source, head):
-        results.append(
-            evaluate_head(tagger, name, gold, split=split if data is None else data.name, training=training)
-        )
-        typer.echo(_describe(results[-1]))
+    golds = _load_gold(tagger.corpora, corpus, split, data, source, head)
+    results = []
+    for result in evaluate_heads(tagger, golds):
+        typer.echo(_describe(result))
+        results.append(result)
     record = {"bundle": opened.manifest.name, "sha256": opened.sha256, "results": results}
     if json_file:
         with open_output(json_file) as file:
@@ -65,15 +67,16 @@ def evaluate(
         _attach(opened, results)
 
 
-def _iter_gold(
+def _load_gold(
     known: Sequence[str],
     corpora: list[str] | None,
     split: str,
     data: Path | None,
     source: str | None,
     head: str | None,
-) -> list[tuple[str, Sequence[Document], Sequence[Document] | None]]:
-    """List head, gold documents and, where known, the training documents."""
+) -> list[Gold]:
+    from openmed_ner.inference.evaluation import Gold
+
     if data is not None:
         if corpora:
             raise InputError("name corpora of the catalog or your own --data, not both")
@@ -81,12 +84,15 @@ def _iter_gold(
             raise InputError(f"--data needs --head, one of: {', '.join(known)}")
         name = head or known[0]
         _check_head(name, known)
-        return [(name, list(read_documents(data, format=source)), None)]
-    names = corpora or [find_corpus(name).name for name in known]
+        return [Gold(name, data.name, list(read_documents(data, format=source)))]
+    names = corpora or known
     for name in names:
         find_corpus(name)
         _check_head(name, known)
-    return [(name, load_split(name, split).documents, load_split(name, "train").documents) for name in names]
+    return [
+        Gold(name, split, load_split(name, split).documents, load_split(name, "train").documents)
+        for name in names
+    ]
 
 
 def _check_head(name: str, known: Sequence[str]) -> None:
@@ -103,7 +109,7 @@ def _describe(result: dict[str, Any]) -> str:
     return f"{result['corpus']} {result['split']}: {values}  ({interval})"
 
 
-def _provenance(bundle: Any) -> dict[str, Any]:
+def _provenance(bundle: Bundle) -> dict[str, Any]:
     from openmed_ner.bundle.manifest import RECORD
     from openmed_ner.bundle.record import describe_host, installed_versions, source_commit
 
@@ -130,7 +136,7 @@ def _provenance(bundle: Any) -> dict[str, Any]:
     return provenance
 
 
-def _attach(bundle: Any, results: list[dict[str, Any]]) -> None:
+def _attach(bundle: Bundle, results: list[dict[str, Any]]) -> None:
     from openmed_ner.bundle import seal
     from openmed_ner.bundle.card import write_card
     from openmed_ner.bundle.manifest import CARD, PARITY, RECORD, SCORES, write_json

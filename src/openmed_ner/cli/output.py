@@ -38,9 +38,9 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file to write to")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         file = partial.open("w", encoding="utf-8", newline="\n")
     except OSError as error:

@@ -17,6 +17,8 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 BLOCK = 128
 MIN_TABLE = 1 << 20
 """Entries above which a lookup table is worth quantising."""
+MIN_OUTPUTS = 32
+"""Columns below which a product is a head, or not of constants at all, and stays as it is."""
 _ACCURACY_INT8 = 4
 
 
@@ -27,7 +29,9 @@ def quantise(model: bytes) -> bytes:
     proto = onnx.load_from_string(model)
     _quantise_tables(proto)
     heads = [
-        node.name for node in proto.graph.node if node.op_type == "MatMul" and _n_outputs(proto, node) < BLOCK
+        node.name
+        for node in proto.graph.node
+        if node.op_type == "MatMul" and _n_outputs(proto, node) < MIN_OUTPUTS
     ]
     logger = logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer")
     level = logger.level

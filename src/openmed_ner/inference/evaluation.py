@@ -1,8 +1,9 @@
-"""Score one head of a tagger on gold documents."""
+"""Score the heads of a tagger on gold documents, each text being tagged once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from openmed_ner.errors import InputError
@@ -11,57 +12,81 @@ from openmed_ner.inference.tagger import Tagger
 from openmed_ner.text import Document
 
 
-def evaluate_head(
-    tagger: Tagger,
-    corpus: str,
-    gold: Sequence[Document],
-    *,
-    split: str,
-    training: Sequence[Document] | None = None,
-) -> dict[str, Any]:
-    """Tag documents with one head and compare strictly, mention by mention.
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """What a head is scored on.
 
-    Args:
-        tagger: a loaded bundle.
+    Attributes:
         corpus: the head.
-        gold: documents with gold spans.
-        split: what they are, for the record.
-        training: what the head was trained on; if given, mentions whose surface form occurs there are also
-            scored apart from those whose form does not.
+        split: what the documents are, for the record.
+        documents: with gold spans.
+        training: what the head was trained on, if known: mentions whose surface form occurs there are then
+            also scored apart from those whose form does not.
+    """
 
-    Returns:
-        The object that ``evaluate --json`` documents.
+    corpus: str
+    split: str
+    documents: Sequence[Document]
+    training: Sequence[Document] | None = None
+
+
+def evaluate(tagger: Tagger, golds: Sequence[Gold]) -> Iterator[dict[str, Any]]:
+    """Tag documents and compare strictly, mention by mention.
+
+    Yields:
+        For each head the object that ``evaluate --json`` documents.
 
     Raises:
         InputError: there are no documents, or they have a label that the head does not know.
     """
-    if not gold:
-        raise InputError(f"{corpus}, {split}: there are no documents to score")
-    labels = next(head.labels for head in tagger.manifest.heads if head.corpus == corpus)
-    for document in gold:
+    for gold in golds:
+        _check(tagger, gold)
+    texts = {document.text: document for gold in golds for document in gold.documents}
+    corpora = [gold.corpus for gold in golds]
+    tagged = {document.text: document for document in tagger.pipe(texts.values(), corpora=corpora)}
+    for gold in golds:
+        predicted = [
+            Document(
+                document.id,
+                document.text,
+                tuple(span for span in tagged[document.text].spans if span.corpus == gold.corpus),
+                tagged[document.text].meta,
+            )
+            for document in gold.documents
+        ]
+        yield _score(gold, predicted)
+
+
+def _check(tagger: Tagger, gold: Gold) -> None:
+    if not gold.documents:
+        raise InputError(f"{gold.corpus}, {gold.split}: there are no documents to score")
+    labels = next(head.labels for head in tagger.manifest.heads if head.corpus == gold.corpus)
+    for document in gold.documents:
         for span in document.spans:
             if span.label not in labels:
                 raise InputError(
-                    f"document {document.id!r}: the head {corpus} has no label {span.label!r}; "
+                    f"document {document.id!r}: the head {gold.corpus} has no label {span.label!r}; "
                     f"it knows: {', '.join(labels)}"
                 )
-    predicted = list(tagger.pipe(gold, corpora=[corpus]))
-    scores = score_documents(gold, predicted)
+
+
+def _score(gold: Gold, predicted: Sequence[Document]) -> dict[str, Any]:
+    scores = score_documents(gold.documents, predicted)
     overall = total(scores)
     result = {
-        "corpus": corpus,
-        "split": split,
+        "corpus": gold.corpus,
+        "split": gold.split,
         "protocol": "mention",
-        "documents": len(gold),
+        "documents": len(predicted),
         "micro": {**_to_json(overall.micro), "ci95": list(bootstrap_f1(scores))},
         "per_label": {label: _to_json(counts) for label, counts in overall.per_label.items()},
         "coverage_complete": all(document.meta["coverage"]["complete"] for document in predicted),
     }
-    if training is not None:
-        surfaces = {document.mention(span).lower() for document in training for span in document.spans}
+    if gold.training is not None:
+        surfaces = {document.mention(span).lower() for document in gold.training for span in document.spans}
         for name, wanted in (("seen", True), ("unseen", False)):
-            pairs = [_restrict(documents, surfaces, wanted) for documents in (gold, predicted)]
-            result[name] = _to_json(total(score_documents(*pairs)).micro)
+            sides = [_restrict(documents, surfaces, wanted) for documents in (gold.documents, predicted)]
+            result[name] = _to_json(total(score_documents(*sides)).micro)
     return result
 
 

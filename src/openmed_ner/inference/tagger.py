@@ -68,7 +68,15 @@ class Tagger:
         except UnicodeDecodeError as error:
             raise BundleError(f"{bundle.folder}: {TOKENIZER} is not UTF-8") from error
         encoder = SubwordEncoder.from_json(tokenizer)
-        return cls(bundle.manifest, encoder, load_backend(bundle, threads=threads))
+        backend = load_backend(bundle, threads=threads)
+        frame = np.array([[encoder.prefix, encoder.suffix]], dtype=np.int64)
+        n_found = backend.run(frame, np.ones_like(frame)).shape[-1]
+        n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
+        if n_found != n_tags:
+            raise BundleError(
+                f"{bundle.folder}: the model has {n_found} outputs, its heads have {n_tags} tags"
+            )
+        return cls(bundle.manifest, encoder, backend)
 
     @property
     def corpora(self) -> tuple[str, ...]:
@@ -123,8 +131,8 @@ class Tagger:
             text if isinstance(text, Document) else Document(str(number), text)
             for number, text in enumerate(texts)
         )
-        for document in predict(documents, run=run, reader=reader):
-            yield document.with_spans(filter(keep, document.spans))
+        tagged = predict(documents, run=run, reader=reader)
+        return (document.with_spans(filter(keep, document.spans)) for document in tagged)
 
     def _select(self, corpora: Sequence[str] | None) -> tuple[np.ndarray | slice, tuple[Head, ...]]:
         if corpora is None:

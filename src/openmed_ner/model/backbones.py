@@ -106,8 +106,8 @@ def _fetch(name: str, known: Backbone | None) -> Path:
     hub_id, _, revision = (known.hub_id, "", known.revision) if known else name.partition("@")
     if hub_id.count("/") != 1 or not revision:
         raise InputError(
-            f"unknown backbone {name!r}: expected one of {', '.join(BACKBONES)}, a folder with config.json, "
-            "or a hub id with its revision (owner/model@commit)"
+            f"unknown backbone {name!r}: expected one of {', '.join(BACKBONES)}, a folder with config.json "
+            f"(here or under {ENVIRONMENT}), or a hub id with its revision (owner/model@commit)"
         )
     if os.environ.get(OFFLINE) == "1":
         raise RunError(f"backbone {name!r} is not under {ENVIRONMENT}, and {OFFLINE}=1 forbids fetching it")

@@ -65,11 +65,7 @@ def load_model(bundle: Bundle) -> TokenTagger:
     if manifest.kind == "runtime":
         raise BundleError(f"{bundle.folder} is a runtime bundle, which holds no weights that torch can load")
     reference = manifest.backbone
-    source = reference.name if reference.name in BACKBONES else f"{reference.hub_id}@{reference.revision}"
-    try:
-        folder = find_backbone(source)
-    except InputError:
-        folder = find_backbone(reference.name)
+    folder = find_backbone(reference.name)
     if (found := hash_file(folder / "model.safetensors")) != reference.sha256:
         raise InputError(f"{folder}: SHA-256 is {found}, but the bundle was made from {reference.sha256}")
     encoder = load_encoder(folder)

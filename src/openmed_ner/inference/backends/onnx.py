@@ -9,7 +9,7 @@ import onnxruntime
 
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
-from openmed_ner.errors import BundleError
+from openmed_ner.errors import BundleError, RunError
 
 
 class OnnxBackend:
@@ -26,17 +26,36 @@ class OnnxBackend:
             BundleError: the runtime cannot load the model.
         """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads or _usable_cores()
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads != 1 else "0")
+        options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's exceptions have no public base
             raise BundleError(f"model.onnx cannot be loaded: {error}") from error
+        inputs = {each.name for each in self._session.get_inputs()}
+        outputs = {each.name for each in self._session.get_outputs()}
+        if inputs != {"ids", "mask"} or outputs != {"logits"}:
+            raise BundleError(
+                f"model.onnx maps {', '.join(sorted(inputs))} to {', '.join(sorted(outputs))}; "
+                "expected ids, mask to logits"
+            )
 
     def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
-        """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``."""
-        (logits,) = self._session.run(["logits"], {"ids": ids, "mask": mask})
+        """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``.
+
+        Raises:
+            RunError: the runtime fails, for want of memory or because model and tokenizer do not fit.
+        """
+        try:
+            (logits,) = self._session.run(["logits"], {"ids": ids, "mask": mask})
+        except Exception as error:
+            raise RunError(f"ONNX Runtime failed on a batch of {ids.shape}: {error}") from error
         result: FloatArray = np.asarray(logits, dtype=np.float32)
         return result
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
