@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from openmed_ner.alignment import SubwordEncoder
+from openmed_ner.bundle import Bundle
+from openmed_ner.export.runtime import export_runtime
+from openmed_ner.training.run import train
+from tiny import CORPORA, make_backbone, make_recipe
+
+settings.register_profile(
+    "offline", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("offline")
+
+torch.set_num_threads(1)  # the models here are so small that a second thread only waits
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+WORDS = ["aspirin", "cancer", "tumor", "the", "of", "##in", "##er"]
+
+
+@pytest.fixture(scope="session")
+def encoder() -> SubwordEncoder:
+    """A BERT-like tokenizer that knows every ASCII word, most of them letter by letter."""
+    letters = string.ascii_lowercase + string.digits
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *string.punctuation, *WORDS]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return SubwordEncoder(tokenizer)
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A random encoder of two layers, found by its name."""
+    folder = make_backbone(tmp_path_factory.mktemp("backbones") / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENMED_NER_BACKBONES", str(folder.parent))
+        patch.delenv("OPENMED_NER_OFFLINE", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def adapter_bundle(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A LoRA adapter that has learnt eight sentences by heart."""
+    return train(make_recipe(backbone), CORPORA, tmp_path_factory.mktemp("lora"), name="tiny")
+
+
+@pytest.fixture(scope="session")
+def full_bundle(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same, every parameter trained."""
+    recipe = replace(make_recipe(backbone, learning_rate=4e-3, warmup=0.3), method="full")
+    return train(recipe, CORPORA, tmp_path_factory.mktemp("full"), name="tiny")
+
+
+@pytest.fixture(scope="session")
+def runtime_bundle(adapter_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The adapter exported to ONNX, in fp32."""
+    return export_runtime(
+        adapter_bundle,
+        tmp_path_factory.mktemp("runtime") / "tiny",
+        precision="fp32",
+        gold={corpus.head.corpus: corpus.dev for corpus in CORPORA},
+        texts="the tiny corpus",
+    )

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import openmed_ner
+
+PACKAGE = Path(openmed_ner.__file__).parent
+LAYERS = (
+    {"errors"},
+    {"text"},
+    {"formats", "examples"},
+    {"corpora", "alignment", "evaluation"},
+    {"bundle"},
+    {"model"},
+    {"export", "training", "inference"},
+    {"service", "scale", "integrations"},
+    {"cli"},
+)
+"""From the bottom up; a module may import only from layers below its own, or from its own package."""
+DOWNWARD = {
+    # The table of docs/architecture.md: what stands on one step of it does not import its neighbours,
+    # except that an exported model is certified by running it.
+    ("export", "inference"),
+}
+HEAVY = ("torch", "transformers", "peft", "onnxruntime", "tokenizers", "codecarbon", "rich")
+
+
+def layer(package: str) -> int:
+    return next(number for number, packages in enumerate(LAYERS) if package in packages)
+
+
+def imports(path: Path) -> set[str]:
+    """Packages of ours that a file imports anywhere, function bodies included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+        found |= {name.split(".")[1] for name in names if name.startswith("openmed_ner.")}
+    return found
+
+
+def own_package(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_point_down(path: Path) -> None:
+    package = own_package(path)
+    upward = {
+        other
+        for other in imports(path) - {package}
+        if layer(other) >= layer(package) and (package, other) not in DOWNWARD
+    }
+    assert not upward, f"{package} must not import {', '.join(sorted(upward))}"
+
+
+def test_the_layer_test_would_notice(tmp_path: Path) -> None:
+    file = tmp_path / "bad.py"
+    file.write_text(
+        "def f():\n    from openmed_ner.cli.main import app\n    import openmed_ner.training.loop\n"
+    )
+    assert imports(file) == {"cli", "training"}
+    assert layer("cli") > layer("training") > layer("text")
+
+
+def loaded_after(code: str) -> set[str]:
+    """Which modules a fresh interpreter has loaded after running some code, torch being out of reach."""
+    script = (
+        "import sys\n"
+        f"for name in {[name for name in HEAVY if name in ('torch', 'transformers', 'peft')]}:\n"
+        "    sys.modules[name] = None\n"
+        f"{code}\n"
+        "print(*(name for name, module in sys.modules.items() if module is not None))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not loaded_after("import openmed_ner") & {*HEAVY, "numpy"}
+
+
+def test_tagging_works_without_torch() -> None:
+    loaded = loaded_after(
+        "import openmed_ner\n"
+        "found = openmed_ner.load()('Cisplatin caused nephrotoxicity.')\n"
+        "assert found.spans, found\n"
+        "import openmed_ner.cli.main"
+    )
+    assert "onnxruntime" in loaded
+    assert not loaded & {"torch", "transformers", "peft"}
+
+
+def test_the_torch_free_packages_never_name_torch() -> None:
+    free = ("text", "formats", "corpora", "alignment", "evaluation", "bundle", "errors", "examples")
+    for path in MODULES:
+        if own_package(path) in free:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            named = {
+                alias.name.split(".")[0]
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Import)
+                for alias in node.names
+            } | {
+                (node.module or "").split(".")[0]
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom)
+            }
+            assert not named & {"torch", "transformers", "peft"}, path
+
+
+def test_every_public_name_exists_and_is_listed_once() -> None:
+    assert openmed_ner.__all__ == sorted(openmed_ner.__all__, key=lambda name: (name.islower(), name))
+    for name in openmed_ner.__all__:
+        assert getattr(openmed_ner, name).__doc__, name
+    assert set(dir(openmed_ner)) == set(openmed_ner.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        openmed_ner.nonsense  # noqa: B018
+
+
+def test_every_module_says_what_it_does() -> None:
+    for path in MODULES:
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_every_error_has_an_exit_status_and_a_place_in_the_drawing() -> None:
+    errors = importlib.import_module("openmed_ner.errors")
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    for kind, text in product(kinds, [errors.__doc__]):
+        assert issubclass(kind, errors.OpenMedError) and kind.exit_status in (1, 2)
+        assert text is not None and kind.__name__ in text
+
+
+def test_nothing_reads_pickles_or_remote_code() -> None:
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        for name in ("import pickle", "torch.load(", "trust_remote_code=True", "joblib"):
+            assert name not in text, f"{path}: {name}"

@@ -1,0 +1,311 @@
+"""The command as users run it: in a process of its own, with its exit status and both its streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openmed_ner.bundle import Bundle
+from openmed_ner.cli.main import app
+from openmed_ner.errors import InputError, RunError
+from openmed_ner.examples import read_examples
+from openmed_ner.formats import read_documents, write_jsonl
+from tiny import DOCUMENTS, only
+
+TEXT = DOCUMENTS[0].text
+
+
+def run(
+    *arguments: str | Path, stdin: bytes = b"", status: int = 0, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-W", "error", "-c", "from openmed_ner.cli.main import main; main()"]
+    done = subprocess.run(
+        [*command, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1", **environment},
+    )
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    assert done.returncode == status, (done.returncode, done.stderr.decode())
+    return done
+
+
+def invoke(*arguments: str | Path) -> None:
+    """Run a command in this process, where torch is loaded already."""
+    app([*map(str, arguments)], standalone_mode=False)
+
+
+@pytest.fixture
+def tag(runtime_bundle: Bundle) -> tuple[str | Path, ...]:
+    return ("tag", "--bundle", runtime_bundle.folder)
+
+
+def lines(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_file_is_tagged(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    path = tmp_path / "abstract.txt"
+    path.write_bytes(TEXT.encode())
+    (line,) = lines(run(*tag, path, "--to", "jsonl"))
+    assert line["text"] == TEXT
+    assert [span["text"] for span in line["spans"]] == ["Cisplatin", "nephrotoxicity"]  # type: ignore[attr-defined]
+    assert line["coverage"] == {"characters": len(TEXT), "windows": 1, "complete": True}
+    table = run(*tag, path).stdout.decode()
+    assert "abstract.txt  (2 entities)" in table and "nephrotoxicity" in table
+
+
+def test_standard_input_is_tagged(tag: tuple[str | Path, ...]) -> None:
+    for arguments in ((), ("-",)):
+        (line,) = lines(run(*tag, *arguments, "--to", "jsonl", stdin=TEXT.encode()))
+        assert (line["id"], line["text"]) == ("stdin", TEXT)
+    stream = "".join(json.dumps({"text": each.text}) + "\n" for each in DOCUMENTS).encode()
+    found = lines(run(*tag, "--from", "jsonl", "--to", "jsonl", stdin=stream))
+    assert [line["text"] for line in found] == [each.text for each in DOCUMENTS]
+
+
+def test_a_folder_is_tagged_in_order_of_names(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    (tmp_path / "in/deeper").mkdir(parents=True)
+    (tmp_path / "in/b.txt").write_text("No effect.")
+    (tmp_path / "in/deeper/a.txt").write_text(TEXT)
+    (tmp_path / "in/c.jsonl").write_text(json.dumps({"id": "x", "text": TEXT}))
+    (tmp_path / "in/ignored.pdf").write_bytes(b"\xff")
+    output = tmp_path / "out.jsonl"
+    run(*tag, tmp_path / "in", "--to", "jsonl", "-o", output)
+    assert [each.id for each in read_documents(output)] == ["b.txt", "x", "deeper/a.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.jsonl"]
+
+
+def test_the_page_shows_the_text_and_runs_nothing(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    page = run(*tag, "--to", "html", stdin=f"<script>alert(1)</script> {TEXT}".encode()).stdout.decode()
+    assert "<script" not in page and "&lt;script&gt;" in page and "<mark" in page
+
+
+def test_line_ends_and_odd_characters_survive(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    text = f"\ufeff{TEXT}\r\n\0 e\u0301 👩\u200d⚕️\r{TEXT}\u2028"
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode())
+    (line,) = lines(run(*tag, path, "--to", "jsonl"))
+    assert line["text"] == text
+    for span in line["spans"]:  # type: ignore[attr-defined]
+        assert text[span["start"] : span["end"]] == span["text"]
+
+
+def test_a_terminal_is_not_steered_by_a_text(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    stream = json.dumps({"id": "\x1b[2J", "text": TEXT}).encode()
+    assert b"\x1b" not in run(*tag, "--from", "jsonl", stdin=stream).stdout
+
+
+def test_bad_input_is_named_and_the_rest_is_still_tagged(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+    good.write_text(TEXT)
+    bad.write_bytes(b"fine\nthen \xe9 latin-1")
+    done = run(*tag, bad, good, "--to", "jsonl", status=2)
+    assert "bad.txt: not UTF-8: byte 0xe9 in line 2, at byte 6" in done.stderr.decode()
+    assert [Path(str(line["id"])).name for line in lines(done)] == ["good.txt"]
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"text": "x"}\n{"text": 3}\n')
+    done = run(*tag, broken, "--to", "jsonl", status=2)
+    assert 'broken.jsonl, line 2: expected a string under "text"' in done.stderr.decode()
+    assert [line["text"] for line in lines(done)] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.txt"], "missing.txt: no such file"),
+        (["."], "no file ends in .txt"),
+        (["--from", "pdf", "-"], "unknown input format 'pdf'; known: auto, text"),
+        (["--to", "pdf", "-"], "unknown output format 'pdf'; known: table"),
+        (["--corpora", "gellus", "-"], "unknown corpus 'gellus'"),
+        (["--types", "Gene", "-"], "unknown type 'Gene'"),
+        (["--threshold", "2", "-"], "between 0 and 1"),
+        (["--threads", "0", "-"], "Invalid value for '--threads'"),
+        (["--nonsense", "-"], "nonsense"),
+        (["-o", "nowhere/out.jsonl", "-"], "nowhere/out.jsonl: cannot be written"),
+        (["-o", ".", "-"], ". is a folder"),
+    ],
+)
+def test_a_wrong_command_line_is_explained(
+    tag: tuple[str | Path, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*tag, *arguments, stdin=b"x", status=2)
+    assert message in done.stderr.decode()
+    assert done.stdout == b""
+
+
+def test_an_unreadable_standard_input_is_named(tag: tuple[str | Path, ...]) -> None:
+    assert "stdin: not UTF-8: byte 0xff" in run(*tag, "-", stdin=b"\xff", status=2).stderr.decode()
+
+
+def test_empty_and_blank_input_have_no_entities(tag: tuple[str | Path, ...]) -> None:
+    for text in (b"", b" \n\t "):
+        (line,) = lines(run(*tag, "--to", "jsonl", stdin=text))
+        assert line["spans"] == [] and line["coverage"]["complete"] is True  # type: ignore[index]
+
+
+def test_a_single_line_of_megabytes_is_read_to_its_end(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    text = "patients received a drug " * 40_000
+    path.write_text(text)
+    (line,) = lines(run(*tag, path, "--to", "jsonl"))
+    assert line["text"] == text
+    assert line["coverage"]["complete"] is True and line["coverage"]["windows"] > 1_000  # type: ignore[index]
+
+
+def test_a_failed_run_leaves_an_older_output_alone(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    output.write_text("old")
+    run(*tag, "--corpora", "gellus", "-o", output, stdin=b"x", status=2)
+    assert output.read_text() == "old" and list(tmp_path.iterdir()) == [output]
+
+
+def test_a_bundle_that_must_not_be_trusted_is_refused(runtime_bundle: Bundle, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(runtime_bundle.folder, tmp_path / "copy"))
+    (copy / "payload.pkl").write_bytes(b"")
+    for command in (("tag", "--bundle", copy), ("bundles", "verify", copy), ("evaluate", copy)):
+        assert "payload.pkl" in run(*command, stdin=b"x", status=2).stderr.decode()
+    assert "is not a bundle" in run("tag", "--bundle", tmp_path, stdin=b"x", status=2).stderr.decode()
+
+
+def test_bundles_are_described_and_verified(runtime_bundle: Bundle) -> None:
+    described = json.loads(run("bundles", "info", runtime_bundle.folder, "--json").stdout)
+    assert described["kind"] == "runtime" and described["sha256"] == runtime_bundle.sha256
+    assert "runtime bundle, fp32" in run("bundles", "info", runtime_bundle.folder).stdout.decode()
+    assert "the model runs" in run("bundles", "verify", runtime_bundle.folder).stdout.decode()
+    assert json.loads(run("bundles", "verify", runtime_bundle.folder, "--json").stdout)["runs"] is True
+
+
+def test_own_documents_are_learnt_exported_and_scored(
+    backbone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gold = tmp_path / "gold.jsonl"
+    with gold.open("w", encoding="utf-8") as file:
+        write_jsonl(DOCUMENTS, file)
+    settings = ["lora.targets=all-linear", "lora.rank=8", "window=80", "overlap=16", "schedule.epochs=2"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    train = (
+        "train",
+        "-o",
+        tmp_path / "run",
+        "--data",
+        gold,
+        "--dev",
+        gold,
+        "--backbone",
+        backbone.name,
+        *options,
+    )
+    invoke(*train, "--json")
+    result = json.loads(capsys.readouterr().out)
+    assert result["parameters"]["trained"] < result["parameters"]["total"]
+    with pytest.raises(RunError, match="already holds a run"):
+        invoke(*train)
+    invoke(*train, "--resume")
+    assert "dev F1 after epoch" in capsys.readouterr().out
+    monkeypatch.delenv("OPENMED_NER_CORPORA", raising=False)
+    invoke("bundles", "export", tmp_path / "run/bundle", "-o", tmp_path / "runtime", "--precision", "fp32")
+    assert "of spans agree" in capsys.readouterr().out
+    scores = tmp_path / "scores.json"
+    invoke("evaluate", tmp_path / "runtime", "--data", gold, "--json", scores, "--attach")
+    assert "gold gold.jsonl: P" in capsys.readouterr().out
+    record = json.loads(scores.read_text())
+    assert record["results"][0]["documents"] == len(DOCUMENTS)
+    assert record["training"]["recipe"]["lora"]["rank"] == 8
+    assert "| gold | gold.jsonl | mention |" in (tmp_path / "runtime/README.md").read_text()
+    invoke("bundles", "verify", tmp_path / "runtime")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """Gold files: with diseases only, with both types, with nothing."""
+    documents = {"gold": only("Disease"), "both": DOCUMENTS, "empty": DOCUMENTS[2:3]}
+    paths = {name: tmp_path / f"{name}.jsonl" for name in documents}
+    for name, path in paths.items():
+        with path.open("w", encoding="utf-8") as file:
+            write_jsonl(documents[name], file)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "name at least one corpus"),
+        ("--data {gold}", "--data needs --dev"),
+        ("--data {gold} --dev {both}", "label 'Chemical' does not occur"),
+        ("--data {empty} --dev {gold}", "nothing to learn"),
+        ("--corpus ncbi-disease --data {gold}", "not both"),
+        ("--corpus nonsense", "unknown corpus 'nonsense'; known: ncbi-disease"),
+        ("--set schedule.epoch=3", "did you mean schedule.epochs"),
+        ("--recipe none.toml", "none.toml"),
+        ("--data {gold} --dev {gold} --backbone nowhere", "unknown backbone 'nowhere'"),
+        ("--data none.jsonl --dev {gold}", "none.jsonl: cannot be read"),
+        ("--data {gold} --dev {gold} --from pdf", "unknown input format 'pdf'"),
+    ],
+)
+def test_training_explains_what_is_wrong(
+    backbone: Path, files: dict[str, Path], tmp_path: Path, arguments: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        invoke(
+            "train", "-o", tmp_path / "run", "--backbone", backbone.name, *arguments.format(**files).split()
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--data {both}", "--data needs --head, one of: diseases, chemicals"),
+        ("--data {both} --head x", "no head for 'x'"),
+        ("--data {both} --head diseases", "no label 'Chemical'"),
+        ("--protocol sub", "unknown protocol 'sub'"),
+        ("--corpus ncbi-disease", "no head for 'ncbi-disease'"),
+        ("--corpus nonsense", "unknown corpus 'nonsense'"),
+        ("--data {both} --corpus x", "not both"),
+    ],
+)
+def test_evaluation_explains_what_is_wrong(
+    runtime_bundle: Bundle, files: dict[str, Path], arguments: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        invoke("evaluate", runtime_bundle.folder, *arguments.format(**files).split())
+
+
+def test_help_is_there_for_every_command() -> None:
+    for command in (("tag",), ("train",), ("evaluate",), ("doctor",), ("bundles",), ("bundles", "export")):
+        assert b"Usage" in run(*command, "--help").stdout
+    assert run("--version").stdout.strip()
+
+
+def test_the_embedded_model_tags_the_examples() -> None:
+    """What `make demo` does, with the model that users get."""
+    for document in read_examples():
+        found = run("tag", "--to", "jsonl", stdin=document.text.encode())
+        (line,) = lines(found)
+        assert line["coverage"]["complete"] is True  # type: ignore[index]
+        assert {span["label"] for span in line["spans"]} >= {"Disease"}  # type: ignore[attr-defined]
+
+
+def test_the_doctor_finds_the_embedded_model_well() -> None:
+    findings = json.loads(run("doctor", "--json").stdout)
+    assert findings["embedded"] == "works" and findings["extras"] == {"train": []}
+    report = run("doctor", OPENMED_NER_CORPORA="/nowhere").stdout.decode()
+    assert "OPENMED_NER_CORPORA names /nowhere, which is no folder" in report

@@ -1,0 +1,414 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.formats import READERS, detect_format, read_documents
+from openmed_ner.formats.html import write_html
+from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
+from openmed_ner.formats.pubtator import read_pubtator
+from openmed_ner.text import Document, Span
+from strategies import CHARACTERS, documents, texts
+
+names = st.text(CHARACTERS, min_size=1, max_size=6)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)
+metas = st.dictionaries(names.filter(lambda key: key not in {"id", "text", "spans"}), json_values, max_size=3)
+
+
+def from_jsonl(content: str) -> list[Document]:
+    return list(read_jsonl(StringIO(content, newline="\n"), source="corpus.jsonl"))
+
+
+def to_jsonl(corpus: list[Document]) -> str:
+    write_jsonl(corpus, file := StringIO(newline="\n"))
+    return file.getvalue()
+
+
+def from_pubtator(content: str) -> list[Document]:
+    return list(read_pubtator(StringIO(content, newline="\n"), source="corpus.pubtator"))
+
+
+def rounded(document: Document) -> Document:
+    return document.with_spans(
+        Span(*span.key, None if span.score is None else round(span.score, 4), span.corpus)
+        for span in document.spans
+    )
+
+
+# --- JSON lines
+
+
+@given(
+    corpus=st.lists(
+        st.builds(lambda d, meta: Document(d.id, d.text, d.spans, meta), documents(scored=True), metas)
+    )
+)
+def test_what_is_written_as_jsonl_reads_back_with_scores_of_four_digits(corpus: list[Document]) -> None:
+    content = to_jsonl(corpus)
+    assert content.count("\n") == len(corpus)
+    assert from_jsonl(content) == [rounded(document) for document in corpus]
+
+
+def test_jsonl_names_the_mention_for_readers_without_a_program() -> None:
+    text = "α-synuclein\r\nin Parkinson's disease"
+    span = Span(16, 35, "Disease", 0.98765, "bc5cdr")
+    record = json.loads(to_jsonl([Document("1", text, (span,))]))
+    assert record["spans"] == [
+        {
+            "start": 16,
+            "end": 35,
+            "text": "Parkinson's disease",
+            "label": "Disease",
+            "score": 0.9877,
+            "corpus": "bc5cdr",
+        }
+    ]
+
+
+@given(corpus=st.lists(st.tuples(st.integers(0, 3), documents()), max_size=4))
+def test_blank_lines_are_passed_over_and_nameless_documents_named_after_their_line(
+    corpus: list[tuple[int, Document]],
+) -> None:
+    lines: list[str] = []
+    expected = []
+    for n_blank, document in corpus:
+        lines += [" \r"] * n_blank + [json.dumps({"text": document.text}, ensure_ascii=False)]
+        expected.append((f"corpus.jsonl:{len(lines)}", document.text))
+    assert [(found.id, found.text) for found in from_jsonl("\n".join(lines))] == expected
+
+
+GOOD = '{"text": "ab"}'
+SPAN = '{"text": "ab", "spans": [%s]}'
+HOSTILE = {
+    "not JSON": "{",
+    "not an object": '["text"]',
+    "a number": "12",
+    "two values": f"{GOOD} {GOOD}",
+    "a byte order mark": f"\ufeff{GOOD}",
+    "no text": '{"id": "1"}',
+    "text is null": '{"text": null}',
+    "text is a number": '{"text": 1}',
+    "deep nesting": '{"text": "ab", "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    "unclosed nesting": "[" * 100_000,
+    "a number too long": '{"text": "ab", "x": ' + "9" * 10_000 + "}",
+    "NaN": '{"text": "ab", "x": NaN}',
+    "infinity": '{"text": "ab", "x": [-Infinity]}',
+    "a number beyond floats": '{"text": "ab", "x": 1e999}',
+    "half a surrogate in the text": '{"text": "a\\ud800"}',
+    "half a surrogate in the id": '{"text": "ab", "id": "\\udfff"}',
+    "half a surrogate in a key": '{"text": "ab", "\\ud83d": 1}',
+    "half a surrogate in a label": SPAN % '{"start": 0, "end": 1, "label": "\\ud800"}',
+    "id is a list": '{"text": "ab", "id": ["1"]}',
+    "id is a bool": '{"text": "ab", "id": true}',
+    "spans is an object": '{"text": "ab", "spans": {}}',
+    "spans is a number": '{"text": "ab", "spans": 0}',
+    "spans is a string": '{"text": "ab", "spans": ""}',
+    "a span is a list": SPAN % '[0, 1, "Disease"]',
+    "no end": SPAN % '{"start": 0, "label": "Disease"}',
+    "no label": SPAN % '{"start": 0, "end": 1}',
+    "an empty label": SPAN % '{"start": 0, "end": 1, "label": ""}',
+    "offsets are bools": SPAN % '{"start": false, "end": true, "label": "Disease"}',
+    "offsets are floats": SPAN % '{"start": 0.0, "end": 1.0, "label": "Disease"}',
+    "offsets are strings": SPAN % '{"start": "0", "end": "1", "label": "Disease"}',
+    "a negative offset": SPAN % '{"start": -2, "end": 1, "label": "Disease"}',
+    "an end before its start": SPAN % '{"start": 1, "end": 0, "label": "Disease"}',
+    "an empty span": SPAN % '{"start": 1, "end": 1, "label": "Disease"}',
+    "an end beyond the text": SPAN % '{"start": 0, "end": 3, "label": "Disease"}',
+    "a huge offset": SPAN % '{"start": 0, "end": 1' + "0" * 400 + ', "label": "Disease"}]}',
+    "another mention": SPAN % '{"start": 0, "end": 1, "label": "Disease", "text": "b"}',
+    "score is NaN": SPAN % '{"start": 0, "end": 1, "label": "Disease", "score": NaN}',
+    "score is a bool": SPAN % '{"start": 0, "end": 1, "label": "Disease", "score": true}',
+    "score above 1": SPAN % '{"start": 0, "end": 1, "label": "Disease", "score": 1.5}',
+    "corpus is a number": SPAN % '{"start": 0, "end": 1, "label": "Disease", "corpus": 1}',
+}
+
+
+@pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_line_is_named(line: str) -> None:
+    stream = read_jsonl(StringIO(f"{GOOD}\n\n{line}\n{GOOD}\n"), source="corpus.jsonl")
+    assert next(stream).text == "ab"
+    with pytest.raises(CorpusFormatError, match=r"^corpus\.jsonl, line 3: "):
+        next(stream)
+
+
+values = json_values | st.floats() | st.text(max_size=3) | st.integers(-2, 4)
+keys = st.sampled_from(["text", "id", "spans", "x"])
+span_records = st.dictionaries(st.sampled_from(["start", "end", "text", "label", "score", "corpus"]), values)
+likely_spans = st.fixed_dictionaries(
+    {"start": st.integers(-1, 3), "end": st.integers(-1, 4), "label": values}, optional={"score": values}
+)
+records = st.fixed_dictionaries(
+    {"text": st.just("abc") | values},
+    optional={"spans": st.lists(likely_spans | span_records, max_size=2) | values, "id": values, "x": values},
+)
+
+
+@given(
+    line=st.text(st.sampled_from('{}[]":,\\ud8et0-."'))
+    | (records | st.dictionaries(keys, values)).map(json.dumps)
+)
+@example('{"text": "abc", "spans": [{"start": -1, "end": 2, "label": "Disease"}]}')
+def test_whatever_jsonl_is_read_can_be_written_and_read_again(line: str) -> None:
+    try:
+        found = from_jsonl(f"{GOOD}\n{line}")
+    except CorpusFormatError as error:
+        assert str(error).startswith("corpus.jsonl, line 2: ")
+    else:
+        again = to_jsonl(found).encode().decode()
+        assert from_jsonl(again) == [rounded(document) for document in found]
+
+
+# --- PubTator
+
+lines_of_text = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20)
+identifiers = st.text("0123456789", min_size=1, max_size=8)
+
+
+@st.composite
+def pubtator_blocks(draw: st.DrawFn) -> tuple[Document, list[str]]:
+    """A document and the lines that PubTator's own description of the format gives it."""
+    identifier, title, abstract = draw(identifiers), draw(lines_of_text), draw(st.none() | lines_of_text)
+    text = title if abstract is None else f"{title} {abstract}"
+    source = documents(st.just(text))
+    spans = draw(source).spans
+    lines = [f"{identifier}|t|{title}"] + ([] if abstract is None else [f"{identifier}|a|{abstract}"])
+    for span in spans:
+        mention = text[span.start : span.end]
+        concept = draw(st.sampled_from(["", "\tD009369", "\tD003110|D009369\tcolon|cancer"]))
+        lines.append(f"{identifier}\t{span.start}\t{span.end}\t{mention}\t{span.label}{concept}")
+    lines += [f"{identifier}\tCID\tD000082\tD056486"] * draw(st.integers(0, 2))
+    return Document(identifier, text, spans), lines
+
+
+@given(
+    blocks=st.lists(pubtator_blocks(), max_size=4), line_end=st.sampled_from(["\n", "\r\n"]), data=st.data()
+)
+def test_pubtator_offsets_run_over_title_blank_and_abstract(
+    blocks: list[tuple[Document, list[str]]], line_end: str, data: st.DataObject
+) -> None:
+    gaps = st.integers(1, 3)
+    content = line_end * data.draw(st.integers(0, 2)) + "".join(
+        line_end.join(lines) + line_end * (1 + data.draw(gaps)) for _, lines in blocks
+    )
+    assert from_pubtator(content) == [document for document, _ in blocks]
+
+
+HEAD = "1|t|Acute\n1|a|hepatitis B\n"
+BROKEN_PUBTATOR = {
+    "no title": ("1|a|hepatitis B", 1, "expected 'id|t|title'"),
+    "mentions only": ("1\t0\t5\tAcute\tDisease", 1, "expected 'id|t|title'"),
+    "no document id": ("|t|Acute", 1, "expected 'id|t|title'"),
+    "another id": (HEAD + "2\t0\t5\tAcute\tDisease", 3, "expected document '1'"),
+    "two abstracts": (HEAD + "1|a|again", 3, "expected document '1'"),
+    "shifted by one": (
+        HEAD + "1\t7\t17\thepatitis \tDisease",
+        3,
+        "'epatitis B', but the line says 'hepatitis '",
+    ),
+    "other case": (HEAD + "1\t0\t5\tacute\tDisease", 3, "'Acute', but the line says 'acute'"),
+    "beyond the text": (HEAD + "1\t6\t99\thepatitis\tDisease", 3, "does not fit a text of 17 characters"),
+    "backwards": (HEAD + "1\t5\t0\tAcute\tDisease", 3, "does not fit"),
+    "empty": (HEAD + "1\t5\t5\t\tDisease", 3, "does not fit"),
+    "no label": (HEAD + "1\t0\t5\tAcute\t", 3, "does not fit"),
+    "too few fields": (HEAD + "1\t0\t5", 3, "between tabs"),
+    "mention without label": (HEAD + "1\t0\t5\tAcute", 3, "between tabs"),
+    "negative": (HEAD + "1\t-5\t5\tAcute\tDisease", 3, "between tabs"),
+    "superscript digits": (HEAD + "1\t0\t⁵\tAcute\tDisease", 3, "between tabs"),
+    "endless digits": (HEAD + "1\t0\t" + "9" * 5000 + "\tAcute\tDisease", 3, ""),
+    "second block": (HEAD + "\n\n2|t|x\n2\t0\t9\tx\tDisease", 6, "does not fit"),
+}
+
+
+@pytest.mark.parametrize(("content", "line", "found"), BROKEN_PUBTATOR.values(), ids=BROKEN_PUBTATOR.keys())
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_broken_pubtator_line_is_named(content: str, line: int, found: str, line_end: str) -> None:
+    with pytest.raises(CorpusFormatError, match=f"^corpus.pubtator, line {line}: .*{re.escape(found)}"):
+        from_pubtator(content.replace("\n", line_end))
+
+
+def test_blanks_at_the_end_of_a_mention_are_not_compared() -> None:
+    (document,) = from_pubtator(HEAD + "1\t6\t15\thepatitis  \tDisease\n")
+    assert document.mention(document.spans[0]) == "hepatitis"
+
+
+pieces = st.sampled_from(
+    [
+        "1",
+        "2",
+        "|t|",
+        "|a|",
+        "\t",
+        "\t",
+        "0",
+        "3",
+        "abc",
+        "Disease",
+        "\n",
+        "\n1\t0\t3\tabc",
+        "1|t|abc\n",
+        "²",
+        "٣",
+        "\r",
+        " ",
+    ]
+)
+
+
+@given(content=st.lists(pieces, max_size=20).map("".join) | texts)
+def test_pubtator_is_read_correctly_or_refused(content: str) -> None:
+    try:
+        found = from_pubtator(content)
+    except CorpusFormatError as error:
+        number = re.match(r"corpus\.pubtator, line (\d+): ", str(error))
+        assert number
+        assert 1 <= int(number[1]) <= content.count("\n") + 1
+    else:
+        blocks = re.findall(r"^([^|\t\n]+)\|t\|", content, re.MULTILINE)
+        assert [document.id for document in found] == blocks[: len(found)]
+        for document in found:
+            for span in document.spans:
+                assert f"\t{span.start}\t{span.end}\t{document.mention(span)}" in content
+
+
+# --- files
+
+
+def write(folder: pytest.TempPathFactory, name: str, content: bytes) -> Path:
+    path = folder.mktemp("formats") / name
+    path.write_bytes(content)
+    return path
+
+
+@given(text=texts)
+def test_plain_text_keeps_every_character(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = write(tmp_path_factory, "note.txt", text.encode())
+    assert list(read_documents(path)) == [Document(str(path), text)]
+
+
+@given(document=documents())
+def test_line_ends_survive_a_jsonl_file(tmp_path_factory: pytest.TempPathFactory, document: Document) -> None:
+    document = Document(document.id, f"{document.text}\r\n\r\n", document.spans)
+    path = write(tmp_path_factory, "corpus.jsonl", to_jsonl([document]).encode())
+    assert list(read_documents(path)) == [document]
+
+
+@given(
+    before=texts,
+    same_line=st.text("aé糖", max_size=5),
+    bad=st.sampled_from([b"\xe9", b"\xff", b"\xc3", b"\xed\xa0\x80"]),
+)
+@pytest.mark.parametrize("format", READERS)
+def test_what_is_not_utf8_is_named_by_line_and_byte(
+    tmp_path_factory: pytest.TempPathFactory, format: str, before: str, same_line: str, bad: bytes
+) -> None:
+    lines = {"text": before + "\n", "jsonl": GOOD + "\n\n", "pubtator": HEAD}[format]
+    content = lines.encode() + same_line.encode() + bad
+    number, place = lines.count("\n") + 1, len(same_line.encode()) + 1
+    expected = f"not UTF-8: byte 0x{bad[0]:02x} in line {number}, at byte {place} of the line"
+    with pytest.raises(CorpusFormatError, match=expected):
+        list(read_documents(write(tmp_path_factory, "corpus", content + b"\n"), format=format))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent.txt"):
+        with pytest.raises(InputError, match=f"{path}: cannot be read"):
+            list(read_documents(path))
+
+
+def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'bioc'; known: text, jsonl, pubtator"):
+        list(read_documents(tmp_path / "corpus.xml", format="bioc"))
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.jsonl", "jsonl"),
+        ("A.JSONL", "jsonl"),
+        ("a.PubTator", "pubtator"),
+        ("a.txt", "text"),
+        ("README", "text"),
+    ],
+)
+def test_formats_are_told_from_names(name: str, format: str) -> None:
+    assert detect_format(Path(name)) == format
+
+
+# --- HTML
+
+
+class Page(HTMLParser):
+    """The tags of a page, and the text of each kind of element."""
+
+    def __init__(self, corpus: list[Document]) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.paragraphs: list[str] = []
+        self.headings: list[str] = []
+        self.marks: list[tuple[dict[str, Any], str]] = []
+        self._open: list[tuple[str, dict[str, Any], str]] = []
+        write_html(corpus, file := StringIO(newline="\n"))
+        self.feed(file.getvalue())
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag != "meta":
+            self._open.append((tag, dict(attributes), ""))
+
+    def handle_data(self, data: str) -> None:
+        self._open = [(tag, attributes, text + data) for tag, attributes, text in self._open]
+
+    def handle_endtag(self, tag: str) -> None:
+        opened, attributes, text = self._open.pop()
+        assert opened == tag
+        if tag == "mark" and "title" in attributes:
+            self.marks.append((attributes, text))
+        elif tag in ("p", "h2"):
+            (self.paragraphs if tag == "p" else self.headings).append(text)
+
+
+@given(corpus=st.lists(documents(scored=True), max_size=3))
+def test_html_stripped_of_its_tags_is_the_text(corpus: list[Document]) -> None:
+    page = Page(corpus)
+    assert page.paragraphs == [document.text for document in corpus]
+    assert page.headings == [document.id for document in corpus]
+
+
+@given(document=documents())
+def test_html_marks_every_character_of_an_entity_with_its_label(document: Document) -> None:
+    page = Page([document])
+    for label in {span.label for span in document.spans}:
+        covered = {
+            place for span in document.spans if span.label == label for place in range(span.start, span.end)
+        }
+        expected = "".join(document.text[place] for place in sorted(covered))
+        assert "".join(text for attributes, text in page.marks if label in attributes["title"]) == expected
+
+
+@given(
+    payload=st.sampled_from(
+        ["<script>alert(1)</script>", '"><img src=x onerror=1>', "</p><b>", "&lt;", "'onclick='"]
+    )
+)
+def test_html_escapes_whatever_it_is_given(payload: str) -> None:
+    span = Span(0, len(payload), payload, 0.5, payload)
+    page = Page([Document(payload, payload, (span,))])
+    assert page.tags <= {"html", "head", "meta", "title", "style", "body", "h2", "p", "mark", "small"}
+    assert (page.headings, page.paragraphs) == ([payload], [payload])
+    ((attributes, _),) = page.marks
+    assert attributes.keys() <= {"class", "style", "title"}
+    assert attributes["title"] == f"{payload} ({payload}, 0.50)"

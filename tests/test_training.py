@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import get_cosine_schedule_with_warmup
+
+from openmed_ner.alignment import Head, Reader, SubwordEncoder
+from openmed_ner.bundle import Bundle
+from openmed_ner.errors import CorpusError, RecipeError, RunError
+from openmed_ner.text import Document
+from openmed_ner.training.config import Recipe, Schedule, read_recipe
+from openmed_ner.training.finetune import IGNORED, Annotated, FineTuning, make_examples
+from openmed_ner.training.loop import CHECKPOINT, StepReport, Trainer, learning_rate
+from openmed_ner.training.run import build_model, train
+from tiny import CORPORA, DOCUMENTS, make_recipe, tiny_tokenizer
+
+READER = Reader(SubwordEncoder(tiny_tokenizer()), tuple(corpus.head for corpus in CORPORA), 64, 16)
+
+
+def test_eight_sentences_are_learnt_by_heart(adapter_bundle: Bundle, full_bundle: Bundle) -> None:
+    for bundle in (adapter_bundle, full_bundle):
+        history = bundle.read_json("run.json")["history"]
+        assert history["scores"][history["best_epoch"]] == {"diseases": 1.0, "chemicals": 1.0, "score": 1.0}
+
+
+def test_stop_and_resume_equals_no_stop(backbone: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(backbone, epochs=4, dropout=0.1, precision="auto")
+
+    def run(folder: Path, *, stop_after: int | None) -> list[float]:
+        losses: list[float] = []
+
+        def on_step(report: StepReport) -> None:
+            if report.scores is None:
+                losses.append(report.loss)
+            if report.step == stop_after and report.scores is None:
+                raise KeyboardInterrupt
+
+        train(recipe, CORPORA, folder, name="tiny", resume=True, on_step=on_step)
+        return losses
+
+    whole = run(tmp_path / "whole", stop_after=None)
+    expected = (tmp_path / "whole" / "best.safetensors").read_bytes()
+    for stop in (1, 3, 5):
+        folder = tmp_path / str(stop)
+        # A checkpoint is due after every step here, as if each took longer than the interval.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                Trainer.__init__,
+                "__kwdefaults__",
+                {**Trainer.__init__.__kwdefaults__, "checkpoint_seconds": 0},
+            )  # type: ignore[attr-defined]
+            with pytest.raises(KeyboardInterrupt):
+                run(folder, stop_after=stop)
+            resumed = run(folder, stop_after=None)
+        assert resumed == whole[-len(resumed) :]
+        assert len(resumed) >= len(whole) - stop
+        assert (folder / "best.safetensors").read_bytes() == expected
+
+
+def test_the_same_seed_gives_the_same_weights(backbone: Path, tmp_path: Path) -> None:
+    results = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(replace(make_recipe(backbone, epochs=1), seed=seed), CORPORA, tmp_path / name, name="tiny")
+        results.append((tmp_path / name / "best.safetensors").read_bytes())
+    assert results[0] == results[1] != results[2]
+
+
+def test_a_checkpoint_of_another_run_is_refused(backbone: Path, tmp_path: Path) -> None:
+    train(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny")
+    with pytest.raises(RunError, match="already holds a run"):
+        train(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny")
+    with pytest.raises(RunError, match="other settings"):
+        train(make_recipe(backbone, epochs=2), CORPORA, tmp_path, name="tiny", resume=True)
+    (tmp_path / CHECKPOINT).write_bytes(b"damaged")
+    with pytest.raises(RunError, match="remove it"):
+        train(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny", resume=True)
+
+
+def test_a_finished_run_resumes_to_the_same_bundle(backbone: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(backbone, epochs=2)
+    first = train(recipe, CORPORA, tmp_path, name="tiny")
+    heads = (first.folder / "adapter/tiny/heads.safetensors").read_bytes()
+    second = train(recipe, CORPORA, tmp_path, name="tiny", resume=True)
+    assert (second.folder / "adapter/tiny/heads.safetensors").read_bytes() == heads
+    assert len(second.read_json("run.json")["history"]["scores"]) == 2
+
+
+def test_patience_ends_a_run(backbone: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(backbone, epochs=30, patience=2, learning_rate=1e-9)
+    history = train(recipe, CORPORA, tmp_path, name="tiny").read_json("run.json")["history"]
+    assert len(history["scores"]) == history["best_epoch"] + 3 < 30
+
+
+def test_a_diverging_run_stops_with_advice(backbone: Path, tmp_path: Path) -> None:
+    recipe = replace(make_recipe(backbone, learning_rate=1e30, clip=1e30, warmup=0.0), method="full")
+    with pytest.raises(RunError, match="learning_rate"):
+        train(recipe, CORPORA, tmp_path, name="tiny")
+
+
+@given(n_steps=st.integers(1, 300), warmup=st.floats(0, 0.9))
+def test_the_schedule_is_that_of_transformers(n_steps: int, warmup: float) -> None:
+    schedule = Schedule(learning_rate=1.0, warmup=warmup)
+    ours = [learning_rate(step, n_steps=n_steps, schedule=schedule) for step in range(n_steps)]
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    import math
+
+    theirs = get_cosine_schedule_with_warmup(optimizer, math.ceil(warmup * n_steps), n_steps)
+    for rate in ours:
+        assert rate == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        theirs.step()
+
+
+def test_a_text_that_two_corpora_annotate_is_read_once() -> None:
+    examples, accounts = make_examples(CORPORA, READER)
+    assert len(examples) == len(DOCUMENTS)
+    assert {name: account.kept for name, account in accounts.items()} == {"diseases": 8, "chemicals": 6}
+
+
+def test_a_head_learns_nothing_from_another_corpus(backbone: Path) -> None:
+    half = (
+        Annotated(CORPORA[0].head, CORPORA[0].train[:4], CORPORA[0].dev),
+        Annotated(CORPORA[1].head, CORPORA[1].train[4:], CORPORA[1].dev),
+    )
+    recipe = make_recipe(backbone)
+    model = build_model(recipe, backbone, READER.heads)
+    objective = FineTuning(model, half, READER, schedule=recipe.schedule, seed=0)
+    first = next(example for example in objective.examples if (example.tags[:, 1] == IGNORED).all())
+    objective.loss([first]).backward()
+    assert model.layers[0].weight.grad is not None
+    assert model.layers[1].weight.grad is None
+
+
+def test_every_word_is_trained_on_once_however_long_the_text() -> None:
+    text = " ".join(document.text for document in DOCUMENTS * 5)
+    examples, _ = make_examples([Annotated(CORPORA[0].head, (Document("long", text),), ())], READER)
+    assert len(examples) > 5
+    n_trained = sum(int((example.tags != IGNORED).sum()) for example in examples)
+    assert n_trained == 5 * sum(
+        len(next(READER.encoder.iter_encodings(each.text)).starts) for each in DOCUMENTS
+    )
+
+
+@given(budget=st.integers(16, 200), epoch=st.integers(0, 3))
+def test_every_epoch_holds_every_example_once(budget: int, epoch: int) -> None:
+    objective = FineTuning.__new__(FineTuning)
+    objective.examples, _ = make_examples(CORPORA, READER)
+    objective._schedule = Schedule(batch_subwords=budget)
+    objective._seed = 0
+    batches = objective.batches(epoch)
+    assert sorted(id(each) for batch in batches for each in batch) == sorted(map(id, objective.examples))
+    assert [[id(each) for each in batch] for batch in objective.batches(epoch)] == [
+        [id(each) for each in batch] for batch in batches
+    ]
+
+
+def test_the_record_tells_how_the_model_came_about(adapter_bundle: Bundle) -> None:
+    record = adapter_bundle.read_json("run.json")
+    assert record["parameters"]["trained"] < record["parameters"]["total"]
+    assert record["energy"]["mode"] in ("counter", "constant", "none")
+    assert {len(data["train"]["sha256"]) for data in record["data"].values()} == {64}
+    assert record["recipe"]["schedule"]["learning_rate"] == 5e-3
+    assert (
+        record["versions"]["torch"] == torch.__version__.split("+")[0] or "+" in record["versions"]["torch"]
+    )
+
+
+def test_a_corpus_needs_documents_on_both_sides(backbone: Path, tmp_path: Path) -> None:
+    head = Head("none", ("Disease",))
+    with pytest.raises(RecipeError, match="nothing to train on"):
+        train(make_recipe(backbone), [], tmp_path, name="tiny")
+    with pytest.raises(RecipeError, match="no dev documents"):
+        train(make_recipe(backbone), [Annotated(head, DOCUMENTS, ())], tmp_path, name="tiny")
+    with pytest.raises(CorpusError, match="no training documents"):
+        train(make_recipe(backbone), [Annotated(head, (), DOCUMENTS)], tmp_path, name="tiny")
+
+
+def test_windows_longer_than_the_backbone_are_refused(backbone: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="at most 96"):
+        train(replace(make_recipe(backbone), window=97), CORPORA, tmp_path, name="tiny")
+
+
+def test_recipes_in_the_repository_are_valid() -> None:
+    recipes = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+    assert recipes
+    for path in recipes:
+        assert read_recipe(path).corpora
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("shedule.epochs=3", "did you mean schedule"),
+        ("schedule.epoch=3", "did you mean schedule.epochs"),
+        ("schedule.epochs=three", "expected int"),
+        ("schedule.epochs=0", "above 0"),
+        ("schedule.warmup=1", "from 0 to below 1"),
+        ("method=magic", "lora, full"),
+        ("lora=3", "a group of settings"),
+        ("seed.x=3", "not a group|whole|group"),
+        ("window", "key=value"),
+        ("overlap=400", "at most half"),
+        ("corpora=ncbi-disease", "a list of names"),
+    ],
+)
+def test_a_wrong_setting_is_named(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(None, [override] if override != "seed.x=3" else ["seed=1", override])
+
+
+def test_overrides_reach_every_group(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("seed = 1\n[lora]\nrank = 4\n", encoding="utf-8")
+    recipe = read_recipe(path, ["lora.targets=query-value", "schedule.learning_rate=1e-4"], seed=7)
+    assert (recipe.seed, recipe.lora.rank, recipe.lora.targets) == (7, 4, "query-value")
+    assert recipe.schedule.learning_rate == 1e-4
+    assert json.loads(json.dumps(asdict(recipe)))["lora"]["rank"] == 4
+    assert Recipe() == read_recipe(None)
+    with pytest.raises(RecipeError, match=r"missing\.toml"):
+        read_recipe(tmp_path / "missing.toml")
+    path.write_text("seed = [", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"recipe\.toml"):
+        read_recipe(path)
