@@ -8,11 +8,10 @@ word therefore owns at least one subword, and its first one carries the tag.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +85,7 @@ class SubwordEncoder:
 
     def to_json(self) -> str:
         """The contents of a ``tokenizer.json`` that neither truncates nor pads."""
-        settings: dict[str, Any] = json.loads(self._tokenizer.to_str())
-        return json.dumps(settings, ensure_ascii=False)
+        return str(self._tokenizer.to_str())
 
     def _special(self, *names: str) -> int:
         for name in names:

@@ -107,8 +107,8 @@ class Trainer(Generic[Batch]):
         schedule: Schedule,
         seed: int,
         folder: Path,
-        checkpoint_seconds: float = 60.0,
-        on_step: Callable[[StepReport], None] = lambda report: None,
+        checkpoint_seconds: float,
+        on_step: Callable[[StepReport], None],
     ) -> None:
         self.objective = objective
         self.schedule = schedule

@@ -52,6 +52,7 @@ def train(
     *,
     name: str,
     resume: bool = False,
+    checkpoint_seconds: float = 60.0,
     on_step: Callable[[StepReport], None] = lambda report: None,
 ) -> Bundle:
     """Fine-tune a backbone on some corpora and write the bundle to ``folder/bundle``.
@@ -62,6 +63,7 @@ def train(
         folder: where checkpoints and the bundle go.
         name: of the bundle and its adapter.
         resume: go on from the folder's checkpoint; without one, start.
+        checkpoint_seconds: time between checkpoints; there is one after every epoch in any case.
         on_step: called after each step and each epoch.
 
     Raises:
@@ -83,7 +85,12 @@ def train(
     model = build_model(recipe, backbone, heads)
     objective = FineTuning(model, corpora, reader, schedule=recipe.schedule, seed=recipe.seed)
     trainer: Trainer[list[Example]] = Trainer(
-        objective, schedule=recipe.schedule, seed=recipe.seed, folder=folder, on_step=on_step
+        objective,
+        schedule=recipe.schedule,
+        seed=recipe.seed,
+        folder=folder,
+        checkpoint_seconds=checkpoint_seconds,
+        on_step=on_step,
     )
     if resume:
         trainer.resume()

@@ -1,0 +1,111 @@
+"""Speed of a training step: full fine-tuning, LoRA by peft, LoRA by our folded layer, in turn.
+
+    python benchmarks/training.py [--rounds 5] [--shape 7x160]
+
+The encoder has the shape of MiniLM-L6 and random weights, so nothing is fetched. Each way takes turns
+within a round; the last line is JSON: median subwords per second, and ratios within each round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import BertConfig, BertModel
+
+from openmed_ner.bundle.record import describe_host, installed_versions, source_commit
+from openmed_ner.model.lora import attach_lora
+from openmed_ner.training.loop import autocast_dtype
+from openmed_ner.training.run import keep_memory
+
+RANK, ALPHA, SECONDS = 8, 16, 4.0
+REFERENCE = "full"
+
+
+def build(way: str) -> torch.nn.Module:
+    config = BertConfig(
+        hidden_size=384,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        intermediate_size=1536,
+        attention_probs_dropout_prob=0.0,
+        attn_implementation="eager",
+    )
+    encoder = BertModel(config, add_pooling_layer=False)
+    if way == "lora-folded":
+        return attach_lora(encoder, rank=RANK, alpha=ALPHA, dropout=0.0, targets="all-linear")
+    if way.startswith("lora-peft"):
+        dropout = 0.05 if way.endswith("dropout") else 0.0
+        settings = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=dropout, target_modules="all-linear")
+        return get_peft_model(encoder, settings)
+    return encoder
+
+
+def make_step(way: str, shape: tuple[int, int]) -> Callable[[], None]:
+    torch.manual_seed(0)
+    model = build(way).train()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
+    ids = torch.randint(1000, 30000, shape)
+    mask = torch.ones_like(ids)
+    dtype = autocast_dtype("auto")
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            loss = model(input_ids=ids, attention_mask=mask).last_hidden_state.float().square().mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def measure(step: Callable[[], None], n_subwords: int) -> float:
+    step()
+    n_steps, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < SECONDS:
+        step()
+        n_steps += 1
+    return n_steps * n_subwords / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--shape", default="7x160", help="windows x subwords of a batch")
+    options = parser.parse_args()
+    rows, columns = map(int, options.shape.split("x"))
+    warnings.simplefilter("ignore")
+    keep_memory()
+    ways = (REFERENCE, "lora-peft-dropout", "lora-peft", "lora-folded")
+    steps = {way: make_step(way, (rows, columns)) for way in ways}
+    speeds: list[dict[str, float]] = []
+    for _ in range(options.rounds):
+        speeds.append({way: measure(step, rows * columns) for way, step in steps.items()})
+        print({way: round(speed) for way, speed in speeds[-1].items()}, flush=True)
+    result = {
+        "benchmark": "training",
+        "shape": options.shape,
+        "rounds": options.rounds,
+        "subwords_per_second": {way: statistics.median(each[way] for each in speeds) for way in ways},
+        "ratio_to_full": {
+            way: statistics.median(each[way] / each[REFERENCE] for each in speeds) for way in ways
+        },
+        "commit": source_commit(),
+        "host": describe_host(),
+        "versions": installed_versions(),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
