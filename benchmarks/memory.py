@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 
 import openmed_ner
+from common import peak_megabytes
 from openmed_ner.bundle.record import describe_host, installed_versions, source_commit
 from openmed_ner.examples import read_examples
 
@@ -33,7 +33,7 @@ def measure(n_pages: int) -> dict[str, float | bool]:
         "windows": document.meta["coverage"]["windows"],
         "complete": document.meta["coverage"]["complete"],
         "seconds": time.perf_counter() - begin,
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_megabytes": peak_megabytes(),
     }
 
 

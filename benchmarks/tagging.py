@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from common import peak_megabytes
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import describe_host, installed_versions, source_commit
 from openmed_ner.corpora import load_split
@@ -104,7 +104,7 @@ def measure(engine: str, folder: Path, texts_file: Path) -> dict[str, float]:
     return {
         "documents_per_second": len(texts) / seconds,
         "start_up_seconds": start_up,
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_megabytes": peak_megabytes(),
         "spans": n_spans,
     }
 
