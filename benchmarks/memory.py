@@ -16,7 +16,7 @@ import time
 
 import openmed_ner
 from common import peak_megabytes
-from openmed_ner.bundle.record import describe_host, installed_versions, source_commit
+from openmed_ner.bundle.record import provenance
 from openmed_ner.examples import read_examples
 
 PAGE = 3_000
@@ -52,8 +52,7 @@ def main() -> None:
         command = [sys.executable, __file__, "--measure", str(n_pages)]
         rows[n_pages] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(n_pages, rows[n_pages], flush=True)
-    record = {"benchmark": "memory", "pages": rows, "commit": source_commit(), "host": describe_host()}
-    print(json.dumps({**record, "versions": installed_versions()}))
+    print(json.dumps({"benchmark": "memory", "pages": rows, **provenance()}))
 
 
 if __name__ == "__main__":

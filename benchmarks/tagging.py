@@ -23,7 +23,7 @@ from pathlib import Path
 
 from common import peak_megabytes
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.record import describe_host, installed_versions, source_commit
+from openmed_ner.bundle.record import provenance
 from openmed_ner.corpora import load_split
 from openmed_ner.errors import CorpusError
 from openmed_ner.examples import read_examples
@@ -175,9 +175,7 @@ def main() -> None:
         "subwords": n_subwords,
         "rounds": options.rounds,
         "engines": engines,
-        "commit": source_commit(),
-        "host": describe_host(),
-        "versions": installed_versions(),
+        **provenance(),
     }
     print(json.dumps(result))
 

@@ -19,7 +19,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import BertConfig, BertModel
 
-from openmed_ner.bundle.record import describe_host, installed_versions, source_commit
+from openmed_ner.bundle.record import provenance
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.training.loop import autocast_dtype
 from openmed_ner.training.run import keep_memory
@@ -100,9 +100,7 @@ def main() -> None:
         "ratio_to_full": {
             way: statistics.median(each[way] / each[REFERENCE] for each in speeds) for way in ways
         },
-        "commit": source_commit(),
-        "host": describe_host(),
-        "versions": installed_versions(),
+        **provenance(),
     }
     print(json.dumps(result))
 

@@ -11,6 +11,11 @@ from pathlib import Path
 PACKAGES = ("openmed-ner", "numpy", "onnxruntime", "peft", "tokenizers", "torch", "transformers")
 
 
+def provenance() -> dict[str, object]:
+    """What every results file names: the commit, the versions and the machine."""
+    return {"commit": source_commit(), "versions": installed_versions(), "host": describe_host()}
+
+
 def version() -> str:
     """The version of this package."""
     return metadata.version("openmed-ner")

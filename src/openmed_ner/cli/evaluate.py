@@ -111,18 +111,13 @@ def _describe(result: dict[str, Any]) -> str:
 
 def _provenance(bundle: Bundle) -> dict[str, Any]:
     from openmed_ner.bundle.manifest import RECORD
-    from openmed_ner.bundle.record import describe_host, installed_versions, source_commit
+    from openmed_ner.bundle.record import provenance
 
-    provenance: dict[str, Any] = {
-        "precision": bundle.manifest.precision,
-        "commit": source_commit(),
-        "versions": installed_versions(),
-        "host": describe_host(),
-    }
+    record: dict[str, Any] = {"precision": bundle.manifest.precision, **provenance()}
     if RECORD in bundle.manifest.files:
         run = bundle.read_json(RECORD)
         history = run["history"]
-        provenance["training"] = {
+        record["training"] = {
             "commit": run["commit"],
             "recipe": run["recipe"],
             "parameters": run["parameters"],
@@ -133,7 +128,7 @@ def _provenance(bundle: Bundle) -> dict[str, Any]:
             "energy": run["energy"],
             "host": run["host"],
         }
-    return provenance
+    return record
 
 
 def _attach(bundle: Bundle, results: list[dict[str, Any]]) -> None:

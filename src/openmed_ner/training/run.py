@@ -17,7 +17,7 @@ from openmed_ner.alignment import Head, Reader, SubwordEncoder
 from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
 from openmed_ner.bundle.card import write_card
 from openmed_ner.bundle.manifest import CARD, RECORD, TOKENIZER, write_json
-from openmed_ner.bundle.record import describe_host, installed_versions, source_commit, version
+from openmed_ner.bundle.record import provenance, version
 from openmed_ner.corpora import find_corpus, load_split
 from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.model.backbones import find_backbone
@@ -99,9 +99,7 @@ def train(
     trained, total = count_parameters(model)
     record = {
         "recipe": asdict(recipe),
-        "commit": source_commit(),
-        "versions": installed_versions(),
-        "host": describe_host(),
+        **provenance(),
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
