@@ -5,6 +5,7 @@
     OpenMedError
     ├── InputError               the command line or an input file is wrong (exit status 2)
     │   ├── CorpusFormatError    a file does not follow its format
+    │   ├── UnrepresentableError a document does not fit the format it is to be written in
     │   ├── CorpusError          a corpus is unknown, missing or not the one we know
     │   ├── BundleError          a bundle is damaged, tampered with or unsafe
     │   ├── RecipeError          a recipe or a setting is wrong
@@ -31,6 +32,10 @@ class InputError(OpenMedError):
 
 class CorpusFormatError(InputError):
     """A file does not follow its format; the message names the file and the line."""
+
+
+class UnrepresentableError(InputError):
+    """A document holds what the format it is to be written in cannot; the message names both."""
 
 
 class CorpusError(InputError):

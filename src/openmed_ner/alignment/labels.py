@@ -9,6 +9,7 @@ from openmed_ner.text import Account, Document, Span, TagScheme, Token
 from openmed_ner.text.schemes import Entity
 
 INSIDE_WORD = "a boundary lies inside a word"
+DISCONTINUOUS = "is discontinuous"
 OVERLAPS = "overlaps a longer or earlier span"
 REPEATED = "repeats another span"
 UNKNOWN_LABEL = "has a label the head does not know"
@@ -29,13 +30,15 @@ def encode_spans(
     ends = {token.end: index + 1 for index, token in enumerate(tokens)}
     taken = [False] * len(tokens)
     entities: list[Entity] = []
-    seen: set[tuple[int, int, str]] = set()
+    seen: set[tuple[object, ...]] = set()
     reasons: Counter[str] = Counter()
     for span in sorted(document.spans, key=lambda span: (span.start - span.end, span.start)):
         if span.label not in labels:
             reasons[UNKNOWN_LABEL] += 1
         elif span.key in seen:
             reasons[REPEATED] += 1
+        elif span.fragments:
+            reasons[DISCONTINUOUS] += 1
         elif span.start not in starts or span.end not in ends:
             reasons[INSIDE_WORD] += 1
         elif any(taken[starts[span.start] : ends[span.end]]):

@@ -78,7 +78,7 @@ def score_document(gold: Document, predicted: Document) -> Scores:
     wanted = {span.key for span in gold.spans}
     found = {span.key for span in predicted.spans}
     groups = {"tp": wanted & found, "fp": found - wanted, "fn": wanted - found}
-    labels = sorted({label for _, _, label in wanted | found})
+    labels = sorted({key[2] for key in wanted | found})
     return Scores(
         {
             label: Counts(**{name: sum(key[2] == label for key in keys) for name, keys in groups.items()})

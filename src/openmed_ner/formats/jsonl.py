@@ -85,13 +85,22 @@ def _span_from_json(record: object, text: str) -> Span:
         raise ValueError(f'a span needs strings as "label" and "corpus", found {label!r} and {corpus!r}')
     if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
         raise ValueError(f'a span needs a number as "score", found {score!r}')
-    mention = record.get("text", text[start:end])
-    if mention != text[start:end]:
-        raise ValueError(f"characters {start}..{end} are {text[start:end]!r}, but the span says {mention!r}")
-    return Span(start, end, label, score, corpus)
+    fragments = record.get("fragments", [])
+    pairs = isinstance(fragments, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(edge) is int for edge in pair)
+        for pair in fragments
+    )
+    if not pairs:
+        raise ValueError(f'a span needs a list of [start, end] pairs as "fragments", found {fragments!r}')
+    span = Span(start, end, label, score, corpus, tuple((first, last) for first, last in fragments))
+    mention = record.get("text")
+    if mention is not None and mention != (found := Document("", text, (span,)).mention(span)):
+        raise ValueError(f"characters {start}..{end} are {found!r}, but the span says {mention!r}")
+    return span
 
 
 def _span_to_json(document: Document, span: Span) -> dict[str, Any]:
+    fragments = {"fragments": [list(fragment) for fragment in span.fragments]} if span.fragments else {}
     return {
         "start": span.start,
         "end": span.end,
@@ -99,4 +108,5 @@ def _span_to_json(document: Document, span: Span) -> dict[str, Any]:
         "label": span.label,
         "score": None if span.score is None else round(span.score, 4),
         "corpus": span.corpus,
+        **fragments,
     }

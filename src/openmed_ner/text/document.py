@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Self
 
 
@@ -35,6 +36,8 @@ class Span:
         label: entity type, such as ``Disease``.
         score: confidence between 0 and 1; ``None`` for gold spans.
         corpus: the annotation guideline that produced the span; ``None`` where there is only one.
+        fragments: the ranges of a discontinuous mention, in order, from ``start`` to ``end`` with gaps
+            between; empty for the usual mention in one piece.
     """
 
     start: int
@@ -42,6 +45,7 @@ class Span:
     label: str
     score: float | None = None
     corpus: str | None = None
+    fragments: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
@@ -50,11 +54,18 @@ class Span:
             raise ValueError("a span needs a label")
         if self.score is not None and not 0.0 <= self.score <= 1.0:
             raise ValueError(f"a score lies between 0 and 1, not at {self.score}")
+        if self.fragments:
+            edges = [edge for fragment in self.fragments for edge in fragment]
+            ordered = all(before < after for before, after in pairwise(edges))
+            if len(self.fragments) < 2 or not ordered or (edges[0], edges[-1]) != (self.start, self.end):
+                raise ValueError(
+                    f"fragments go from {self.start} to {self.end} in order, with gaps, not {self.fragments}"
+                )
 
     @property
-    def key(self) -> tuple[int, int, str]:
-        """What strict matching compares: boundaries and label."""
-        return self.start, self.end, self.label
+    def key(self) -> tuple[int, int, str, *tuple[tuple[int, int], ...]]:
+        """What strict matching compares: boundaries and label, and the fragments if there are several."""
+        return self.start, self.end, self.label, *self.fragments
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +89,9 @@ class Document:
                 )
 
     def mention(self, span: Span) -> str:
-        """The characters a span covers."""
-        return self.text[span.start : span.end]
+        """The characters a span covers; the fragments of a discontinuous one joined by blanks."""
+        pieces = span.fragments or ((span.start, span.end),)
+        return " ".join(self.text[start:end] for start, end in pieces)
 
     def with_spans(self, spans: Iterable[Span]) -> Self:
         """The same text with other spans."""
