@@ -24,7 +24,7 @@ from openmed_ner.alignment import (
     predict,
 )
 from openmed_ner.alignment.batching import LongArray, group_by_length, pad_windows
-from openmed_ner.alignment.decoding import FloatArray
+from openmed_ner.alignment.decoding import MODEL_SCHEMES, FloatArray
 from openmed_ner.alignment.prediction import BUFFER
 from openmed_ner.alignment.subwords import MAX_PIECES
 from openmed_ner.errors import BundleError, InputError, RunError
@@ -37,7 +37,7 @@ CORPUS = [
     "5-fluorouracil in cancer, naïve cells",
     "β-catenin (CTNNB1)",
 ] * 4
-both = pytest.mark.parametrize("scheme", TagScheme)
+both = pytest.mark.parametrize("scheme", MODEL_SCHEMES)
 lengths = st.lists(st.integers(1, 6), min_size=1, max_size=60)
 
 

@@ -22,6 +22,10 @@ FloatArray = NDArray[np.float32]
 TagArray = NDArray[np.intp]
 
 
+MODEL_SCHEMES = (TagScheme.IOB2, TagScheme.IOBES)
+"""Schemes in which any entities side by side can be written, each with its own begin."""
+
+
 @dataclass(frozen=True)
 class Head:
     """One corpus's label set and how its tags are laid out.
@@ -29,12 +33,16 @@ class Head:
     Attributes:
         corpus: the annotation guideline the head was trained on.
         labels: its entity types.
-        scheme: how entities are written as tags.
+        scheme: how entities are written as tags, IOB2 or IOBES.
     """
 
     corpus: str
     labels: tuple[str, ...]
     scheme: TagScheme = TagScheme.IOB2
+
+    def __post_init__(self) -> None:
+        if self.scheme not in MODEL_SCHEMES:
+            raise ValueError(f"a head writes IOB2 or IOBES, not {self.scheme.value}")
 
     @cached_property
     def tags(self) -> tuple[str, ...]:

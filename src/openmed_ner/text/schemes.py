@@ -1,7 +1,9 @@
 """Tag schemes: entities over a sequence of words as one tag per word.
 
 IOB2 tags are ``O``, ``B-label``, ``I-label``; IOBES adds ``E-label`` for the last word of a longer
-entity and ``S-label`` for an entity of one word. Two ways of decoding exist in the field, and they
+entity and ``S-label`` for an entity of one word. Two older schemes are found in files: IOB1 writes
+``B-label`` only where an entity directly follows another of its label, and IO never does, so that
+it cannot hold such neighbours at all. Two ways of decoding exist in the field, and they
 give different scores on malformed sequences, so both have names: ``strict`` counts only entities
 that follow the scheme to the letter, ``conlleval`` is the lenient reading of the CoNLL-2000 script,
 in which any change of label opens an entity.
@@ -9,8 +11,10 @@ in which any change of label opens an entity.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import pairwise
 from typing import Literal
 
 OUTSIDE = "O"
@@ -38,11 +42,13 @@ class TagScheme(Enum):
 
     IOB2 = "IOB2"
     IOBES = "IOBES"
+    IOB1 = "IOB1"
+    IO = "IO"
 
     @property
     def positions(self) -> str:
         """The position letters of this scheme, without O."""
-        return "BI" if self is TagScheme.IOB2 else "BIES"
+        return {TagScheme.IOBES: "BIES", TagScheme.IO: "I"}.get(self, "BI")
 
     def tags(self, labels: Iterable[str]) -> tuple[str, ...]:
         """Every tag over some labels, ``O`` first."""
@@ -52,7 +58,8 @@ class TagScheme(Enum):
         """Write entities as one tag per word.
 
         Raises:
-            ValueError: an entity is empty, lies outside the words, or overlaps another.
+            ValueError: an entity is empty, lies outside the words, or overlaps another; in IO, it
+                touches another of its label.
         """
         tags = [OUTSIDE] * n_words
         for start, end, label in entities:
@@ -64,6 +71,11 @@ class TagScheme(Enum):
             tags[start + 1 : end] = [f"I-{label}"] * (end - start - 1)
             if self is TagScheme.IOBES:
                 tags[end - 1] = f"S-{label}" if end - start == 1 else f"E-{label}"
+        if self in (TagScheme.IOB1, TagScheme.IO):
+            parts = _swap_openings(split_tag(tag) for tag in tags)
+            tags = [f"{position}-{label}" if label else OUTSIDE for position, label in parts]
+        if self is TagScheme.IO and (touching := [tag for tag in tags if tag.startswith("B-")]):
+            raise ValueError(f"two entities of label {touching[0][2:]!r} touch; IO tags cannot part them")
         return tags
 
     def decode(self, tags: Sequence[str], *, mode: DecodeMode = "strict") -> list[Entity]:
@@ -78,15 +90,51 @@ class TagScheme(Enum):
                 raise ValueError(f"{tag!r} is not a tag of {self.value}")
         if mode == "conlleval":
             return list(_decode_conlleval(parts))
+        if self in (TagScheme.IOB1, TagScheme.IO):
+            parts = list(_swap_openings(parts))
         return list(_decode_strict(parts, ends_marked=self is TagScheme.IOBES))
 
     def may_follow(self, before: str | None, after: str | None) -> bool:
         """Whether ``after`` is well formed right after ``before``; ``None`` stands for the text's edge."""
         position_before, label_before = split_tag(before) if before else (OUTSIDE, "")
         position_after, label_after = split_tag(after) if after else (OUTSIDE, "")
+        if self in (TagScheme.IOB1, TagScheme.IO):
+            return position_after != "B" or label_before == label_after
         if position_after in "IE":
             return position_before in "BI" and label_before == label_after
         return self is TagScheme.IOB2 or position_before not in "BI"
+
+
+_BY_PREFERENCE = (TagScheme.IOB2, TagScheme.IOBES, TagScheme.IO, TagScheme.IOB1)
+
+
+def detect_scheme(sequences: Iterable[Sequence[str]]) -> TagScheme:
+    """Tell the scheme from all tag sequences of a file.
+
+    Of the schemes that know every position letter in use, it is the one that the fewest pairs of
+    neighbouring tags break; of equal ones the first of IOB2, IOBES, IO, IOB1. So ``O`` alone is IOB2,
+    ``I-`` alone is IO (its IOB1 reading has the same entities), an ``E-`` or ``S-`` makes it IOBES, and
+    a few stray ``I-`` do not turn an IOB2 file into IOB1.
+
+    Raises:
+        ValueError: a tag is neither ``O`` nor ``<position>-<label>`` with a position of BIES.
+    """
+    pairs = Counter(pair for tags in sequences for pair in pairwise([None, *tags, None]))
+    used = {split_tag(tag)[0] for pair in pairs for tag in pair if tag is not None}
+    candidates = [scheme for scheme in _BY_PREFERENCE if used <= {OUTSIDE, *scheme.positions}]
+    return min(
+        candidates,
+        key=lambda scheme: sum(n for pair, n in pairs.items() if not scheme.may_follow(*pair)),
+    )
+
+
+def _swap_openings(parts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Turn IOB1 into IOB2 and back: they differ where the label changes, IOB1 writes I and IOB2 writes B."""
+    label_before = ""
+    for position, label in parts:
+        swapped = {"B": "I", "I": "B"}.get(position, position)
+        yield (position if label == label_before else swapped), label
+        label_before = label
 
 
 def _decode_strict(parts: Sequence[tuple[str, str]], *, ends_marked: bool) -> Iterable[Entity]:
