@@ -314,7 +314,17 @@ def test_line_ends_survive_a_jsonl_file(tmp_path_factory: pytest.TempPathFactory
 def test_what_is_not_utf8_is_named_by_line_and_byte(
     tmp_path_factory: pytest.TempPathFactory, format: str, before: str, same_line: str, bad: bytes
 ) -> None:
-    lines = {"text": before + "\n", "jsonl": GOOD + "\n\n", "pubtator": HEAD}[format]
+    starts = {
+        "text": before + "\n",
+        "jsonl": GOOD + "\n\n",
+        "csv": "text\nab\n",
+        "conll": "ab\tO\n\n",
+        "pubtator": HEAD,
+        "bioc": '{"documents":\n',
+        "bioc-json": '{"documents":\n',
+        "bioc-xml": "<collection>\n",
+    }
+    lines = starts[format]
     content = lines.encode() + same_line.encode() + bad
     number, place = lines.count("\n") + 1, len(same_line.encode()) + 1
     expected = f"not UTF-8: byte 0x{bad[0]:02x} in line {number}, at byte {place} of the line"
@@ -329,8 +339,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'bioc'; known: text, jsonl, pubtator"):
-        list(read_documents(tmp_path / "corpus.xml", format="bioc"))
+    with pytest.raises(InputError, match="'genia'; known: text, jsonl, csv, conll, pubtator, bioc"):
+        list(read_documents(tmp_path / "corpus.xml", format="genia"))
 
 
 @pytest.mark.parametrize(

@@ -1,35 +1,81 @@
 """File formats: one module each, reader beside writer.
 
 A reader takes an open text file and yields documents one by one; a writer takes documents and an
-open text file. Files are UTF-8 without newline translation, so that offsets stay true.
+open text file. Formats that are more than one file take a path instead (``PATH_READERS``,
+``FOLDER_WRITERS``). Files are UTF-8 without newline translation, so that offsets stay true.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.errors import InputError
+from openmed_ner.formats.bioc import read_bioc, read_bioc_json, read_bioc_xml, write_bioc_json, write_bioc_xml
+from openmed_ner.formats.brat import read_brat, write_brat
+from openmed_ner.formats.conll import read_conll, write_conll
+from openmed_ner.formats.csv import read_csv, write_csv
+from openmed_ner.formats.files import open_text
 from openmed_ner.formats.html import write_html
 from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
+from openmed_ner.formats.mmax import read_mmax
+from openmed_ner.formats.pairs import read_bc2gm_files, read_chemdner_files
 from openmed_ner.formats.plain import read_plain
-from openmed_ner.formats.pubtator import read_pubtator
+from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.text import Document
 
-__all__ = ["READERS", "SUFFIXES", "WRITERS", "detect_format", "open_text", "read_documents"]
+__all__ = [
+    "FOLDER_WRITERS",
+    "FORMATS",
+    "PATH_READERS",
+    "READERS",
+    "SUFFIXES",
+    "WRITERS",
+    "detect_format",
+    "open_text",
+    "read_documents",
+]
 
 READERS: dict[str, Callable[..., Iterator[Document]]] = {
     "text": read_plain,
     "jsonl": read_jsonl,
+    "csv": read_csv,
+    "conll": read_conll,
     "pubtator": read_pubtator,
+    "bioc": read_bioc,
+    "bioc-xml": read_bioc_xml,
+    "bioc-json": read_bioc_json,
 }
+PATH_READERS: dict[str, Callable[[Path], Iterator[Document]]] = {
+    "brat": read_brat,
+    "bc2gm": read_bc2gm_files,
+    "chemdner": read_chemdner_files,
+    "mmax": read_mmax,
+}
+FORMATS = (*READERS, *PATH_READERS)
+"""Every format that can be read."""
 WRITERS: dict[str, Callable[[Iterable[Document], TextIO], None]] = {
     "jsonl": write_jsonl,
+    "csv": write_csv,
+    "conll": write_conll,
+    "pubtator": write_pubtator,
+    "bioc-xml": write_bioc_xml,
+    "bioc-json": write_bioc_json,
     "html": write_html,
 }
-SUFFIXES = {".txt": "text", ".jsonl": "jsonl", ".pubtator": "pubtator"}
+FOLDER_WRITERS: dict[str, Callable[[Iterable[Document], Path], None]] = {"brat": write_brat}
+SUFFIXES = {
+    ".txt": "text",
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".conll": "conll",
+    ".iob2": "conll",
+    ".tsv": "conll",
+    ".pubtator": "pubtator",
+    ".xml": "bioc-xml",
+    ".json": "bioc-json",
+}
 
 
 def detect_format(path: Path) -> str:
@@ -37,46 +83,12 @@ def detect_format(path: Path) -> str:
     return SUFFIXES.get(path.suffix.lower(), "text")
 
 
-@contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 file as it is, line ends included.
-
-    Raises:
-        InputError: the file cannot be opened.
-        CorpusFormatError: while reading, it turns out not to be UTF-8.
-    """
-    try:
-        file = path.open(encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    with file:
-        try:
-            yield file
-        except UnicodeDecodeError as error:
-            raise CorpusFormatError(
-                f"{path}: not UTF-8: {_locate(path)}. Convert it, for example: iconv -f latin1 -t utf-8"
-            ) from error
-
-
-def _locate(path: Path) -> str:
-    """Say where a file stops being UTF-8; the decoder itself only knows the place in its buffer."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return (
-                    f"byte 0x{line[error.start]:02x} in line {number}, at byte {error.start + 1} of the line"
-                )
-    return "an invalid byte"
-
-
 def read_documents(path: Path, *, format: str | None = None, source: str | None = None) -> Iterator[Document]:
-    """Yield the documents of a file.
+    """Yield the documents of a file, or of a folder if the format is one of folders.
 
     Args:
-        path: the file.
-        format: a key of ``READERS``; told from the file's name if ``None``.
+        path: the file or folder.
+        format: one of ``FORMATS``; told from the file's name if ``None``.
         source: what to call the file in messages and document ids; its path if ``None``.
 
     Raises:
@@ -84,7 +96,10 @@ def read_documents(path: Path, *, format: str | None = None, source: str | None 
         CorpusFormatError: the file does not follow the format.
     """
     name = format or detect_format(path)
+    if name in PATH_READERS:
+        yield from PATH_READERS[name](path)
+        return
     if name not in READERS:
-        raise InputError(f"unknown input format {name!r}; known: {', '.join(READERS)}")
+        raise InputError(f"unknown input format {name!r}; known: {', '.join(FORMATS)}")
     with open_text(path) as file:
         yield from READERS[name](file, source=source or str(path))

@@ -2,26 +2,35 @@
 
 Offsets run over the title, one separator and the abstract; the text built here is just that, with
 a blank as separator. Fields after the label (concept, parts of a composite mention) are not kept.
+
+Any blank can be that separator, so a document is written with its first sentence as title, and reads
+back the same. What lines and tabs cannot hold is refused, or with ``exact=False`` replaced by blanks
+character for character: offsets stay true, and the text does not.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import TextIO
 
-from openmed_ner.errors import CorpusFormatError
+from openmed_ner.errors import CorpusFormatError, UnrepresentableError
 from openmed_ner.text import Document, Span
 
 _PASSAGE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _OFFSET = re.compile("[0-9]{1,18}")
 _N_RELATION_FIELDS = 4
+_IDENTIFIER = re.compile("(?!\ufeff)[^|\t\r\n]+")
+_TITLE = re.compile("(.*?[.?!]) (.*)", re.DOTALL)
+_BREAKS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
+"""The tab, and whatever ``str.splitlines`` takes for the end of a line."""
 Line = tuple[int, str]
 
 
 def read_pubtator(file: TextIO, *, source: str) -> Iterator[Document]:
-    """Yield one document per block of lines.
+    """Yield one document per block of lines; a byte order mark is passed over.
 
     Relations (``id, type, concept, concept``) are passed over. Blanks at the end of a mention are not
     compared: the NCBI-Disease release has such a line (10923035, 711..761).
@@ -30,7 +39,10 @@ def read_pubtator(file: TextIO, *, source: str) -> Iterator[Document]:
         CorpusFormatError: a block lacks a title, a line does not parse, names another document, or its
             mention is not what stands at its offsets.
     """
-    lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(file, start=1))
+    lines = (
+        (number, line.removeprefix("\ufeff" * (number == 1)).rstrip("\r\n"))
+        for number, line in enumerate(file, start=1)
+    )
     for has_text, block in groupby(lines, key=lambda line: bool(line[1].strip())):
         if has_text:
             yield _read_block(list(block), source)
@@ -72,3 +84,63 @@ def _read_mention(line: Line, identifier: str, text: str, source: str) -> Span |
             f"{where}: characters {start}..{end} are {text[start:end]!r}, but the line says {mention!r}"
         )
     return Span(start, end, label)
+
+
+def write_pubtator(documents: Iterable[Document], file: TextIO, *, exact: bool = True) -> None:
+    """Write title, abstract and mentions of each document, and a blank line; ``meta`` is left out.
+
+    Args:
+        documents: what to write.
+        file: where to.
+        exact: refuse whatever would not read back the same. Otherwise tabs and line breaks become
+            blanks, and scores and corpora are left out.
+
+    Raises:
+        UnrepresentableError: a document has an id without characters or with ``|``, tab or line break, a
+            label with tab or line break, or a discontinuous span; if ``exact``, also a text with a line
+            break, a mention with a tab, or a span with score or corpus.
+    """
+    for document in documents:
+        held = document if exact else _flatten(document)
+        if reason := _refusal(held):
+            raise UnrepresentableError(f"document {document.id!r}: PubTator cannot hold {reason}")
+        file.write("\n".join([*_passages(held), *_mentions(held)]) + "\n\n")
+
+
+def _flatten(document: Document) -> Document:
+    """Replace each tab and line break of the text by a blank; drop scores and corpora."""
+    spans = tuple(replace(span, score=None, corpus=None) for span in document.spans)
+    return replace(document, text=_BREAKS.sub(" ", document.text), spans=spans)
+
+
+def _refusal(document: Document) -> str | None:
+    """What stands against writing a document, if anything."""
+    if not _IDENTIFIER.fullmatch(document.id):
+        return "this id, which is empty, begins with a byte order mark, or has '|', a tab or a line break"
+    if re.search("[\r\n]", document.text):
+        return "a text with line breaks; write another format, or let them become blanks"
+    for span in document.spans:
+        where = f"the span {span.start}..{span.end} ({span.label!r})"
+        if span.fragments:
+            return f"{where}, which is discontinuous"
+        if re.search("[\t\r\n]", span.label):
+            return f"{where}, whose label has a tab or a line break"
+        if "\t" in document.mention(span):
+            return f"{where}, whose mention has a tab"
+        if span.score is not None or span.corpus is not None:
+            return f"{where}, which has a score or a corpus"
+    return None
+
+
+def _passages(document: Document) -> list[str]:
+    title = _TITLE.fullmatch(document.text)
+    if title is None:
+        return [f"{document.id}|t|{document.text}"]
+    return [f"{document.id}|t|{title[1]}", f"{document.id}|a|{title[2]}"]
+
+
+def _mentions(document: Document) -> list[str]:
+    return [
+        f"{document.id}\t{span.start}\t{span.end}\t{document.mention(span)}\t{span.label}"
+        for span in document.spans
+    ]

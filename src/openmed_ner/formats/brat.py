@@ -1,0 +1,253 @@
+r"""Brat standoff: the text in ``x.txt``, its annotations in ``x.ann`` (BioNLP shared tasks: ``x.a1``).
+
+``T1\tDisease 0 5;9 14\tacute fever`` is a mention, here of two fragments. Relations, events, attributes,
+normalisations, equivalences and notes are checked for their shape and passed over; ``meta`` is not
+written. Score and corpus of a span go into a note of our own,
+``#1\tOpenMedNER T1\t{"score": 0.98, "corpus": "x"}``, which brat shows and leaves alone.
+
+Texts are read and written byte for byte. A byte order mark at the start of a text stays, since brat
+counts it as a character; at the start of annotations it is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, unquote
+
+from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
+from openmed_ner.text import Document, Span
+
+_Value = TypeVar("_Value")
+SUFFIXES = (".ann", ".a1")
+_NOTE_TYPE = "OpenMedNER"
+_EDGES = "[0-9]{1,18} [0-9]{1,18}"
+_MENTION = re.compile(rf"(T\S+)\t(\S+) ({_EDGES}(?:;{_EDGES})*)\t(.*)", re.DOTALL)
+_NOTE = re.compile(rf"#\S*\t{_NOTE_TYPE} (\S+)\t(.*)", re.DOTALL)
+_OTHER = re.compile(r"(?:[REAMN]\S+|#\S*|\*)\t\S.*", re.DOTALL)
+_MAX_NAME = 240
+"""Bytes of a file name, without suffix, that every common file system takes."""
+
+
+def read_brat(path: Path) -> Iterator[Document]:
+    """Yield the documents of a folder and the folders in it, or of one ``.txt``, ``.ann`` or ``.a1`` file.
+
+    Ids are paths relative to the folder, without suffix and with ``%2F`` and its like decoded; documents
+    come in the order of these paths.
+
+    Raises:
+        InputError: a file cannot be opened.
+        CorpusFormatError: a text has no annotations or two files of them, annotations have no text, or
+            what a file holds is not brat standoff.
+    """
+    folder, names = (path, _find_names(path)) if path.is_dir() else (path.parent, [_cut_suffix(path.name)])
+    for name in names:
+        text, annotations = _find_pair(folder, name)
+        yield parse_brat(
+            _read_text(text), _read_text(annotations), id=_decode_name(text, name), source=str(annotations)
+        )
+
+
+def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document:
+    """Build a document from the contents of both files.
+
+    Raises:
+        CorpusFormatError: a line is none of brat's, or its mention is not what stands at its offsets.
+            Blanks, tabs and line breaks count as equal there, for brat writes blanks for all of them.
+    """
+    spans: dict[str, Span] = {}
+    notes: dict[str, tuple[int, str]] = {}
+    for number, line in enumerate(annotations.removeprefix("\ufeff").split("\n"), start=1):
+        content = line.removesuffix("\r")
+        if not content.strip():
+            continue
+        try:
+            if mention := _MENTION.fullmatch(content):
+                _add(spans, mention[1], _read_mention(mention, text))
+            elif note := _NOTE.fullmatch(content):
+                _add(notes, note[1], (number, note[2]))
+            elif not _OTHER.fullmatch(content):
+                raise ValueError(f"expected 'T1<tab>Label start end<tab>mention', found {content[:60]!r}")
+        except ValueError as error:
+            raise CorpusFormatError(f"{source}, line {number}: {error}") from error
+    for name, (number, content) in notes.items():
+        try:
+            spans[name] = _read_note(spans.get(name), content)
+        except (ValueError, RecursionError) as error:
+            raise CorpusFormatError(
+                f"{source}, line {number}: {_NOTE_TYPE} note on {name}: {error}"
+            ) from error
+    return Document(id, text, tuple(spans.values()))
+
+
+def write_brat(documents: Iterable[Document], folder: Path) -> None:
+    """Write ``.txt`` and ``.ann`` of each document; the id, percent-encoded, is the name of the files.
+
+    Raises:
+        InputError: the folder or a file cannot be written, or a file is there already.
+        UnrepresentableError: an id is empty, too long for a file name or occurs twice; a label has white
+            space; or a string has half of a surrogate pair.
+    """
+    names: set[str] = set()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a folder: {error.strerror}") from error
+    for document in documents:
+        if reason := _refusal(document, names):
+            raise UnrepresentableError(f"document {document.id!r}: brat cannot hold {reason}")
+        name = _encode_name(document.id)
+        names.add(name)
+        try:
+            _write_pair(folder, name, document)
+        except OSError as error:
+            raise InputError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
+
+
+# --- Files
+
+
+def _find_names(folder: Path) -> list[str]:
+    """Names, relative to the folder and without suffix, of whatever is a text or annotations."""
+    files = (path for path in folder.rglob("*") if path.name.endswith((".txt", *SUFFIXES)))
+    return sorted({_cut_suffix(path.relative_to(folder).as_posix()) for path in files if path.is_file()})
+
+
+def _cut_suffix(name: str) -> str:
+    for suffix in (".txt", *SUFFIXES):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    raise InputError(f"{name}: expected a folder, or a file ending in .txt, {' or '.join(SUFFIXES)}")
+
+
+def _find_pair(folder: Path, name: str) -> tuple[Path, Path]:
+    text = folder / f"{name}.txt"
+    found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+    if not text.is_file():
+        raise CorpusFormatError(f"{(found or [text])[0]}: there is no {text.name} beside it; add the text")
+    if len(found) != 1:
+        beside = " and ".join(path.name for path in found) or "no annotations"
+        raise CorpusFormatError(
+            f"{text}: expected one of {' or '.join(SUFFIXES)} beside it, found {beside}; "
+            f"an empty {name.rpartition('/')[2]}.ann says that there are none"
+        )
+    return text, found[0]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise CorpusFormatError(
+            f"{path}, line {number}: not UTF-8: byte 0x{content[error.start]:02x}. "
+            "Convert it, for example: iconv -f latin1 -t utf-8"
+        ) from error
+
+
+def _write_pair(folder: Path, name: str, document: Document) -> None:
+    """Write both files under other names first, so that an interruption leaves no half-written file."""
+    contents = {".txt": document.text, ".ann": "".join(_lines(document))}
+    for suffix in contents:
+        if (path := folder / f"{name}{suffix}").exists():
+            raise InputError(f"{path}: is there already; write to another folder")
+    for suffix, content in contents.items():
+        (folder / f"{name}{suffix}.partial").write_bytes(content.encode())
+    for suffix in contents:
+        (folder / f"{name}{suffix}.partial").replace(folder / f"{name}{suffix}")
+
+
+def _encode_name(id: str) -> str:
+    """A file name for an id; nothing but letters, digits and ``_.-~`` stays as it is."""
+    return quote(id, safe="")
+
+
+def _decode_name(path: Path, name: str) -> str:
+    """The id of a file name; a name that is no percent-encoding is the id itself."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise CorpusFormatError(f"{path!a}: the file name is not UTF-8; rename it") from error
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name
+
+
+# --- Lines
+
+
+def _add(found: dict[str, _Value], name: str, value: _Value) -> None:
+    if name in found:
+        raise ValueError(f"{name} is there twice")
+    found[name] = value
+
+
+def _read_mention(line: re.Match[str], text: str) -> Span:
+    fragments = tuple(
+        (int(start), int(end)) for start, end in (pair.split(" ") for pair in line[3].split(";"))
+    )
+    start, end = fragments[0][0], fragments[-1][1]
+    span = Span(start, end, line[2], fragments=fragments if len(fragments) > 1 else ())
+    mention = Document("", text, (span,)).mention(span)
+    if _blank(mention) != _blank(line[4]):
+        raise ValueError(f"characters {line[3]} are {mention!r}, but the line says {line[4]!r}")
+    return span
+
+
+def _read_note(span: Span | None, content: str) -> Span:
+    if span is None:
+        raise ValueError("there is no such mention")
+    found = json.loads(content)
+    if not isinstance(found, dict) or not found.keys() <= {"score", "corpus"}:
+        raise ValueError(f'expected a JSON object of "score" and "corpus", found {content[:60]!r}')
+    score, corpus = found.get("score"), found.get("corpus")
+    if (
+        isinstance(score, bool)
+        or not isinstance(score, int | float | None)
+        or not isinstance(corpus, str | None)
+    ):
+        raise ValueError(f"expected a number as score and a string as corpus, found {content[:60]!r}")
+    (corpus or "").encode()  # half of a surrogate pair is not a character
+    return replace(span, score=score, corpus=corpus)
+
+
+def _lines(document: Document) -> Iterator[str]:
+    for number, span in enumerate(document.spans, start=1):
+        edges = ";".join(f"{start} {end}" for start, end in span.fragments or ((span.start, span.end),))
+        yield f"T{number}\t{span.label} {edges}\t{_blank(document.mention(span))}\n"
+        note = {
+            **({} if span.score is None else {"score": float(span.score)}),
+            **({} if span.corpus is None else {"corpus": span.corpus}),
+        }
+        if note:
+            yield f"#{number}\t{_NOTE_TYPE} T{number}\t{json.dumps(note)}\n"
+
+
+def _blank(mention: str) -> str:
+    """The mention with a blank for each white space character, as brat writes it."""
+    return re.sub(r"\s", " ", mention)
+
+
+def _refusal(document: Document, names: set[str]) -> str | None:
+    """What stands against writing a document, if anything."""
+    strings = [document.id, document.text, *(f"{span.label}{span.corpus}" for span in document.spans)]
+    if any(re.search(r"[\ud800-\udfff]", string) for string in strings):
+        return "half of a surrogate pair"
+    name = _encode_name(document.id)
+    if not 0 < len(name) <= _MAX_NAME:
+        return f"this id: its file name would have {len(name)} characters, expected 1 to {_MAX_NAME}"
+    if name in names:
+        return "two documents of this id"
+    for span in document.spans:
+        if not re.fullmatch(r"\S+", span.label):
+            return f"the label {span.label!r}, which has white space"
+    return None

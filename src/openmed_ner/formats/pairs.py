@@ -1,0 +1,53 @@
+"""Two releases that come as a pair of files: sentences or abstracts in one, mentions in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from openmed_ner.errors import InputError
+from openmed_ner.formats.bc2gm import read_bc2gm
+from openmed_ner.formats.files import open_text
+from openmed_ner.formats.tables import CHEMDNER, read_abstracts, read_table
+from openmed_ner.text import Document
+
+_ABSTRACTS, _ANNOTATIONS = "abstracts", "annotations"
+
+
+def read_bc2gm_files(path: Path) -> Iterator[Document]:
+    """Yield the sentences of ``<name>.in``, or of every such file in a folder, with ``GENE.eval`` beside it.
+
+    Raises:
+        InputError: there is no such file, or no ``GENE.eval``.
+        CorpusFormatError: a file does not follow the format.
+    """
+    for sentences in _find(path, "*.in"):
+        mentions = sentences.with_name("GENE.eval")
+        with ExitStack() as stack:
+            first, second = (stack.enter_context(open_text(each)) for each in (sentences, mentions))
+            yield from read_bc2gm(first, second, source=str(sentences), mentions_source=str(mentions))
+
+
+def read_chemdner_files(path: Path) -> Iterator[Document]:
+    """Yield the abstracts of ``<name>.abstracts.txt``, or of every such file in a folder.
+
+    The mentions are in the file that has ``annotations`` in its name instead.
+
+    Raises:
+        InputError: there is no such file, or none with annotations.
+        CorpusFormatError: a file does not follow the format.
+    """
+    for abstracts in _find(path, f"*{_ABSTRACTS}*"):
+        annotations = abstracts.with_name(abstracts.name.replace(_ABSTRACTS, _ANNOTATIONS))
+        with ExitStack() as stack:
+            first, second = (stack.enter_context(open_text(each)) for each in (abstracts, annotations))
+            texts = read_abstracts(first, source=str(abstracts))
+            yield from read_table(second, texts, columns=CHEMDNER, source=str(annotations))
+
+
+def _find(path: Path, pattern: str) -> list[Path]:
+    found = [path] if path.is_file() else sorted(path.rglob(pattern))
+    if not found:
+        raise InputError(f"{path}: found no {pattern}")
+    return found

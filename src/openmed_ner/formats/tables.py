@@ -1,0 +1,137 @@
+"""Mentions in a tab-separated table beside the texts: LINNAEUS, S800, ChemProt and CHEMDNER.
+
+These releases differ in which column holds what, and in how offsets count; :class:`Columns` says both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from openmed_ner.errors import CorpusFormatError
+from openmed_ner.text import Document, Span
+
+_OFFSET = re.compile("[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where a table keeps what; columns count from 0.
+
+    Attributes:
+        document: key of the text.
+        start: first character.
+        end: one past the last character, or the last one (``end_included``).
+        mention: the characters themselves.
+        label: a column, or the label of all mentions.
+        section: a column with ``T`` (title) or ``A`` (abstract), if offsets count from there.
+        end_included: whether ``end`` is the last character.
+    """
+
+    document: int
+    start: int
+    end: int
+    mention: int
+    label: int | str
+    section: int | None = None
+    end_included: bool = False
+
+    @property
+    def needed(self) -> int:
+        """Fewest fields a line must have."""
+        columns = (self.document, self.start, self.end, self.mention, self.label, self.section)
+        return 1 + max(column for column in columns if isinstance(column, int))
+
+
+LINNAEUS = Columns(document=1, start=2, end=3, mention=4, label="species")
+S800 = Columns(document=1, start=2, end=3, mention=4, label="species", end_included=True)
+CHEMPROT = Columns(document=0, start=3, end=4, mention=5, label=2)
+CHEMDNER = Columns(document=0, section=1, start=2, end=3, mention=4, label=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Abstract:
+    """A title and what follows it, one blank apart."""
+
+    title: str
+    body: str
+
+    @property
+    def text(self) -> str:
+        """Title, blank and body."""
+        return f"{self.title} {self.body}"
+
+
+def read_abstracts(lines: Iterable[str], *, source: str) -> dict[str, Abstract]:
+    """Read lines of identifier, title and abstract between tabs (ChemProt, CHEMDNER).
+
+    Raises:
+        CorpusFormatError: a line has another number of fields, or an identifier is there twice.
+    """
+    abstracts: dict[str, Abstract] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        fields = line.rstrip("\r\n").split("\t")
+        if len(fields) != 3 or fields[0] in abstracts:
+            problem = "this identifier is there twice" if len(fields) == 3 else f"found {len(fields)} fields"
+            raise CorpusFormatError(
+                f"{source}, line {number}: expected a new identifier, title and abstract between tabs; "
+                f"{problem}"
+            )
+        abstracts[fields[0]] = Abstract(fields[1], fields[2])
+    return abstracts
+
+
+def read_table(
+    lines: Iterable[str], texts: Mapping[str, str | Abstract], *, columns: Columns, source: str
+) -> Iterator[Document]:
+    """Yield the texts as documents, in their order, with the mentions of a table.
+
+    Lines that begin with ``#`` are headings.
+
+    Raises:
+        CorpusFormatError: a line does not parse, names an unknown text, or its mention is not what
+            stands at its offsets.
+    """
+    spans: dict[str, list[Span]] = {key: [] for key in texts}
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.startswith("#"):
+            try:
+                key, span = _parse(line.rstrip("\r\n").split("\t"), texts, columns)
+            except ValueError as error:
+                raise CorpusFormatError(f"{source}, line {number}: {error}") from error
+            spans[key].append(span)
+    for key, text in texts.items():
+        yield Document(key, text if isinstance(text, str) else text.text, tuple(spans[key]))
+
+
+def _parse(fields: list[str], texts: Mapping[str, str | Abstract], columns: Columns) -> tuple[str, Span]:
+    if len(fields) < columns.needed:
+        raise ValueError(f"expected at least {columns.needed} fields between tabs, found {len(fields)}")
+    key = fields[columns.document]
+    if key not in texts:
+        raise ValueError(f"there is no text {key[:60]!r}")
+    if not (_OFFSET.fullmatch(fields[columns.start]) and _OFFSET.fullmatch(fields[columns.end])):
+        raise ValueError(f"{fields[columns.start][:20]!r} and {fields[columns.end][:20]!r} are no offsets")
+    shift, text = _shift(fields, texts[key], columns)
+    start = int(fields[columns.start]) + shift
+    end = int(fields[columns.end]) + shift + columns.end_included
+    label = columns.label if isinstance(columns.label, str) else fields[columns.label]
+    if end > len(text) or text[start:end] != fields[columns.mention]:
+        raise ValueError(
+            f"characters {start}..{end} of {key!r} are {text[start:end][:60]!r}, "
+            f"but the line says {fields[columns.mention][:60]!r}"
+        )
+    return key, Span(start, end, label)
+
+
+def _shift(fields: list[str], text: str | Abstract, columns: Columns) -> tuple[int, str]:
+    if isinstance(text, str):
+        return 0, text
+    if columns.section is None or fields[columns.section] == "T":
+        return 0, text.text
+    if fields[columns.section] != "A":
+        raise ValueError(f"expected T for title or A for abstract, found {fields[columns.section][:20]!r}")
+    return len(text.title) + 1, text.text
