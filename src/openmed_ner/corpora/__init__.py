@@ -1,7 +1,17 @@
 """The public benchmark corpora, read from their original releases."""
 
-from openmed_ner.corpora.archive import corpora_folder
-from openmed_ner.corpora.catalog import CATALOG, SPLITS, Corpus, find_corpus
+from openmed_ner.corpora.archive import Member, corpora_folder
+from openmed_ner.corpora.catalog import CATALOG, SPLITS, Corpus, Files, find_corpus
 from openmed_ner.corpora.corpus import Split, load_split
 
-__all__ = ["CATALOG", "SPLITS", "Corpus", "Split", "corpora_folder", "find_corpus", "load_split"]
+__all__ = [
+    "CATALOG",
+    "SPLITS",
+    "Corpus",
+    "Files",
+    "Member",
+    "Split",
+    "corpora_folder",
+    "find_corpus",
+    "load_split",
+]

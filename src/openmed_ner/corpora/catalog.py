@@ -1,7 +1,8 @@
-"""The benchmark corpora as a table: where each split lies in the original release, and what it says.
+"""The benchmark corpora as a table: where each split lies in the release, and what its labels mean.
 
 A label map names what is kept and under which canonical type; native labels that map to nothing
-belong to another corpus of the same release.
+belong to another corpus of the same release. Where a release divides its documents otherwise than the
+splits everybody scores, or not at all, the note says whose splits these are.
 """
 
 from __future__ import annotations
@@ -9,17 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from openmed_ner.corpora.archive import Member
+from openmed_ner.corpora.hashes import SHA256
 from openmed_ner.errors import CorpusError
 
 SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One file of a release: its path in the archive and the SHA-256 of its content."""
+class Files:
+    """The files a split is made of, and how they are laid out (a key of ``releases.LAYOUTS``)."""
 
-    path: str
-    sha256: str
+    layout: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A line of a release that contradicts itself: what it says, what it must say, and why."""
+
+    member: str
+    line: str
+    replacement: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,60 +42,98 @@ class Corpus:
     Attributes:
         name: how commands and heads call it.
         title: how its authors call it.
-        archive: file name of its archive.
-        format: name of the reader in ``formats``.
-        splits: the file of each split.
-        official: whether the splits are the authors' own.
+        splits: the files of each split.
+        official: the splits that are the authors' own.
         labels: native label to canonical type.
         licence: terms of the annotations, as the release states them.
         citation: the paper to cite.
-        home: where the release comes from.
+        home: where the authors publish it.
+        note: what a reader of its scores must know.
+        corrections: lines of the release that are put right before reading.
+        complete: whether all of the corpus is read; if not, the note says what is.
     """
 
     name: str
     title: str
-    archive: str
-    format: str
-    splits: Mapping[str, Member]
-    official: bool
+    splits: Mapping[str, Files]
+    official: tuple[str, ...]
     labels: Mapping[str, str]
     licence: str
     citation: str
     home: str
+    note: str = ""
+    corrections: tuple[Correction, ...] = ()
+    complete: bool = True
 
     @property
     def types(self) -> tuple[str, ...]:
         """The canonical entity types, each once, in the order of the label map."""
         return tuple(dict.fromkeys(self.labels.values()))
 
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The files of all splits, each once."""
+        return tuple(dict.fromkeys(member for files in self.splits.values() for member in files.members))
+
+
+def _files(layout: str, *paths: str) -> Files:
+    return Files(layout, tuple(Member(path, SHA256[path]) for path in paths))
+
+
+_US_GOVERNMENT = "United States Government work, public domain notice; please cite"
+_UNSTATED = "none stated in the release; the terms of its origin apply"
+_CC_BY_SA = "annotations CC BY-SA 3.0; texts under the terms of PubMed and PMC"
 
 _NCBI = "ncbi-disease/spyysalo/original-data"
 _CDR = "bc5cdr/raw/CDR_Data/CDR.Corpus.v010516"
-_CDR_SPLITS = {
-    "train": Member(
-        f"{_CDR}/CDR_TrainingSet.PubTator.txt",
-        "7afcec134e3d4871e74b0398d92850d3c9ac94c0bdc780003f2d60184c012bd8",
-    ),
-    "dev": Member(
-        f"{_CDR}/CDR_DevelopmentSet.PubTator.txt",
-        "9e18d8e700168887a7919e62f67ac2ce2357e3f409a48ee992906abdd80fe3e5",
-    ),
-    "test": Member(
-        f"{_CDR}/CDR_TestSet.PubTator.txt",
-        "a3c48d5f35bdfce20c2371778abedc9fd24d1da092207072e5181ad53c8d0e2f",
-    ),
+_BC2GM = "bc2gm/spyysalo"
+_JNLPBA = "jnlpba/spyysalo/standoff"
+_JNLPBA_DEV = "jnlpba/baderlab/JNLPBA_BIO/valid.tsv"
+_LINNAEUS = "linnaeus/original"
+_S800 = "s800/s800-revision-data/original-data"
+_ANATEM = "anatem/openbiocorpora/original-data"
+_CG = "bionlp13cg/openbiocorpora/original-data"
+_CHEMPROT = {
+    "train": "chemprot/chemprot_training/chemprot_training",
+    "dev": "chemprot/development/chemprot_development",
+    "test": "chemprot/chemprot_test_gs/chemprot_test",
 }
-_US_GOVERNMENT = "United States Government work, public domain notice; please cite"
+_DEVEL = {"train": "train", "dev": "devel", "test": "test"}
+_TOKENIZER = "SciSpacyTokenizer_core_sci_sm_0.2.5"
+
+
+def _huner(corpus: str, name: str, splitter: str, split: str) -> str:
+    return f"{corpus}/hunflair/{name}/{splitter}_{_TOKENIZER}_{split}.conll"
+
+
+def _tagged(corpus: str, name: str, *splits: str) -> dict[str, Files]:
+    paths = {split: _huner(corpus, name, "TagSentenceSplitter_[__SENT__]", split) for split in splits}
+    return {split: _files("flair", path) for split, path in paths.items()}
+
+
+_ANATOMY = {
+    "Anatomical_system": "AnatomicalSystem",
+    "Cancer": "Cancer",
+    "Cell": "Cell",
+    "Cellular_component": "CellularComponent",
+    "Developing_anatomical_structure": "DevelopingAnatomicalStructure",
+    "Immaterial_anatomical_entity": "ImmaterialAnatomicalEntity",
+    "Multi-tissue_structure": "MultiTissueStructure",
+    "Organ": "Organ",
+    "Organism_subdivision": "OrganismSubdivision",
+    "Organism_substance": "OrganismSubstance",
+    "Pathological_formation": "PathologicalFormation",
+    "Tissue": "Tissue",
+}
 
 
 def _bc5cdr(label: str) -> Corpus:
+    names = {"train": "CDR_TrainingSet", "dev": "CDR_DevelopmentSet", "test": "CDR_TestSet"}
     return Corpus(
         name=f"bc5cdr-{label.lower()}",
         title=f"BioCreative V CDR, {label}",
-        archive="bc5cdr.tar.xz",
-        format="pubtator",
-        splits=_CDR_SPLITS,
-        official=True,
+        splits={split: _files("pubtator", f"{_CDR}/{name}.PubTator.txt") for split, name in names.items()},
+        official=SPLITS,
         labels={label: label},
         licence=_US_GOVERNMENT,
         citation="Li et al., BioCreative V CDR task corpus, Database 2016, baw068",
@@ -90,43 +141,249 @@ def _bc5cdr(label: str) -> Corpus:
     )
 
 
-CATALOG: Mapping[str, Corpus] = {
-    corpus.name: corpus
-    for corpus in (
-        Corpus(
-            name="ncbi-disease",
-            title="NCBI Disease",
-            archive="ncbi-disease.tar.xz",
-            format="pubtator",
-            splits={
-                "train": Member(
-                    f"{_NCBI}/train/NCBItrainset_corpus.txt",
-                    "f311381b28a6d0f641f57f4a963bb83619c2bdec5cd9caabb1381f894d5db817",
+def _chemprot(split: str) -> Files:
+    stem, suffix = _CHEMPROT[split], "_gs" if split == "test" else ""
+    return _files("chemprot", f"{stem}_abstracts{suffix}.tsv", f"{stem}_entities{suffix}.tsv")
+
+
+_ROWS = (
+    Corpus(
+        name="ncbi-disease",
+        title="NCBI Disease",
+        splits={
+            split: _files("pubtator", f"{_NCBI}/{folder}/NCBI{name}set_corpus.txt")
+            for split, folder, name in (
+                ("train", "train", "train"),
+                ("dev", "devel", "develop"),
+                ("test", "test", "test"),
+            )
+        },
+        official=SPLITS,
+        labels={
+            "SpecificDisease": "Disease",
+            "DiseaseClass": "Disease",
+            "Modifier": "Disease",
+            "CompositeMention": "Disease",
+        },
+        licence=_US_GOVERNMENT,
+        citation="Doğan, Leaman and Lu, NCBI disease corpus, J Biomed Inform 47:1-10, 2014",
+        home="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
+        note="Four native subtypes are one type; abstract 8528200, there twice, is read once.",
+    ),
+    _bc5cdr("Chemical"),
+    _bc5cdr("Disease"),
+    Corpus(
+        name="bc4chemd",
+        title="BioCreative IV CHEMDNER",
+        splits={
+            "dev": _files(
+                "flair",
+                _huner(
+                    "bc4chemd", "huner_chemical_chemdner", "SciSpacySentenceSplitter_core_sci_sm_0.2.5", "dev"
                 ),
-                "dev": Member(
-                    f"{_NCBI}/devel/NCBIdevelopset_corpus.txt",
-                    "02db559974624ae9cbe6cd95d64d953e6926bb63afb6b25b63e53bd8b41a4b55",
-                ),
-                "test": Member(
-                    f"{_NCBI}/test/NCBItestset_corpus.txt",
-                    "61c8050bf6979ef7b943ec1158dfc03b651ea3367d4c37356f9de4841e85c9a3",
-                ),
-            },
-            official=True,
-            labels={
-                "SpecificDisease": "Disease",
-                "DiseaseClass": "Disease",
-                "Modifier": "Disease",
-                "CompositeMention": "Disease",
-            },
-            licence=_US_GOVERNMENT,
-            citation="Doğan, Leaman and Lu, NCBI disease corpus, J Biomed Inform 47:1-10, 2014",
-            home="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
+            )
+        },
+        official=(),
+        labels={"Chemical": "Chemical"},
+        licence=_UNSTATED,
+        citation="Krallinger et al., The CHEMDNER corpus, J Cheminform 7(S1):S2, 2015",
+        home="https://biocreative.bioinformatics.udel.edu/resources/biocreative-iv/chemdner-corpus/",
+        note="Partial: only HUNER's dev cut, about 1,000 of 10,000 abstracts, sentence by sentence; no "
+        "official split, and no score comparable with published ones.",
+        complete=False,
+    ),
+    Corpus(
+        name="chemprot",
+        title="BioCreative VI ChemProt, chemicals",
+        splits={split: _chemprot(split) for split in SPLITS},
+        official=SPLITS,
+        labels={"CHEMICAL": "Chemical"},
+        licence=_UNSTATED,
+        citation="Krallinger et al., Overview of the BioCreative VI chemical-protein interaction track, 2017",
+        home="https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/",
+        note="Chemicals under the CHEMDNER guideline; stands in for BC4CHEMD, with which it shares texts.",
+    ),
+    Corpus(
+        name="bc2gm",
+        title="BioCreative II gene mention",
+        splits={
+            "train": _files(
+                "bc2gm", f"{_BC2GM}/devel-split/train/train.in", f"{_BC2GM}/devel-split/train/GENE.eval"
+            ),
+            "dev": _files(
+                "bc2gm", f"{_BC2GM}/devel-split/devel/devel.in", f"{_BC2GM}/devel-split/devel/GENE.eval"
+            ),
+            "test": _files(
+                "bc2gm", f"{_BC2GM}/original-data/test/test.in", f"{_BC2GM}/original-data/test/GENE.eval"
+            ),
+        },
+        official=("test",),
+        labels={"GENE": "Gene"},
+        licence=_US_GOVERNMENT,
+        citation="Smith et al., Overview of BioCreative II gene mention recognition, Genome Biol 9(S2), 2008",
+        home="https://biocreative.bioinformatics.udel.edu/resources/corpora/biocreative-ii-corpus/",
+        note="Single sentences, as released; dev is the customary cut of 2,500 of the 15,000 training "
+        "sentences. The official scorer also accepts alternative spans; the plain score does not.",
+        corrections=(
+            Correction(
+                f"{_BC2GM}/devel-split/train/GENE.eval",
+                "P02196565T0000|162 187|translation upstream factor",
+                "P02196565T0000|163 187|translation upstream factor",
+                "the offsets begin one character before the mention",
+            ),
         ),
-        _bc5cdr("Chemical"),
-        _bc5cdr("Disease"),
-    )
-}
+    ),
+    Corpus(
+        name="jnlpba",
+        title="JNLPBA 2004",
+        splits={
+            "train": _files("brat-except", f"{_JNLPBA}/train/*.txt", f"{_JNLPBA}/train/*.ann", _JNLPBA_DEV),
+            "dev": _files("brat-only", f"{_JNLPBA}/train/*.txt", f"{_JNLPBA}/train/*.ann", _JNLPBA_DEV),
+            "test": _files("brat", f"{_JNLPBA}/test/*.txt", f"{_JNLPBA}/test/*.ann"),
+        },
+        official=("test",),
+        labels={
+            "protein": "Protein",
+            "DNA": "DNA",
+            "RNA": "RNA",
+            "cell_type": "CellType",
+            "cell_line": "CellLine",
+        },
+        licence="GENIA Project licence; annotations CC BY 3.0",
+        citation="Kim et al., Introduction to the bio-entity recognition task at JNLPBA, 2004",
+        home="http://www.geniaproject.org/shared-tasks/bionlp-jnlpba-shared-task-2004",
+        note="Dev is the customary cut of 200 of the 2,000 training abstracts. Ten test abstracts also "
+        "stand in train, word for word; training leaves them out unless told otherwise.",
+    ),
+    Corpus(
+        name="linnaeus",
+        title="LINNAEUS 1.1",
+        splits={
+            split: _files(
+                "linnaeus",
+                f"{_LINNAEUS}/txt/*.txt",
+                f"{_LINNAEUS}/tags.tsv",
+                f"linnaeus/spyysalo/split/{name}.txt",
+            )
+            for split, name in _DEVEL.items()
+        },
+        official=(),
+        labels={"species": "Species"},
+        licence="CC BY 4.0",
+        citation="Gerner, Nenadic and Bergman, LINNAEUS, BMC Bioinformatics 11:85, 2010",
+        home="http://linnaeus.sourceforge.net/",
+        note="Full articles; the customary lists of 50/17/33, as the authors made no splits. All of "
+        "tags.tsv is gold, species clues such as 'patient' included.",
+    ),
+    Corpus(
+        name="species-800",
+        title="SPECIES 800",
+        splits={
+            split: _files(
+                "s800",
+                f"{_S800}/abstracts/*.txt",
+                f"{_S800}/S800.tsv",
+                f"s800/spyysalo/split/{name}.txt",
+                f"{_S800}/pubmedid.tsv",
+            )
+            for split, name in _DEVEL.items()
+        },
+        official=(),
+        labels={"species": "Species"},
+        licence=_UNSTATED,
+        citation="Pafilis et al., The SPECIES and ORGANISMS resources, PLoS ONE 8(6):e65390, 2013",
+        home="https://species.jensenlab.org/",
+        note="The customary lists of 560/80/160 abstracts, as the authors made no splits.",
+    ),
+    Corpus(
+        name="anatem",
+        title="AnatEM 1.0.2",
+        splits={
+            split: _files("brat", f"{_ANATEM}/standoff/{name}/*.txt", f"{_ANATEM}/standoff/{name}/*.ann")
+            for split, name in _DEVEL.items()
+        },
+        official=SPLITS,
+        labels=dict.fromkeys(_ANATOMY, "Anatomy"),
+        licence=_CC_BY_SA,
+        citation="Pyysalo and Ananiadou, Anatomical entity mention recognition at literature scale, "
+        "Bioinformatics 30(6):868-875, 2014",
+        home="http://nactem.ac.uk/anatomytagger/",
+        note="Twelve native types are one, as in the benchmark.",
+    ),
+    Corpus(
+        name="bionlp13-cg",
+        title="BioNLP-ST 2013 Cancer Genetics",
+        splits={
+            split: _files("brat", f"{_CG}/{name}/*.txt", f"{_CG}/{name}/*.a1")
+            for split, name in _DEVEL.items()
+        },
+        official=SPLITS,
+        labels={
+            "Gene_or_gene_product": "Gene",
+            "Simple_chemical": "Chemical",
+            "Organism": "Species",
+            "Amino_acid": "AminoAcid",
+            **_ANATOMY,
+        },
+        licence=_CC_BY_SA,
+        citation="Pyysalo, Ohta and Ananiadou, Overview of the Cancer Genetics task of BioNLP-ST 2013, 2013",
+        home="http://2013.bionlp-st.org/tasks/cancer-genetics",
+        note="Nested mentions are read; one tag per word holds the longer one, and the account says how "
+        "many were lost. All test documents are AnatEM test documents.",
+    ),
+    Corpus(
+        name="cll",
+        title="CLL",
+        splits=_tagged("cll", "huner_cell_line_cll", *SPLITS),
+        official=(),
+        labels={"CellLine": "CellLine"},
+        licence=_UNSTATED,
+        citation="Kaewphan et al., Cell line name recognition in support of the identification of synthetic "
+        "lethality in cancer from text, Bioinformatics 32(2):276-282, 2016",
+        home="https://github.com/TurkuNLP/Cell-line-recognition",
+        note="Tokens joined by blanks: the original text is not in the release at hand. HUNER's split; the "
+        "authors made CLL an evaluation set.",
+    ),
+    Corpus(
+        name="gellus",
+        title="Gellus",
+        splits={
+            split: _files(
+                "gellus",
+                f"{_ANATEM}/standoff/all/*.txt",
+                f"{_ANATEM}/splits/{name}-documents.list",
+                *(
+                    _huner("gellus", "huner_cell_line_gellus", "TagSentenceSplitter_[__SENT__]", each)
+                    for each in SPLITS
+                ),
+            )
+            for split, name in _DEVEL.items()
+        },
+        official=(),
+        labels={"CellLine": "CellLine"},
+        licence=_UNSTATED,
+        citation="Kaewphan et al., Cell line name recognition in support of the identification of synthetic "
+        "lethality in cancer from text, Bioinformatics 32(2):276-282, 2016",
+        home="https://github.com/TurkuNLP/Cell-line-recognition",
+        note="Put back on AnatEM's documents, which it annotates anew, and divided as AnatEM is, so that "
+        "nothing leaks between the two; not HUNER's split.",
+    ),
+    Corpus(
+        name="fsu",
+        title="FSU-PRGE",
+        splits=_tagged("fsu", "huner_gene_fsu", "dev", "test"),
+        official=(),
+        labels={"Gene": "Gene"},
+        licence=_UNSTATED,
+        citation="Hahn et al., A proposal for a configurable silver standard, LAW IV, 2010",
+        home="https://julielab.de/Resources/FSU_PRGE.html",
+        note="Partial: HUNER's dev and test, 1,323 of 3,307 abstracts, as sentences of tokens joined by "
+        "blanks; there is no training split.",
+        complete=False,
+    ),
+)
+
+CATALOG: Mapping[str, Corpus] = {corpus.name: corpus for corpus in _ROWS}
 
 
 def find_corpus(name: str) -> Corpus:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from openmed_ner.corpora.archive import corpora_folder, read_member
-from openmed_ner.corpora.catalog import Corpus, find_corpus
+from openmed_ner.corpora.archive import Member, Part, corpora_folder, read_members
+from openmed_ner.corpora.catalog import Corpus, Correction, find_corpus
+from openmed_ner.corpora.releases import LAYOUTS
 from openmed_ner.errors import CorpusError
-from openmed_ner.formats import READERS
 from openmed_ner.text import Account, Document
 
 REPEATED_DOCUMENT = "stands in a document that is there twice"
@@ -47,12 +46,17 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
     """
     corpus = find_corpus(name)
     if split not in corpus.splits:
-        raise CorpusError(f"{name} has no split {split!r}; it has: {', '.join(corpus.splits)}")
-    member = corpus.splits[split]
-    text = read_member((folder or corpora_folder()) / corpus.archive, member.path, sha256=member.sha256)
+        raise CorpusError(
+            f"{name} has no split {split!r}; it has: {', '.join(corpus.splits)}. {corpus.note}".rstrip()
+        )
+    files = corpus.splits[split]
+    parts = read_members(folder or corpora_folder(), files.members)
+    corrected = [
+        _correct(member, part, corpus.corrections) for member, part in zip(files.members, parts, strict=True)
+    ]
     documents: dict[str, Document] = {}
     kept = lost = 0
-    for raw in READERS[corpus.format](io.StringIO(text, newline="\n"), source=member.path):
+    for raw in LAYOUTS[files.layout](corrected):
         spans = [
             replace(span, label=corpus.labels[span.label])
             for span in raw.spans
@@ -64,6 +68,17 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
         elif documents[raw.id].text == raw.text:
             lost += len(spans)
         else:
-            raise CorpusError(f"{member.path}: document {raw.id} is there twice, with two texts")
-    reasons = Counter({REPEATED_DOCUMENT: lost}) if lost else Counter[str]()
+            raise CorpusError(f"{name} {split}: document {raw.id} is there twice, with two texts")
+    reasons = {REPEATED_DOCUMENT: lost} if lost else {}
     return Split(corpus, split, tuple(documents.values()), Account(kept, 0, lost, reasons))
+
+
+def _correct(member: Member, part: Part, corrections: Sequence[Correction]) -> Part:
+    """Replace the lines that contradict themselves, each exactly once."""
+    for correction in corrections:
+        if correction.member == member.path:
+            ((name, text),) = part.items()
+            if text.count(f"{correction.line}\n") != 1:
+                raise CorpusError(f"{member.path}: expected the line {correction.line!r} exactly once")
+            part = {name: text.replace(f"{correction.line}\n", f"{correction.replacement}\n")}
+    return part
