@@ -16,7 +16,10 @@ from openmed_ner.bundle import Bundle
 from openmed_ner.cli.main import app
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.examples import read_examples
-from openmed_ner.formats import read_documents, write_jsonl
+from openmed_ner.formats import WRITERS, read_documents
+from openmed_ner.formats.brat import write_brat
+from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.inference.tagger import Tagger
 from tiny import DOCUMENTS, only
 
 TEXT = DOCUMENTS[0].text
@@ -83,6 +86,70 @@ def test_a_folder_is_tagged_in_order_of_names(tag: tuple[str | Path, ...], tmp_p
     run(*tag, tmp_path / "in", "--to", "jsonl", "-o", output)
     assert [each.id for each in read_documents(output)] == ["b.txt", "x", "deeper/a.txt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.jsonl"]
+
+
+@pytest.mark.parametrize("target", ["jsonl", "csv", "conll", "pubtator", "bioc-xml", "bioc-json", "brat"])
+def test_every_format_written_reads_back_with_the_same_entities(
+    tag: tuple[str | Path, ...], tmp_path: Path, target: str
+) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out"
+    source.write_text("".join(json.dumps({"id": each.id, "text": each.text}) + "\n" for each in DOCUMENTS))
+    invoke(*tag, source, "--to", target, "-o", output)
+    found = {each.id: each for each in read_documents(output, format=target)}
+    tagged = {each.id: each for each in Tagger.load(tag[2]).pipe(read_documents(source))}
+    assert found.keys() == tagged.keys() and sum(len(each.spans) for each in tagged.values()) > 10
+    for name, document in tagged.items():
+        assert found[name].text == document.text
+        assert {span.key for span in found[name].spans} == {span.key for span in document.spans}
+        if target not in ("conll", "pubtator"):
+            assert {span.corpus for span in found[name].spans} == {span.corpus for span in document.spans}
+
+
+@pytest.mark.parametrize("target", ["conll", "pubtator"])
+def test_white_space_of_any_kind_does_not_keep_entities_from_being_written(
+    tag: tuple[str | Path, ...], tmp_path: Path, target: str
+) -> None:
+    text = TEXT.replace(" severe", "\r\n\tsevere").replace(" in rats", "\u00a0in rats") + "\n\n"
+    (tmp_path / "note.txt").write_bytes(text.encode())
+    invoke(*tag, tmp_path / "note.txt", "--to", target, "-o", tmp_path / "out")
+    (document,) = read_documents(tmp_path / "out", format=target)
+    assert [document.mention(span) for span in document.spans] == ["Cisplatin", "nephrotoxicity"]
+    assert [text[span.start : span.end] for span in document.spans] == ["Cisplatin", "nephrotoxicity"]
+
+
+def test_annotated_folders_are_read_as_a_whole(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    write_brat(DOCUMENTS, tmp_path / "brat")
+    invoke(*tag, "--from", "brat", tmp_path / "brat", "--to", "jsonl", "-o", tmp_path / "out.jsonl")
+    assert {each.id: each.text for each in read_documents(tmp_path / "out.jsonl")} == {
+        each.id: each.text for each in DOCUMENTS
+    }
+    assert b"more than one file" in run(*tag, "--from", "brat", "-", status=2).stderr
+    assert b"name it with --output" in run(*tag, "--to", "brat", "-", status=2).stderr
+
+
+@pytest.mark.parametrize("format", ["brat", "csv", "conll", "pubtator", "bioc-xml"])
+def test_training_documents_come_in_any_format_with_an_account(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], backbone: Path, format: str
+) -> None:
+    paths = [tmp_path / "train", tmp_path / "dev"]
+    for path in paths:
+        if format == "brat":
+            write_brat(DOCUMENTS, path)
+        else:
+            with path.open("w", encoding="utf-8", newline="\n") as file:
+                WRITERS[format](DOCUMENTS, file)
+    arguments = ("train", "--data", paths[0], "--dev", paths[1], "--from", format, "-o", tmp_path / "run")
+    settings = ("leave_out=nothing", "schedule.epochs=1", "window=32", "overlap=8")
+    invoke(
+        *arguments, "--backbone", backbone, *(word for each in settings for word in ("--set", each)), "--json"
+    )
+    (account,) = json.loads(capsys.readouterr().out)["accounts"].values()
+    assert account == {
+        "kept": sum(len(each.spans) for each in DOCUMENTS),
+        "split": 0,
+        "lost": 0,
+        "reasons": {},
+    }
 
 
 def test_the_page_shows_the_text_and_runs_nothing(tag: tuple[str | Path, ...], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from openmed_ner.cli.output import open_output
 from openmed_ner.corpora import find_corpus, load_split
 from openmed_ner.errors import InputError
-from openmed_ner.formats import read_documents
+from openmed_ner.formats import FORMATS, read_documents
 
 if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
@@ -30,7 +30,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Your own gold documents, instead of a corpus.")] = None,
     source: Annotated[
-        str | None, typer.Option("--from", help="Format of your documents; told from the name by default.")
+        str | None, typer.Option("--from", help=f"{', '.join(FORMATS)}; told from the name by default.")
     ] = None,
     head: Annotated[
         str | None, typer.Option(help="Head to score on your documents; needed if there are several.")

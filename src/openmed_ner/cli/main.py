@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from openmed_ner.cli import bundles, doctor, evaluate, tag, train
+from openmed_ner.cli import bundles, corpora, doctor, evaluate, tag, train
 from openmed_ner.cli.output import complain
 from openmed_ner.errors import OpenMedError
 
@@ -28,6 +28,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bundles.app, name="bundles")
+app.add_typer(corpora.app, name="corpora")
 
 
 @app.callback(invoke_without_command=True)

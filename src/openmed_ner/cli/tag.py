@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from openmed_ner.cli.output import complain, open_output, write_table
 from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats import READERS, SUFFIXES, WRITERS, read_documents
+from openmed_ner.formats import (
+    FOLDER_WRITERS,
+    FORMATS,
+    PATH_READERS,
+    READERS,
+    SUFFIXES,
+    WRITERS,
+    read_documents,
+)
+from openmed_ner.formats.conll import write_conll
+from openmed_ner.formats.pubtator import write_pubtator
 from openmed_ner.text import Document
 
 STDIN = Path("-")
-_TARGETS = {"table": write_table, **{name: WRITERS[name] for name in ("jsonl", "html")}}
+_TARGETS: dict[str, Callable[[Iterable[Document], TextIO], None]] = {
+    "table": write_table,
+    **WRITERS,
+    # Whatever white space a text has, its entities are wanted: blanks stand in, offsets stay true.
+    "conll": partial(write_conll, exact=False),
+    "pubtator": partial(write_pubtator, exact=False),
+}
+_FORMATS = (*_TARGETS, *FOLDER_WRITERS)
 
 
 def tag(
@@ -23,13 +41,14 @@ def tag(
         list[Path] | None, typer.Argument(help="Files or folders; - or nothing reads standard input.")
     ] = None,
     source: Annotated[
-        str, typer.Option("--from", help=f"Input format: auto, {', '.join(READERS)}.", metavar="FORMAT")
+        str, typer.Option("--from", help=f"Input format: auto, {', '.join(FORMATS)}.", metavar="FORMAT")
     ] = "auto",
     target: Annotated[
-        str, typer.Option("--to", help=f"Output format: {', '.join(_TARGETS)}.", metavar="FORMAT")
+        str, typer.Option("--to", help=f"Output format: {', '.join(_FORMATS)}.", metavar="FORMAT")
     ] = "table",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write to this file, not to standard output.")
+        Path | None,
+        typer.Option("-o", "--output", help="Write to this file (brat: folder), not to standard output."),
     ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of the bundle to use; the embedded one by default.")
@@ -47,11 +66,13 @@ def tag(
 
     A file that cannot be read is reported and the others are still tagged; the exit status is then 2.
     """
-    if source != "auto" and source not in READERS:
-        raise InputError(f"unknown input format {source!r}; known: auto, {', '.join(READERS)}")
-    if target not in _TARGETS:
-        raise InputError(f"unknown output format {target!r}; known: {', '.join(_TARGETS)}")
-    inputs = list(_iter_files(files or [STDIN]))
+    if source != "auto" and source not in FORMATS:
+        raise InputError(f"unknown input format {source!r}; known: auto, {', '.join(FORMATS)}")
+    if target not in _FORMATS:
+        raise InputError(f"unknown output format {target!r}; known: {', '.join(_FORMATS)}")
+    if target in FOLDER_WRITERS and output is None:
+        raise InputError(f"--to {target} writes a folder; name it with --output")
+    inputs = list(_iter_files(files or [STDIN], whole=source in PATH_READERS))
     if not files and sys.stdin.isatty():
         raise InputError("nothing to tag: name a file or a folder, or pipe text in")
 
@@ -61,8 +82,11 @@ def tag(
     problems: list[InputError] = []
     documents = _iter_documents(inputs, None if source == "auto" else source, problems)
     tagged = tagger.pipe(documents, corpora=_split(corpora), types=_split(types), threshold=threshold)
-    with open_output(output) as file:
-        _TARGETS[target](tagged, file)
+    if target in FOLDER_WRITERS and output is not None:
+        FOLDER_WRITERS[target](tagged, output)
+    else:
+        with open_output(output) as file:
+            _TARGETS[target](tagged, file)
     if problems:
         raise typer.Exit(2)
 
@@ -71,14 +95,18 @@ def _split(names: str | None) -> list[str] | None:
     return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _iter_files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each file to read with its name in the output; folders are searched for known suffixes.
+def _iter_files(paths: Sequence[Path], *, whole: bool) -> Iterator[tuple[Path, str]]:
+    """Yield each file to read with its name in the output.
+
+    Folders are searched for known suffixes, unless the format reads them as a ``whole``.
 
     Raises:
         InputError: a path does not exist, or a folder holds nothing to read.
     """
     for path in paths:
-        if path == STDIN or path.is_file():
+        if path == STDIN and whole:
+            raise InputError("this format is more than one file, and cannot be read from standard input")
+        if path == STDIN or path.is_file() or (whole and path.is_dir()):
             yield path, str(path)
         elif path.is_dir():
             found = sorted(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openmed_ner.cli.output import print_json
+from openmed_ner.cli.output import complain, print_json
 from openmed_ner.errors import CorpusError, MissingExtraError, RecipeError
-from openmed_ner.formats import read_documents
+from openmed_ner.formats import FORMATS, read_documents
+from openmed_ner.text import Account
 
 if TYPE_CHECKING:
     from openmed_ner.training.finetune import Annotated as AnnotatedCorpus
@@ -27,7 +28,7 @@ def train(
     ] = None,
     dev: Annotated[Path | None, typer.Option(help="Your own dev documents, to choose the epoch by.")] = None,
     source: Annotated[
-        str | None, typer.Option("--from", help="Format of your documents; told from the name by default.")
+        str | None, typer.Option("--from", help=f"{', '.join(FORMATS)}; told from the name by default.")
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")
@@ -45,7 +46,7 @@ def train(
     """Fine-tune a backbone with LoRA and write an adapter bundle."""
     try:
         from openmed_ner.training.config import read_recipe
-        from openmed_ner.training.run import load_corpora
+        from openmed_ner.training.run import load_corpora, without
         from openmed_ner.training.run import train as run_training
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
@@ -57,9 +58,13 @@ def train(
     if data is not None:
         if settings.corpora:
             raise RecipeError("name corpora of the catalog or your own --data, not both")
-        corpora = [_read_own(data, dev, source)]
+        own = _read_own(data, dev, source)
+        corpora = [without(own, own.dev) if settings.leave_out == "held-out" else own]
     else:
-        corpora = load_corpora(settings.corpora)
+        corpora = load_corpora(settings.corpora, leave_out=settings.leave_out)
+    left_out = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
+    for corpus_name, count in left_out.items():
+        complain(f"{corpus_name}: {count} training documents stand in a dev or test split and are left out")
     with _Progress(quiet=as_json) as progress:
         bundle = run_training(
             settings,
@@ -73,8 +78,18 @@ def train(
     history, parameters = record["history"], record["parameters"]
     scores = history["scores"][history["best_epoch"]]
     if as_json:
-        print_json({"bundle": str(bundle.folder), "dev": scores, "parameters": parameters})
+        print_json(
+            {
+                "bundle": str(bundle.folder),
+                "dev": scores,
+                "parameters": parameters,
+                "accounts": record["accounts"],
+                "left_out": left_out,
+            }
+        )
         return
+    for corpus_name, account in record["accounts"].items():
+        typer.echo(f"{corpus_name}: gold entities of the training documents: {Account(**account)}")
     typer.echo(f"{parameters['trained']:,} parameters trained ({100 * parameters['share']:.2f} %)")
     typer.echo(f"dev F1 after epoch {history['best_epoch'] + 1}: {_describe(scores)}")
     typer.echo(f"bundle: {bundle.folder}")

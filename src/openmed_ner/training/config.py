@@ -89,6 +89,8 @@ class Recipe:
         seed: of the weights, the order of batches and dropout.
         window: most subwords read at once.
         overlap: subwords that neighbouring windows share.
+        leave_out: ``held-out``: training documents that stand in the dev or test split of any of the
+            corpora, whole or by half of their sentences, are not trained on; or ``nothing``.
         lora: the adapter; unused by ``full``.
         schedule: the optimisation.
     """
@@ -99,6 +101,7 @@ class Recipe:
     seed: int = 0
     window: int = 512
     overlap: int = 128
+    leave_out: Literal["held-out", "nothing"] = "held-out"
     lora: LoraSettings = field(default_factory=LoraSettings)
     schedule: Schedule = field(default_factory=Schedule)
 

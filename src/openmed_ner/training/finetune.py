@@ -25,11 +25,19 @@ IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """One corpus as training sees it: the head it teaches and its documents."""
+    """One corpus as training sees it: the head it teaches and its documents.
+
+    Attributes:
+        head: what it teaches.
+        train: documents to learn from.
+        dev: documents to choose the epoch by.
+        left_out: ids of training documents that stand in a held-out split, and are not in ``train``.
+    """
 
     head: Head
     train: tuple[Document, ...]
     dev: tuple[Document, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

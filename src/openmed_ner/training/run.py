@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
 from openmed_ner.bundle.card import write_card
 from openmed_ner.bundle.manifest import CARD, RECORD, TOKENIZER, write_json
 from openmed_ner.bundle.record import provenance, version
-from openmed_ner.corpora import find_corpus, load_split
+from openmed_ner.corpora import SPLITS, find_corpus, load_split
+from openmed_ner.corpora.quality import leave_out as find_copies
 from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import refer, save_model
@@ -35,14 +36,26 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP = 1 << 30
 
 
-def load_corpora(names: Sequence[str]) -> list[Annotated]:
-    """Load the training and dev documents of catalogued corpora."""
-    corpora = []
-    for name in names:
-        head = Head(name, find_corpus(name).types)
-        train, dev = (load_split(name, split).documents for split in ("train", "dev"))
-        corpora.append(Annotated(head, train, dev))
-    return corpora
+def load_corpora(names: Sequence[str], *, leave_out: str = "held-out") -> list[Annotated]:
+    """Load the training and dev documents of catalogued corpora.
+
+    Args:
+        names: corpora of the catalog.
+        leave_out: ``held-out`` or ``nothing``, as in the recipe.
+    """
+    splits = {name: {split: load_split(name, split).documents for split in SPLITS} for name in names}
+    held_out = [document for each in splits.values() for split in ("dev", "test") for document in each[split]]
+    corpora = [
+        Annotated(Head(name, find_corpus(name).types), each["train"], each["dev"])
+        for name, each in splits.items()
+    ]
+    return [without(corpus, held_out) for corpus in corpora] if leave_out == "held-out" else corpora
+
+
+def without(corpus: Annotated, held_out: Sequence[Document]) -> Annotated:
+    """A corpus without the training documents that stand in a held-out one."""
+    kept, left = find_copies(corpus.train, held_out)
+    return replace(corpus, train=tuple(kept), left_out=tuple(document.id for document in left))
 
 
 def train(
@@ -139,11 +152,12 @@ def build_model(recipe: Recipe, backbone: Path, heads: Sequence[Head]) -> TokenT
 
 
 def describe_data(corpus: Annotated) -> Mapping[str, Any]:
-    """Size and SHA-256 of what a run learnt from and chose by."""
-    return {
+    """Size and SHA-256 of what a run learnt from and chose by, and what it left out."""
+    sizes = {
         split: {"documents": len(documents), "sha256": hash_documents(documents)}
         for split, documents in (("train", corpus.train), ("dev", corpus.dev))
     }
+    return {**sizes, "left_out": list(corpus.left_out)}
 
 
 def hash_documents(documents: Sequence[Document]) -> str:
