@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/performance.md")
+PAGES = ("README.md", "docs/performance.md", "docs/corpora.md")
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SYSTEMS = (
     ("embedded-lora-int8", "**embedded**: LoRA, int8"),
@@ -127,6 +127,50 @@ def memory() -> str:
     return "\n".join([*lines, "", where])
 
 
+def corpora() -> str:
+    """What the catalog reads: whose splits, which types, how much."""
+    lines = [
+        "| corpus | types | split | documents | sentences | words | mentions | nested | lost to words |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in read("corpora")["splits"]:
+        types = ", ".join(row["mentions"]) if len(row["mentions"]) < 6 else f"{len(row['mentions'])} types"
+        cells = (row["documents"], row["sentences"], row["words"], sum(row["mentions"].values()))
+        lost = (row["nested"], row["unrepresentable"])
+        lines.append(_row((row["corpus"], types, row["split"], *cells, *lost)))
+    return "\n".join(lines)
+
+
+def overlaps() -> str:
+    """Which documents of which training split stand in which dev or test split."""
+    record = read("corpora")
+    sizes = {f"{row['corpus']}/{row['split']}": row["documents"] for row in record["splits"]}
+    lines = ["| documents of | stand in | how many | of | shared sentences |", "|---|---|---|---|---|"]
+    for row in record["overlaps"]:
+        leak = row["first"].endswith("/train") and row["second"].endswith(("/dev", "/test"))
+        if leak and row["documents"]:
+            cells = (row["first"], row["second"], row["documents"], sizes[row["first"]], row["sentences"])
+            lines.append(_row(cells))
+    host, seconds = record["host"], record["seconds"]
+    where = (
+        f"Read in {seconds['reading']:.0f} s and compared in {seconds['comparing']:.0f} s, peak memory "
+        f"{record['peak_megabytes']:.0f} MB; {host['processor']}, {host['cores']} cores; "
+        f"commit `{record['commit'][:8]}`."
+    )
+    return "\n".join([*lines, "", where])
+
+
+def catalog() -> str:
+    """Licence, citation, whose splits and what to know, from the catalog itself."""
+    from openmed_ner.corpora import CATALOG
+
+    lines = ["| corpus | official splits | licence of the annotations | note |", "|---|---|---|---|"]
+    for name, row in CATALOG.items():
+        title = f"[{name}]({row.home})"
+        lines.append(_row((title, ", ".join(row.official) or "none", row.licence, row.note)))
+    return "\n".join(lines)
+
+
 def _conditions(record: Mapping[str, Any], what: str) -> str:
     host = record["host"]
     return (
@@ -144,7 +188,8 @@ def _percent(value: float) -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    function.__name__: function for function in (scores, runs, tagging, memory, training)
+    function.__name__: function
+    for function in (scores, runs, tagging, memory, training, corpora, overlaps, catalog)
 }
 
 
