@@ -1,16 +1,20 @@
 # demo: tag the example abstracts with the embedded model.   test: the test suite.   lint: style, types.
+# fuzz: 10,000 hostile files for each reader.
 # Each sets up its own environment under .venv on first use.
 PYTHON ?= python3
 DEMO := .venv/demo
 DEV := .venv/dev
 
-.PHONY: demo test lint clean
+.PHONY: demo test fuzz lint clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/openmed-ner tag src/openmed_ner/examples
 
 test: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest
+
+fuzz: $(DEV)/.installed
+	OPENMED_NER_EXAMPLES=10000 $(DEV)/bin/python -m pytest -m fuzz --timeout 0
 
 lint: $(DEV)/.installed
 	$(DEV)/bin/ruff check .

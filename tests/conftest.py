@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import string
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,11 @@ from openmed_ner.training.run import train
 from tiny import CORPORA, make_backbone, make_recipe
 
 settings.register_profile(
-    "offline", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "offline",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=int(os.environ.get("OPENMED_NER_EXAMPLES", "100")),
 )
 settings.load_profile("offline")
 

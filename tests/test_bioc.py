@@ -174,6 +174,7 @@ def test_xml_holds_every_character_it_knows(document: Document) -> None:
         assert read_xml(write_xml([document])) == [document]
 
 
+@pytest.mark.fuzz
 @given(content=fuzzed_bioc_xml)
 def test_xml_is_refused_by_line_or_survives_writing(content: str) -> None:
     try:
@@ -187,6 +188,7 @@ def test_xml_is_refused_by_line_or_survives_writing(content: str) -> None:
         assert read_json(write_json(found)) == found
 
 
+@pytest.mark.fuzz
 @given(content=fuzzed_bioc_json)
 def test_json_is_refused_by_place_or_survives_writing(content: str) -> None:
     try:

@@ -95,6 +95,7 @@ def test_what_is_written_as_brat_reads_back(
     assert {path.suffix for path in folder.rglob("*.*")} <= {".txt", ".ann"}
 
 
+@pytest.mark.fuzz
 @given(pair=fuzzed_brat)
 def test_brat_is_refused_by_line_or_survives_writing(
     tmp_path_factory: pytest.TempPathFactory, pair: tuple[str, str]

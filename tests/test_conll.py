@@ -478,6 +478,7 @@ fuzzed_options = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.fuzz
 @given(content=fuzzed_conll, options=fuzzed_options)
 def test_conll_is_read_or_refused_and_what_is_read_is_written_or_refused(
     content: str, options: dict[str, Any]

@@ -31,7 +31,9 @@ from openmed_ner.corpora.archive import digest, read_members
 from openmed_ner.corpora.catalog import Correction
 from openmed_ner.corpora.quality import find_overlaps
 from openmed_ner.corpora.releases import LAYOUTS
-from openmed_ner.errors import CorpusError, CorpusFormatError
+from openmed_ner.errors import CorpusError, CorpusFormatError, UnrepresentableError
+from openmed_ner.formats import READERS, WRITERS
+from openmed_ner.formats.brat import read_brat, write_brat
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.run import load_corpora
 
@@ -506,3 +508,44 @@ class TestLeaks:
             e for e in find_overlaps(sets) if (e.first, e.second) == ("train", "held") and e.documents
         ]
         assert {corpus.head.corpus: len(corpus.left_out) for corpus in corpora}["bionlp13-cg"] == 3
+
+
+ROUND_TRIPS = ("jsonl", "csv", "conll", "pubtator", "bioc-xml", "bioc-json")
+
+
+@pytest.mark.parametrize("name", CATALOG)
+class TestRoundTrips:
+    pytestmark = archives
+
+    @pytest.mark.parametrize("format", ROUND_TRIPS)
+    def test_what_a_format_can_hold_reads_back_identical(self, name: str, format: str) -> None:
+        refused: Counter[str] = Counter()
+        documents = release(name, "dev").documents[:500]
+        for document in documents:
+            file = io.StringIO(newline="\n")
+            try:
+                WRITERS[format]([document], file)
+            except UnrepresentableError as error:
+                refused[next((reason for reason in REASONS if reason in str(error)), str(error))] += 1
+                continue
+            file.seek(0)
+            (found,) = READERS[format](file, source=name)
+            assert in_order(found) == in_order(document)
+        assert refused.keys() <= set(REASONS) and (format in ("conll", "pubtator") or not refused)
+
+    def test_brat_holds_every_document(self, name: str, tmp_path: Path) -> None:
+        documents = [
+            replace(document, id=str(number))
+            for number, document in enumerate(release(name, "dev").documents[:500])
+        ]
+        write_brat(documents, tmp_path / "brat")
+        found = {document.id: in_order(document) for document in read_brat(tmp_path / "brat")}
+        assert found == {document.id: in_order(document) for document in documents}
+
+
+REASONS = ("white space", "does not begin and end with a word", "overlap", "line breaks")
+"""Why CoNLL or PubTator may refuse a corpus document."""
+
+
+def in_order(document: Document) -> tuple[object, ...]:
+    return document.id, document.text, sorted(span.key for span in document.spans)

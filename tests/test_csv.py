@@ -310,6 +310,7 @@ fuzzed_csv = (
 )
 
 
+@pytest.mark.fuzz
 @given(content=fuzzed_csv)
 def test_csv_is_read_or_refused_and_what_is_read_can_be_written(content: str) -> None:
     try:

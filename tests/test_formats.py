@@ -156,6 +156,7 @@ records = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.fuzz
 @given(
     line=st.text(st.sampled_from('{}[]":,\\ud8et0-."'))
     | (records | st.dictionaries(keys, values)).map(json.dumps)
@@ -422,3 +423,41 @@ def test_html_escapes_whatever_it_is_given(payload: str) -> None:
     ((attributes, _),) = page.marks
     assert attributes.keys() <= {"class", "style", "title"}
     assert attributes["title"] == f"{payload} ({payload}, 0.50)"
+
+
+# --- pairs of files
+
+
+def test_bc2gm_sentences_find_their_mentions_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "train.in").write_text("P1 In  p53 mutants.\nP2 None\n")
+    with pytest.raises(InputError, match=r"GENE\.eval: cannot be read"):
+        list(read_documents(tmp_path, format="bc2gm"))
+    (tmp_path / "GENE.eval").write_text("P1|2 4|p53\n")
+    for path in (tmp_path, tmp_path / "train.in"):
+        documents = list(read_documents(path, format="bc2gm"))
+        assert [(each.id, each.text, [span.key for span in each.spans]) for each in documents] == [
+            ("P1", "In  p53 mutants.", [(4, 7, "GENE")]),
+            ("P2", "None", []),
+        ]
+
+
+def test_chemdner_abstracts_find_their_annotations_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "training.abstracts.txt").write_text("9\tAspirin acts\tOn pain\n")
+    (tmp_path / "training.annotations.txt").write_text(
+        "9\tT\t0\t7\tAspirin\tTRIVIAL\n9\tA\t3\t7\tpain\tFAMILY\n"
+    )
+    (document,) = read_documents(tmp_path, format="chemdner")
+    assert [document.mention(span) for span in document.spans] == ["Aspirin", "pain"]
+    (tmp_path / "training.annotations.txt").write_text("9\tA\t0\t7\tAspirin\tTRIVIAL\n")
+    with pytest.raises(CorpusFormatError, match=r"training\.annotations\.txt, line 1: "):
+        list(read_documents(tmp_path / "training.abstracts.txt", format="chemdner"))
+    for path in (tmp_path / "none", tmp_path / "sub"):
+        path.mkdir()
+        with pytest.raises(InputError, match="found no"):
+            list(read_documents(path, format="chemdner"))
+
+
+@pytest.mark.parametrize("start", ["<?xml version='1.0'?>\n<collection/>", '\ufeff {"documents": []}'])
+def test_bioc_is_told_apart_by_its_first_character(tmp_path: Path, start: str) -> None:
+    (tmp_path / "x").write_text(start, encoding="utf-8")
+    assert list(read_documents(tmp_path / "x", format="bioc")) == []

@@ -82,6 +82,7 @@ def test_inexact_writing_keeps_every_offset(document: Document, identifier: str)
     assert all(after == " " for _, after in pairs)
 
 
+@pytest.mark.fuzz
 @given(content=fuzzed_pubtator)
 def test_pubtator_is_refused_by_line_or_survives_writing(content: str) -> None:
     try:

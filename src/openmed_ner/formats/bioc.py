@@ -93,8 +93,9 @@ def read_bioc_json(file: TextIO, *, source: str) -> Iterator[Document]:
         CorpusFormatError: as for XML. Messages name the line of what is not JSON, and otherwise the
             number of the document: JSON keeps no lines.
     """
+    text = file.read()
     try:
-        content = json.loads(file.read().removeprefix("\ufeff"))
+        content = json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         raise CorpusFormatError(f"{source}, line {error.lineno}: {error}") from error
     except (ValueError, RecursionError) as error:
