@@ -8,11 +8,14 @@ import sys
 import tarfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openmed_ner.alignment import encode_spans
 from openmed_ner.cli import main as command
@@ -171,6 +174,19 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar.xz").write_bytes(content)
     with pytest.raises(CorpusError, match="cannot be read"):
         read_members(tmp_path, [Member("a/x", "")])
+
+
+@given(place=st.floats(0, 0.999), value=st.integers(1, 255))
+def test_a_byte_gone_wrong_is_refused_or_does_no_harm(
+    tmp_path_factory: pytest.TempPathFactory, place: float, value: int
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    path = make_archive(folder, "small.tar.xz", {"small/train.txt": PUBTATOR})
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= value
+    path.write_bytes(bytes(content))
+    with suppress(CorpusError):
+        assert read_members(folder, row().members) == [{"train.txt": PUBTATOR}]
 
 
 def test_a_member_is_read_by_name_and_never_unpacked(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ pattern names), not of the archive, so it holds however the release was packed o
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import tarfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +107,7 @@ def _iter_files(archive: Path, wanted: Sequence[Member]) -> Iterable[tuple[str, 
                     raise CorpusError(f"{archive}, {entry.name}: larger than any corpus file we know")
                 file = tar.extractfile(entry)
                 yield entry.name, file.read() if file else b""
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError, ValueError) as error:
         raise CorpusError(f"{archive} cannot be read: {error}") from error
 
 
