@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -376,3 +378,121 @@ def test_the_doctor_finds_the_embedded_model_well() -> None:
     assert findings["embedded"] == "works" and findings["extras"] == {"train": []}
     report = run("doctor", OPENMED_NER_CORPORA="/nowhere").stdout.decode()
     assert "OPENMED_NER_CORPORA names /nowhere, which is no folder" in report
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> dict[str, Path]:
+    """Gold and the predictions of two systems: one perfect, one that misses and renames."""
+    worse = [each.with_spans(each.spans[1:]) for each in DOCUMENTS]
+    renamed = [
+        each.with_spans(replace(span, label=span.label.upper()) for span in each.spans) for each in DOCUMENTS
+    ]
+    sets = {
+        "gold": DOCUMENTS,
+        "same": DOCUMENTS[::-1],
+        "worse": worse,
+        "renamed": renamed,
+        "few": DOCUMENTS[1:],
+    }
+    paths = {name: tmp_path / f"{name}.jsonl" for name in sets}
+    for name, path in paths.items():
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            write_jsonl(sets[name], file)
+    write_brat(DOCUMENTS, tmp_path / "brat")
+    return {**paths, "brat": tmp_path / "brat"}
+
+
+def evaluate(*arguments: str | Path, json_file: Path) -> dict[str, Any]:
+    invoke("evaluate", *arguments, "--json", json_file)
+    record: dict[str, Any] = json.loads(json_file.read_text())
+    return record
+
+
+def test_anybody_s_predictions_are_scored_by_every_protocol(answers: dict[str, Path], tmp_path: Path) -> None:
+    pair = ("--gold", answers["gold"], "--predicted")
+    record = evaluate(*pair, answers["worse"], "--protocol", "all", json_file=tmp_path / "x.json")
+    assert [row["protocol"] for row in record["results"]] == ["mention", "word", "subword"]
+    n_gold = sum(len(each.spans) for each in DOCUMENTS)
+    n_missed = sum(bool(each.spans) for each in DOCUMENTS)
+    micro = record["results"][0]["micro"]
+    assert (micro["tp"], micro["fp"], micro["fn"]) == (n_gold - n_missed, 0, n_missed)
+    for other, more in (
+        ("same", ()),
+        ("renamed", ("--map", "DISEASE=Disease", "--map", "CHEMICAL=Chemical")),
+    ):
+        (row,) = evaluate(*pair, answers[other], *more, json_file=tmp_path / "x.json")["results"]
+        assert row["micro"]["f1"] == 1
+    arguments = (*pair, answers["brat"], "--predicted-from", "brat")
+    assert evaluate(*arguments, json_file=tmp_path / "x.json")["results"][0]["micro"]["f1"] == 1
+    arguments = (*pair, answers["renamed"], "--map", "DISEASE=Disease", "--map", "CHEMICAL=")
+    assert evaluate(*arguments, json_file=tmp_path / "x.json")["results"][0]["micro"]["precision"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--gold {gold} --predicted {few}", "gold document '0' has no counterpart"),
+        ("--gold {few} --predicted {gold}", "predicted document '0' has no counterpart"),
+        ("--gold {gold} --predicted {renamed}", "document '0': the gold (see --map) has no label"),
+        ("--gold {gold} --predicted {renamed} --map DISEASE", "expected OLD=NEW"),
+        ("--predicted {same}", "needs what it is to be compared with"),
+        (
+            "--gold {gold} --predicted {same} --protocol token",
+            "unknown protocol 'token'; known: all, mention",
+        ),
+        ("--gold {gold} --predicted {same} --attach", "--attach"),
+        ("--gold {gold} --compare {same} {few}", "has no counterpart"),
+        ("--gold {gold} --predicted {same} --compare {same} {few}", "name no other"),
+    ],
+)
+def test_predictions_that_cannot_be_compared_are_refused(
+    answers: dict[str, Path], arguments: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        invoke("evaluate", *arguments.format(**answers).split())
+
+
+def test_texts_that_differ_are_named_with_the_place(answers: dict[str, Path], tmp_path: Path) -> None:
+    changed = [replace(each, text=each.text[:-1] + "!") for each in DOCUMENTS]
+    with (tmp_path / "changed.jsonl").open("w", encoding="utf-8") as file:
+        write_jsonl(changed, file)
+    place = len(DOCUMENTS[0].text) - 1
+    with pytest.raises(
+        InputError, match=f"document '0': gold and predicted texts differ, first at character {place}"
+    ):
+        invoke("evaluate", "--gold", answers["gold"], "--predicted", tmp_path / "changed.jsonl")
+
+
+def test_two_systems_are_compared_and_explained(
+    answers: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    systems = ("--compare", answers["same"], answers["worse"])
+    record = evaluate("--gold", answers["gold"], *systems, "--report", page, json_file=tmp_path / "x.json")
+    (row,) = record["comparisons"]
+    assert row["first"]["micro"]["f1"] == 1 and row["difference"] > 0 and row["p_value"] < 0.05
+    assert "p = 0.0" in capsys.readouterr().out and "</html>" in page.read_text()
+
+
+def test_a_report_and_the_predictions_are_written(
+    runtime_bundle: Bundle, files: dict[str, Path], tmp_path: Path
+) -> None:
+    page, predicted = tmp_path / "page.html", tmp_path / "predicted.jsonl"
+    arguments = ("evaluate", runtime_bundle.folder, "--data", files["gold"], "--head", "diseases")
+    record = evaluate(
+        *arguments[1:],
+        "--report",
+        page,
+        "--predictions",
+        predicted,
+        "--precision",
+        "0.9",
+        json_file=tmp_path / "x",
+    )
+    (result,) = record["results"]
+    assert result["threshold"]["precision"] >= 0.9 and 0 <= result["calibration"]["ece"] < 1
+    assert set(result["matching"]) == {"strict", "boundary", "type", "overlap", "partial"}
+    assert "0 of 8 documents shown" in page.read_text() and "<script" not in page.read_text()
+    found = list(read_documents(predicted))
+    assert [each.id for each in found] == [each.id for each in DOCUMENTS]
+    assert all(span.corpus == "diseases" for each in found for span in each.spans)

@@ -28,6 +28,7 @@ from openmed_ner.corpora import (
     Split,
     corpora_folder,
     find_corpus,
+    load_alternatives,
     load_split,
 )
 from openmed_ner.corpora.archive import digest, read_members
@@ -486,6 +487,12 @@ class TestLeaks:
     def test_the_types_of_jnlpba_are_those_published(self) -> None:
         documents = release("jnlpba", "train").documents
         assert Counter(span.label for document in documents for span in document.spans) == JNLPBA_TRAIN
+
+    def test_bc2gm_s_alternatives_stand_beside_its_gold_mentions(self) -> None:
+        gold, alternatives = release("bc2gm", "test").documents, load_alternatives("bc2gm", "test")
+        assert alternatives and [each.text for each in alternatives] == [each.text for each in gold]
+        assert sum(len(each.spans) for each in alternatives) == 5068
+        assert load_alternatives("jnlpba", "test") is None
 
     def test_gellus_has_the_documents_of_anatem_split_by_split(self) -> None:
         for split in SPLITS:

@@ -3,18 +3,22 @@
 from openmed_ner.alignment.decoding import DocumentDecoder, Head
 from openmed_ner.alignment.labels import decode_spans, encode_spans
 from openmed_ner.alignment.prediction import Reader, predict
+from openmed_ner.alignment.protocols import PROTOCOLS, Protocol, make_view
 from openmed_ner.alignment.subwords import Encoding, SubwordEncoder
 from openmed_ner.alignment.windows import Window, iter_windows
 
 __all__ = [
+    "PROTOCOLS",
     "DocumentDecoder",
     "Encoding",
     "Head",
+    "Protocol",
     "Reader",
     "SubwordEncoder",
     "Window",
     "decode_spans",
     "encode_spans",
     "iter_windows",
+    "make_view",
     "predict",
 ]

@@ -1,23 +1,26 @@
-"""``openmed-ner evaluate``: score a bundle on a corpus or on one's own gold documents."""
+"""``openmed-ner evaluate``: score a bundle, or anybody's predictions, on a corpus or on one's own gold."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from openmed_ner.cli.output import open_output
-from openmed_ner.corpora import find_corpus, load_split
+from openmed_ner.corpora import CATALOG, find_corpus, load_alternatives, load_split
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FORMATS, read_documents
+from openmed_ner.formats.jsonl import write_jsonl
 
 if TYPE_CHECKING:
+    from openmed_ner.alignment import Protocol
     from openmed_ner.bundle import Bundle
-    from openmed_ner.inference.evaluation import Gold
+    from openmed_ner.inference.evaluation import Answers, Gold
 
-PROTOCOLS = ("mention",)
+_PROTOCOLS = ("mention", "word", "subword")
 
 
 def evaluate(
@@ -28,76 +31,254 @@ def evaluate(
         list[str] | None, typer.Option(help="A corpus of the catalog; every head's own by default.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
-    data: Annotated[Path | None, typer.Option(help="Your own gold documents, instead of a corpus.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "--gold", help="Your own gold documents, instead of a corpus.")
+    ] = None,
+    predicted: Annotated[
+        Path | None,
+        typer.Option(help="Predictions of any system on the gold, instead of a bundle."),
+    ] = None,
     source: Annotated[
-        str | None, typer.Option("--from", help=f"{', '.join(FORMATS)}; told from the name by default.")
+        str | None,
+        typer.Option("--from", help=f"Format of gold: {', '.join(FORMATS)}; told from the name by default."),
+    ] = None,
+    predicted_source: Annotated[
+        str | None, typer.Option("--predicted-from", help="Format of the predictions, likewise.")
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="Call a predicted label otherwise; empty drops it.", metavar="OLD=NEW"),
     ] = None,
     head: Annotated[
         str | None, typer.Option(help="Head to score on your documents; needed if there are several.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="mention: strict boundaries and label, on characters.")
+        str, typer.Option(help="mention, word or subword; several with commas, or all.")
     ] = "mention",
+    precision: Annotated[
+        float | None, typer.Option(help="Say which score threshold reaches this precision; use dev.")
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two bundles, or two files of predictions, on the same gold.", metavar="A B"),
+    ] = None,
+    across: Annotated[
+        bool, typer.Option("--across", help="Score every head on every corpus that has one of its types.")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML page that explains the errors.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Write what was predicted to this file, as JSON lines.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this file.")] = None,
     attach: Annotated[bool, typer.Option(help="Also put the scores into the bundle and its card.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
 ) -> None:
-    """Score a bundle with strict mention-level F1 and a 95 % interval."""
-    import json
-
-    from openmed_ner.bundle import open_bundle
-    from openmed_ner.inference.evaluation import evaluate as evaluate_heads
-    from openmed_ner.inference.tagger import Tagger, embedded_bundle
-
-    if protocol not in PROTOCOLS:
-        raise InputError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
-    opened = open_bundle(bundle or embedded_bundle())
-    tagger = Tagger.load(opened, threads=threads)
-    golds = _load_gold(tagger.corpora, corpus, split, data, source, head)
-    results = []
-    for result in evaluate_heads(tagger, golds):
-        typer.echo(_describe(result))
-        results.append(result)
-    record = {"bundle": opened.manifest.name, "sha256": opened.sha256, "results": results}
+    """Score mentions, with a 95 % interval; words and sub-words on the same predictions if wanted."""
+    protocols = _read_protocols(protocol)
+    if attach and (predicted or compare or across):
+        raise InputError("--attach puts a bundle's own scores into it; it goes with a bundle alone")
+    asked = _Asked(corpus, split, data, source, head)
+    names = _read_names(rename or [])
+    if compare is not None:
+        if predicted or bundle:
+            raise InputError("--compare takes its two systems itself; name no other")
+        record = _compare(asked, compare, predicted_source, names, threads, report)
+    elif across:
+        record = _score_across(bundle, corpus, split, threads)
+    else:
+        opened = None if predicted else _open(bundle)
+        if opened:
+            answers, identity = asked.of_bundle(opened, threads), _identify(opened)
+        else:
+            answers = asked.of_file(cast("Path", predicted), predicted_source, names)
+            identity = {"predicted": str(predicted)}
+        results = [
+            each.score(cast("Protocol", name), precision=precision) for each in answers for name in protocols
+        ]
+        for result in results:
+            typer.echo(_describe(result))
+            if precision is not None and "threshold" in result:
+                typer.echo(_describe_threshold(precision, result["threshold"]))
+        record = {"results": results, **identity}
+        if predictions:
+            _write_predictions(predictions, answers)
+        if report:
+            _write_reports(report, answers, results)
+        if attach and opened:
+            _attach(opened, [result for result in results if result["protocol"] == "mention"])
     if json_file:
         with open_output(json_file) as file:
-            json.dump({**record, **_provenance(opened)}, file, indent=1, ensure_ascii=False)
+            json.dump(record, file, indent=1, ensure_ascii=False)
             file.write("\n")
-    if attach:
-        _attach(opened, results)
 
 
-def _load_gold(
-    known: Sequence[str],
-    corpora: list[str] | None,
-    split: str,
-    data: Path | None,
-    source: str | None,
-    head: str | None,
-) -> list[Gold]:
-    from openmed_ner.inference.evaluation import Gold
+class _Asked:
+    """What is to be scored on: corpora of the catalog, or one's own gold documents."""
 
-    if data is not None:
-        if corpora:
+    def __init__(
+        self, corpora: list[str] | None, split: str, data: Path | None, source: str | None, head: str | None
+    ) -> None:
+        if data is not None and corpora:
             raise InputError("name corpora of the catalog or your own --data, not both")
-        if head is None and len(known) > 1:
-            raise InputError(f"--data needs --head, one of: {', '.join(known)}")
-        name = head or known[0]
-        _check_head(name, known)
-        return [Gold(name, data.name, list(read_documents(data, format=source)))]
-    names = corpora or known
-    for name in names:
-        find_corpus(name)
-        _check_head(name, known)
-    return [
-        Gold(name, split, load_split(name, split).documents, load_split(name, "train").documents)
-        for name in names
-    ]
+        self.corpora, self.split, self.data, self.source, self.head = corpora, split, data, source, head
+
+    def of_bundle(self, bundle: Bundle, threads: int | None) -> list[Answers]:
+        from openmed_ner.inference.evaluation import answer
+        from openmed_ner.inference.tagger import Tagger
+
+        tagger = Tagger.load(bundle, threads=threads)
+        return list(answer(tagger, self._golds(tagger.corpora)))
+
+    def of_file(self, path: Path, source: str | None, names: dict[str, str]) -> list[Answers]:
+        from openmed_ner.alignment import SubwordEncoder
+        from openmed_ner.bundle.manifest import TOKENIZER
+        from openmed_ner.evaluation.summary import check_labels, pair_documents, rename_labels
+        from openmed_ner.inference.evaluation import Answers
+        from openmed_ner.inference.tagger import embedded_bundle
+
+        gold = self._one_gold(path)
+        found = rename_labels(list(read_documents(path, format=source)), names)
+        labels = tuple(sorted({span.label for document in gold.documents for span in document.spans}))
+        check_labels(found, labels, whose="the gold (see --map)")
+        tokenizer = (embedded_bundle() / TOKENIZER).read_text(encoding="utf-8")
+        encoder = SubwordEncoder.from_json(tokenizer)
+        return [Answers(gold, pair_documents(gold.documents, found), labels, encoder)]
+
+    def _golds(self, known: Sequence[str]) -> list[Gold]:
+        if self.data is not None:
+            if self.head is None and len(known) > 1:
+                raise InputError(f"--data needs --head, one of: {', '.join(known)}")
+            name = self.head or known[0]
+            _check_head(name, known)
+            return [self._own(name)]
+        for name in self.corpora or known:
+            find_corpus(name)
+            _check_head(name, known)
+        return [self._catalogued(name) for name in self.corpora or known]
+
+    def _one_gold(self, path: Path) -> Gold:
+        if self.data is not None:
+            return self._own(self.head or path.stem)
+        if not self.corpora or len(self.corpora) > 1:
+            raise InputError(f"{path} needs what it is to be compared with: one --corpus, or --gold FILE")
+        return self._catalogued(self.corpora[0])
+
+    def _own(self, name: str) -> Gold:
+        from openmed_ner.inference.evaluation import Gold
+
+        data = cast("Path", self.data)
+        return Gold(name, data.name, list(read_documents(data, format=self.source)))
+
+    def _catalogued(self, name: str) -> Gold:
+        from openmed_ner.inference.evaluation import Gold
+
+        training = load_split(name, "train").documents if "train" in find_corpus(name).splits else None
+        alternatives = load_alternatives(name, self.split)
+        return Gold(name, self.split, load_split(name, self.split).documents, training, alternatives)
+
+
+def _open(bundle: Path | None) -> Bundle:
+    from openmed_ner.bundle import open_bundle
+    from openmed_ner.inference.tagger import embedded_bundle
+
+    return open_bundle(bundle or embedded_bundle())
+
+
+def _read_protocols(names: str) -> list[str]:
+    chosen = list(_PROTOCOLS) if names == "all" else [name.strip() for name in names.split(",")]
+    for name in chosen:
+        if name not in _PROTOCOLS:
+            raise InputError(f"unknown protocol {name!r}; known: all, {', '.join(_PROTOCOLS)}")
+    return chosen
+
+
+def _read_names(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--map {pair!r}: expected OLD=NEW")
+    return {old: new for old, _, new in (pair.partition("=") for pair in pairs)}
 
 
 def _check_head(name: str, known: Sequence[str]) -> None:
     if name not in known:
         raise InputError(f"this bundle has no head for {name!r}; it has: {', '.join(known)}")
+
+
+def _compare(
+    asked: _Asked,
+    systems: tuple[Path, Path],
+    source: str | None,
+    names: dict[str, str],
+    threads: int | None,
+    report: Path | None,
+) -> dict[str, Any]:
+    """Score two systems on the same gold and test the difference."""
+    from openmed_ner.evaluation import paired_randomisation, score_documents
+    from openmed_ner.evaluation.report import Difference, System, write_comparison
+
+    sides = [
+        asked.of_bundle(_open(system), threads)
+        if system.is_dir() and (system / "manifest.json").is_file()
+        else asked.of_file(system, source, names)
+        for system in systems
+    ]
+    rows = []
+    for first, second in zip(*sides, strict=True):
+        gold = first.gold.documents
+        scores = [score_documents(gold, each.predicted) for each in (first, second)]
+        comparison = paired_randomisation(*scores)
+        results = [each.score() for each in (first, second)]
+        row = {
+            "corpus": first.gold.corpus,
+            "split": first.gold.split,
+            "first": results[0],
+            "second": results[1],
+            "difference": comparison.difference,
+            "ci95": list(comparison.ci95),
+            "p_value": comparison.p_value,
+        }
+        rows.append(row)
+        low, high = comparison.ci95
+        typer.echo(
+            f"{row['corpus']} {row['split']}: F1 {100 * comparison.f1_first:.2f} against "
+            f"{100 * comparison.f1_second:.2f}, difference {100 * comparison.difference:+.2f} "
+            f"(95 %: {100 * low:+.2f} to {100 * high:+.2f}), p = {comparison.p_value:.4f}"
+        )
+        if report:
+            path = report if len(sides[0]) == 1 else report.with_stem(f"{report.stem}-{row['corpus']}")
+            one, two = (
+                System(str(system), result, each.predicted)
+                for system, result, each in zip(systems, results, (first, second), strict=True)
+            )
+            difference = Difference(-comparison.difference, -high, -low, comparison.p_value)
+            with open_output(path) as file:
+                write_comparison(file, gold, one, two, difference=difference)
+            typer.echo(f"report: {path}")
+    return {"systems": [str(system) for system in systems], "comparisons": rows}
+
+
+def _score_across(
+    bundle: Path | None, corpora: list[str] | None, split: str, threads: int | None
+) -> dict[str, Any]:
+    """Every head on every corpus that shares a type with it."""
+    from openmed_ner.inference.cross import cross
+    from openmed_ner.inference.tagger import Tagger
+
+    opened = _open(bundle)
+    tagger = Tagger.load(opened, threads=threads)
+    names = corpora or [name for name, row in CATALOG.items() if split in row.splits]
+    splits = [load_split(name, split) for name in names]
+    known = [name for name in tagger.corpora if name in CATALOG and "train" in CATALOG[name].splits]
+    training = [document for name in known for document in load_split(name, "train").documents]
+    results = []
+    for row in cross(tagger, splits, training):
+        types, micro = ", ".join(row["types"]), row["micro"]
+        typer.echo(
+            f"{row['head']} on {row['corpus']} {split} ({types}): F1 {100 * micro['f1']:.2f}; "
+            f"{row['documents']} documents, {row['left_out']} left out"
+        )
+        results.append(row)
+    return {"results": results, **_identify(opened)}
 
 
 def _describe(result: dict[str, Any]) -> str:
@@ -106,14 +287,55 @@ def _describe(result: dict[str, Any]) -> str:
     names = (("P", "precision"), ("R", "recall"), ("F1", "f1"))
     values = "  ".join(f"{name} {100 * micro[key]:.2f}" for name, key in names)
     interval = f"95 %: {100 * low:.1f} to {100 * high:.1f}; {result['documents']} documents"
-    return f"{result['corpus']} {result['split']}: {values}  ({interval})"
+    what = "" if result["protocol"] == "mention" else f" by {result['protocol']}"
+    return f"{result['corpus']} {result['split']}{what}: {values}  ({interval})"
 
 
-def _provenance(bundle: Bundle) -> dict[str, Any]:
+def _describe_threshold(wanted: float, found: dict[str, float] | None) -> str:
+    if found is None:
+        return f"  no threshold reaches a precision of {wanted}"
+    return (
+        f"  --threshold {found['threshold']:.4f} reaches a precision of {100 * found['precision']:.2f} "
+        f"at a recall of {100 * found['recall']:.2f}"
+    )
+
+
+def _write_predictions(path: Path, answers: Sequence[Answers]) -> None:
+    with open_output(path) as file:
+        write_jsonl((document for each in answers for document in each.predicted), file)
+
+
+def _write_reports(path: Path, answers: Sequence[Answers], results: Sequence[dict[str, Any]]) -> None:
+    """One page per head; with several, the head's name goes into the file's."""
+    from openmed_ner.evaluation.report import write_report
+
+    for each in answers:
+        corpus = each.gold.corpus
+        own = (row for row in results if (row["corpus"], row["protocol"]) == (corpus, "mention"))
+        result = next(own, None)
+        target = path if len(answers) == 1 else path.with_stem(f"{path.stem}-{corpus}")
+        with open_output(target) as file:
+            write_report(
+                file,
+                result or each.score(),
+                each.gold.documents,
+                each.predicted,
+                training=each.gold.training,
+            )
+        typer.echo(f"report: {target}")
+
+
+def _identify(bundle: Bundle) -> dict[str, Any]:
+    """Which bundle it was, and how it came about."""
     from openmed_ner.bundle.manifest import RECORD
     from openmed_ner.bundle.record import provenance
 
-    record: dict[str, Any] = {"precision": bundle.manifest.precision, **provenance()}
+    record: dict[str, Any] = {
+        "bundle": bundle.manifest.name,
+        "sha256": bundle.sha256,
+        "precision": bundle.manifest.precision,
+        **provenance(),
+    }
     if RECORD in bundle.manifest.files:
         run = bundle.read_json(RECORD)
         history = run["history"]

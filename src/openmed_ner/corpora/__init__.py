@@ -2,7 +2,7 @@
 
 from openmed_ner.corpora.archive import Member, corpora_folder
 from openmed_ner.corpora.catalog import CATALOG, SPLITS, Corpus, Files, find_corpus
-from openmed_ner.corpora.corpus import Split, load_split
+from openmed_ner.corpora.corpus import Split, load_alternatives, load_split
 
 __all__ = [
     "CATALOG",
@@ -13,5 +13,6 @@ __all__ = [
     "Split",
     "corpora_folder",
     "find_corpus",
+    "load_alternatives",
     "load_split",
 ]

@@ -8,7 +8,7 @@ splits everybody scores, or not at all, the note says whose splits these are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openmed_ner.corpora.archive import Member
 from openmed_ner.corpora.hashes import SHA256
@@ -51,6 +51,7 @@ class Corpus:
         note: what a reader of its scores must know.
         corrections: lines of the release that are put right before reading.
         complete: whether all of the corpus is read; if not, the note says what is.
+        alternatives: files of the spans that the official scorer accepts instead of gold ones.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Corpus:
     note: str = ""
     corrections: tuple[Correction, ...] = ()
     complete: bool = True
+    alternatives: Mapping[str, Files] = field(default_factory=dict)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -72,8 +74,9 @@ class Corpus:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The files of all splits, each once."""
-        return tuple(dict.fromkeys(member for files in self.splits.values() for member in files.members))
+        """The files of all splits and alternatives, each once."""
+        files = (*self.splits.values(), *self.alternatives.values())
+        return tuple(dict.fromkeys(member for each in files for member in each.members))
 
 
 def _files(layout: str, *paths: str) -> Files:
@@ -218,6 +221,14 @@ _ROWS = (
             ),
         },
         official=("test",),
+        alternatives={
+            "dev": _files(
+                "bc2gm", f"{_BC2GM}/devel-split/devel/devel.in", f"{_BC2GM}/devel-split/devel/ALTGENE.eval"
+            ),
+            "test": _files(
+                "bc2gm", f"{_BC2GM}/original-data/test/test.in", f"{_BC2GM}/original-data/test/ALTGENE.eval"
+            ),
+        },
         labels={"GENE": "Gene"},
         licence=_US_GOVERNMENT,
         citation="Smith et al., Overview of BioCreative II gene mention recognition, Genome Biol 9(S2), 2008",

@@ -73,6 +73,28 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
     return Split(corpus, split, tuple(documents.values()), Account(kept, 0, lost, reasons))
 
 
+def load_alternatives(name: str, split: str, *, folder: Path | None = None) -> list[Document] | None:
+    """Read the spans that a corpus's official scorer accepts instead of gold ones.
+
+    Returns:
+        The documents of the split with those spans, or ``None`` if the corpus has none.
+
+    Raises:
+        CorpusError: as for :func:`load_split`.
+    """
+    corpus = find_corpus(name)
+    if split not in corpus.alternatives:
+        return None
+    files = corpus.alternatives[split]
+    parts = read_members(folder or corpora_folder(), files.members)
+    return [
+        document.with_spans(
+            replace(span, label=corpus.labels[span.label]) for span in dict.fromkeys(document.spans)
+        )
+        for document in LAYOUTS[files.layout](parts)
+    ]
+
+
 def _correct(member: Member, part: Part, corrections: Sequence[Correction]) -> Part:
     """Replace the lines that contradict themselves, each exactly once."""
     for correction in corrections:

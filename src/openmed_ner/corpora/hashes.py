@@ -24,6 +24,8 @@ SHA256: Mapping[str, str] = {
         "34b8441d6c779ca9eb3b78c004513598b3f85f0620565ccf06a5b69b59f9b7e8",
     "anatem/openbiocorpora/original-data/standoff/train/*.txt":
         "633d0a72a8af972b86536312f1a8f65ceb05289028dc14520954d3ab54d903da",
+    "bc2gm/spyysalo/devel-split/devel/ALTGENE.eval":
+        "0cd0d70f3104ee34044e5233693abc8aad4d565968e98a46eed78afc05a3097b",
     "bc2gm/spyysalo/devel-split/devel/GENE.eval":
         "c4d60dcfd87f186cd074d083e763990ca6457cb3c29ae59cf11380d6444b8588",
     "bc2gm/spyysalo/devel-split/devel/devel.in":
@@ -32,6 +34,8 @@ SHA256: Mapping[str, str] = {
         "4c17a7dc1e49af94047baa7ea8d059bc3b3783c3bfb686d4729b717043c42b18",
     "bc2gm/spyysalo/devel-split/train/train.in":
         "81ef81a37ff629fa00b34d52668a904ae20f8ad64485c659c8aeeaf912923789",
+    "bc2gm/spyysalo/original-data/test/ALTGENE.eval":
+        "07bee7571c3197db1b886cc790c6f488f2408d3d012006865cc926d93b6c7b8d",
     "bc2gm/spyysalo/original-data/test/GENE.eval":
         "e6df54b52d337a02a5b11432d132b28c7c657f717e1fe6e8035d3c7b2a18bf4f",
     "bc2gm/spyysalo/original-data/test/test.in":

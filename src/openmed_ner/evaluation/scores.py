@@ -1,45 +1,76 @@
-"""Strict mention-level scores: a prediction counts if its boundaries and label are those of a gold span.
+"""Mention-level scores, by default strict: a prediction counts if it has a gold span's boundaries and label.
 
-Counts are kept per label and add, so that any split of a corpus gives the same F1. A span given
-twice by the same guideline counts once, on either side.
+:mod:`.matching` has the other rules. Counts are kept per label and add, so that any split of a corpus
+gives the same F1. A span given twice by the same guideline counts once, on either side.
 """
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openmed_ner.errors import InputError
+from openmed_ner.evaluation.matching import (
+    Key,
+    MatchMode,
+    boundaries,
+    match_keys,
+    overlapping,
+    require_one_text,
+)
 from openmed_ner.text import Document
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Matched, spurious and missed entities. Counts add, so any split of a corpus gives one F1."""
+    """Matched, spurious and missed entities. Counts add, so any split of a corpus gives one F1.
+
+    Attributes:
+        tp: gold entities that were found.
+        fp: predictions that match nothing.
+        fn: gold entities that were missed.
+        half: gold entities of which only a part was found, where such count half (``partial``).
+    """
 
     tp: int = 0
     fp: int = 0
     fn: int = 0
+    half: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.half + other.half)
+
+    @property
+    def credit(self) -> float:
+        """What the matches count together."""
+        return self.tp + self.half / 2
 
     @property
     def precision(self) -> float:
         """Share of predictions that are right; 0 if there are none."""
-        return self.tp / (self.tp + self.fp) if self.tp else 0.0
+        return self.credit / (self.tp + self.half + self.fp) if self.credit else 0.0
 
     @property
     def recall(self) -> float:
         """Share of gold entities that were found; 0 if there are none."""
-        return self.tp / (self.tp + self.fn) if self.tp else 0.0
+        return self.credit / (self.tp + self.half + self.fn) if self.credit else 0.0
 
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall; 0 if nothing matched."""
-        return 2 * self.tp / (2 * self.tp + self.fp + self.fn) if self.tp else 0.0
+        doubled, entities = self.f1_fraction
+        return doubled / entities if doubled else 0.0
+
+    @property
+    def f1_fraction(self) -> tuple[int, int]:
+        """Numerator and denominator of F1; those of a corpus are the sums of its documents'."""
+        return 2 * self.tp + self.half, 2 * (self.tp + self.half) + self.fp + self.fn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +84,14 @@ class Scores:
         """Counts over all labels."""
         return sum(self.per_label.values(), Counts())
 
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the labels, each with the same weight; 0 if there are none.
+
+        As in seqeval, a label that was only predicted is one of them, with F1 = 0.
+        """
+        return statistics.fmean(counts.f1 for counts in self.per_label.values()) if self.per_label else 0.0
+
     def __add__(self, other: Scores) -> Scores:
         labels = sorted({*self.per_label, *other.per_label})
         nothing = Counts()
@@ -64,37 +103,69 @@ class Scores:
         )
 
 
-def score_document(gold: Document, predicted: Document) -> Scores:
+def score_document(gold: Document, predicted: Document, *, mode: MatchMode = "strict") -> Scores:
     """Compare two annotations of one text.
+
+    A pair counts under its gold label, an unmatched span under its own. So where labels may differ
+    (``boundary``, ``overlap``, ``partial``) precision has a meaning over all labels only.
+
+    Raises:
+        InputError: the documents differ in id or text, or the mode is unknown.
+    """
+    require_one_text(gold, predicted)
+    wanted, found = ({span.key for span in each.spans} for each in (gold, predicted))
+    pairs = match_keys(wanted, found, mode=mode)
+    half = {
+        left for left, right in pairs.items() if mode == "partial" and boundaries(left) != boundaries(right)
+    }
+    return _count(
+        tp=pairs.keys() - half, fp=found.difference(pairs.values()), fn=wanted - pairs.keys(), half=half
+    )
+
+
+def score_with_alternatives(gold: Document, predicted: Document, alternatives: Document) -> Scores:
+    """Compare strictly, but accept some other spans, as BioCreative II does (``alt_eval.perl``).
+
+    A gold span is found if it was predicted, or if an alternative of its label that overlaps it was; it
+    counts once. A prediction is spurious if it is neither gold nor an alternative. So two predictions
+    that stand for one gold span count as one, one that stands for two counts as two, and an alternative
+    to nothing does not count. That script counts a line given twice twice; here it counts once.
+
+    Args:
+        gold: the text with its gold spans.
+        predicted: the same text with the predicted spans.
+        alternatives: the same text with the spans that are right as well (``ALTGENE.eval``).
 
     Raises:
         InputError: the documents differ in id or text.
     """
-    if gold.id != predicted.id or gold.text != predicted.text:
-        raise InputError(
-            f"gold document {gold.id!r} and predicted document {predicted.id!r} are not annotations of "
-            "one text; only those can be compared"
-        )
-    wanted = {span.key for span in gold.spans}
-    found = {span.key for span in predicted.spans}
-    groups = {"tp": wanted & found, "fp": found - wanted, "fn": wanted - found}
-    labels = sorted({key[2] for key in wanted | found})
+    require_one_text(gold, predicted)
+    require_one_text(gold, alternatives)
+    wanted, found, accepted = ({span.key for span in each.spans} for each in (gold, predicted, alternatives))
+    hits = (wanted & found) | overlapping(wanted, found & accepted, same_label=True).keys()
+    return _count(tp=hits, fp=found - wanted - accepted, fn=wanted - hits)
+
+
+def _count(**keys: Iterable[Key]) -> Scores:
+    per_label = {name: Counter(key[2] for key in group) for name, group in keys.items()}
     return Scores(
         {
-            label: Counts(**{name: sum(key[2] == label for key in keys) for name, keys in groups.items()})
-            for label in labels
+            label: Counts(**{name: counter[label] for name, counter in per_label.items()})
+            for label in sorted(set().union(*per_label.values()))
         }
     )
 
 
-def score_documents(gold: Iterable[Document], predicted: Iterable[Document]) -> list[Scores]:
+def score_documents(
+    gold: Iterable[Document], predicted: Iterable[Document], *, mode: MatchMode = "strict"
+) -> list[Scores]:
     """Compare two sequences of documents pair by pair.
 
     Raises:
-        InputError: one sequence is longer, or two documents do not belong together.
+        InputError: one sequence is longer, two documents do not belong together, or the mode is unknown.
     """
     try:
-        return [score_document(left, right) for left, right in zip(gold, predicted, strict=True)]
+        return [score_document(left, right, mode=mode) for left, right in zip(gold, predicted, strict=True)]
     except ValueError as error:
         raise InputError("there are not as many predicted documents as gold ones") from error
 
@@ -102,6 +173,11 @@ def score_documents(gold: Iterable[Document], predicted: Iterable[Document]) -> 
 def total(scores: Iterable[Scores]) -> Scores:
     """Add the scores of some documents."""
     return sum(scores, Scores())
+
+
+def f1_fractions(scores: Iterable[Scores]) -> NDArray[np.int64]:
+    """Each document's numerator and denominator of micro F1: (n_documents, 2)."""
+    return np.array([each.micro.f1_fraction for each in scores], dtype=np.int64).reshape(-1, 2)
 
 
 def bootstrap_f1(
@@ -115,13 +191,24 @@ def bootstrap_f1(
     """
     if not scores:
         return 0.0, 0.0
-    counts = np.array([(each.micro.tp, each.micro.fp, each.micro.fn) for each in scores], dtype=np.int64)
-    draws = np.random.default_rng(seed).multinomial(len(counts), [1 / len(counts)] * len(counts), size=rounds)
-    tp, fp, fn = (draws @ counts).T
-    doubled = 2 * tp + fp + fn
-    f1 = 2 * tp[doubled > 0] / doubled[doubled > 0]
+    fractions = f1_fractions(scores)
+    n_documents = len(fractions)
+    draws = np.random.default_rng(seed).multinomial(n_documents, [1 / n_documents] * n_documents, size=rounds)
+    doubled, entities = (draws @ fractions).T
+    f1 = doubled[entities > 0] / entities[entities > 0]
     if not f1.size:
         return 0.0, 0.0
     tail = (1 - confidence) / 2
     low, high = np.quantile(f1, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation of a score over seeds; one seed has no deviation (``nan``).
+
+    Raises:
+        InputError: there are no values.
+    """
+    if not values:
+        raise InputError("no values were given; a mean needs at least one")
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan

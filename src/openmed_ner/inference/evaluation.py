@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from openmed_ner.alignment import Protocol, SubwordEncoder, make_view
 from openmed_ner.errors import InputError
-from openmed_ner.evaluation import Counts, bootstrap_f1, score_documents, total
+from openmed_ner.evaluation.calibration import (
+    expected_calibration_error,
+    reliability,
+    threshold_for_precision,
+)
+from openmed_ner.evaluation.summary import check_labels, summarise
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.text import Document
 
@@ -17,32 +23,90 @@ class Gold:
     """What a head is scored on.
 
     Attributes:
-        corpus: the head.
+        corpus: the head, and the guideline of the gold spans.
         split: what the documents are, for the record.
         documents: with gold spans.
         training: what the head was trained on, if known: mentions whose surface form occurs there are then
             also scored apart from those whose form does not.
+        alternatives: the same documents with the spans that the corpus's official scorer also accepts.
     """
 
     corpus: str
     split: str
     documents: Sequence[Document]
     training: Sequence[Document] | None = None
+    alternatives: Sequence[Document] | None = None
 
 
-def evaluate(tagger: Tagger, golds: Sequence[Gold]) -> Iterator[dict[str, Any]]:
-    """Tag documents and compare strictly, mention by mention.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Gold documents and what a system makes of them, in the same order.
 
-    Yields:
-        For each head the object that ``evaluate --json`` documents.
+    Attributes:
+        gold: what was asked.
+        predicted: what was answered.
+        labels: the entity types that count.
+        encoder: whose subwords the ``subword`` protocol counts.
+    """
+
+    gold: Gold
+    predicted: Sequence[Document]
+    labels: tuple[str, ...]
+    encoder: SubwordEncoder | None = None
+
+    def score(self, protocol: Protocol = "mention", *, precision: float | None = None) -> dict[str, Any]:
+        """The object that ``evaluate --json`` documents.
+
+        Args:
+            protocol: what is counted.
+            precision: also say which threshold reaches this precision (mentions only).
+        """
+        view = make_view(protocol, self.labels, self.encoder)
+        # Surface forms are gone once subwords are counted, so nothing is seen or unseen there.
+        training = None if protocol == "subword" else self.gold.training
+        result = summarise(
+            [view(document) for document in self.gold.documents],
+            [view(document) for document in self.predicted],
+            training=training,
+            alternatives=self.gold.alternatives if protocol == "mention" else None,
+            corpus=self.gold.corpus,
+            split=self.gold.split,
+            protocol=protocol,
+        )
+        if protocol == "mention":
+            result.update(self._calibrate(precision))
+        coverages = [document.meta["coverage"] for document in self.predicted if "coverage" in document.meta]
+        if coverages:
+            result["coverage_complete"] = all(coverage["complete"] for coverage in coverages)
+        return result
+
+    def _calibrate(self, precision: float | None) -> dict[str, Any]:
+        """Reliability of the scores, if every prediction has one, and the threshold asked for."""
+        scored = all(span.score is not None for document in self.predicted for span in document.spans)
+        if not scored and precision is None:
+            return {}
+        documents = self.gold.documents, self.predicted
+        bins = reliability(*documents)
+        table = {"ece": expected_calibration_error(bins), "bins": [asdict(each) for each in bins]}
+        if precision is None:
+            return {"calibration": table}
+        threshold = threshold_for_precision(*documents, precision)
+        return {"calibration": table, "threshold": threshold and {"wanted": precision, **asdict(threshold)}}
+
+
+def answer(tagger: Tagger, golds: Sequence[Gold]) -> Iterator[Answers]:
+    """Tag the documents of all golds, each text once, and give each head its own spans.
 
     Raises:
         InputError: there are no documents, or they have a label that the head does not know.
     """
+    heads = {head.corpus: head for head in tagger.manifest.heads}
     for gold in golds:
-        _check(tagger, gold)
+        if not gold.documents:
+            raise InputError(f"{gold.corpus}, {gold.split}: there are no documents to score")
+        check_labels(gold.documents, heads[gold.corpus].labels, whose=f"the head {gold.corpus}")
     texts = {document.text: document for gold in golds for document in gold.documents}
-    corpora = [gold.corpus for gold in golds]
+    corpora = list(dict.fromkeys(gold.corpus for gold in golds))
     tagged = {document.text: document for document in tagger.pipe(texts.values(), corpora=corpora)}
     for gold in golds:
         predicted = [
@@ -54,57 +118,17 @@ def evaluate(tagger: Tagger, golds: Sequence[Gold]) -> Iterator[dict[str, Any]]:
             )
             for document in gold.documents
         ]
-        yield _score(gold, predicted)
+        yield Answers(gold, predicted, heads[gold.corpus].labels, tagger.encoder)
 
 
-def _check(tagger: Tagger, gold: Gold) -> None:
-    if not gold.documents:
-        raise InputError(f"{gold.corpus}, {gold.split}: there are no documents to score")
-    labels = next(head.labels for head in tagger.manifest.heads if head.corpus == gold.corpus)
-    for document in gold.documents:
-        for span in document.spans:
-            if span.label not in labels:
-                raise InputError(
-                    f"document {document.id!r}: the head {gold.corpus} has no label {span.label!r}; "
-                    f"it knows: {', '.join(labels)}"
-                )
+def evaluate(
+    tagger: Tagger, golds: Sequence[Gold], *, protocols: Sequence[Protocol] = ("mention",)
+) -> Iterator[dict[str, Any]]:
+    """Tag documents and score each head by each protocol, on the same predictions.
 
-
-def _score(gold: Gold, predicted: Sequence[Document]) -> dict[str, Any]:
-    scores = score_documents(gold.documents, predicted)
-    overall = total(scores)
-    result = {
-        "corpus": gold.corpus,
-        "split": gold.split,
-        "protocol": "mention",
-        "documents": len(predicted),
-        "micro": {**_to_json(overall.micro), "ci95": list(bootstrap_f1(scores))},
-        "per_label": {label: _to_json(counts) for label, counts in overall.per_label.items()},
-        "coverage_complete": all(document.meta["coverage"]["complete"] for document in predicted),
-    }
-    if gold.training is not None:
-        surfaces = {document.mention(span).lower() for document in gold.training for span in document.spans}
-        for name, wanted in (("seen", True), ("unseen", False)):
-            sides = [_restrict(documents, surfaces, wanted) for documents in (gold.documents, predicted)]
-            result[name] = _to_json(total(score_documents(*sides)).micro)
-    return result
-
-
-def _restrict(documents: Sequence[Document], surfaces: set[str], wanted: bool) -> list[Document]:
-    return [
-        document.with_spans(
-            span for span in document.spans if (document.mention(span).lower() in surfaces) is wanted
-        )
-        for document in documents
-    ]
-
-
-def _to_json(counts: Counts) -> dict[str, float]:
-    return {
-        "precision": counts.precision,
-        "recall": counts.recall,
-        "f1": counts.f1,
-        "tp": counts.tp,
-        "fp": counts.fp,
-        "fn": counts.fn,
-    }
+    Raises:
+        InputError: as for :func:`answer`.
+    """
+    for answers in answer(tagger, golds):
+        for protocol in protocols:
+            yield answers.score(protocol)

@@ -79,6 +79,11 @@ class Tagger:
         return cls(bundle.manifest, encoder, backend)
 
     @property
+    def encoder(self) -> SubwordEncoder:
+        """The tokenizer of the model."""
+        return self._reader.encoder
+
+    @property
     def corpora(self) -> tuple[str, ...]:
         """The annotation guidelines this model knows, one head each."""
         return tuple(head.corpus for head in self.manifest.heads)

@@ -1,0 +1,326 @@
+"""Say what went wrong: every error of strict matching lies in exactly one group, of exactly one kind.
+
+Wrong mentions of one text, missed and spurious, are grouped where a missed one and a spurious one share
+their boundaries, then where they overlap; a wrong mention that touches no other stays alone. A kind is
+read off the group and the text around it, and the kinds are tried in the order of :data:`KINDS`. Two
+choices to know: a boundary error, or a merged, missed or spurious mention, whose cause is a coordination
+counts as that, and names that look like abbreviations (most names of genes) count as abbreviations.
+Overlap is that of whole mentions, gaps of a discontinuous one included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from openmed_ner.evaluation.scores import score_document
+from openmed_ner.text import Document, Span
+
+KINDS = {
+    "type": "right boundaries, wrong label: “cisplatin” is Chemical, predicted as Disease",
+    "split": "one mention predicted in pieces: “renal | failure”",
+    "nested": (
+        "missed or spurious, inside or around a mention that was found: "
+        "“colon” missed within “colon cancer”, which was found"
+    ),
+    "coordination": (
+        "wrong boundaries, or a merged, missed or spurious mention, across a conjunction: "
+        "“breast and ovarian cancer”, predicted: “ovarian cancer”"
+    ),
+    "merged": "several mentions predicted as one: “Parkinson disease” and “PD” in “Parkinson disease (PD)”",
+    "type-and-boundary": "overlap, but wrong label and wrong boundaries: “insulin” in “insulin resistance”",
+    "abbreviation": (
+        "an abbreviation with wrong boundaries, missed or spurious: "
+        "“DMD” missed in “Duchenne dystrophy (DMD)”"
+    ),
+    "boundary-left": "right label, wrong start: “acute renal failure”, predicted: “renal failure”",
+    "boundary-right": "right label, wrong end: “seizure disorder”, predicted: “seizure”",
+    "boundary-both": "right label, wrong start and end: “acute renal failure”, predicted: “renal”",
+    "boundary-inner": "right label, start and end, but other pieces: a discontinuous mention predicted whole",
+    "missed": "no prediction overlaps the mention, other than right ones",
+    "spurious": "the prediction overlaps no mention, other than mentions that were found",
+}
+"""Every kind of error with its meaning and an example; the first that applies is taken."""
+
+_COORDINATOR = re.compile(r"(?<=[\w)\]])(?:\s*,)?\s+(?:and/or|and|or|&)\s+(?=[\w(\[])", re.IGNORECASE)
+_COMMA = re.compile(r"(?<=[\w)\]])\s*,\s+(?=[\w(\[])")
+_BRACKETED = re.compile(r"\(\s*([^\s()]{2,10})\s*\)")
+_SENTENCE_END = re.compile(r"(?<=[a-z0-9)][.!?])\s+|\n")
+_MAX_CONTEXT = 160
+"""Characters of a sentence shown on each side of an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """One error of strict matching.
+
+    Attributes:
+        kind: a key of :data:`KINDS`.
+        gold: the mentions it misses, in order.
+        predicted: the spurious predictions, in order.
+        document: id of the document.
+        context: the sentence around the error, cut where it is long.
+        offset: where in the document ``context`` begins.
+    """
+
+    kind: str
+    gold: tuple[Span, ...]
+    predicted: tuple[Span, ...]
+    document: str
+    context: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Wrong mentions that belong together; one side may be empty."""
+
+    gold: tuple[Span, ...]
+    predicted: tuple[Span, ...]
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        return self.gold + self.predicted
+
+    @property
+    def start(self) -> int:
+        return min(span.start for span in self.spans)
+
+    @property
+    def end(self) -> int:
+        return max(span.end for span in self.spans)
+
+
+def find_errors(gold: Document, predicted: Document) -> list[Error]:
+    """Group and name what strict matching calls wrong, in the order of the text.
+
+    Every false negative lies in the ``gold`` of exactly one error and every false positive in the
+    ``predicted`` of exactly one. The order of the spans changes nothing.
+
+    Raises:
+        InputError: the documents differ in id or text.
+    """
+    score_document(gold, predicted)
+    wanted, found = distinct_spans(gold), distinct_spans(predicted)
+    wanted_keys, found_keys = ({span.key for span in side} for side in (wanted, found))
+    right = [span for span in wanted if span.key in found_keys]
+    missed = [span for span in wanted if span.key not in found_keys]
+    spurious = [span for span in found if span.key not in wanted_keys]
+    groups = sorted(_group(missed, spurious), key=lambda group: (group.start, list(map(_key, group.spans))))
+    return [_describe(gold, group, _classify(gold.text, group, right)) for group in groups]
+
+
+def count_errors(errors: Iterable[Error]) -> Counter[str]:
+    """Count errors by kind. Counts add."""
+    return Counter(error.kind for error in errors)
+
+
+def separate_errors(
+    errors: Sequence[Error], others: Sequence[Error]
+) -> tuple[list[Error], list[tuple[Error, Error]]]:
+    """Tell the errors that only one system makes from those that another makes as well.
+
+    Both lists come from one gold document. Errors are shared if they miss the same mention, or if
+    the same prediction is spurious in both.
+
+    Returns:
+        The errors that share nothing with the others, and the rest, each with the first it shares with.
+    """
+    owners = {key: other for other in reversed(others) for key in _wrong_keys(other)}
+    own, shared = [], []
+    for error in errors:
+        met = [owners[key] for key in _wrong_keys(error) if key in owners]
+        if met:
+            shared.append((error, min(met, key=others.index)))
+        else:
+            own.append(error)
+    return own, shared
+
+
+def distinct_spans(document: Document) -> list[Span]:
+    """Take each mention once, as strict matching does, with its highest score; sorted."""
+    rising = sorted(document.spans, key=lambda span: (-1.0 if span.score is None else span.score, str(span)))
+    kept = {span.key: span for span in rising}
+    return [kept[key] for key in sorted(kept)]
+
+
+def _wrong_keys(error: Error) -> set[tuple[object, ...]]:
+    sides = {"gold": error.gold, "predicted": error.predicted}
+    return {(name, *span.key) for name, spans in sides.items() for span in spans}
+
+
+def _group(missed: Sequence[Span], spurious: Sequence[Span]) -> list[_Group]:
+    """Join equal boundaries, then connect what overlaps; missed mentions alone never connect."""
+    shared = {_boundaries(span) for span in missed} & {_boundaries(span) for span in spurious}
+    same = [
+        _Group(*(tuple(span for span in side if _boundaries(span) == edges) for side in (missed, spurious)))
+        for edges in shared
+    ]
+    groups = [_Group((span,), ()) for span in missed if _boundaries(span) not in shared]
+    for span in (span for span in spurious if _boundaries(span) not in shared):
+        touched = [group for group in groups if any(_overlap(span, other) for other in group.gold)]
+        groups = [group for group in groups if group not in touched]
+        groups.append(_join([*touched, _Group((), (span,))]))
+    return same + groups
+
+
+def _join(groups: Sequence[_Group]) -> _Group:
+    return _Group(
+        tuple(sorted((span for group in groups for span in group.gold), key=_key)),
+        tuple(sorted((span for group in groups for span in group.predicted), key=_key)),
+    )
+
+
+def _key(span: Span) -> tuple[object, ...]:
+    return span.key
+
+
+def _boundaries(span: Span) -> tuple[object, ...]:
+    return span.start, span.end, span.fragments
+
+
+def _overlap(left: Span, right: Span) -> bool:
+    return left.start < right.end and right.start < left.end
+
+
+def _inside(inner: Span, outer: Span) -> bool:
+    return outer.start <= inner.start and inner.end <= outer.end
+
+
+def _classify(text: str, group: _Group, right: Sequence[Span]) -> str:
+    """Name the first kind that applies."""
+    if group.gold and group.predicted:
+        return _classify_overlap(text, group)
+    (span,) = group.spans
+    if any(_inside(span, other) or _inside(other, span) for other in right):
+        return "nested"
+    return _cause(text, group) or ("missed" if group.gold else "spurious")
+
+
+def _classify_overlap(text: str, group: _Group) -> str:
+    gold, predicted = group.gold, group.predicted
+    if _boundaries(gold[0]) == _boundaries(predicted[0]):
+        return "type"
+    labels, guesses = ({span.label for span in side} for side in (gold, predicted))
+    if labels & guesses and _are_pieces(predicted, gold):
+        return "split"
+    if labels & guesses and _are_pieces(gold, predicted):
+        return "coordination" if _is_coordination(text, group) else "merged"
+    if labels != guesses:
+        return "type-and-boundary"
+    return _cause(text, group) or _boundary_kind(group)
+
+
+def _are_pieces(pieces: Sequence[Span], whole: Sequence[Span]) -> bool:
+    """Whether several mentions, apart from each other, lie in a single one."""
+    return (
+        len(whole) == 1 < len(pieces)
+        and all(_inside(piece, whole[0]) for piece in pieces)
+        and all(before.end <= after.start for before, after in pairwise(pieces))
+    )
+
+
+def _boundary_kind(group: _Group) -> str:
+    """Compare the outermost boundaries of both sides."""
+    left, right = (_Group(group.gold, ()), _Group((), group.predicted))
+    names = {
+        (False, False): "boundary-inner",
+        (True, False): "boundary-left",
+        (False, True): "boundary-right",
+        (True, True): "boundary-both",
+    }
+    return names[left.start != right.start, left.end != right.end]
+
+
+def _cause(text: str, group: _Group) -> str | None:
+    if _is_coordination(text, group):
+        return "coordination"
+    return "abbreviation" if _is_about_abbreviation(text, group) else None
+
+
+def _is_coordination(text: str, group: _Group) -> bool:
+    """Whether gold and predicted differ by a conjunction that has a word on either side in the group.
+
+    A comma counts in a series that "and" or "or" closes: "diabetes, type 2" is no coordination.
+    """
+    phrase, disputed = text[group.start : group.end], _disputed(group)
+    conjunctions = list(_COORDINATOR.finditer(phrase))
+    commas = list(_COMMA.finditer(phrase)) if conjunctions else []
+    return any(
+        not disputed.isdisjoint(range(group.start + match.start(), group.start + match.end()))
+        for match in conjunctions + commas
+    )
+
+
+def _disputed(group: _Group) -> set[int]:
+    """The characters that only one side covers, with or without the gaps of discontinuous mentions."""
+    sides = (group.gold, group.predicted)
+    whole = [_cover((span.start, span.end) for span in side) for side in sides]
+    exact = [
+        _cover(piece for span in side for piece in span.fragments or ((span.start, span.end),))
+        for side in sides
+    ]
+    return (whole[0] ^ whole[1]) | (exact[0] ^ exact[1])
+
+
+def _cover(ranges: Iterable[tuple[int, int]]) -> set[int]:
+    return {position for start, end in ranges for position in range(start, end)}
+
+
+def _is_about_abbreviation(text: str, group: _Group) -> bool:
+    """Whether the mention, or a bracket that only one side covers, is an abbreviation."""
+    if any(_is_abbreviation(text, span.start, span.end) for span in group.gold or group.predicted):
+        return True
+    disputed = _disputed(group)
+    return any(
+        disputed.issuperset(range(match.start(1), match.end(1))) and _is_abbreviation(text, *match.span(1))
+        for match in _BRACKETED.finditer(text, group.start, group.end)
+    )
+
+
+def _is_abbreviation(text: str, start: int, end: int) -> bool:
+    """Whether a mention is one short word, of capitals for the most part or defined in brackets."""
+    mention = text[start:end]
+    if not 2 <= len(mention) <= 10 or any(map(str.isspace, mention)):
+        return False
+    n_capitals = sum(map(str.isupper, mention))
+    mostly_capitals = n_capitals > 1 and 2 * n_capitals > sum(map(str.isalpha, mention))
+    return mostly_capitals or _is_defined(text, start, end)
+
+
+def _is_defined(text: str, start: int, end: int) -> bool:
+    """Whether a short form stands in brackets behind words that hold its letters in order.
+
+    After Schwartz and Hearst, A simple algorithm for identifying abbreviation definitions in
+    biomedical text, 2003: the first letter begins a word, at most n + 5 or 2 n words before.
+    """
+    before, after = text[max(0, start - 200) : start].rstrip(), text[end : end + 5].lstrip()
+    if not (before.endswith("(") and after.startswith(")")):
+        return False
+    letters = [letter for letter in text[start:end].lower() if letter.isalnum()]
+    words = before[:-1].lower().split()[-min(len(letters) + 5, 2 * len(letters)) :] if letters else []
+    return any(
+        word.startswith(letters[0]) and _holds_in_order(" ".join(words[place:]), letters)
+        for place, word in enumerate(words)
+    )
+
+
+def _holds_in_order(text: str, letters: Iterable[str]) -> bool:
+    rest = iter(text)
+    return all(letter in rest for letter in letters)
+
+
+def _describe(document: Document, group: _Group, kind: str) -> Error:
+    low, high = _sentence(document.text, group.start, group.end)
+    return Error(kind, group.gold, group.predicted, document.id, document.text[low:high], low)
+
+
+def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
+    """The sentence around some characters, at most ``_MAX_CONTEXT`` more on each side."""
+    low, high = max(0, start - _MAX_CONTEXT), min(len(text), end + _MAX_CONTEXT)
+    ends_before = [match.end() for match in _SENTENCE_END.finditer(text, low, start)]
+    end_after = _SENTENCE_END.search(text, end, high)
+    return ends_before[-1] if ends_before else low, end_after.start() if end_after else high

@@ -1,0 +1,186 @@
+"""Pair predicted with gold mentions, one to one and as many as can be.
+
+Five rules say which pairs are allowed. Those of SemEval-2013 task 9, and of MUC before it, are named
+beside ours; theirs leave open which of several overlapping mentions are paired, ours do not:
+
+========  ==========  ==================================================================
+mode      SemEval     a gold and a predicted mention may be paired if they have
+========  ==========  ==================================================================
+strict    strict      equal boundaries, fragments included, and equal labels
+boundary  exact       equal boundaries, fragments included
+type      type        equal labels and at least one character in common
+overlap   --          at least one character in common
+partial   partial     the same; a pair whose boundaries differ counts half
+========  ==========  ==================================================================
+
+A greedy pairing depends on the order of the mentions and misses pairs where they nest or overlap. Here
+the number of pairs (for ``partial``, the credit) is the largest possible, so the order cannot matter;
+the price is a search for augmenting paths among mentions that overlap several others. A mention given
+twice counts once, on either side.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Literal
+
+from openmed_ner.errors import InputError
+from openmed_ner.text import Document, Span
+
+MatchMode = Literal["strict", "boundary", "type", "overlap", "partial"]
+Key = tuple[int, int, str, *tuple[tuple[int, int], ...]]
+"""What identifies a mention: :attr:`Span.key`."""
+
+
+def match_spans(
+    gold: Document, predicted: Document, *, mode: MatchMode = "strict"
+) -> list[tuple[Span, Span]]:
+    """Pair gold with predicted spans, in the order of the gold ones in the text.
+
+    Where several pairings are the largest, the search decides: it starts from equal spans and goes on to
+    those of one label, so that a gold span paired under ``type`` is paired under ``overlap`` too. Of
+    several spans with one key, the pair holds the most confident.
+
+    Raises:
+        InputError: the documents differ in id or text, or the mode is unknown.
+    """
+    require_one_text(gold, predicted)
+    wanted, found = _by_key(gold.spans), _by_key(predicted.spans)
+    pairs = match_keys(wanted.keys(), found.keys(), mode=mode)
+    return [(wanted[left], found[right]) for left, right in sorted(pairs.items())]
+
+
+def match_keys(wanted: Set[Key], found: Set[Key], *, mode: MatchMode) -> dict[Key, Key]:
+    """The same for the keys of spans: for each gold key that is matched, the predicted one.
+
+    Pairing equal boundaries first costs ``partial`` no credit: such a pair counts 1, and parts at most
+    two others that count half each.
+
+    Raises:
+        InputError: the mode is unknown.
+    """
+    match mode:
+        case "strict":
+            return {key: key for key in wanted & found}
+        case "boundary":
+            return _pair_boundaries(wanted, found)
+        case "type":
+            equal = match_keys(wanted, found, mode="strict")
+            return _grow(equal, overlapping(wanted, found, same_label=True))
+        case "overlap":
+            alike = match_keys(wanted, found, mode="type")
+            return _grow(alike, overlapping(wanted, found))
+        case "partial":
+            whole = _pair_boundaries(wanted, found)
+            return whole | match_keys(wanted - whole.keys(), found - {*whole.values()}, mode="overlap")
+    raise InputError(f"unknown mode {mode!r}; expected strict, boundary, type, overlap or partial")
+
+
+def overlapping(wanted: Set[Key], found: Set[Key], *, same_label: bool = False) -> dict[Key, list[Key]]:
+    """For each gold key that shares a character with predicted ones, these, all in order.
+
+    One sweep over the text, from piece to piece of the mentions; its time grows with the number of
+    mentions and of overlaps, not with the product.
+    """
+    pieces = sorted(
+        (start, end, side, key)
+        for side, keys in enumerate((wanted, found))
+        for key in keys
+        for start, end in key[3:] or (key[:2],)
+    )
+    open_pieces: list[list[tuple[int, Key]]] = [[], []]
+    pairs: set[tuple[Key, Key]] = set()
+    for start, end, side, key in pieces:
+        others = [piece for piece in open_pieces[1 - side] if piece[0] > start]
+        open_pieces[1 - side] = others
+        open_pieces[side].append((end, key))
+        pairs.update((other, key) if side else (key, other) for _, other in others)
+    neighbours: dict[Key, list[Key]] = defaultdict(list)
+    for left, right in sorted(pairs):
+        if not same_label or left[2] == right[2]:
+            neighbours[left].append(right)
+    return dict(neighbours)
+
+
+def boundaries(key: Key) -> tuple[int, int, tuple[tuple[int, int], ...]]:
+    """A key without its label."""
+    return key[0], key[1], key[3:]
+
+
+def require_one_text(gold: Document, predicted: Document) -> None:
+    """Refuse documents that are not annotations of one text.
+
+    Raises:
+        InputError: the documents differ in id or text.
+    """
+    if gold.id != predicted.id or gold.text != predicted.text:
+        raise InputError(
+            f"gold document {gold.id!r} and predicted document {predicted.id!r} are not annotations of "
+            "one text; only those can be compared"
+        )
+
+
+def _by_key(spans: Iterable[Span]) -> dict[Key, Span]:
+    def confidence(span: Span) -> tuple[float, str]:
+        return -1.0 if span.score is None else span.score, span.corpus or ""
+
+    return {span.key: span for span in sorted(spans, key=confidence)}
+
+
+def _pair_boundaries(wanted: Set[Key], found: Set[Key]) -> dict[Key, Key]:
+    pairs = match_keys(wanted, found, mode="strict")
+    waiting: dict[object, list[Key]] = defaultdict(list)
+    for key in sorted(found - wanted, reverse=True):
+        waiting[boundaries(key)].append(key)
+    for key in sorted(wanted - found):
+        if same := waiting.get(boundaries(key)):
+            pairs[key] = same.pop()
+    return pairs
+
+
+def _grow(pairs: Mapping[Key, Key], neighbours: Mapping[Key, Sequence[Key]]) -> dict[Key, Key]:
+    """Enlarge some pairs of neighbours until there are as many as can be (Kuhn, 1955).
+
+    Keys once paired stay paired, though perhaps with another. Predicted keys from which no path led to
+    a free one never lead to one later (Lovász and Plummer, Matching Theory, 1986), and are not tried
+    again.
+    """
+    partner = dict(pairs)
+    holder = {right: left for left, right in pairs.items()}
+    spent: set[Key] = set()
+    for root in neighbours:
+        if root not in partner:
+            path = _find_path(root, neighbours, partner, holder, spent)
+            partner.update(path)
+            holder.update((right, left) for left, right in path)
+    return partner
+
+
+def _find_path(
+    root: Key,
+    neighbours: Mapping[Key, Sequence[Key]],
+    partner: Mapping[Key, Key],
+    holder: Mapping[Key, Key],
+    spent: set[Key],
+) -> list[tuple[Key, Key]]:
+    """The pairs that give ``root`` a partner and leave nobody without; none if there is no way."""
+    reached: dict[Key, Key] = {}
+    queue = deque([root])
+    while queue:
+        left = queue.popleft()
+        for right in neighbours[left]:
+            if right in spent or right in reached:
+                continue
+            reached[right] = left
+            if right in holder:
+                queue.append(holder[right])
+                continue
+            path = [(left, right)]
+            while left != root:
+                right = partner[left]
+                left = reached[right]
+                path.append((left, right))
+            return path
+    spent.update(reached)
+    return []

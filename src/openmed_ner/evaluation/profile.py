@@ -1,0 +1,68 @@
+"""Score mentions apart by how long they are and by how often training showed them.
+
+A span is sorted by its own form, gold and predicted alike, so a wrong prediction counts where it
+belongs itself, and the counts of a profile add up to those of the whole. Words are what blanks
+separate ("IL-2" is one). Forms are compared in lower case, whatever their label.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from openmed_ner.evaluation.scores import Counts, score_documents, total
+from openmed_ner.text import Document
+
+LENGTHS = (("1", 0), ("2", 2), ("3", 3), ("4–5", 4), ("6+", 6))
+"""Bins of words per mention: a name, and the number at which the bin begins."""
+FREQUENCIES = (("0", 0), ("1", 1), ("2–4", 2), ("5–9", 5), ("10+", 10))
+"""Bins of occurrences in the training documents."""
+
+Profile = tuple[tuple[str, Counts], ...]
+"""Counts per bin, each with the bin's name."""
+
+
+def profile_by_length(gold: Sequence[Document], predicted: Sequence[Document]) -> Profile:
+    """Count matches by the number of words of a mention.
+
+    Raises:
+        InputError: the documents do not belong together.
+    """
+    return _profile(gold, predicted, LENGTHS, lambda form: len(form.split()))
+
+
+def profile_by_frequency(
+    gold: Sequence[Document], predicted: Sequence[Document], training: Iterable[Document]
+) -> Profile:
+    """Count matches by how often the form of a mention is annotated in the training documents.
+
+    Raises:
+        InputError: the documents do not belong together.
+    """
+    known = Counter(document.mention(span).lower() for document in training for span in document.spans)
+    return _profile(gold, predicted, FREQUENCIES, lambda form: known[form.lower()])
+
+
+def _profile(
+    gold: Sequence[Document],
+    predicted: Sequence[Document],
+    bins: Sequence[tuple[str, int]],
+    measure: Callable[[str], int],
+) -> Profile:
+    starts = [start for _, start in bins]
+
+    def restrict(documents: Sequence[Document], place: int) -> list[Document]:
+        return [
+            document.with_spans(
+                span
+                for span in document.spans
+                if bisect_right(starts, measure(document.mention(span))) == place
+            )
+            for document in documents
+        ]
+
+    return tuple(
+        (name, total(score_documents(restrict(gold, place), restrict(predicted, place))).micro)
+        for place, (name, _) in enumerate(bins, start=1)
+    )
