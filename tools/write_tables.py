@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/performance.md", "docs/corpora.md")
+PAGES = ("README.md", "docs/performance.md", "docs/corpora.md", "docs/evaluation.md")
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SYSTEMS = (
     ("embedded-lora-int8", "**embedded**: LoRA, int8"),
@@ -171,10 +171,61 @@ def catalog() -> str:
     return "\n".join(lines)
 
 
+def protocols() -> str:
+    """Mention, word and sub-word F1 on the same predictions."""
+    record = read("protocols")
+    lines = [
+        "| corpus (test) | mention F1 | word F1 | sub-word F1 | difference | gold mentions | gold units |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = {(row["corpus"], row["protocol"]): row["micro"] for row in record["results"]}
+    for corpus in dict.fromkeys(corpus for corpus, _ in rows):
+        mention, word, subword = (rows[corpus, name] for name in ("mention", "word", "subword"))
+        difference = f"{100 * (subword['f1'] - mention['f1']):+.2f}"
+        sizes = (row["tp"] + row["fn"] for row in (mention, subword))
+        values = (_percent(row["f1"]) for row in (mention, word, subword))
+        lines.append(_row((corpus, *values, difference, *sizes)))
+    return "\n".join([*lines, "", _of_bundle(record)])
+
+
+def across() -> str:
+    """Every head on every corpus of its types."""
+    record = read("across")
+    lines = [
+        "| head | corpus (test) | types | precision | recall | F1 | 95 % interval | documents | left out |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in record["results"]:
+        micro = row["micro"]
+        low, high = micro["ci95"]
+        values = (_percent(micro[key]) for key in ("precision", "recall", "f1"))
+        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+        names = (row["head"], row["corpus"], ", ".join(row["types"]))
+        lines.append(_row((*names, *values, interval, row["documents"], row["left_out"])))
+    return "\n".join([*lines, "", _of_bundle(record)])
+
+
+def evaluation() -> str:
+    """Time of scoring."""
+    record = read("benchmark-evaluation")
+    lines = ["| step | seconds |", "|---|---|"]
+    lines += [_row((name, f"{value:.2f}")) for name, value in record["seconds"].items()]
+    sizes = f"{record['documents']:,} documents, {record['mentions']:,} gold and as many predicted mentions"
+    return "\n".join([*lines, "", _conditions(record, sizes)])
+
+
+def _of_bundle(record: Mapping[str, Any]) -> str:
+    seed, commit = record["training"]["recipe"]["seed"], record["training"]["commit"]
+    return (
+        f"Bundle {record['bundle']}, {record['precision']}, seed {seed}, trained at commit `{commit[:8]}`, "
+        f"scored at `{record['commit'][:8]}`."
+    )
+
+
 def _conditions(record: Mapping[str, Any], what: str) -> str:
     host = record["host"]
     return (
-        f"Medians of {record['rounds']} rounds, each engine in turn; {what}; "
+        f"Medians of {record['rounds']} rounds, each in turn; {what}; "
         f"{host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."
     )
 
@@ -189,7 +240,19 @@ def _percent(value: float) -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     function.__name__: function
-    for function in (scores, runs, tagging, memory, training, corpora, overlaps, catalog)
+    for function in (
+        scores,
+        runs,
+        tagging,
+        memory,
+        training,
+        corpora,
+        overlaps,
+        catalog,
+        protocols,
+        across,
+        evaluation,
+    )
 }
 
 
