@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from openmed_ner.cli.gold import GoldSource
 from openmed_ner.cli.output import open_output
-from openmed_ner.corpora import CATALOG, find_corpus, load_alternatives, load_split
+from openmed_ner.corpora import CATALOG, load_split
 from openmed_ner.errors import InputError
-from openmed_ner.formats import FORMATS, read_documents
+from openmed_ner.formats import FORMATS
 from openmed_ner.formats.jsonl import write_jsonl
 
 if TYPE_CHECKING:
     from openmed_ner.alignment import Protocol
     from openmed_ner.bundle import Bundle
-    from openmed_ner.inference.evaluation import Answers, Gold
+    from openmed_ner.inference.evaluation import Answers
 
 _PROTOCOLS = ("mention", "word", "subword")
 
@@ -77,7 +78,7 @@ def evaluate(
     protocols = _read_protocols(protocol)
     if attach and (predicted or compare or across):
         raise InputError("--attach puts a bundle's own scores into it; it goes with a bundle alone")
-    asked = _Asked(corpus, split, data, source, head)
+    asked = GoldSource(corpus, split, data, source, head)
     names = _read_names(rename or [])
     if compare is not None:
         if predicted or bundle:
@@ -112,71 +113,6 @@ def evaluate(
             file.write("\n")
 
 
-class _Asked:
-    """What is to be scored on: corpora of the catalog, or one's own gold documents."""
-
-    def __init__(
-        self, corpora: list[str] | None, split: str, data: Path | None, source: str | None, head: str | None
-    ) -> None:
-        if data is not None and corpora:
-            raise InputError("name corpora of the catalog or your own --data, not both")
-        self.corpora, self.split, self.data, self.source, self.head = corpora, split, data, source, head
-
-    def of_bundle(self, bundle: Bundle, threads: int | None) -> list[Answers]:
-        from openmed_ner.inference.evaluation import answer
-        from openmed_ner.inference.tagger import Tagger
-
-        tagger = Tagger.load(bundle, threads=threads)
-        return list(answer(tagger, self._golds(tagger.corpora)))
-
-    def of_file(self, path: Path, source: str | None, names: dict[str, str]) -> list[Answers]:
-        from openmed_ner.alignment import SubwordEncoder
-        from openmed_ner.bundle.manifest import TOKENIZER
-        from openmed_ner.evaluation.summary import check_labels, pair_documents, rename_labels
-        from openmed_ner.inference.evaluation import Answers
-        from openmed_ner.inference.tagger import embedded_bundle
-
-        gold = self._one_gold(path)
-        found = rename_labels(list(read_documents(path, format=source)), names)
-        labels = tuple(sorted({span.label for document in gold.documents for span in document.spans}))
-        check_labels(found, labels, whose="the gold (see --map)")
-        tokenizer = (embedded_bundle() / TOKENIZER).read_text(encoding="utf-8")
-        encoder = SubwordEncoder.from_json(tokenizer)
-        return [Answers(gold, pair_documents(gold.documents, found), labels, encoder)]
-
-    def _golds(self, known: Sequence[str]) -> list[Gold]:
-        if self.data is not None:
-            if self.head is None and len(known) > 1:
-                raise InputError(f"--data needs --head, one of: {', '.join(known)}")
-            name = self.head or known[0]
-            _check_head(name, known)
-            return [self._own(name)]
-        for name in self.corpora or known:
-            find_corpus(name)
-            _check_head(name, known)
-        return [self._catalogued(name) for name in self.corpora or known]
-
-    def _one_gold(self, path: Path) -> Gold:
-        if self.data is not None:
-            return self._own(self.head or path.stem)
-        if not self.corpora or len(self.corpora) > 1:
-            raise InputError(f"{path} needs what it is to be compared with: one --corpus, or --gold FILE")
-        return self._catalogued(self.corpora[0])
-
-    def _own(self, name: str) -> Gold:
-        from openmed_ner.inference.evaluation import Gold
-
-        data = cast("Path", self.data)
-        return Gold(name, data.name, list(read_documents(data, format=self.source)))
-
-    def _catalogued(self, name: str) -> Gold:
-        from openmed_ner.inference.evaluation import Gold
-
-        training = load_split(name, "train").documents if "train" in find_corpus(name).splits else None
-        alternatives = load_alternatives(name, self.split)
-        return Gold(name, self.split, load_split(name, self.split).documents, training, alternatives)
-
-
 def _open(bundle: Path | None) -> Bundle:
     from openmed_ner.bundle import open_bundle
     from openmed_ner.inference.tagger import embedded_bundle
@@ -199,13 +135,8 @@ def _read_names(pairs: Sequence[str]) -> dict[str, str]:
     return {old: new for old, _, new in (pair.partition("=") for pair in pairs)}
 
 
-def _check_head(name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise InputError(f"this bundle has no head for {name!r}; it has: {', '.join(known)}")
-
-
 def _compare(
-    asked: _Asked,
+    asked: GoldSource,
     systems: tuple[Path, Path],
     source: str | None,
     names: dict[str, str],
