@@ -229,3 +229,23 @@ def test_the_card_says_what_the_records_say(runtime_bundle: Bundle, tmp_path: Pa
     assert path.read_text(encoding="utf-8") == CARD
     write_card(path, manifest, record={})
     assert "Not evaluated yet" in path.read_text(encoding="utf-8")
+
+
+def test_the_card_says_what_was_left_out_and_what_was_scored(runtime_bundle: Bundle, tmp_path: Path) -> None:
+    manifest = replace(runtime_bundle.manifest, heads=(Head("gellus", ("CellLine",)),))
+    data = {"train": {"documents": 8}, "dev": {"documents": 3}, "left_out": ["a", "b"]}
+    record = {
+        "recipe": {"method": "lora", "seed": 0},
+        "data": {"gellus": data},
+        "parameters": {"trained": 1, "total": 2, "share": 0.5},
+        "history": {"best_epoch": 0, "scores": [{}], "seconds": 1.0},
+        "host": {"processor": "Example CPU"},
+        "energy": {"kwh": None},
+        "commit": "abc",
+    }
+    micro = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "ci95": [0.2, 0.8]}
+    score = {"corpus": "gellus", "split": "test", "protocol": "mention", "micro": micro}
+    write_card(tmp_path / "card.md", manifest, record=record, scores=[score])
+    card = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "| gellus | CellLine | 8/3; 2 left out |" in card and "stand, whole or by half" in card
+    assert "- gellus: Put back on AnatEM's documents" in card

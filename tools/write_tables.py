@@ -185,7 +185,7 @@ def protocols() -> str:
         sizes = (row["tp"] + row["fn"] for row in (mention, subword))
         values = (_percent(row["f1"]) for row in (mention, word, subword))
         lines.append(_row((corpus, *values, difference, *sizes)))
-    return "\n".join([*lines, "", _of_bundle(record)])
+    return "\n".join([*lines, "", _of_bundle(record), "", *_notes(corpus for corpus, _ in rows)])
 
 
 def across() -> str:
@@ -202,7 +202,8 @@ def across() -> str:
         interval = f"{100 * low:.1f} to {100 * high:.1f}"
         names = (row["head"], row["corpus"], ", ".join(row["types"]))
         lines.append(_row((*names, *values, interval, row["documents"], row["left_out"])))
-    return "\n".join([*lines, "", _of_bundle(record)])
+    notes = _notes(row["corpus"] for row in record["results"])
+    return "\n".join([*lines, "", _of_bundle(record), "", *notes])
 
 
 def evaluation() -> str:
@@ -212,6 +213,14 @@ def evaluation() -> str:
     lines += [_row((name, f"{value:.2f}")) for name, value in record["seconds"].items()]
     sizes = f"{record['documents']:,} documents, {record['mentions']:,} gold and as many predicted mentions"
     return "\n".join([*lines, "", _conditions(record, sizes)])
+
+
+def _notes(names: Iterable[str]) -> list[str]:
+    """What was scored, where that is not the official test split of the whole corpus."""
+    from openmed_ner.corpora import CATALOG
+
+    rows = [CATALOG[name] for name in dict.fromkeys(names)]
+    return [f"- {row.name}: {row.note}" for row in rows if "test" not in row.official or not row.complete]
 
 
 def _of_bundle(record: Mapping[str, Any]) -> str:

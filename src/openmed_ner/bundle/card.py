@@ -5,7 +5,7 @@ Every figure comes from the run record or the scores file; where one is missing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,16 @@ def _data(manifest: Manifest, record: Mapping[str, Any]) -> str:
     for head in manifest.heads:
         data = record.get("data", {}).get(head.corpus, {})
         sizes = "/".join(str(data[split]["documents"]) for split in ("train", "dev") if split in data)
+        if data.get("left_out"):
+            sizes += f"; {len(data['left_out'])} left out"
         row = CATALOG.get(head.corpus)
         licence, citation = (row.licence, row.citation) if row else ("stated by its owner", "")
         lines.append(f"| {head.corpus} | {', '.join(head.labels)} | {sizes} | {licence} | {citation} |")
-    return "\n".join([*lines, ""])
+    left = (
+        "Left out: training documents that stand, whole or by half, in a dev or test split of these corpora."
+    )
+    told = ["", left] if any("left out" in line for line in lines) else []
+    return "\n".join([*lines, *told, ""])
 
 
 def _training(record: Mapping[str, Any]) -> str:
@@ -126,7 +132,14 @@ def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
             f"| {score['corpus']} | {score['split']} | {score['protocol']} | {values} "
             f"| {100 * low:.1f} to {100 * high:.1f} |"
         )
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_notes(score["corpus"] for score in scores), ""])
+
+
+def _notes(names: Iterable[str]) -> list[str]:
+    """What was scored, for each corpus of the catalog that has something to say about it."""
+    rows = [CATALOG[name] for name in dict.fromkeys(names) if name in CATALOG]
+    notes = [f"- {row.name}: {row.note}" for row in rows if row.note]
+    return ["", *notes] if notes else []
 
 
 def _parity(parity: Mapping[str, Any]) -> str:
