@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from openmed_ner.alignment import Head
 from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
 from openmed_ner.bundle.card import write_card
 from openmed_ner.errors import BundleError
