@@ -585,3 +585,11 @@ def test_scores_that_are_no_numbers_end_the_run(encoder: SubwordEncoder) -> None
     reader = Reader(encoder, (Head("a", ("Disease",)),), 64, 16)
     with pytest.raises(RunError, match="no numbers"):
         list(predict([Document("1", "aspirin")], run=run, reader=reader))
+
+
+def test_a_discontinuous_mention_is_lost_to_words_and_accounted_for() -> None:
+    text = "breast and ovarian cancer"
+    spans = (Span(0, 25, "Disease", fragments=((0, 6), (19, 25))), Span(11, 25, "Disease"))
+    tags, account = encode_spans(Document("1", text, spans), list(iter_tokens(text)), LABELS)
+    assert tags == ["O", "O", "B-Disease", "I-Disease"]
+    assert (account.kept, account.lost, account.reasons) == (1, 1, {"is discontinuous": 1})

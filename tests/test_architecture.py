@@ -29,7 +29,7 @@ DOWNWARD = {
     # except that an exported model is certified by running it.
     ("export", "inference"),
 }
-HEAVY = ("torch", "transformers", "peft", "onnxruntime", "tokenizers", "codecarbon", "rich")
+HEAVY = ("torch", "transformers", "peft", "onnxruntime", "tokenizers", "codecarbon", "rich", "bioc", "lxml")
 
 
 def layer(package: str) -> int:

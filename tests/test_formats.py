@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats import READERS, detect_format, read_documents
 from openmed_ner.formats.html import write_html
 from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
@@ -76,6 +76,21 @@ def test_jsonl_names_the_mention_for_readers_without_a_program() -> None:
             "corpus": "bc5cdr",
         }
     ]
+
+
+@pytest.mark.parametrize("key", ["id", "text", "spans"])
+def test_meta_cannot_take_the_place_of_the_document(key: str) -> None:
+    with pytest.raises(UnrepresentableError, match=f"document '1': meta has the key '{key}'"):
+        to_jsonl([Document("1", "ab", (), {key: "x"})])
+
+
+def test_discontinuous_mentions_survive_jsonl_and_are_marked_in_pieces() -> None:
+    text = "breast and ovarian cancer"
+    span = Span(0, 25, "Disease", fragments=((0, 6), (19, 25)))
+    document = Document("1", text, (span,))
+    assert document.mention(span) == "breast cancer"
+    assert from_jsonl(to_jsonl([document])) == [document]
+    assert [marked for _, marked in Page([document]).marks] == ["breast", "cancer"]
 
 
 @given(corpus=st.lists(st.tuples(st.integers(0, 3), documents()), max_size=4))

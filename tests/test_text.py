@@ -131,3 +131,19 @@ def test_accounts_add(left: Account, right: Account) -> None:
 def test_an_account_reads_as_a_sentence() -> None:
     account = Account(3, 1, 2, {"overlaps": 2, "a boundary lies inside a word": 1})
     assert str(account) == "3 kept, 1 split, 2 lost (a boundary lies inside a word: 1, overlaps: 2)"
+
+
+@pytest.mark.parametrize(
+    "fragments",
+    [((0, 9),), ((0, 3), (5, 8)), ((1, 3), (5, 9)), ((5, 9), (0, 3)), ((0, 5), (5, 9)), ((0, 0), (5, 9))],
+)
+def test_fragments_run_from_start_to_end_with_gaps(fragments: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(ValueError, match="fragments go from 0 to 9"):
+        Span(0, 9, "Disease", fragments=fragments)
+
+
+def test_a_discontinuous_mention_is_another_mention_than_its_whole_extent() -> None:
+    whole, parts = Span(0, 9, "Disease"), Span(0, 9, "Disease", fragments=((0, 3), (5, 9)))
+    assert whole.key != parts.key and parts.key[:3] == whole.key
+    document = Document("1", "one x two", (whole, parts))
+    assert [document.mention(span) for span in document.spans] == ["one x two", "one  two"]

@@ -40,15 +40,21 @@ def write_html(documents: Iterable[Document], file: TextIO) -> None:
 
 def _iter_pieces(document: Document) -> Iterator[str]:
     text = document.text
-    bounds = sorted({0, len(text), *(edge for span in document.spans for edge in (span.start, span.end))})
-    waiting = sorted(document.spans, key=lambda span: span.start, reverse=True)
-    active: list[Span] = []
+    marked = [
+        (*fragment, span)
+        for span in document.spans
+        for fragment in span.fragments or ((span.start, span.end),)
+    ]
+    bounds = sorted({0, len(text), *(edge for start, end, _ in marked for edge in (start, end))})
+    waiting = sorted(marked, key=lambda each: each[0], reverse=True)
+    active: list[tuple[int, Span]] = []
     for start, end in pairwise(bounds):
-        active = [span for span in active if span.end > start]
-        while waiting and waiting[-1].start == start:
-            active.append(waiting.pop())
+        active = [(last, span) for last, span in active if last > start]
+        while waiting and waiting[-1][0] == start:
+            _, last, span = waiting.pop()
+            active.append((last, span))
         piece = escape(text[start:end])
-        yield _mark(active, piece) if active else piece
+        yield _mark([span for _, span in active], piece) if active else piece
 
 
 def _mark(spans: list[Span], piece: str) -> str:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
-from openmed_ner.errors import CorpusFormatError
+from openmed_ner.errors import CorpusFormatError, UnrepresentableError
 from openmed_ner.text import Document, Span
 
 
@@ -61,7 +61,15 @@ def from_json(record: object, *, default_id: str) -> Document:
 
 
 def to_json(document: Document) -> dict[str, Any]:
-    """The JSON object of a document; the inverse of :func:`from_json`."""
+    """The JSON object of a document; the inverse of :func:`from_json`.
+
+    Raises:
+        UnrepresentableError: ``meta`` has a key that the document itself needs.
+    """
+    if taken := {"id", "text", "spans"} & document.meta.keys():
+        raise UnrepresentableError(
+            f"document {document.id!r}: meta has the key {min(taken)!r}, which is taken in JSON lines"
+        )
     spans = [_span_to_json(document, span) for span in document.spans]
     return {"id": document.id, "text": document.text, "spans": spans, **document.meta}
 
