@@ -474,6 +474,15 @@ def test_two_systems_are_compared_and_explained(
     assert "p = 0.0" in capsys.readouterr().out and "</html>" in page.read_text()
 
 
+def test_two_bundles_are_compared_head_by_head(
+    runtime_bundle: Bundle, adapter_bundle: Bundle, files: dict[str, Path], tmp_path: Path
+) -> None:
+    pair = ("--compare", runtime_bundle.folder, adapter_bundle.folder)
+    arguments = ("--data", files["gold"], "--head", "diseases", *pair)
+    (row,) = evaluate(*arguments, json_file=tmp_path / "x.json")["comparisons"]
+    assert row["corpus"] == "diseases" and row["difference"] == 0 and row["p_value"] == 1
+
+
 def test_a_report_and_the_predictions_are_written(
     runtime_bundle: Bundle, files: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -15,16 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmed_ner.bundle import Bundle, seal
+from openmed_ner.corpora import Corpus, Split
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.export.onnx import export_onnx, merge_adapter
 from openmed_ner.export.quantise import quantise
 from openmed_ner.export.runtime import export_runtime
 from openmed_ner.inference.backends.onnx import OnnxBackend
+from openmed_ner.inference.cross import cross
 from openmed_ner.inference.evaluation import Gold, evaluate
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.bundles import load_model
-from openmed_ner.text import Document
-from tiny import CORPORA, DOCUMENTS
+from openmed_ner.text import Account, Document, Span
+from tiny import CORPORA, DOCUMENTS, only
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +243,21 @@ def test_evaluation_refuses_labels_that_the_head_does_not_know(tagger: Tagger) -
         list(evaluate(tagger, [Gold("diseases", "dev", DOCUMENTS)]))
     with pytest.raises(InputError, match="no documents"):
         list(evaluate(tagger, [Gold("diseases", "dev", [])]))
+
+
+def test_heads_are_scored_on_every_corpus_of_their_types_without_what_they_were_trained_on(
+    runtime_bundle: Bundle,
+) -> None:
+    seen = "Cisplatin caused severe nephrotoxicity in most of the rats that had been given too much of it."
+    gold = [*only("Disease"), Document("seen", seen, (Span(24, 38, "Disease"),))]
+    row = Corpus(
+        "other", "Other", {}, (), {"DISO": "Disease", "PRGE": "Gene"}, "free", "none", "https://x.org"
+    )
+    alien = replace(row, name="alien", labels={"PRGE": "Gene"})
+    splits = [Split(each, "test", tuple(gold), Account()) for each in (row, alien)]
+    training = [Document("0", seen.replace(" ", "  ").upper())]
+    (result,) = cross(Tagger.load(runtime_bundle), splits, training)
+    assert (result["head"], result["corpus"], result["types"]) == ("diseases", "other", ["Disease"])
+    assert (result["documents"], result["left_out"]) == (len(gold) - 1, 1)
+    assert result["micro"]["tp"] == sum(len(each.spans) for each in only("Disease"))
+    assert result["micro"]["fp"] == result["micro"]["fn"] == 0

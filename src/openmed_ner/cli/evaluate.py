@@ -154,7 +154,8 @@ def _compare(
         for system in systems
     ]
     rows = []
-    for first, second in zip(*sides, strict=True):
+    pairs = _pair(*sides)
+    for first, second in pairs:
         gold = first.gold.documents
         scores = [score_documents(gold, each.predicted) for each in (first, second)]
         comparison = paired_randomisation(*scores)
@@ -176,7 +177,7 @@ def _compare(
             f"(95 %: {100 * low:+.2f} to {100 * high:+.2f}), p = {comparison.p_value:.4f}"
         )
         if report:
-            path = report if len(sides[0]) == 1 else report.with_stem(f"{report.stem}-{row['corpus']}")
+            path = report if len(pairs) == 1 else report.with_stem(f"{report.stem}-{row['corpus']}")
             one, two = (
                 System(str(system), result, each.predicted)
                 for system, result, each in zip(systems, results, (first, second), strict=True)
@@ -186,6 +187,19 @@ def _compare(
                 write_comparison(file, gold, one, two, difference=difference)
             typer.echo(f"report: {path}")
     return {"systems": [str(system) for system in systems], "comparisons": rows}
+
+
+def _pair(first: Sequence[Answers], second: Sequence[Answers]) -> list[tuple[Answers, Answers]]:
+    """The answers of two systems to the same questions: the only ones, or those of the heads both have."""
+    if len(first) == len(second) == 1:
+        return [(first[0], second[0])]
+    by_corpus = {each.gold.corpus: each for each in second}
+    pairs = [(each, by_corpus[each.gold.corpus]) for each in first if each.gold.corpus in by_corpus]
+    if not pairs:
+        raise InputError(
+            "the two systems have no head in common; name what to compare with --corpus or --gold"
+        )
+    return pairs
 
 
 def _score_across(
