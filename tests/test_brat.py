@@ -84,7 +84,7 @@ fuzzed_brat = st.tuples(
 # --- Round trips
 
 
-@given(corpus=st.lists(standoff(), max_size=3, unique_by=lambda document: document.id))
+@given(corpus=st.lists(standoff(), min_size=1, max_size=3, unique_by=lambda document: document.id))
 def test_what_is_written_as_brat_reads_back(
     tmp_path_factory: pytest.TempPathFactory, corpus: list[Document]
 ) -> None:
@@ -314,3 +314,9 @@ def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, la
         assert re.search(r"\s", label)
     else:
         assert list(read_brat(folder)) == [document]
+
+
+def test_a_folder_without_annotated_texts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("nothing of brat's")
+    with pytest.raises(InputError, match=r"found no \.txt with \.ann or \.a1"):
+        list(read_brat(tmp_path))

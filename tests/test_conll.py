@@ -409,8 +409,8 @@ def test_a_broken_line_is_named(
     assert len(str(error.value)) < 500
 
 
-OPEN = 'Read with repair="conlleval" to let it open an entity'
-CLOSE = 'Read with repair="conlleval" to let the entity end there'
+OPEN = 'Read with repair="conlleval" (--from conll-lenient) to let it open an entity'
+CLOSE = 'Read with repair="conlleval" (--from conll-lenient) to let the entity end there'
 
 
 @pytest.mark.parametrize(
@@ -448,7 +448,8 @@ def test_a_detected_scheme_is_strict_as_well() -> None:
     with pytest.raises(
         CorpusFormatError,
         match=r"^train\.tsv, line 11: 'I-Disease' follows 'O', which strict IOB2 forbids\. "
-        r'Read with repair="conlleval" to let it open an entity \(1 such lines in this file\)',
+        r'Read with repair="conlleval" \(--from conll-lenient\) to let it open an entity '
+        r"\(1 such lines in this file\)",
     ):
         from_conll(content)
 

@@ -335,6 +335,7 @@ def test_what_is_not_utf8_is_named_by_line_and_byte(
         "jsonl": GOOD + "\n\n",
         "csv": "text\nab\n",
         "conll": "ab\tO\n\n",
+        "conll-lenient": "ab\tO\n\n",
         "pubtator": HEAD,
         "bioc": '{"documents":\n',
         "bioc-json": '{"documents":\n',
@@ -355,7 +356,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'genia'; known: text, jsonl, csv, conll, pubtator, bioc"):
+    with pytest.raises(InputError, match="'genia'; known: text, jsonl, csv, conll, conll-lenient, pubtator"):
         list(read_documents(tmp_path / "corpus.xml", format="genia"))
 
 
@@ -476,3 +477,14 @@ def test_chemdner_abstracts_find_their_annotations_beside_them(tmp_path: Path) -
 def test_bioc_is_told_apart_by_its_first_character(tmp_path: Path, start: str) -> None:
     (tmp_path / "x").write_text(start, encoding="utf-8")
     assert list(read_documents(tmp_path / "x", format="bioc")) == []
+
+
+def test_malformed_tags_are_read_by_a_name_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("Tumor\tB-X\ncell\tI-Y\n")
+    with pytest.raises(CorpusFormatError, match="--from conll-lenient"):
+        list(read_documents(tmp_path / "x.tsv"))
+    (document,) = read_documents(tmp_path / "x.tsv", format="conll-lenient")
+    assert [(document.mention(span), span.label) for span in document.spans] == [
+        ("Tumor", "X"),
+        ("cell", "Y"),
+    ]

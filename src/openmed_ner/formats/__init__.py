@@ -8,6 +8,7 @@ open text file. Formats that are more than one file take a path instead (``PATH_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -42,6 +43,7 @@ READERS: dict[str, Callable[..., Iterator[Document]]] = {
     "jsonl": read_jsonl,
     "csv": read_csv,
     "conll": read_conll,
+    "conll-lenient": partial(read_conll, repair="conlleval"),
     "pubtator": read_pubtator,
     "bioc": read_bioc,
     "bioc-xml": read_bioc_xml,

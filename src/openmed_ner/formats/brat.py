@@ -40,11 +40,13 @@ def read_brat(path: Path) -> Iterator[Document]:
     come in the order of these paths.
 
     Raises:
-        InputError: a file cannot be opened.
+        InputError: a file cannot be opened, or a folder holds nothing of brat's.
         CorpusFormatError: a text has no annotations or two files of them, annotations have no text, or
             what a file holds is not brat standoff.
     """
     folder, names = (path, _find_names(path)) if path.is_dir() else (path.parent, [_cut_suffix(path.name)])
+    if not names:
+        raise InputError(f"{folder}: found no .txt with {' or '.join(SUFFIXES)} beside it")
     for name in names:
         text, annotations = _find_pair(folder, name)
         yield parse_brat(

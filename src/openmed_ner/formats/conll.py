@@ -244,7 +244,8 @@ def _describe_break(before: str | None, after: str | None, scheme: TagScheme) ->
     else:
         found = f"{_show(after)} follows {_show(before)}"
     way_out = "let the entity end there" if after in (None, OUTSIDE) else "let it open an entity"
-    return f'{found}, which strict {scheme.value} forbids. Read with repair="conlleval" to {way_out}'
+    lenient = 'Read with repair="conlleval" (--from conll-lenient)'
+    return f"{found}, which strict {scheme.value} forbids. {lenient} to {way_out}"
 
 
 def _show(content: str) -> str:
