@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation import Counts, bootstrap_f1, score_documents, total
 from openmed_ner.evaluation.errors import KINDS, count_errors, find_errors
-from openmed_ner.evaluation.report import Difference, System, write_comparison, write_report
+from openmed_ner.evaluation.report import System, write_comparison, write_report
+from openmed_ner.evaluation.significance import Comparison
 from openmed_ner.text import Document, Span
 from strategies import CHARACTERS, documents, texts
 
@@ -166,7 +167,7 @@ def test_a_comparison_of_any_two_systems_is_a_safe_page(corpus: list[list[Docume
     first, second = (
         System(HOSTILE + name, make_result(gold, side), side) for name, side in (("1", left), ("2", right))
     )
-    write_comparison(file, gold, first, second, difference=Difference(0.01, -0.01, 0.03, 0.2))
+    write_comparison(file, gold, first, second, comparison=Comparison(0.8, 0.81, 0.2, (-0.03, 0.01)))
     check(file.getvalue())
     total_row = next(row for row in Page(file.getvalue()).rows if row[0] == "all")
     n_errors = [
@@ -296,7 +297,7 @@ def test_a_comparison_tells_whose_errors_they_are() -> None:
         System(name, make_result(GOLD, side), side) for name, side in (("base", PREDICTED), ("new", WORSE))
     )
     file = io.StringIO()
-    write_comparison(file, GOLD, first, second, difference=Difference(0.1, -0.02, 0.22, 0.034))
+    write_comparison(file, GOLD, first, second, comparison=Comparison(0.5, 0.6, 0.034, (-0.22, 0.02)))
     rows = {row[0]: row[1:] for row in Page(file.getvalue()).rows}
     assert rows["new minus base"] == ["+10.00", "-2.00 to +22.00", "0.0340"]
     assert rows["base"][-3:] == ["1", "3", "4"] and rows["new"][-3:] == ["1", "1", "4"]

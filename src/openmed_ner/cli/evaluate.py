@@ -145,7 +145,7 @@ def _compare(
 ) -> dict[str, Any]:
     """Score two systems on the same gold and test the difference."""
     from openmed_ner.evaluation import paired_randomisation, score_documents
-    from openmed_ner.evaluation.report import Difference, System, write_comparison
+    from openmed_ner.evaluation.report import System, write_comparison
 
     sides = [
         asked.of_bundle(_open(system), threads)
@@ -182,9 +182,8 @@ def _compare(
                 System(str(system), result, each.predicted)
                 for system, result, each in zip(systems, results, (first, second), strict=True)
             )
-            difference = Difference(-comparison.difference, -high, -low, comparison.p_value)
             with open_output(path) as file:
-                write_comparison(file, gold, one, two, difference=difference)
+                write_comparison(file, gold, one, two, comparison=comparison)
             typer.echo(f"report: {path}")
     return {"systems": [str(system) for system in systems], "comparisons": rows}
 

@@ -10,64 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
 
 from openmed_ner.evaluation.calibration import Bin, expected_calibration_error, reliability
 from openmed_ner.evaluation.errors import KINDS, Error, count_errors, find_errors, separate_errors
+from openmed_ner.evaluation.page import Bar, draw_bars, highlight, section, table, write_page
 from openmed_ner.evaluation.profile import Profile, profile_by_frequency, profile_by_length
 from openmed_ner.evaluation.scores import score_documents
+from openmed_ner.evaluation.significance import Comparison
 from openmed_ner.text import Document, Span
 
-_HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width">
-<style>
-:root {{ color-scheme: light dark; --gold: hsl(210 70% 50%); --predicted: hsl(25 85% 50%) }}
-body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }}
-h1, h2, h3 {{ line-height: 1.25; overflow-wrap: anywhere }} h2 {{ margin-top: 2.5rem }}
-div {{ overflow-x: auto }} table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-caption {{ text-align: left; opacity: .8 }} thead {{ border-bottom: 2px solid }}
-th, td {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid rgb(128 128 128 / .4) }}
-th[scope=row], th:first-child {{ text-align: left }} td.text {{ text-align: left }}
-p.text {{ white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2.2; margin: .5rem 0 0 }}
-small {{ display: block; opacity: .85; overflow-wrap: anywhere }} li {{ margin-bottom: 1rem }}
-mark {{ color: inherit; background: none; padding: .15em 0 }}
-mark.gold {{ border-bottom: 3px solid var(--gold); background: hsl(210 80% 60% / .2) }}
-mark.predicted {{ border-top: 3px dashed var(--predicted); background: hsl(25 90% 60% / .2) }}
-mark.gold.predicted {{ background: hsl(130 60% 50% / .2) }}
-svg {{ width: 100%; max-width: 36rem; height: auto; display: block; margin: 1rem 0 }}
-svg text {{ fill: currentColor; font: 11px system-ui, sans-serif; text-anchor: middle }}
-svg rect {{ fill: var(--gold) }} svg line {{ stroke: currentColor }}
-svg line.mark {{ stroke: var(--predicted); stroke-width: 3 }}
-@media print {{ body {{ max-width: none; margin: 0 }} h2, h3 {{ break-after: avoid }}
- li, svg, tr {{ break-inside: avoid }} mark {{ print-color-adjust: exact }} }}
-</style></head><body><main>
-"""
 _LEGEND = (
     '<p>In the texts: <mark class="gold">gold only: missed</mark> has a solid line below, '
     '<mark class="predicted">predicted only: spurious</mark> a dashed line above, and what lies in '
     '<mark class="gold predicted">both</mark> has both lines.</p>\n'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How far the second system lies above the first.
-
-    Attributes:
-        f1: F1 of the second minus F1 of the first.
-        low: lower end of the interval of the difference.
-        high: upper end.
-        p_value: probability of so large a difference between equals.
-    """
-
-    f1: float
-    low: float
-    high: float
-    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +72,7 @@ def write_report(
         profile = profile_by_frequency(gold, predicted, training)
         sections.append(_profile_section("F1 by frequency", "occurrences in training", profile))
     sections.append(_documents_section(gold, predicted, errors, n_documents))
-    _write(target, _title(result), _subtitle(result), sections)
+    write_page(target, _title(result), _subtitle(result), sections)
 
 
 def write_comparison(
@@ -123,7 +81,7 @@ def write_comparison(
     first: System,
     second: System,
     *,
-    difference: Difference | None = None,
+    comparison: Comparison | None = None,
     n_examples: int = 5,
 ) -> None:
     """Write the scores of two systems side by side, and which errors one or both of them make.
@@ -139,29 +97,18 @@ def write_comparison(
     n_shared = count_errors(error for _, shared in back for error, _ in shared)
     sections = [
         _scores_section([(first.name, first.result), (second.name, second.result)]),
-        _difference_section(first.name, second.name, difference) if difference else "",
+        _difference_section(first.name, second.name, comparison) if comparison else "",
         _shared_table(first.name, second.name, only_first, both, n_shared, only_second),
         _examples_section(f"Errors of {first.name} alone", only_first, n_examples),
         _examples_section(f"Errors of {second.name} alone", only_second, n_examples),
         _pairs_section(first.name, second.name, both, n_examples),
     ]
-    _write(target, f"{first.name} and {second.name}", _subtitle(first.result), sections)
+    write_page(target, f"{first.name} and {second.name}", _subtitle(first.result), sections)
 
 
 def _find_all(gold: Sequence[Document], predicted: Sequence[Document]) -> list[list[Error]]:
     score_documents(gold, predicted)
     return [find_errors(left, right) for left, right in zip(gold, predicted, strict=True)]
-
-
-def _write(target: Path | TextIO, title: str, subtitle: str, sections: Iterable[str]) -> None:
-    if isinstance(target, Path):
-        with target.open("w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
-            _write(file, title, subtitle, sections)
-        return
-    target.write(_HEAD.format(title=escape(title)))
-    target.write(f"<h1>{escape(title)}</h1>\n<p>{escape(subtitle)}</p>\n")
-    target.writelines(sections)
-    target.write("</main></body></html>\n")
 
 
 def _title(result: Mapping[str, Any]) -> str:
@@ -179,7 +126,7 @@ def _scores_section(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """A row per result, per label, and for seen and unseen mentions."""
     rows = [row for name, result in results for row in _score_rows(name, result, n_results=len(results))]
     columns = ("", "Precision", "Recall", "F1", "95 % interval", "Found", "Spurious", "Missed")
-    return _section("Scores", _table("Strict mentions: boundaries and label. In percent.", columns, rows))
+    return section("Scores", table("Strict mentions: boundaries and label. In percent.", columns, rows))
 
 
 def _score_rows(name: str, result: Mapping[str, Any], *, n_results: int) -> Iterator[tuple[str, ...]]:
@@ -198,15 +145,16 @@ def _score_row(name: str, scores: Mapping[str, Any]) -> tuple[str, ...]:
     return name, *shares, interval, *(str(scores[key]) for key in ("tp", "fp", "fn"))
 
 
-def _difference_section(first: str, second: str, difference: Difference) -> str:
+def _difference_section(first: str, second: str, comparison: Comparison) -> str:
+    low, high = comparison.ci95
     row = (
         f"{second} minus {first}",
-        f"{100 * difference.f1:+.2f}",
-        f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}",
-        f"{difference.p_value:.4f}",
+        f"{-100 * comparison.difference:+.2f}",
+        f"{-100 * high:+.2f} to {-100 * low:+.2f}",
+        f"{comparison.p_value:.4f}",
     )
-    table = _table("In points of F1.", ("", "Difference", "95 % interval", "p"), [row])
-    return _section("Difference", table)
+    in_points = table("In points of F1.", ("", "Difference", "95 % interval", "p"), [row])
+    return section("Difference", in_points)
 
 
 # Errors
@@ -227,11 +175,11 @@ def _errors_section(errors: Sequence[Error], n_examples: int) -> str:
     ]
     columns = ("Kind", "Errors", "Percent", "Gold mentions", "Predictions")
     caption = "Every missed mention and every spurious prediction lies in one error."
-    return _section("Errors", _table(caption, columns, rows) + _LEGEND + _examples(errors, n_examples))
+    return section("Errors", table(caption, columns, rows) + _LEGEND + _examples(errors, n_examples))
 
 
 def _examples_section(heading: str, errors: Sequence[Error], n_examples: int) -> str:
-    return _section(heading, f"<p>{len(errors)} errors.</p>\n{_examples(errors, n_examples)}")
+    return section(heading, f"<p>{len(errors)} errors.</p>\n{_examples(errors, n_examples)}")
 
 
 def _examples(errors: Sequence[Error], n_examples: int) -> str:
@@ -259,7 +207,7 @@ def _group_alike(errors: Iterable[Error]) -> list[list[Error]]:
 
 
 def _example(error: Error, *, n_alike: int = 1) -> str:
-    marked = _highlight(error.context, error.gold, error.predicted, offset=error.offset)
+    marked = highlight(error.context, error.gold, error.predicted, offset=error.offset)
     times = f" ({n_alike} times)" if n_alike > 1 else ""
     return f'<p class="text" dir="auto">{marked}</p>\n<small>{_in_words(error)}{times}</small>'
 
@@ -311,7 +259,7 @@ def _shared_table(
         "An error is shared if the other system misses the same mention or makes the same spurious "
         "prediction; the two may still be of different kinds."
     )
-    return _section("Errors", _table(caption, columns, rows) + _LEGEND)
+    return section("Errors", table(caption, columns, rows) + _LEGEND)
 
 
 def _pairs_section(first: str, second: str, both: Sequence[tuple[Error, Error]], n_examples: int) -> str:
@@ -322,7 +270,7 @@ def _pairs_section(first: str, second: str, both: Sequence[tuple[Error, Error]],
         for left, right in shown
     )
     intro = f"<p>{_shown(len(shown), len(both), 'errors')}</p>\n"
-    return _section("Errors of both", f"{intro}<ul>\n{items}</ul>\n" if both else intro)
+    return section("Errors of both", f"{intro}<ul>\n{items}</ul>\n" if both else intro)
 
 
 # Calibration and profiles
@@ -330,7 +278,7 @@ def _pairs_section(first: str, second: str, both: Sequence[tuple[Error, Error]],
 
 def _calibration_section(gold: Sequence[Document], predicted: Sequence[Document]) -> str:
     if any(span.score is None for document in predicted for span in document.spans):
-        return _section("Calibration", "<p>Not shown: some predictions have no score.</p>\n")
+        return section("Calibration", "<p>Not shown: some predictions have no score.</p>\n")
     bins = reliability(gold, predicted)
     error = _percent(expected_calibration_error(bins))
     intro = (
@@ -339,12 +287,12 @@ def _calibration_section(gold: Sequence[Document], predicted: Sequence[Document]
     columns = ("Score", "Predictions", "Mean score", "Precision")
     rows = [(_range(each), str(each.count), *_unless_empty(each)) for each in bins]
     bars = [
-        _Bar(_range(each), each.precision, each.confidence) if each.count else _Bar(_range(each), None)
+        Bar(_range(each), each.precision, each.confidence) if each.count else Bar(_range(each), None)
         for each in bins
     ]
     description = "Bars: share of predictions that are right. Lines: their mean score."
-    diagram = _diagram("calibration", "Precision by score", description, bars)
-    return _section("Calibration", intro + diagram + _table("In percent.", columns, rows))
+    diagram = draw_bars("calibration", "Precision by score", description, bars)
+    return section("Calibration", intro + diagram + table("In percent.", columns, rows))
 
 
 def _range(each: Bin) -> str:
@@ -364,54 +312,11 @@ def _profile_section(heading: str, unit: str, profile: Profile) -> str:
         )
         for name, counts in profile
     ]
-    bars = [_Bar(name, counts.f1 if counts.tp + counts.fp + counts.fn else None) for name, counts in profile]
+    bars = [Bar(name, counts.f1 if counts.tp + counts.fp + counts.fn else None) for name, counts in profile]
     description = f"F1 by {unit} of the mention; the table below holds the numbers."
-    diagram = _diagram(heading.lower().replace(" ", "-"), heading, description, bars)
+    diagram = draw_bars(heading.lower().replace(" ", "-"), heading, description, bars)
     columns = (unit.capitalize(), "Precision", "Recall", "F1", "Found", "Spurious", "Missed")
-    return _section(heading, diagram + _table("Shares in percent.", columns, rows))
-
-
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    """One bar of a diagram: its height, a share, or ``None`` without data, and where a line crosses it."""
-
-    name: str
-    value: float | None
-    mark: float | None = None
-
-
-def _diagram(name: str, title: str, description: str, bars: Sequence[_Bar]) -> str:
-    """Bars of shares on an axis from 0 to 100, as SVG with a title and a description."""
-    axis = "".join(
-        f'<line x1="36" x2="560" y1="{_y(share)}" y2="{_y(share)}" opacity=".3"/>'
-        f'<text x="18" y="{_y(share) + 4}">{share * 100:.0f}</text>\n'
-        for share in (0.0, 0.5, 1.0)
-    )
-    width = 520 / max(1, len(bars))
-    columns = "".join(_column(bar, 40 + number * width, width) for number, bar in enumerate(bars))
-    return (
-        f'<svg viewBox="0 0 570 200" role="img" aria-labelledby="{name}-title {name}-description">\n'
-        f'<title id="{name}-title">{escape(title)}</title>\n'
-        f'<desc id="{name}-description">{escape(description)}</desc>\n{axis}{columns}</svg>\n'
-    )
-
-
-def _column(bar: _Bar, left: float, width: float) -> str:
-    centre = left + width / 2
-    parts = [f'<text x="{centre:.1f}" y="192">{escape(bar.name)}</text>']
-    if bar.value is not None:
-        x, y = f"{left + 0.15 * width:.1f}", _y(bar.value)
-        parts.append(f'<rect x="{x}" y="{y}" width="{0.7 * width:.1f}" height="{_y(0) - y:.1f}"/>')
-        parts.append(f'<text x="{centre:.1f}" y="{y - 4:.1f}">{100 * bar.value:.0f}</text>')
-    if bar.mark is not None:
-        ends = f'x1="{left + 0.05 * width:.1f}" x2="{left + 0.95 * width:.1f}"'
-        parts.append(f'<line class="mark" {ends} y1="{_y(bar.mark)}" y2="{_y(bar.mark)}"/>')
-    return "".join(parts) + "\n"
-
-
-def _y(share: float) -> float:
-    """Where a share lies in a diagram, downwards in pixels."""
-    return round(174 - 154 * share, 1)
+    return section(heading, diagram + table("Shares in percent.", columns, rows))
 
 
 # Documents
@@ -429,64 +334,15 @@ def _documents_section(
     texts = "".join(
         f"<h3>{escape(gold[number].id)}: {_number(len(errors[number]), 'error')}</h3>\n"
         f'<p class="text" dir="auto">'
-        f"{_highlight(gold[number].text, gold[number].spans, predicted[number].spans)}</p>\n"
+        f"{highlight(gold[number].text, gold[number].spans, predicted[number].spans)}</p>\n"
         f"<ul>\n{''.join(map(_item, errors[number]))}</ul>\n"
         for number in shown
     )
-    return _section("Documents", intro + texts)
+    return section("Documents", intro + texts)
 
 
 def _item(error: Error) -> str:
     return f"<li>{escape(error.kind)}: <small>{_in_words(error)}</small></li>\n"
-
-
-# Pieces of a page
-
-
-def _highlight(text: str, gold: Iterable[Span], predicted: Iterable[Span], *, offset: int = 0) -> str:
-    """Mark what lies in gold and in predicted spans, cutting the text at every boundary."""
-    waiting = sorted(
-        (start - offset, end - offset, side, span.label)
-        for side, spans in (("predicted", predicted), ("gold", gold))
-        for span in spans
-        for start, end in span.fragments or ((span.start, span.end),)
-    )[::-1]
-    bounds = sorted({0, len(text), *(edge for start, end, _, _ in waiting for edge in (start, end))})
-    pieces: list[str] = []
-    active: list[tuple[int, int, str, str]] = []
-    for start, end in pairwise(bounds):
-        active = [each for each in active if each[1] > start]
-        while waiting and waiting[-1][0] == start:
-            active.append(waiting.pop())
-        sides = sorted({(side, label) for _, _, side, label in active})
-        pieces.append(_mark(text[start:end], sides))
-    return "".join(pieces)
-
-
-def _mark(piece: str, sides: Sequence[tuple[str, str]]) -> str:
-    if not sides:
-        return escape(piece)
-    names = " ".join(sorted({side for side, _ in sides}))
-    title = escape("; ".join(f"{side}: {label}" for side, label in sides))
-    return f'<mark class="{names}" title="{title}">{escape(piece)}</mark>'
-
-
-def _section(heading: str, body: str) -> str:
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}</section>\n"
-
-
-def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column names the rows."""
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        f"{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>\n"
-        for row in rows
-    )
-    return (
-        f"<div><table>\n<caption>{escape(caption)}</caption>\n"
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
-    )
 
 
 def _shown(n_shown: int, n_all: int, things: str) -> str:

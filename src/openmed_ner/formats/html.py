@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from html import escape
-from itertools import pairwise
 from typing import TextIO
 
 from openmed_ner.text import Document, Span
+from openmed_ner.text.pieces import iter_pieces
 
 _HUES = {"Disease": 8, "Chemical": 210, "Gene": 275, "Species": 130, "CellLine": 45, "Anatomy": 330}
 _HEAD = """<!doctype html>
@@ -33,28 +33,19 @@ def write_html(documents: Iterable[Document], file: TextIO) -> None:
     """Write one page with a section per document."""
     file.write(_HEAD)
     for document in documents:
-        file.write(f"<h2>{escape(document.id)}</h2>\n<p>{''.join(_iter_pieces(document))}</p>\n")
+        file.write(f"<h2>{escape(document.id)}</h2>\n<p>{''.join(_iter_marked(document))}</p>\n")
         file.write(f"<small>{_legend(document)}</small>\n")
     file.write("</body></html>\n")
 
 
-def _iter_pieces(document: Document) -> Iterator[str]:
-    text = document.text
-    marked = [
-        (*fragment, span)
+def _iter_marked(document: Document) -> Iterator[str]:
+    ranges = (
+        (start, end, span)
         for span in document.spans
-        for fragment in span.fragments or ((span.start, span.end),)
-    ]
-    bounds = sorted({0, len(text), *(edge for start, end, _ in marked for edge in (start, end))})
-    waiting = sorted(marked, key=lambda each: each[0], reverse=True)
-    active: list[tuple[int, Span]] = []
-    for start, end in pairwise(bounds):
-        active = [(last, span) for last, span in active if last > start]
-        while waiting and waiting[-1][0] == start:
-            _, last, span = waiting.pop()
-            active.append((last, span))
-        piece = escape(text[start:end])
-        yield _mark([span for _, span in active], piece) if active else piece
+        for start, end in span.fragments or ((span.start, span.end),)
+    )
+    for piece, spans in iter_pieces(document.text, ranges):
+        yield _mark(spans, escape(piece)) if spans else escape(piece)
 
 
 def _mark(spans: list[Span], piece: str) -> str:
