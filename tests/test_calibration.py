@@ -16,7 +16,7 @@ from openmed_ner.evaluation.calibration import (
     reliability,
     threshold_for_precision,
 )
-from openmed_ner.evaluation.errors import distinct_spans
+from openmed_ner.evaluation.matching import distinct_spans
 from openmed_ner.evaluation.profile import (
     FREQUENCIES,
     LENGTHS,

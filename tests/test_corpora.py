@@ -32,7 +32,7 @@ from openmed_ner.corpora import (
     load_split,
 )
 from openmed_ner.corpora.archive import digest, read_members
-from openmed_ner.corpora.catalog import Correction
+from openmed_ner.corpora.corpus import Correction
 from openmed_ner.corpora.quality import find_overlaps
 from openmed_ner.corpora.releases import LAYOUTS
 from openmed_ner.errors import CorpusError, CorpusFormatError, UnrepresentableError

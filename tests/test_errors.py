@@ -13,10 +13,10 @@ from openmed_ner.evaluation.errors import (
     KINDS,
     Error,
     count_errors,
-    distinct_spans,
     find_errors,
     separate_errors,
 )
+from openmed_ner.evaluation.matching import distinct_spans
 from openmed_ner.text import Document, Span
 from strategies import documents, texts
 

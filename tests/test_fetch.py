@@ -16,8 +16,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from openmed_ner.corpora import CATALOG, Corpus, Files
 from openmed_ner.corpora.archive import MAX_FILE, Member, digest, read_members
-from openmed_ner.corpora.catalog import CATALOG, Corpus, Files
 from openmed_ner.corpora.fetch import ORIGINS, Origin, fetch
 from openmed_ner.errors import CorpusError, RunError
 

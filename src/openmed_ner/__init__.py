@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openmed_ner.bundle.manifest import Bundle, Manifest, open_bundle
-    from openmed_ner.corpora.corpus import load_split
+    from openmed_ner.corpora.split import load_split
     from openmed_ner.errors import (
         BundleError,
         CorpusError,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "bundle.manifest": ("Bundle", "Manifest", "open_bundle"),
-    "corpora.corpus": ("load_split",),
+    "corpora.split": ("load_split",),
     "errors": (
         "BundleError",
         "CorpusError",

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
     from openmed_ner.inference.evaluation import Answers
 
-_PROTOCOLS = ("mention", "word", "subword")
-
 
 def evaluate(
     bundle: Annotated[
@@ -120,11 +118,13 @@ def _open(bundle: Path | None) -> Bundle:
     return open_bundle(bundle or embedded_bundle())
 
 
-def _read_protocols(names: str) -> list[str]:
-    chosen = list(_PROTOCOLS) if names == "all" else [name.strip() for name in names.split(",")]
+def _read_protocols(names: str) -> Sequence[str]:
+    from openmed_ner.alignment import PROTOCOLS
+
+    chosen: Sequence[str] = PROTOCOLS if names == "all" else [name.strip() for name in names.split(",")]
     for name in chosen:
-        if name not in _PROTOCOLS:
-            raise InputError(f"unknown protocol {name!r}; known: all, {', '.join(_PROTOCOLS)}")
+        if name not in PROTOCOLS:
+            raise InputError(f"unknown protocol {name!r}; known: all, {', '.join(PROTOCOLS)}")
     return chosen
 
 

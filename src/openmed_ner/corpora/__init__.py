@@ -1,8 +1,9 @@
 """The public benchmark corpora, read from their original releases."""
 
 from openmed_ner.corpora.archive import Member, corpora_folder
-from openmed_ner.corpora.catalog import CATALOG, SPLITS, Corpus, Files, find_corpus
-from openmed_ner.corpora.corpus import Split, load_alternatives, load_split
+from openmed_ner.corpora.catalog import CATALOG, find_corpus
+from openmed_ner.corpora.corpus import SPLITS, Corpus, Files
+from openmed_ner.corpora.split import Split, load_alternatives, load_split
 
 __all__ = [
     "CATALOG",

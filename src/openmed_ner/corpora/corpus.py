@@ -1,106 +1,72 @@
-"""Load a split of a catalogued corpus from its original release."""
+"""What the catalog says of a corpus: its files, its labels, and what to know before trusting a score."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from openmed_ner.corpora.archive import Member, Part, corpora_folder, read_members
-from openmed_ner.corpora.catalog import Corpus, Correction, find_corpus
-from openmed_ner.corpora.releases import LAYOUTS
-from openmed_ner.errors import CorpusError
-from openmed_ner.text import Account, Document
+from openmed_ner.corpora.archive import Member
 
-REPEATED_DOCUMENT = "stands in a document that is there twice"
+SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """One split of a corpus, with canonical labels.
+class Files:
+    """The files a split is made of, and how they are laid out (a key of ``releases.LAYOUTS``)."""
+
+    layout: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A line of a release that contradicts itself: what it says, what it must say, and why."""
+
+    member: str
+    line: str
+    replacement: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A row of the catalog.
 
     Attributes:
-        corpus: the catalog row it comes from.
-        name: ``train``, ``dev`` or ``test``.
-        documents: its documents, each id once.
-        account: what became of the annotated mentions.
+        name: how commands and heads call it.
+        title: how its authors call it.
+        splits: the files of each split.
+        official: the splits that are the authors' own.
+        labels: native label to canonical type.
+        licence: terms of the annotations, as the release states them.
+        citation: the paper to cite.
+        home: where the authors publish it.
+        note: what a reader of its scores must know.
+        corrections: lines of the release that are put right before reading.
+        complete: whether all of the corpus is read; if not, the note says what is.
+        alternatives: files of the spans that the official scorer accepts instead of gold ones.
     """
 
-    corpus: Corpus
     name: str
-    documents: tuple[Document, ...]
-    account: Account
+    title: str
+    splits: Mapping[str, Files]
+    official: tuple[str, ...]
+    labels: Mapping[str, str]
+    licence: str
+    citation: str
+    home: str
+    note: str = ""
+    corrections: tuple[Correction, ...] = ()
+    complete: bool = True
+    alternatives: Mapping[str, Files] = field(default_factory=dict)
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The canonical entity types, each once, in the order of the label map."""
+        return tuple(dict.fromkeys(self.labels.values()))
 
-def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
-    """Read one split.
-
-    Args:
-        name: a corpus of the catalog.
-        split: ``train``, ``dev`` or ``test``.
-        folder: where the archives are; the folder named by ``OPENMED_NER_CORPORA`` if ``None``.
-
-    Raises:
-        CorpusError: the corpus or split is unknown, the archive is missing, or not the known release.
-        CorpusFormatError: the release does not follow its format.
-    """
-    corpus = find_corpus(name)
-    if split not in corpus.splits:
-        raise CorpusError(
-            f"{name} has no split {split!r}; it has: {', '.join(corpus.splits)}. {corpus.note}".rstrip()
-        )
-    files = corpus.splits[split]
-    parts = read_members(folder or corpora_folder(), files.members)
-    corrected = [
-        _correct(member, part, corpus.corrections) for member, part in zip(files.members, parts, strict=True)
-    ]
-    documents: dict[str, Document] = {}
-    kept = lost = 0
-    for raw in LAYOUTS[files.layout](corrected):
-        spans = [
-            replace(span, label=corpus.labels[span.label])
-            for span in raw.spans
-            if span.label in corpus.labels
-        ]
-        if raw.id not in documents:
-            documents[raw.id] = raw.with_spans(spans)
-            kept += len(spans)
-        elif documents[raw.id].text == raw.text:
-            lost += len(spans)
-        else:
-            raise CorpusError(f"{name} {split}: document {raw.id} is there twice, with two texts")
-    reasons = {REPEATED_DOCUMENT: lost} if lost else {}
-    return Split(corpus, split, tuple(documents.values()), Account(kept, 0, lost, reasons))
-
-
-def load_alternatives(name: str, split: str, *, folder: Path | None = None) -> list[Document] | None:
-    """Read the spans that a corpus's official scorer accepts instead of gold ones.
-
-    Returns:
-        The documents of the split with those spans, or ``None`` if the corpus has none.
-
-    Raises:
-        CorpusError: as for :func:`load_split`.
-    """
-    corpus = find_corpus(name)
-    if split not in corpus.alternatives:
-        return None
-    files = corpus.alternatives[split]
-    parts = read_members(folder or corpora_folder(), files.members)
-    return [
-        document.with_spans(
-            replace(span, label=corpus.labels[span.label]) for span in dict.fromkeys(document.spans)
-        )
-        for document in LAYOUTS[files.layout](parts)
-    ]
-
-
-def _correct(member: Member, part: Part, corrections: Sequence[Correction]) -> Part:
-    """Replace the lines that contradict themselves, each exactly once."""
-    for correction in corrections:
-        if correction.member == member.path:
-            ((name, text),) = part.items()
-            if text.count(f"{correction.line}\n") != 1:
-                raise CorpusError(f"{member.path}: expected the line {correction.line!r} exactly once")
-            part = {name: text.replace(f"{correction.line}\n", f"{correction.replacement}\n")}
-    return part
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The files of all splits and alternatives, each once."""
+        files = (*self.splits.values(), *self.alternatives.values())
+        return tuple(dict.fromkeys(member for each in files for member in each.members))

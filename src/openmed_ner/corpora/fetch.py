@@ -21,7 +21,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from openmed_ner.corpora.archive import MAX_FILE, MAX_TOTAL, Member, check, extract
-from openmed_ner.corpora.catalog import Corpus
+from openmed_ner.corpora.corpus import Corpus
 from openmed_ner.errors import CorpusError, RunError
 
 OFFLINE = "OPENMED_NER_OFFLINE"
@@ -45,8 +45,8 @@ class Origin:
     inside: str = ""
 
 
-def _github(prefix: str, repository: str, commit: str, inside: str = "") -> Origin:
-    return Origin(prefix, f"https://github.com/{repository}/archive/{commit}.tar.gz", inside)
+def _github(prefix: str, repository: str, commit: str) -> Origin:
+    return Origin(prefix, f"https://github.com/{repository}/archive/{commit}.tar.gz")
 
 
 def _single_files(prefix: str, repository: str, commit: str, inside: str) -> Origin:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from openmed_ner.errors import InputError
-from openmed_ner.evaluation.errors import distinct_spans
+from openmed_ner.evaluation.matching import distinct_spans
 from openmed_ner.evaluation.scores import score_documents, total
 from openmed_ner.text import Document
 

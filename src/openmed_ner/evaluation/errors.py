@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from openmed_ner.evaluation.matching import boundaries, distinct_spans
 from openmed_ner.evaluation.scores import score_document
 from openmed_ner.text import Document, Span
 
@@ -140,13 +141,6 @@ def separate_errors(
     return own, shared
 
 
-def distinct_spans(document: Document) -> list[Span]:
-    """Take each mention once, as strict matching does, with its highest score; sorted."""
-    rising = sorted(document.spans, key=lambda span: (-1.0 if span.score is None else span.score, str(span)))
-    kept = {span.key: span for span in rising}
-    return [kept[key] for key in sorted(kept)]
-
-
 def _wrong_keys(error: Error) -> set[tuple[object, ...]]:
     sides = {"gold": error.gold, "predicted": error.predicted}
     return {(name, *span.key) for name, spans in sides.items() for span in spans}
@@ -154,13 +148,15 @@ def _wrong_keys(error: Error) -> set[tuple[object, ...]]:
 
 def _group(missed: Sequence[Span], spurious: Sequence[Span]) -> list[_Group]:
     """Join equal boundaries, then connect what overlaps; missed mentions alone never connect."""
-    shared = {_boundaries(span) for span in missed} & {_boundaries(span) for span in spurious}
+    shared = {boundaries(span.key) for span in missed} & {boundaries(span.key) for span in spurious}
     same = [
-        _Group(*(tuple(span for span in side if _boundaries(span) == edges) for side in (missed, spurious)))
+        _Group(
+            *(tuple(span for span in side if boundaries(span.key) == edges) for side in (missed, spurious))
+        )
         for edges in shared
     ]
-    groups = [_Group((span,), ()) for span in missed if _boundaries(span) not in shared]
-    for span in (span for span in spurious if _boundaries(span) not in shared):
+    groups = [_Group((span,), ()) for span in missed if boundaries(span.key) not in shared]
+    for span in (span for span in spurious if boundaries(span.key) not in shared):
         touched = [group for group in groups if any(_overlap(span, other) for other in group.gold)]
         groups = [group for group in groups if group not in touched]
         groups.append(_join([*touched, _Group((), (span,))]))
@@ -176,10 +172,6 @@ def _join(groups: Sequence[_Group]) -> _Group:
 
 def _key(span: Span) -> tuple[object, ...]:
     return span.key
-
-
-def _boundaries(span: Span) -> tuple[object, ...]:
-    return span.start, span.end, span.fragments
 
 
 def _overlap(left: Span, right: Span) -> bool:
@@ -202,7 +194,7 @@ def _classify(text: str, group: _Group, right: Sequence[Span]) -> str:
 
 def _classify_overlap(text: str, group: _Group) -> str:
     gold, predicted = group.gold, group.predicted
-    if _boundaries(gold[0]) == _boundaries(predicted[0]):
+    if boundaries(gold[0].key) == boundaries(predicted[0].key):
         return "type"
     labels, guesses = ({span.label for span in side} for side in (gold, predicted))
     if labels & guesses and _are_pieces(predicted, gold):

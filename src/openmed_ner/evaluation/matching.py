@@ -22,7 +22,7 @@ twice counts once, on either side.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Literal
 
 from openmed_ner.errors import InputError
@@ -46,7 +46,7 @@ def match_spans(
         InputError: the documents differ in id or text, or the mode is unknown.
     """
     require_one_text(gold, predicted)
-    wanted, found = _by_key(gold.spans), _by_key(predicted.spans)
+    wanted, found = ({span.key: span for span in distinct_spans(each)} for each in (gold, predicted))
     pairs = match_keys(wanted.keys(), found.keys(), mode=mode)
     return [(wanted[left], found[right]) for left, right in sorted(pairs.items())]
 
@@ -121,11 +121,11 @@ def require_one_text(gold: Document, predicted: Document) -> None:
         )
 
 
-def _by_key(spans: Iterable[Span]) -> dict[Key, Span]:
-    def confidence(span: Span) -> tuple[float, str]:
-        return -1.0 if span.score is None else span.score, span.corpus or ""
-
-    return {span.key: span for span in sorted(spans, key=confidence)}
+def distinct_spans(document: Document) -> list[Span]:
+    """Take each mention once, as strict matching does, with its highest score; sorted."""
+    rising = sorted(document.spans, key=lambda span: (-1.0 if span.score is None else span.score, str(span)))
+    kept = {span.key: span for span in rising}
+    return [kept[key] for key in sorted(kept)]
 
 
 def _pair_boundaries(wanted: Set[Key], found: Set[Key]) -> dict[Key, Key]:

@@ -115,7 +115,11 @@ def summarise(
         "macro": {"f1": overall.macro_f1},
         "per_label": {label: describe(counts) for label, counts in overall.per_label.items()},
         "matching": {
-            mode: describe(total(score_documents(gold, predicted, mode=mode)).micro)
+            mode: describe(
+                overall.micro
+                if mode == "strict"
+                else total(score_documents(gold, predicted, mode=mode)).micro
+            )
             for mode in get_args(MatchMode)
         },
     }

@@ -1,0 +1,107 @@
+"""Load a split of a catalogued corpus from its original release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from openmed_ner.corpora.archive import Member, Part, corpora_folder, read_members
+from openmed_ner.corpora.catalog import find_corpus
+from openmed_ner.corpora.corpus import Corpus, Correction
+from openmed_ner.corpora.releases import LAYOUTS
+from openmed_ner.errors import CorpusError
+from openmed_ner.text import Account, Document
+
+REPEATED_DOCUMENT = "stands in a document that is there twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split of a corpus, with canonical labels.
+
+    Attributes:
+        corpus: the catalog row it comes from.
+        name: ``train``, ``dev`` or ``test``.
+        documents: its documents, each id once.
+        account: what became of the annotated mentions.
+    """
+
+    corpus: Corpus
+    name: str
+    documents: tuple[Document, ...]
+    account: Account
+
+
+def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
+    """Read one split.
+
+    Args:
+        name: a corpus of the catalog.
+        split: ``train``, ``dev`` or ``test``.
+        folder: where the archives are; the folder named by ``OPENMED_NER_CORPORA`` if ``None``.
+
+    Raises:
+        CorpusError: the corpus or split is unknown, the archive is missing, or not the known release.
+        CorpusFormatError: the release does not follow its format.
+    """
+    corpus = find_corpus(name)
+    if split not in corpus.splits:
+        raise CorpusError(
+            f"{name} has no split {split!r}; it has: {', '.join(corpus.splits)}. {corpus.note}".rstrip()
+        )
+    files = corpus.splits[split]
+    parts = read_members(folder or corpora_folder(), files.members)
+    corrected = [
+        _correct(member, part, corpus.corrections) for member, part in zip(files.members, parts, strict=True)
+    ]
+    documents: dict[str, Document] = {}
+    kept = lost = 0
+    for raw in LAYOUTS[files.layout](corrected):
+        spans = [
+            replace(span, label=corpus.labels[span.label])
+            for span in raw.spans
+            if span.label in corpus.labels
+        ]
+        if raw.id not in documents:
+            documents[raw.id] = raw.with_spans(spans)
+            kept += len(spans)
+        elif documents[raw.id].text == raw.text:
+            lost += len(spans)
+        else:
+            raise CorpusError(f"{name} {split}: document {raw.id} is there twice, with two texts")
+    reasons = {REPEATED_DOCUMENT: lost} if lost else {}
+    return Split(corpus, split, tuple(documents.values()), Account(kept, 0, lost, reasons))
+
+
+def load_alternatives(name: str, split: str, *, folder: Path | None = None) -> list[Document] | None:
+    """Read the spans that a corpus's official scorer accepts instead of gold ones.
+
+    Returns:
+        The documents of the split with those spans, or ``None`` if the corpus has none.
+
+    Raises:
+        CorpusError: as for :func:`load_split`.
+    """
+    corpus = find_corpus(name)
+    if split not in corpus.alternatives:
+        return None
+    files = corpus.alternatives[split]
+    parts = read_members(folder or corpora_folder(), files.members)
+    return [
+        document.with_spans(
+            replace(span, label=corpus.labels[span.label]) for span in dict.fromkeys(document.spans)
+        )
+        for document in LAYOUTS[files.layout](parts)
+    ]
+
+
+def _correct(member: Member, part: Part, corrections: Sequence[Correction]) -> Part:
+    """Replace the lines that contradict themselves, each exactly once."""
+    for correction in corrections:
+        if correction.member == member.path:
+            ((name, text),) = part.items()
+            if text.count(f"{correction.line}\n") != 1:
+                raise CorpusError(f"{member.path}: expected the line {correction.line!r} exactly once")
+            part = {name: text.replace(f"{correction.line}\n", f"{correction.replacement}\n")}
+    return part
