@@ -17,7 +17,7 @@ LAYERS = (
     {"text"},
     {"formats", "examples"},
     {"corpora", "alignment", "evaluation"},
-    {"bundle"},
+    {"bundle", "passages"},
     {"model"},
     {"export", "training", "inference"},
     {"service", "scale", "integrations"},
@@ -29,7 +29,19 @@ DOWNWARD = {
     # except that an exported model is certified by running it.
     ("export", "inference"),
 }
-HEAVY = ("torch", "transformers", "peft", "onnxruntime", "tokenizers", "codecarbon", "rich", "bioc", "lxml")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "onnxruntime",
+    "tokenizers",
+    "codecarbon",
+    "rich",
+    "bioc",
+    "lxml",
+    "py3langid",
+    "rensa",
+)
 
 
 def layer(package: str) -> int:
@@ -110,7 +122,17 @@ def test_tagging_works_without_torch() -> None:
 
 
 def test_the_torch_free_packages_never_name_torch() -> None:
-    free = ("text", "formats", "corpora", "alignment", "evaluation", "bundle", "errors", "examples")
+    free = (
+        "text",
+        "formats",
+        "corpora",
+        "alignment",
+        "evaluation",
+        "bundle",
+        "passages",
+        "errors",
+        "examples",
+    )
     for path in MODULES:
         if own_package(path) in free:
             tree = ast.parse(path.read_text(encoding="utf-8"))

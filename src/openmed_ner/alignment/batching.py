@@ -46,11 +46,27 @@ def pad_windows(windows: Sequence[Window], encoder: SubwordEncoder) -> tuple[Lon
     Returns:
         Subword ids and attention mask, both ``(n_windows, padded length)``.
     """
-    width = padded_length(max(len(window.ids) for window in windows) + 2)
-    ids = np.full((len(windows), width), encoder.padding, dtype=np.int64)
-    mask = np.zeros((len(windows), width), dtype=np.int64)
-    for row, window in enumerate(windows):
-        end = len(window.ids) + 1
-        ids[row, 0], ids[row, 1:end], ids[row, end] = encoder.prefix, window.ids, encoder.suffix
-        mask[row, : end + 1] = 1
+    return pad_rows([window.ids for window in windows], encoder)
+
+
+def pad_rows(
+    rows: Sequence[NDArray[np.integer]], encoder: SubwordEncoder, *, width: int | None = None
+) -> tuple[LongArray, LongArray]:
+    """Frame sequences of subwords by special ones and pad them to one length.
+
+    Args:
+        rows: subword ids without special ones.
+        encoder: knows the special subwords.
+        width: the length to pad to; that of the longest row, rounded up, if ``None``.
+
+    Returns:
+        Subword ids and attention mask, both ``(n_rows, width)``.
+    """
+    width = padded_length(max(map(len, rows)) + 2) if width is None else width
+    ids = np.full((len(rows), width), encoder.padding, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for number, row in enumerate(rows):
+        end = len(row) + 1
+        ids[number, 0], ids[number, 1:end], ids[number, end] = encoder.prefix, row, encoder.suffix
+        mask[number, : end + 1] = 1
     return ids, mask

@@ -87,6 +87,28 @@ class SubwordEncoder:
         """The contents of a ``tokenizer.json`` that neither truncates nor pads."""
         return str(self._tokenizer.to_str())
 
+    @property
+    def mask(self) -> int:
+        """The subword that hides another in masked language modelling.
+
+        Raises:
+            BundleError: the tokenizer has none.
+        """
+        return self._special("[MASK]", "<mask>")
+
+    @property
+    def specials(self) -> frozenset[int]:
+        """Ids of the subwords that stand for no text."""
+        known = self._tokenizer.get_added_tokens_decoder()
+        special = {number for number, token in known.items() if token.special}
+        return frozenset(special) | {self.prefix, self.suffix, self.unknown, self.padding}
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """Every subword, by id."""
+        numbers = self._tokenizer.get_vocab(with_added_tokens=True)
+        return sorted(numbers, key=numbers.__getitem__)
+
     def _special(self, *names: str) -> int:
         for name in names:
             if (number := self._tokenizer.token_to_id(name)) is not None:

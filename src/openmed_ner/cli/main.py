@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from openmed_ner.cli import bundles, corpora, doctor, evaluate, tag, train
+from openmed_ner.cli import bundles, corpora, doctor, evaluate, passages, plot, pretrain, tag, train
 from openmed_ner.cli.output import complain
 from openmed_ner.errors import OpenMedError
 
@@ -25,6 +25,9 @@ app = typer.Typer(
 )
 app.command("tag")(tag.tag)
 app.command("train")(train.train)
+app.command("passages")(passages.passages)
+app.command("pretrain")(pretrain.pretrain)
+app.command("plot")(plot.plot)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bundles.app, name="bundles")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openmed_ner.cli.output import complain, print_json
+from openmed_ner.cli.progress import TrainingProgress, describe_f1
 from openmed_ner.errors import CorpusError, MissingExtraError, RecipeError
 from openmed_ner.formats import FORMATS, read_documents
 from openmed_ner.text import Account
 
 if TYPE_CHECKING:
     from openmed_ner.training.finetune import Annotated as AnnotatedCorpus
-    from openmed_ner.training.loop import StepReport
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
 ) -> None:
     """Fine-tune a backbone with LoRA and write an adapter bundle."""
     try:
-        from openmed_ner.training.config import read_recipe
+        from openmed_ner.training.config import Recipe, read_recipe
         from openmed_ner.training.run import load_corpora, without
         from openmed_ner.training.run import train as run_training
     except ModuleNotFoundError as error:
@@ -53,7 +53,7 @@ def train(
 
     values: dict[str, Any] = {"backbone": backbone, "seed": seed, "corpora": corpus or None}
     settings = read_recipe(
-        recipe, set_ or [], **{key: value for key, value in values.items() if value is not None}
+        recipe, set_ or [], kind=Recipe, **{key: value for key, value in values.items() if value is not None}
     )
     if data is not None:
         if settings.corpora:
@@ -65,7 +65,7 @@ def train(
     left_out = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
     for corpus_name, count in left_out.items():
         complain(f"{corpus_name}: {count} training documents stand in a dev or test split and are left out")
-    with _Progress(quiet=as_json) as progress:
+    with TrainingProgress(describe_f1, quiet=as_json) as progress:
         bundle = run_training(
             settings,
             corpora,
@@ -91,7 +91,7 @@ def train(
     for corpus_name, account in record["accounts"].items():
         typer.echo(f"{corpus_name}: gold entities of the training documents: {Account(**account)}")
     typer.echo(f"{parameters['trained']:,} parameters trained ({100 * parameters['share']:.2f} %)")
-    typer.echo(f"dev F1 after epoch {history['best_epoch'] + 1}: {_describe(scores)}")
+    typer.echo(f"after epoch {history['best_epoch'] + 1}: {describe_f1(scores)}")
     typer.echo(f"bundle: {bundle.folder}")
 
 
@@ -109,40 +109,3 @@ def _read_own(data: Path, dev: Path | None, source: str | None) -> AnnotatedCorp
     if unknown:
         raise CorpusError(f"{dev}: the label {min(unknown)!r} does not occur in {data}")
     return AnnotatedCorpus(Head(data.stem, tuple(labels)), train_documents, dev_documents)
-
-
-def _describe(scores: dict[str, float]) -> str:
-    return ", ".join(f"{name} {100 * value:.2f}" for name, value in scores.items() if name != "score")
-
-
-class _Progress:
-    """A bar over all steps, with a line per epoch above it."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-            disable=quiet,
-        )
-        self._task = self._bar.add_task("training", total=None, note="")
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._bar.stop()
-
-    def show(self, report: StepReport) -> None:
-        note = f"loss {report.loss:.4f}"
-        self._bar.update(self._task, completed=report.step, total=report.n_steps, note=note)
-        if report.scores:
-            line = f"epoch {report.epoch + 1}: {note}, dev F1 {_describe(dict(report.scores))}"
-            self._bar.console.print(line, highlight=False)

@@ -70,6 +70,18 @@ QUERY_VALUE: Mapping[str, tuple[str, ...]] = {
 }
 """Names of the query and value projections by architecture (``config.model_type``)."""
 
+LM_HEAD: Mapping[str, tuple[str, ...]] = {
+    "bert": ("cls",),
+    "deberta-v2": ("cls",),
+    "distilbert": ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
+    "electra": ("generator_predictions", "generator_lm_head"),
+    "modernbert": ("head", "decoder"),
+    "mpnet": ("lm_head",),
+    "roberta": ("lm_head",),
+    "xlm-roberta": ("lm_head",),
+}
+"""Modules of the language-modelling head by architecture, in the order they are applied."""
+
 
 def find_backbone(name: str) -> Path:
     """Return the folder of a backbone's files, fetching them if need be.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from peft import PeftModel
 from safetensors.torch import load, save_file
@@ -16,6 +17,7 @@ from openmed_ner.model.tagger import TokenTagger, load_encoder
 
 HEADS = "heads.safetensors"
 ENCODER = "encoder.safetensors"
+LM_HEAD_WEIGHTS = "lm_head.safetensors"
 
 
 def refer(name: str, folder: Path) -> BackboneReference:
@@ -30,28 +32,35 @@ def refer(name: str, folder: Path) -> BackboneReference:
 
 
 def save_model(model: TokenTagger, folder: Path, *, name: str, backbone: BackboneReference) -> None:
-    """Write the weights that training changed.
-
-    An adapter goes to ``adapter/<name>`` in peft's own format, beside its heads; a fully trained
-    encoder is written whole.
-    """
+    """Write the weights that fine-tuning changed: see :func:`save_encoder`; heads lie beside the encoder."""
+    target = save_encoder(model.encoder, folder, name=name, backbone=backbone)
     heads = {
         f"{head.corpus}.{kind}": value.contiguous()
         for head, layer in zip(model.heads, model.layers, strict=True)
         for kind, value in layer.state_dict().items()
     }
-    if isinstance(model.encoder, PeftModel):
-        target = folder / "adapter" / name
-        for config in model.encoder.peft_config.values():
-            config.base_model_name_or_path = backbone.hub_id
-            config.revision = backbone.revision or None
-        model.encoder.save_pretrained(str(target), save_embedding_layers=False)  # "auto" asks the hub
-        (target / "README.md").unlink(missing_ok=True)
-        save_file(heads, target / HEADS)
-        return
-    encoder = {key: value.contiguous() for key, value in model.encoder.state_dict().items()}
-    save_file(encoder, folder / ENCODER)
-    save_file(heads, folder / HEADS)
+    save_file(heads, target / HEADS)
+
+
+def save_encoder(encoder: Any, folder: Path, *, name: str, backbone: BackboneReference) -> Path:
+    """Write the weights of an encoder that training changed.
+
+    An adapter goes to ``adapter/<name>`` in peft's own format; a fully trained encoder is written whole.
+
+    Returns:
+        The folder they were written to.
+    """
+    if not isinstance(encoder, PeftModel):
+        weights = {key: value.contiguous() for key, value in encoder.state_dict().items()}
+        save_file(weights, folder / ENCODER)
+        return folder
+    target = folder / "adapter" / name
+    for config in encoder.peft_config.values():
+        config.base_model_name_or_path = backbone.hub_id
+        config.revision = backbone.revision or None
+    encoder.save_pretrained(str(target), save_embedding_layers=False)  # "auto" asks the hub
+    (target / "README.md").unlink(missing_ok=True)
+    return target
 
 
 def load_model(bundle: Bundle) -> TokenTagger:

@@ -6,7 +6,8 @@ blur, and any number of label sets costs one forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,7 @@ def load_encoder(folder: Path, *, dropout: float = 0.1, attention_dropout: float
     Attention is computed eagerly: the backward pass of fused attention is slow on CPUs, and the dropout
     of attention weights, a third of a step's time there, is off unless asked for.
     """
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
+    with quiet_transformers():
         encoder = AutoModel.from_pretrained(
             folder,
             use_safetensors=True,
@@ -81,12 +79,27 @@ def load_encoder(folder: Path, *, dropout: float = 0.1, attention_dropout: float
             hidden_dropout_prob=dropout,
             attention_probs_dropout_prob=attention_dropout,
         )
-    finally:
-        logging.set_verbosity(level)
-        logging.enable_progress_bar()
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     return encoder
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence progress bars and reports of weights that a task does not use."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()
+
+
+def checkpoint_activations(encoder: Any) -> None:
+    """Make an encoder compute activations again in the backward pass instead of keeping them."""
+    encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:

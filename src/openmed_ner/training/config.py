@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -48,6 +48,7 @@ class Schedule:
         epochs: most passes over the training data.
         patience: epochs without a better dev score before the run stops.
         batch_subwords: most subwords in a batch, padding included.
+        accumulate: batches whose gradients make one step.
         learning_rate: peak of the warm-up and cosine schedule.
         weight_decay: of AdamW, on every trained weight.
         warmup: share of all steps in which the learning rate rises.
@@ -55,12 +56,15 @@ class Schedule:
         label_smoothing: probability mass spread evenly over all tags.
         dropout: in the encoder's hidden layers.
         attention_dropout: on attention weights; slow on a CPU.
+        checkpoint_activations: compute a layer's activations again in the backward pass instead of keeping
+            them: less memory for a third more time.
         precision: ``bf16`` autocast, ``fp32``, or ``auto``: bf16 where the processor computes it natively.
     """
 
     epochs: int = 10
     patience: int = 3
     batch_subwords: int = 2048
+    accumulate: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.1
@@ -68,10 +72,11 @@ class Schedule:
     label_smoothing: float = 0.1
     dropout: float = 0.1
     attention_dropout: float = 0.0
+    checkpoint_activations: bool = False
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_subwords", "learning_rate", "clip"):
+        for name in ("epochs", "patience", "batch_subwords", "accumulate", "learning_rate", "clip"):
             _require(getattr(self, name) > 0, f"schedule.{name}", getattr(self, name), "a number above 0")
         for name in ("warmup", "label_smoothing", "dropout", "attention_dropout"):
             value = getattr(self, name)
@@ -112,13 +117,91 @@ class Recipe:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """Which subwords a masked language model has to guess, drawn anew each time a text is read.
+
+    Of those chosen, 80 % become the mask, 10 % a random subword, 10 % stay (Devlin et al., 2019).
+
+    Attributes:
+        share: part of the subwords that is chosen.
+        whole_words: choose all subwords of a word, or none.
+    """
+
+    share: float = 0.15
+    whole_words: bool = False
+
+    def __post_init__(self) -> None:
+        _require(0 < self.share < 1, "masking.share", self.share, "a share between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Pretraining:
+    """A run of domain-adaptive pretraining: masked language modelling on unlabelled passages.
+
+    Attributes:
+        backbone: a row of the backbone table, a folder, or ``owner/model@revision``.
+        method: ``lora`` trains an adapter, ``full`` everything, the language-modelling head included.
+        seed: of the order of passages, masks and dropout.
+        subwords: how many are read in all, padding included; passages are read again if there are fewer.
+        head_subwords: how many are read first, with the encoder frozen, to teach a head to a backbone that
+            comes without a trained one.
+        head_learning_rate: peak of the warm-up and cosine schedule of that stage.
+        window: subwords of a row, special ones included; when not ``packed``, the longest a passage may be.
+        packed: rows are filled with one passage after the other; otherwise each passage is a row, beside
+            others of like length.
+        licences: ``permissive`` leaves out the sources whose terms forbid commercial use or are not known.
+        weights: how often a pass reads the passages of a source, 1 unless named here; 0 leaves it out.
+        held_out: passages of the held-out set that perplexity is measured on during the run; before and
+            after it is measured on all.
+        masking: what is to be guessed.
+        lora: the adapter; unused by ``full``.
+        schedule: the optimisation; ``epochs`` is the number of evaluations, evenly spread over the run.
+    """
+
+    backbone: str = "minilm-l6"
+    method: Literal["lora", "full"] = "lora"
+    seed: int = 0
+    subwords: int = 20_000_000
+    head_subwords: int = 2_000_000
+    head_learning_rate: float = 2e-3
+    window: int = 256
+    packed: bool = True
+    licences: Literal["all", "permissive"] = "all"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    held_out: int = 1_000
+    masking: Masking = field(default_factory=Masking)
+    lora: LoraSettings = field(default_factory=lambda: LoraSettings(dropout=0.05))
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            patience=10, batch_subwords=4096, learning_rate=1e-3, warmup=0.05, label_smoothing=0.0
+        )
+    )
+
+    def __post_init__(self) -> None:
+        _require(self.window >= 8, "window", self.window, "at least 8 subwords")
+        for name in ("subwords", "head_learning_rate", "held_out"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
+        _require(self.head_subwords >= 0, "head_subwords", self.head_subwords, "0 or more")
+        for source, weight in self.weights.items():
+            _require(weight >= 0, f"weights.{source}", weight, "0 or more")
+
+
 def _require(condition: bool, name: str, value: object, expected: str) -> None:
     if not condition:
         raise RecipeError(f"{name} = {value!r}: expected {expected}")
 
 
-def read_recipe(path: Path | None, overrides: Iterable[str] = (), **values: object) -> Recipe:
+def read_recipe(
+    path: Path | None, overrides: Iterable[str] = (), *, kind: type[Settings], **values: object
+) -> Settings:
     """Build a recipe from a TOML file, ``key=value`` overrides, and values already parsed.
+
+    Args:
+        path: the file, if there is one.
+        overrides: settings by their dotted names.
+        kind: ``Recipe`` for fine-tuning, ``Pretraining`` for adaptation.
+        values: settings by name, which win over the others.
 
     Raises:
         RecipeError: the file is missing or no TOML, a key is unknown, or a value has the wrong type.
@@ -132,7 +215,7 @@ def read_recipe(path: Path | None, overrides: Iterable[str] = (), **values: obje
     for override in overrides:
         _apply(table, override)
     table.update(values)
-    return from_table(Recipe, table)
+    return from_table(kind, table)
 
 
 def _apply(table: dict[str, Any], override: str) -> None:
@@ -150,13 +233,22 @@ def _apply(table: dict[str, Any], override: str) -> None:
         table[name] = raw.strip()
 
 
-def from_table(kind: type[Settings], table: Mapping[str, Any], *, prefix: str = "") -> Settings:
+def from_table(
+    kind: type[Settings], table: Mapping[str, Any], *, prefix: str = "", base: Settings | None = None
+) -> Settings:
     """Fill a dataclass of settings from a table, group by group.
+
+    Args:
+        kind: the dataclass.
+        table: values by name.
+        prefix: how a message calls the group these settings are in.
+        base: what holds where the table is silent; the defaults of ``kind`` if ``None``.
 
     Raises:
         RecipeError: a key is unknown, or a value has the wrong type.
     """
     hints = get_type_hints(kind)
+    base = kind() if base is None else base
     known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -164,14 +256,20 @@ def from_table(kind: type[Settings], table: Mapping[str, Any], *, prefix: str = 
         if key not in known:
             near = get_close_matches(key, known, n=1, cutoff=0.0)
             raise RecipeError(f"unknown setting {name!r}; did you mean {prefix}{near[0]!s}?")
-        values[key] = _convert(name, value, hints[key])
-    return kind(**values)
+        values[key] = _convert(name, value, hints[key], getattr(base, key))
+    return replace(base, **values)  # type: ignore[type-var]
 
 
-def _convert(name: str, value: Any, hint: Any) -> Any:
+def _convert(name: str, value: Any, hint: Any, base: Any) -> Any:
+    if get_origin(hint) is Mapping:
+        numbers = isinstance(value, Mapping) and all(
+            isinstance(item, int | float) and not isinstance(item, bool) for item in value.values()
+        )
+        _require(numbers, name, value, "a table of numbers")
+        return {key: float(item) for key, item in value.items()}
     if is_dataclass(hint) and isinstance(hint, type):
         _require(isinstance(value, Mapping), name, value, "a group of settings")
-        return from_table(hint, value, prefix=f"{name}.")
+        return from_table(hint, value, prefix=f"{name}.", base=base)
     if get_origin(hint) is Literal:
         _require(value in get_args(hint), name, value, f"one of {', '.join(map(str, get_args(hint)))}")
         return value
@@ -180,5 +278,6 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         _require(sequence, name, value, "a list of names")
         return tuple(value)
     allowed: type | UnionType = int | float if hint is float else hint
-    _require(isinstance(value, allowed) and not isinstance(value, bool), name, value, hint.__name__)
+    boolean = isinstance(value, bool) and hint is not bool
+    _require(isinstance(value, allowed) and not boolean, name, value, hint.__name__)
     return hint(value)

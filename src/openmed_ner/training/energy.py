@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 COUNTRY = "USA"
 """ISO code of the grid whose carbon intensity is applied unless the caller names another."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Energy:
-    """What a block of work took.
+    """What some work took. Energies add, so a run that was stopped and resumed has one.
 
     Attributes:
-        kwh: electric energy of processor, memory and accelerators.
+        kwh: electric energy of processor, memory and accelerators; ``None`` if it was not measured.
         co2e_kg: its emissions at the grid's intensity.
         country: ISO code of that grid.
         mode: ``counter`` (RAPL or the like), ``constant`` (time by a fixed power), or ``none``: not measured.
@@ -33,21 +33,52 @@ class Energy:
     country: str = COUNTRY
     mode: str = "none"
 
+    def __add__(self, other: Self) -> Self:
+        if self.kwh is None or other.kwh is None:
+            return self if other.kwh is None else other
+        total = (self.kwh + other.kwh, (self.co2e_kg or 0.0) + (other.co2e_kg or 0.0))
+        return type(self)(*total, other.country, other.mode)
+
+    @property
+    def kg_per_kwh(self) -> float | None:
+        """The grid's intensity that was applied, in kg CO2e per kWh."""
+        return self.co2e_kg / self.kwh if self.kwh and self.co2e_kg is not None else None
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The figures and the grid's intensity, for a run record."""
+        return {**asdict(self), "kg_co2e_per_kwh": self.kg_per_kwh}
+
+
+class Meter:
+    """Energy since the start of a block; may be read at any time."""
+
+    def __init__(self, country: str = COUNTRY) -> None:
+        self._country = country
+        self._tracker = _start(country)
+
+    def read(self) -> Energy:
+        """What the block has taken so far."""
+        if self._tracker is None:
+            return Energy(country=self._country)
+        with _quiet():
+            co2e_kg = self._tracker.flush()
+        return Energy(self._tracker._total_energy.kWh, co2e_kg, self._country, _mode(self._tracker))
+
+    def stop(self) -> None:
+        """End the block."""
+        if self._tracker is not None:
+            with _quiet():
+                self._tracker.stop()
+
 
 @contextmanager
-def measure_energy(country: str = COUNTRY) -> Iterator[Energy]:
-    """Measure a block; the yielded record is filled when it ends. Never touches the network."""
-    energy = Energy(country=country)
-    tracker = _start(country)
+def measure_energy(country: str = COUNTRY) -> Iterator[Meter]:
+    """Measure a block. Never touches the network."""
+    meter = Meter(country)
     try:
-        yield energy
+        yield meter
     finally:
-        if tracker is not None:
-            with _quiet():
-                energy.co2e_kg = tracker.stop()
-            data = tracker.final_emissions_data
-            energy.kwh = data.energy_consumed if data else None
-            energy.mode = _mode(tracker)
+        meter.stop()
 
 
 def _start(country: str) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from openmed_ner.alignment import Head, Reader, Window, encode_spans, predict
 from openmed_ner.alignment.batching import group_by_length, pad_windows
@@ -18,6 +18,7 @@ from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
+from openmed_ner.training.loop import Loss
 
 IGNORED = -100
 """Tag index of a word that no head is trained on, as in torch's cross-entropy."""
@@ -115,7 +116,7 @@ class FineTuning:
         order.shuffle(by_length)
         return [[examples[index] for index in batch] for batch in by_length]
 
-    def loss(self, batch: Sequence[Example]) -> Tensor:
+    def loss(self, batch: Sequence[Example]) -> Loss:
         """Mean over all annotated words and heads of the batch."""
         ids, mask = pad_windows([example.window for example in batch], self._reader.encoder)
         states = self.model.hidden(torch.from_numpy(ids), torch.from_numpy(mask))
@@ -134,7 +135,8 @@ class FineTuning:
             for index, layer in enumerate(self.model.layers)
             if (tags[:, index] != IGNORED).any()
         ]
-        return torch.stack(losses).sum() / (tags != IGNORED).sum()
+        n_targets = int((tags != IGNORED).sum())
+        return Loss(torch.stack(losses).sum() / n_targets, n_targets, int(mask.sum()))
 
     def evaluate(self) -> Mapping[str, float]:
         """Strict mention-level F1 on dev, per corpus; ``score`` is their mean."""

@@ -2,7 +2,7 @@
 
 A run can be stopped at any moment and goes on as if it had not been: the order of batches and every
 random number of a step follow from the seed and the step's number, so a checkpoint holds only
-weights, optimiser moments and the history. Both files a run writes are replaced in one move.
+weights, optimiser moments and the history. Weights and checkpoints are replaced in one move.
 """
 
 from __future__ import annotations
@@ -24,12 +24,29 @@ from torch import Tensor, nn
 
 from openmed_ner.errors import RunError
 from openmed_ner.training.config import Schedule
+from openmed_ner.training.energy import Energy, Meter
+from openmed_ner.training.log import RunLog
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 Batch = TypeVar("Batch")
 BatchIn = TypeVar("BatchIn", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The loss of one batch.
+
+    Attributes:
+        mean: over the targets, a scalar.
+        n_targets: how many predictions the mean is over.
+        n_subwords: subwords read, without padding.
+    """
+
+    mean: Tensor
+    n_targets: int
+    n_subwords: int
 
 
 class Objective(Protocol[Batch]):
@@ -42,8 +59,8 @@ class Objective(Protocol[Batch]):
     def batches(self, epoch: int) -> Sequence[Batch]:
         """The batches of an epoch, in order; the same for the same epoch."""
 
-    def loss(self, batch: Batch) -> Tensor:
-        """The loss of one batch, a scalar."""
+    def loss(self, batch: Batch) -> Loss:
+        """The loss of one batch."""
 
     def evaluate(self) -> Mapping[str, float]:
         """Scores on held-out data; ``score`` is the one to maximise."""
@@ -55,19 +72,27 @@ class History:
 
     Attributes:
         step: steps taken.
+        subwords: subwords read in them, without padding.
         losses: mean training loss of each epoch.
         scores: held-out scores after each epoch.
         best_epoch: epoch of the best score, from 0; -1 before the first.
         seconds: time spent, over all sessions of the run.
         epoch_loss: sum of the losses of the epoch under way.
+        energy: spent over all sessions of the run.
     """
 
     step: int = 0
+    subwords: int = 0
     losses: list[float] = field(default_factory=list)
     scores: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = -1
     seconds: float = 0.0
     epoch_loss: float = 0.0
+    energy: Energy = field(default_factory=Energy)
+
+    def to_json(self) -> dict[str, Any]:
+        """The history as a JSON object, without energy, which has a place of its own in the run record."""
+        return {key: value for key, value in asdict(self).items() if key != "energy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +134,19 @@ class Trainer(Generic[Batch]):
         folder: Path,
         checkpoint_seconds: float,
         on_step: Callable[[StepReport], None],
+        meter: Meter | None = None,
     ) -> None:
+        """Prepare a run.
+
+        Args:
+            objective: what is optimised.
+            schedule: how.
+            seed: of all that is random in a step.
+            folder: where weights, checkpoints and the log go.
+            checkpoint_seconds: time between checkpoints; there is one after every epoch in any case.
+            on_step: called after each step and each epoch.
+            meter: of the energy this session spends.
+        """
         self.objective = objective
         self.schedule = schedule
         self.history = History()
@@ -117,6 +154,9 @@ class Trainer(Generic[Batch]):
         self._folder = folder
         self._checkpoint_seconds = checkpoint_seconds
         self._on_step = on_step
+        self._meter = meter
+        self._spent = Energy()
+        self._log = RunLog(folder)
         self._trained = {
             name: parameter
             for name, parameter in objective.model.named_parameters()
@@ -130,10 +170,13 @@ class Trainer(Generic[Batch]):
 
     def run(self) -> History:
         """Train to the last epoch or until patience ends, then restore the best weights."""
-        lengths = [len(self.objective.batches(epoch)) for epoch in range(self.schedule.epochs)]
+        size = self.schedule.accumulate
+        batches = [len(self.objective.batches(epoch)) for epoch in range(self.schedule.epochs)]
+        lengths = [math.ceil(count / size) for count in batches]
         n_steps = sum(lengths)
         if min(lengths) == 0:
             raise RunError("there is nothing to train on")
+        self._log.rewind(steps=self.history.step, evaluations=len(self.history.scores))
         clock = saved = time.monotonic()
         for epoch in range(self.schedule.epochs):
             begin = sum(lengths[:epoch])
@@ -141,55 +184,83 @@ class Trainer(Generic[Batch]):
                 continue
             if self._patience_ended():
                 break
-            for batch in self.objective.batches(epoch)[self.history.step - begin :]:
-                self._step(batch, epoch=epoch, n_steps=n_steps)
+            remaining = self.objective.batches(epoch)[(self.history.step - begin) * size :]
+            for first in range(0, len(remaining), size):
+                report = self._step(remaining[first : first + size], epoch=epoch, n_steps=n_steps)
                 now = time.monotonic()
                 self.history.seconds += now - clock
                 clock = now
+                self._note(epoch, loss=report.loss, learning_rate=report.learning_rate)
+                self._on_step(report)
                 if now - saved > self._checkpoint_seconds:
                     self.save_checkpoint()
                     saved = now
-            self._end_epoch(epoch, n_batches=lengths[epoch], n_steps=n_steps)
+            report = self._end_epoch(epoch, n_epoch_steps=lengths[epoch], n_steps=n_steps)
             now = time.monotonic()
             self.history.seconds += now - clock
             clock = saved = now
+            self._note(epoch, scores=report.scores)
+            self._on_step(report)
             self.save_checkpoint()
         self._restore(load_file(self._folder / BEST))
         return self.history
 
-    def _step(self, batch: Batch, *, epoch: int, n_steps: int) -> None:
+    def _step(self, batches: Sequence[Batch], *, epoch: int, n_steps: int) -> StepReport:
         step = self.history.step
         torch.manual_seed(self._seed * 1_000_003 + step)
         rate = learning_rate(step, n_steps=n_steps, schedule=self.schedule)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.objective.model.train()
-        with self._autocast():
-            loss = self.objective.loss(batch)
-        loss.backward()
+        value = self._backward(batches)
         nn.utils.clip_grad_norm_(self._trained.values(), self.schedule.clip)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        value = loss.item()
         if not math.isfinite(value):
             raise RunError(f"the loss of step {step} is {value}; lower schedule.learning_rate")
         self.history.step = step + 1
         self.history.epoch_loss += value
-        self._on_step(StepReport(step + 1, n_steps, epoch, value, rate))
+        return StepReport(step + 1, n_steps, epoch, value, rate)
 
-    def _end_epoch(self, epoch: int, *, n_batches: int, n_steps: int) -> None:
+    def _backward(self, batches: Sequence[Batch]) -> float:
+        """Leave the gradient of the mean over all targets of all batches; return that mean."""
+        several = len(batches) > 1
+        losses = []
+        for batch in batches:
+            with self._autocast():
+                loss = self.objective.loss(batch)
+            (loss.mean * loss.n_targets if several else loss.mean).backward()
+            self.history.subwords += loss.n_subwords
+            losses.append((loss.mean.item(), loss.n_targets))
+        if not several:
+            return losses[0][0]
+        n_targets = sum(count for _, count in losses)
+        gradients = [each.grad for each in self._trained.values() if each.grad is not None]
+        torch._foreach_div_(gradients, float(n_targets))
+        return sum(mean * count for mean, count in losses) / n_targets
+
+    def _end_epoch(self, epoch: int, *, n_epoch_steps: int, n_steps: int) -> StepReport:
         history = self.history
-        self.objective.model.eval()
-        with torch.inference_mode(), self._autocast():
-            scores = dict(self.objective.evaluate())
-        history.losses.append(history.epoch_loss / n_batches)
+        scores = self.measure(self.objective.evaluate)
+        history.losses.append(history.epoch_loss / n_epoch_steps)
         history.epoch_loss = 0.0
         history.scores.append(scores)
-        logger.info("epoch %d: loss %.4f, dev %s", epoch, history.losses[-1], scores)
+        logger.info("epoch %d: loss %.4f, held-out %s", epoch, history.losses[-1], scores)
         if history.best_epoch < 0 or scores["score"] > history.scores[history.best_epoch]["score"]:
             history.best_epoch = epoch
             _write(self._folder / BEST, {name: value.detach() for name, value in self._trained.items()}, {})
-        self._on_step(StepReport(history.step, n_steps, epoch, history.losses[-1], 0.0, scores))
+        return StepReport(history.step, n_steps, epoch, history.losses[-1], 0.0, scores)
+
+    def measure(self, evaluate: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+        """Call an evaluation of the model as it is now, without dropout, in the run's precision."""
+        self.objective.model.eval()
+        with torch.inference_mode(), self._autocast():
+            return dict(evaluate())
+
+    def _note(self, epoch: int, **values: object) -> None:
+        history = self.history
+        place = {"step": history.step, "epoch": epoch, "subwords": history.subwords}
+        self._log.append({**place, **values, "seconds": round(history.seconds, 3)})
 
     def _patience_ended(self) -> bool:
         history = self.history
@@ -207,6 +278,8 @@ class Trainer(Generic[Batch]):
         for name, parameter in self._trained.items():
             for key, value in self._optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = value
+        if self._meter is not None:
+            self.history.energy = self._spent + self._meter.read()
         history = {"fingerprint": self._fingerprint, "history": json.dumps(asdict(self.history))}
         _write(self._folder / CHECKPOINT, tensors, history)
 
@@ -232,7 +305,9 @@ class Trainer(Generic[Batch]):
             keys = [key for key in tensors if key.startswith("optimizer/") and key.split("/", 2)[2] == name]
             if keys:
                 self._optimizer.state[parameter] = {key.split("/", 2)[1]: tensors[key] for key in keys}
-        self.history = History(**json.loads(metadata["history"]))
+        history = json.loads(metadata["history"])
+        self._spent = Energy(**history.pop("energy"))
+        self.history = History(**history, energy=self._spent)
         return True
 
     @torch.no_grad()

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from openmed_ner.alignment import Head, Reader, SubwordEncoder
-from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
-from openmed_ner.bundle.card import write_card
-from openmed_ner.bundle.manifest import CARD, RECORD, TOKENIZER, write_json
+from openmed_ner.bundle import Bundle, Manifest
+from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import provenance, version
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
 from openmed_ner.corpora.quality import leave_out as find_copies
-from openmed_ner.errors import RecipeError, RunError
+from openmed_ner.errors import RecipeError
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import refer, save_model
 from openmed_ner.model.lora import attach_lora
-from openmed_ner.model.tagger import TokenTagger, count_parameters, load_encoder
+from openmed_ner.model.tagger import TokenTagger, checkpoint_activations, count_parameters, load_encoder
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.energy import measure_energy
 from openmed_ner.training.finetune import Annotated, Example, FineTuning
-from openmed_ner.training.loop import CHECKPOINT, StepReport, Trainer
-
-BUNDLE = "bundle"
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEEP = 1 << 30
+from openmed_ner.training.loop import StepReport, Trainer
+from openmed_ner.training.session import open_run, write_bundle
 
 
 def load_corpora(names: Sequence[str], *, leave_out: str = "held-out") -> list[Annotated]:
@@ -88,26 +82,25 @@ def train(
     for corpus in corpora:
         if not corpus.dev:
             raise RecipeError(f"{corpus.head.corpus}: there are no dev documents to choose by")
-    if not resume and (folder / CHECKPOINT).exists():
-        raise RunError(f"{folder} already holds a run; resume it, or choose another folder")
-    keep_memory()
+    open_run(folder, resume=resume)
     backbone = find_backbone(recipe.backbone)
     encoder = SubwordEncoder.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
     heads = tuple(corpus.head for corpus in corpora)
     reader = Reader(encoder, heads, recipe.window, recipe.overlap)
     model = build_model(recipe, backbone, heads)
     objective = FineTuning(model, corpora, reader, schedule=recipe.schedule, seed=recipe.seed)
-    trainer: Trainer[list[Example]] = Trainer(
-        objective,
-        schedule=recipe.schedule,
-        seed=recipe.seed,
-        folder=folder,
-        checkpoint_seconds=checkpoint_seconds,
-        on_step=on_step,
-    )
-    if resume:
-        trainer.resume()
-    with measure_energy() as energy:
+    with measure_energy() as meter:
+        trainer: Trainer[list[Example]] = Trainer(
+            objective,
+            schedule=recipe.schedule,
+            seed=recipe.seed,
+            folder=folder,
+            checkpoint_seconds=checkpoint_seconds,
+            on_step=on_step,
+            meter=meter,
+        )
+        if resume:
+            trainer.resume()
         history = trainer.run()
     trained, total = count_parameters(model)
     record = {
@@ -116,8 +109,8 @@ def train(
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
-        "history": asdict(history),
-        "energy": asdict(energy),
+        "history": history.to_json(),
+        "energy": history.energy.to_json(),
     }
     manifest = Manifest(
         name=name,
@@ -128,7 +121,9 @@ def train(
         overlap=recipe.overlap,
         backbone=refer(recipe.backbone, backbone),
     )
-    return _write_bundle(folder, manifest, model, encoder, record)
+    return write_bundle(
+        folder, manifest, record, partial(save_model, model, name=name, backbone=manifest.backbone), encoder
+    )
 
 
 def build_model(recipe: Recipe, backbone: Path, heads: Sequence[Head]) -> TokenTagger:
@@ -141,6 +136,8 @@ def build_model(recipe: Recipe, backbone: Path, heads: Sequence[Head]) -> TokenT
     encoder = load_encoder(
         backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
     )
+    if recipe.schedule.checkpoint_activations:
+        checkpoint_activations(encoder)
     if recipe.method == "lora":
         encoder = attach_lora(encoder, **asdict(recipe.lora))
     model = TokenTagger(encoder, heads)
@@ -167,32 +164,3 @@ def hash_documents(documents: Sequence[Document]) -> str:
         spans = sorted(span.key for span in document.spans)
         digest.update(repr((document.id, document.text, spans)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
-
-
-def keep_memory() -> None:
-    """Let the C library keep freed memory instead of returning it to the system after every batch.
-
-    Activations of a few megabytes are mapped and unmapped at each layer otherwise; keeping them made
-    steps of six windows of 320 subwords a third faster here. Does nothing without glibc.
-    """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(_M_MMAP_THRESHOLD, _KEEP)
-            libc.mallopt(_M_TRIM_THRESHOLD, _KEEP)
-
-
-def _write_bundle(
-    folder: Path, manifest: Manifest, model: TokenTagger, encoder: SubwordEncoder, record: Mapping[str, Any]
-) -> Bundle:
-    partial, target = folder / f"{BUNDLE}.partial", folder / BUNDLE
-    for leftover in (partial, target):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_model(model, partial, name=manifest.name, backbone=manifest.backbone)
-    (partial / TOKENIZER).write_text(encoder.to_json(), encoding="utf-8")
-    write_json(partial / RECORD, record)
-    write_card(partial / CARD, manifest, record=record)
-    seal(partial, manifest)
-    partial.rename(target)
-    return open_bundle(target)

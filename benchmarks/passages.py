@@ -1,0 +1,120 @@
+"""Prepare a pretraining set, and time its steps.
+
+    OPENMED_NER_CORPORA=… python benchmarks/passages.py PATH… [--tokenizer minilm-l6] [--guard catalog]
+
+One run in one process. A step's seconds include what it calls; reading is what is left of the pass over the
+files. Peak memory is that of the process when a stage ends. The set is written to a temporary folder and
+thrown away. The last line is JSON; it is also what the tables of docs/passages.md are made from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from common import peak_megabytes
+from openmed_ner.bundle.record import provenance
+from openmed_ner.cli.passages import describe
+from openmed_ner.model.backbones import find_backbone
+from openmed_ner.passages import PassageSettings, Progress, prepare, sieve
+from openmed_ner.passages.duplicates import NearDuplicates, WordHasher
+from openmed_ner.passages.guard import Guard
+from openmed_ner.passages.subwords import PassageEncoder
+
+seconds: Counter[str] = Counter()
+STEPS = {
+    "clean": (sieve, "clean"),
+    "subwords": (PassageEncoder, "encode"),
+    "duplicates": (sieve, "text_digest"),
+    "language": (sieve, "is_english"),
+    "guard": (Guard, "find"),
+    "hashing words": (WordHasher, "__call__"),
+    "near duplicates": (NearDuplicates, "add"),
+    "near duplicates of held-out pieces": (NearDuplicates, "__contains__"),
+    "cutting": (sieve, "cut"),
+}
+
+
+def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        begin = time.perf_counter()
+        try:
+            return function(*arguments, **options)
+        finally:
+            seconds[name] += time.perf_counter() - begin
+
+    return call
+
+
+class Stages:
+    """Seconds and peak memory of the guard, the pass over the files, and the writing."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, float]] = {}
+        self._name = "start"
+        self._begin = time.perf_counter()
+
+    def show(self, progress: Progress) -> None:
+        name = progress.stage.split()[0] if progress.stage.startswith("guard ") else "passing"
+        name = "writing" if progress.stage == "writing" else name
+        if name != self._name:
+            self.end(name)
+
+    def end(self, name: str) -> None:
+        now = time.perf_counter()
+        self.found[self._name] = {"seconds": now - self._begin, "peak_megabytes": peak_megabytes()}
+        print(self._name, self.found[self._name], flush=True)
+        self._name, self._begin = name, now
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("--tokenizer", default="minilm-l6")
+    parser.add_argument("--guard", default="catalog")
+    options = parser.parse_args()
+    tokenizer = (find_backbone(options.tokenizer) / "tokenizer.json").read_bytes().decode("utf-8")
+    for name, (owner, function) in STEPS.items():
+        setattr(owner, function, timed(name, getattr(owner, function)))
+    stages = Stages()
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(
+            options.paths,
+            Path(folder) / "set",
+            tokenizer_json=tokenizer,
+            settings=PassageSettings(guard=options.guard),
+            on_progress=stages.show,
+        )
+        stages.end("done")
+    total = time.perf_counter() - begin
+    print(*describe(prepared)[:-1], sep="\n")
+    record = {
+        "benchmark": "passages",
+        "seconds": total,
+        "passages_per_second": prepared.total.read / total,
+        "peak_megabytes": peak_megabytes(),
+        "stages": stages.found,
+        "steps": dict(seconds),
+        "sources": prepared.page["sources"],
+        "without_pieces": prepared.page["without_pieces"],
+        "total": prepared.page["total"],
+        "guard": prepared.page["guard"],
+        "settings": prepared.page["settings"],
+        **provenance(),
+    }
+    print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""``openmed-ner pretrain``: adapt a backbone to unlabelled text before it is fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from openmed_ner.cli.output import print_json
+from openmed_ner.cli.progress import TrainingProgress
+from openmed_ner.errors import MissingExtraError
+
+
+def pretrain(
+    passages: Annotated[Path, typer.Argument(help="Folder that openmed-ner passages wrote.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for checkpoints and the bundle.")],
+    recipe: Annotated[Path | None, typer.Option(help="TOML recipe; its values replace the defaults.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="lora, or full: train every parameter.")] = None,
+    subwords: Annotated[int | None, typer.Option(help="How many to read in all.")] = None,
+    licences: Annotated[
+        str | None, typer.Option(help="Licence classes of sources to read: all, or permissive.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle; the output folder's by default.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace one setting: lora.rank=8.", metavar="K=V")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Adapt a backbone to prepared passages by masked language modelling, with LoRA."""
+    try:
+        from openmed_ner.training.adaptation import adapt
+        from openmed_ner.training.config import Pretraining, read_recipe
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "train") from error
+
+    values: dict[str, Any] = {
+        "backbone": backbone,
+        "method": method,
+        "subwords": subwords,
+        "licences": licences,
+        "seed": seed,
+    }
+    given = {key: value for key, value in values.items() if value is not None}
+    settings = read_recipe(recipe, set_ or [], kind=Pretraining, **given)
+    titles = {"head": "teaching the head", "encoder": "adapting"}
+    with TrainingProgress(_describe, quiet=as_json) as progress:
+        bundle = adapt(
+            settings,
+            passages,
+            output,
+            name=name or output.resolve().name,
+            resume=resume,
+            on_step=lambda stage, report: progress.show(report, title=titles[stage]),
+        )
+    record = bundle.read_json("run.json")
+    held_out, parameters = record["held_out"], record["parameters"]
+    if as_json:
+        result = {"bundle": str(bundle.folder), "held_out": held_out, "parameters": parameters}
+        print_json({**result, "subwords": record["history"]["subwords"], "energy": record["energy"]})
+        return
+    typer.echo(f"{parameters['trained']:,} parameters trained ({100 * parameters['share']:.2f} %)")
+    typer.echo(
+        f"perplexity on {held_out['passages']:,} held-out passages: {held_out['before']['perplexity']:.2f} "
+        f"before, {held_out['after']['perplexity']:.2f} after {record['history']['subwords']:,} subwords"
+    )
+    typer.echo(f"bundle: {bundle.folder}")
+
+
+def _describe(scores: Mapping[str, float]) -> str:
+    return f"held-out perplexity {scores['perplexity']:.2f}"

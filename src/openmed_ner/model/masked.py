@@ -1,0 +1,84 @@
+"""An encoder with a head that guesses hidden subwords.
+
+Logits are computed at the hidden positions only: over a vocabulary of 30,000 they would cost more than the
+encoder otherwise. The head is the architecture's own, tied to the input embeddings. Encoders whose release
+has no trained head (sentence encoders, discriminators) get a fresh one, which must be taught first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForMaskedLM
+
+from openmed_ner.errors import InputError
+from openmed_ner.model.backbones import LM_HEAD
+from openmed_ner.model.tagger import quiet_transformers
+
+
+class MaskedLanguageModel(nn.Module):
+    """Encoder and language-modelling head.
+
+    Attributes:
+        encoder: a transformers encoder, plain or with a peft adapter.
+        head: hidden states to logits over the vocabulary, its last weight that of the input embeddings.
+        head_is_trained: whether the head came with weights.
+    """
+
+    def __init__(self, encoder: Any, head: nn.Sequential, *, head_is_trained: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.head_is_trained = head_is_trained
+
+    def forward(self, ids: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
+        """Logits at the chosen positions: three ``(batch, n_subwords)`` to ``(n_chosen, n_vocabulary)``."""
+        states: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        logits: Tensor = self.head(states[chosen])
+        return logits
+
+    def head_weights(self) -> dict[str, Tensor]:
+        """The head's own weights by name, without those of the embeddings."""
+        shared = {id(parameter) for parameter in self.encoder.parameters()}
+        return {
+            name: parameter.detach()
+            for name, parameter in self.head.named_parameters()
+            if id(parameter) not in shared
+        }
+
+    @torch.no_grad()
+    def load_head(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over weights that :meth:`head_weights` gave; a missing or unknown name is a ``KeyError``."""
+        own = dict(self.head.named_parameters())
+        for name in {*self.head_weights(), *weights}:
+            own[name].copy_(weights[name])
+        self.head_is_trained = True
+
+
+def load_masked(folder: Path, *, dropout: float = 0.0, attention_dropout: float = 0.0) -> MaskedLanguageModel:
+    """Load an encoder and its language-modelling head, from safetensors only.
+
+    Raises:
+        InputError: the architecture's head is not known.
+    """
+    with quiet_transformers():
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            folder,
+            use_safetensors=True,
+            attn_implementation="eager",  # as for fine-tuning: see load_encoder
+            dtype=torch.float32,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=attention_dropout,
+            output_loading_info=True,
+        )
+    kind = model.config.model_type
+    if kind not in LM_HEAD:
+        raise InputError(f"the language-modelling head of {kind!r} is not known; known: {', '.join(LM_HEAD)}")
+    names = LM_HEAD[kind]
+    head = nn.Sequential(*(model.get_submodule(name) for name in names))
+    trained = not any(key.startswith(names) for key in report["missing_keys"])
+    return MaskedLanguageModel(model.base_model, head, head_is_trained=trained)

@@ -1,0 +1,202 @@
+"""Domain-adaptive pretraining from prepared passages to a bundle that fine-tuning starts from.
+
+A backbone without a trained language-modelling head gets one, taught alone first on a frozen encoder.
+Perplexity is measured after that and again at the end, so the gain is what the encoder learnt. The head goes
+on learning with it; with LoRA, the embeddings it shares stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+
+from openmed_ner.alignment import SubwordEncoder
+from openmed_ner.bundle import Bundle, Manifest
+from openmed_ner.bundle.manifest import TOKENIZER, write_json
+from openmed_ner.bundle.record import provenance, version
+from openmed_ner.errors import InputError, RecipeError
+from openmed_ner.model.backbones import find_backbone
+from openmed_ner.model.bundles import LM_HEAD_WEIGHTS, refer, save_encoder
+from openmed_ner.model.lora import attach_lora
+from openmed_ner.model.masked import MaskedLanguageModel, load_masked
+from openmed_ner.model.tagger import checkpoint_activations, count_parameters
+from openmed_ner.passages import load_prepared
+from openmed_ner.training.config import Pretraining, Schedule
+from openmed_ner.training.energy import measure_energy
+from openmed_ner.training.loop import History, StepReport, Trainer
+from openmed_ner.training.pretrain import Pretrain
+from openmed_ner.training.session import open_run, write_bundle
+
+HEAD = "head"
+"""Folder of the stage that teaches the head."""
+BEFORE = "before.json"
+Stage = Literal["head", "encoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """How the stages of a run are carried out.
+
+    Attributes:
+        folder: of the run; the head's stage has a folder in it.
+        resume: whether each stage goes on from its checkpoint.
+        checkpoint_seconds: time between checkpoints.
+        on_step: told of each step and evaluation, with the stage it belongs to.
+    """
+
+    folder: Path
+    resume: bool
+    checkpoint_seconds: float
+    on_step: Callable[[Stage, StepReport], None]
+
+    def run(
+        self, stage: Stage, objective: Pretrain, *, schedule: Schedule, seed: int
+    ) -> tuple[History, Mapping[str, float], Mapping[str, float]]:
+        """Carry out a stage.
+
+        Returns:
+            What happened, and the scores on all held-out passages before and after.
+        """
+        folder = self.folder / HEAD if stage == "head" else self.folder
+        with measure_energy() as meter:
+            trainer: Trainer[int] = Trainer(
+                objective,
+                schedule=schedule,
+                seed=seed,
+                folder=folder,
+                checkpoint_seconds=self.checkpoint_seconds,
+                on_step=partial(self.on_step, stage),
+                meter=meter,
+            )
+            if not (self.resume and trainer.resume()):
+                folder.mkdir(parents=True, exist_ok=True)
+                write_json(folder / BEFORE, trainer.measure(objective.evaluate_all))
+            before = json.loads((folder / BEFORE).read_text(encoding="utf-8"))
+            history = trainer.run()
+            return history, before, trainer.measure(objective.evaluate_all)
+
+
+def adapt(
+    recipe: Pretraining,
+    passages: Path,
+    folder: Path,
+    *,
+    name: str,
+    resume: bool = False,
+    checkpoint_seconds: float = 300.0,
+    on_step: Callable[[Stage, StepReport], None] = lambda stage, report: None,
+) -> Bundle:
+    """Adapt a backbone to prepared passages and write the bundle to ``folder/bundle``.
+
+    Args:
+        recipe: everything that decides the outcome, but for the passages.
+        passages: a folder that :func:`openmed_ner.passages.prepare` wrote.
+        folder: where checkpoints, the log and the bundle go.
+        name: of the bundle and its adapter.
+        resume: go on from the folder's checkpoint; without one, start.
+        checkpoint_seconds: time between checkpoints; there is one after every evaluation in any case.
+        on_step: called with the stage after each step and each evaluation.
+
+    Raises:
+        BundleError: the prepared set is damaged.
+        InputError: it was made with another tokenizer than the backbone's.
+        RecipeError: the recipe does not fit the backbone or the passages.
+        RunError: the folder holds another run, or the run fails.
+    """
+    open_run(folder, resume=resume)
+    backbone = find_backbone(recipe.backbone)
+    text = (backbone / TOKENIZER).read_text(encoding="utf-8")
+    encoder = SubwordEncoder.from_json(text)
+    train = load_prepared(passages, "train", licences=recipe.licences)
+    held_out = load_prepared(passages, "heldout")
+    check_tokenizer(train.page, text, recipe.backbone)
+    torch.manual_seed(recipe.seed)
+    model = load_masked(
+        backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
+    )
+    if recipe.window > (longest := model.encoder.config.max_position_embeddings):
+        raise RecipeError(f"window = {recipe.window}: {recipe.backbone} reads at most {longest} subwords")
+    objective = partial(Pretrain, model, train, held_out, encoder, recipe=recipe)
+    stages = Stages(folder, resume, checkpoint_seconds, on_step)
+    record: dict[str, Any] = {"recipe": asdict(recipe), **provenance(), "passages": train.page}
+    if not model.head_is_trained:
+        record["head"] = _teach_head(recipe, objective, stages)
+    _choose_trained(model, recipe)
+    history, before, after = stages.run(
+        "encoder",
+        objective(schedule=recipe.schedule, subwords=recipe.subwords),
+        schedule=recipe.schedule,
+        seed=recipe.seed,
+    )
+    trained, total = count_parameters(model)
+    record |= {
+        "parameters": {"trained": trained, "total": total, "share": trained / total},
+        "held_out": {"passages": len(held_out), "before": before, "after": after},
+        "history": history.to_json(),
+        "energy": history.energy.to_json(),
+    }
+    manifest = Manifest(
+        name=name,
+        kind="adapter" if recipe.method == "lora" else "full",
+        version=version(),
+        heads=(),
+        window=recipe.window,
+        overlap=0,
+        backbone=refer(recipe.backbone, backbone),
+    )
+
+    def save(target: Path) -> None:
+        save_encoder(model.encoder, target, name=name, backbone=manifest.backbone)
+        save_file(model.head_weights(), target / LM_HEAD_WEIGHTS)
+
+    return write_bundle(folder, manifest, record, save, encoder)
+
+
+def check_tokenizer(page: Mapping[str, Any], text: str, backbone: str) -> None:
+    """Make sure that passages were cut by a backbone's tokenizer.
+
+    Raises:
+        InputError: they were not.
+    """
+    found = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    if page["tokenizer"]["sha256"] != found:
+        raise InputError(
+            f"the passages were prepared with another tokenizer than that of {backbone}; prepare them again "
+            f"with --tokenizer {backbone}"
+        )
+
+
+def _teach_head(recipe: Pretraining, objective: Callable[..., Pretrain], stages: Stages) -> Mapping[str, Any]:
+    """Teach a fresh head on the frozen encoder; return what to record of it."""
+    schedule = replace(
+        recipe.schedule, epochs=1, patience=1, learning_rate=recipe.head_learning_rate, weight_decay=0.0
+    )
+    stage = objective(schedule=schedule, subwords=recipe.head_subwords)
+    stage.model.encoder.requires_grad_(False)
+    history, before, after = stages.run("head", stage, schedule=schedule, seed=recipe.seed)
+    return {
+        "held_out": {"before": before, "after": after},
+        "history": history.to_json(),
+        "energy": history.energy.to_json(),
+    }
+
+
+def _choose_trained(model: MaskedLanguageModel, recipe: Pretraining) -> None:
+    """Let everything train, or an adapter and the head, without the embeddings the head shares."""
+    if recipe.schedule.checkpoint_activations:
+        checkpoint_activations(model.encoder)
+    if recipe.method == "full":
+        model.requires_grad_(True)
+        return
+    own = model.head_weights()
+    model.encoder = attach_lora(model.encoder, **asdict(recipe.lora))
+    for name, parameter in model.head.named_parameters():
+        parameter.requires_grad_(name in own)

@@ -1,0 +1,299 @@
+"""Learning curves: the log of a run, read and drawn.
+
+``log.jsonl`` has a line per step, with its loss, and a line per evaluation, with its scores. A run killed
+while writing leaves half a line at the end, which is passed over and noted; anything else is an error.
+
+A loss is drawn as a running mean over a stated number of steps, above the bare values; scores are drawn as
+they are. The same logs give the same bytes, whatever matplotlib is configured to do on the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from sys import float_info
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from openmed_ner.errors import CorpusFormatError, InputError, MissingExtraError
+from openmed_ner.training.log import LOG
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Axis = Literal["subwords", "step", "seconds"]
+SMOOTH = 100
+"""Steps that a running mean of the loss is taken over."""
+MAX_LINE = 1 << 20
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Told apart by colour-blind people (Okabe and Ito 2008); their yellow is too faint for a line on white."""
+STYLES = ("-", "--", ":", "-.")
+_UNITS: dict[Axis, tuple[tuple[float, str], ...]] = {
+    "step": ((1, "training steps"),),
+    "subwords": ((1, "training subwords"), (1e6, "training subwords (millions)")),
+    "seconds": ((1, "time (seconds)"), (60, "time (minutes)"), (3600, "time (hours)")),
+}
+"""Units an axis may have, from the smallest; the largest that leaves a number of two or more is taken."""
+_RC: dict[Any, Any] = {
+    "svg.hashsalt": "openmed-ner",
+    "svg.fonttype": "path",
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a run knew after a step.
+
+    Attributes:
+        step: steps taken so far.
+        epoch: epoch of the step, from 0.
+        subwords: subwords trained on so far.
+        seconds: time spent so far, over all sessions of the run.
+        values: ``loss`` and ``learning_rate`` of the step, or the scores of an evaluation.
+    """
+
+    step: int
+    epoch: int
+    subwords: int
+    seconds: float
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The log of one run.
+
+    Attributes:
+        steps: the steps that were logged, in order.
+        evaluations: the evaluations, in order.
+        truncated: whether the log ends within a line, as it does when the run was killed.
+    """
+
+    steps: tuple[Point, ...]
+    evaluations: tuple[Point, ...]
+    truncated: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What can be drawn: ``loss`` and the names of the scores."""
+        scores = {name for point in self.evaluations for name in point.values}
+        return (*(["loss"] if self.steps else []), *sorted(scores))
+
+    def points(self, name: str) -> tuple[Point, ...]:
+        """The points that have a value of this name: steps for ``loss``, evaluations for anything else."""
+        return tuple(
+            point for point in (self.steps if name == "loss" else self.evaluations) if name in point.values
+        )
+
+
+def read_log(folder: Path) -> Curve:
+    """Read the log of a run.
+
+    Raises:
+        InputError: the folder has no log.
+        CorpusFormatError: a line, other than an unfinished last one, is not what a run writes.
+    """
+    path = folder / LOG
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; name the folder of a run") from error
+    steps: list[Point] = []
+    evaluations: list[Point] = []
+    last = 0
+    with file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
+            try:
+                point, is_step = _read_point(line, after=last)
+            except ValueError as error:
+                if not line.endswith(b"\n") and len(line) < MAX_LINE:
+                    return Curve(tuple(steps), tuple(evaluations), truncated=True)
+                raise CorpusFormatError(f"{path}, line {number}: {error}") from error
+            (steps if is_step else evaluations).append(point)
+            last = point.step
+    return Curve(tuple(steps), tuple(evaluations))
+
+
+def smooth(points: Sequence[Point], name: str, *, steps: int) -> list[float]:
+    """The running mean of a value: at each point, over the points of the last so many ``steps``."""
+    window: deque[Point] = deque()
+    total, means = 0.0, []
+    for point in points:
+        window.append(point)
+        total += point.values[name]
+        while window[0].step <= point.step - steps:
+            total -= window.popleft().values[name]
+        means.append(total / len(window))
+    return means
+
+
+def plot_curves(
+    runs: Mapping[str, Path],
+    target: Path,
+    *,
+    x: Axis = "subwords",
+    y: str = "loss",
+    smooth_steps: int = SMOOTH,
+) -> None:
+    """Draw one line per run into an SVG or a PNG.
+
+    Args:
+        runs: what to call a run, and its folder.
+        target: the file to write; its suffix tells the kind.
+        x: what runs from left to right.
+        y: ``loss``, ``score``, or the name of another score of every run.
+        smooth_steps: steps that the running mean of the loss is taken over; 1 for the bare values.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: there is no run, an option is unknown, a run has no such score, or the file cannot be
+            written.
+        CorpusFormatError: as for :func:`read_log`.
+    """
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in ("svg", "png"):
+        raise InputError(f"{target}: expected a name that ends with .svg or .png")
+    if x not in get_args(Axis):
+        raise InputError(f"unknown axis {x!r}; known: {', '.join(get_args(Axis))}")
+    if smooth_steps < 1:
+        raise InputError(f"expected a running mean over 1 step or more, found {smooth_steps}")
+    if not runs:
+        raise InputError("there is no run to draw")
+    lines = {name: _points(folder, y) for name, folder in runs.items()}
+    try:
+        import matplotlib
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "plots") from error
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        _save(_draw(lines, x=x, y=y, smooth_steps=smooth_steps), target, kind)
+
+
+def _read_point(line: bytes, *, after: int) -> tuple[Point, bool]:
+    """Read a line, and tell whether it is of a step.
+
+    Raises:
+        ValueError: it is neither that nor an evaluation, or older than the line before.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"expected a JSON object, found {line[:40]!r}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"expected a JSON object, found {line[:40]!r}")
+    is_step = "scores" not in record
+    values = {name: record.get(name) for name in ("loss", "learning_rate")} if is_step else record["scores"]
+    if not isinstance(values, dict):
+        raise ValueError(f'expected an object under "scores", found {values!r:.40}')
+    point = Point(
+        step=_require_count(record, "step"),
+        epoch=_require_count(record, "epoch"),
+        subwords=_require_count(record, "subwords"),
+        seconds=_require_number(record.get("seconds"), "seconds"),
+        values={name: _require_number(value, name) for name, value in values.items()},
+    )
+    if point.step < after:
+        raise ValueError(f"step {point.step} follows step {after}; two runs wrote into this log")
+    return point, is_step
+
+
+def _require_count(record: Mapping[str, Any], name: str) -> int:
+    value = record.get(name)
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError(f'expected a whole number under "{name}", found {value!r:.40}')
+    return value
+
+
+def _require_number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= float_info.max:
+        raise ValueError(f'expected a finite number under "{name}", found {value!r:.40}')
+    return float(value)
+
+
+def _points(folder: Path, name: str) -> tuple[Point, ...]:
+    curve = read_log(folder)
+    if not (points := curve.points(name)):
+        known = ", ".join(curve.names) or "nothing yet"
+        raise InputError(f"{folder / LOG} has no {name!r}; it has {known}")
+    return points
+
+
+# --- Drawing
+
+
+def _draw(lines: Mapping[str, Sequence[Point]], *, x: Axis, y: str, smooth_steps: int) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    unit, label = _unit(x, max(getattr(points[-1], x) for points in lines.values()))
+    handles = []
+    for number, points in enumerate(lines.values()):
+        colour = COLOURS[number % len(COLOURS)]
+        style = STYLES[number // len(COLOURS) % len(STYLES)]
+        where = [getattr(point, x) / unit for point in points]
+        values = [point.values[y] for point in points]
+        if y == "loss" and smooth_steps > 1:
+            axes.plot(where, values, color=colour, linewidth=0.5, alpha=0.3)
+            values = smooth(points, y, steps=smooth_steps)
+        marker = "o" if y != "loss" or len(points) == 1 else ""
+        handles += axes.plot(where, values, style, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
+    axes.set_xlabel(label)
+    axes.set_ylabel(_describe(y, smooth_steps))
+    if len(lines) > 1:
+        _add_legend(axes, handles, lines)
+    return figure
+
+
+def _add_legend(axes: Axes, handles: Sequence[Any], names: Iterable[str]) -> None:
+    """Name the lines; what an SVG cannot hold is escaped, and a name may begin with an underscore.
+
+    Matplotlib leaves such names out, unless something invisible stands before.
+    """
+    printable = (
+        "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name) for name in names
+    )
+    axes.legend(
+        handles, [f"\u200b{name}" if name.startswith("_") else name for name in printable], frameon=False
+    )
+
+
+def _unit(axis: Axis, largest: float) -> tuple[float, str]:
+    units = _UNITS[axis]
+    return next((unit for unit in reversed(units) if largest >= 2 * unit[0]), units[0])
+
+
+def _describe(y: str, smooth_steps: int) -> str:
+    if y != "loss":
+        return "held-out score" if y == "score" else f"held-out {y}"
+    mean = f", mean of the last {smooth_steps} steps" if smooth_steps > 1 else ""
+    return f"training loss (nats{mean})"
+
+
+def _save(figure: Figure, target: Path, kind: str) -> None:
+    """Draw with no screen in sight, and let the file appear only once it is complete."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    drawn = BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    figure.savefig(drawn, format=kind, dpi=150, metadata=metadata)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(drawn.getvalue())
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
