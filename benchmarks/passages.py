@@ -111,6 +111,7 @@ def main() -> None:
         "total": prepared.page["total"],
         "guard": prepared.page["guard"],
         "settings": prepared.page["settings"],
+        "shards": prepared.page["shards"],
         **provenance(),
     }
     print(json.dumps(record))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from openmed_ner.model.tagger import checkpoint_activations, count_parameters
 from openmed_ner.passages import load_prepared
 from openmed_ner.training.config import Pretraining, Schedule
 from openmed_ner.training.energy import measure_energy
-from openmed_ner.training.loop import History, StepReport, Trainer
+from openmed_ner.training.loop import StepReport, Trainer
 from openmed_ner.training.pretrain import Pretrain
 from openmed_ner.training.session import open_run, write_bundle
 
@@ -57,31 +58,22 @@ class Stages:
     checkpoint_seconds: float
     on_step: Callable[[Stage, StepReport], None]
 
-    def run(
+    @contextmanager
+    def start(
         self, stage: Stage, objective: Pretrain, *, schedule: Schedule, seed: int
-    ) -> tuple[History, Mapping[str, float], Mapping[str, float]]:
-        """Carry out a stage.
-
-        Returns:
-            What happened, and the scores on all held-out passages before and after.
-        """
-        folder = self.folder / HEAD if stage == "head" else self.folder
+    ) -> Iterator[tuple[Trainer[int], bool]]:
+        """Give the trainer of a stage, and whether it goes on from a checkpoint; energy is measured within."""
         with measure_energy() as meter:
             trainer: Trainer[int] = Trainer(
                 objective,
                 schedule=schedule,
                 seed=seed,
-                folder=folder,
+                folder=self.folder / HEAD if stage == "head" else self.folder,
                 checkpoint_seconds=self.checkpoint_seconds,
                 on_step=partial(self.on_step, stage),
                 meter=meter,
             )
-            if not (self.resume and trainer.resume()):
-                folder.mkdir(parents=True, exist_ok=True)
-                write_json(folder / BEFORE, trainer.measure(objective.evaluate_all))
-            before = json.loads((folder / BEFORE).read_text(encoding="utf-8"))
-            history = trainer.run()
-            return history, before, trainer.measure(objective.evaluate_all)
+            yield trainer, self.resume and trainer.resume()
 
 
 def adapt(
@@ -112,6 +104,7 @@ def adapt(
         RunError: the folder holds another run, or the run fails.
     """
     open_run(folder, resume=resume)
+    folder.mkdir(parents=True, exist_ok=True)
     backbone = find_backbone(recipe.backbone)
     text = (backbone / TOKENIZER).read_text(encoding="utf-8")
     encoder = SubwordEncoder.from_json(text)
@@ -130,12 +123,13 @@ def adapt(
     if not model.head_is_trained:
         record["head"] = _teach_head(recipe, objective, stages)
     _choose_trained(model, recipe)
-    history, before, after = stages.run(
-        "encoder",
-        objective(schedule=recipe.schedule, subwords=recipe.subwords),
-        schedule=recipe.schedule,
-        seed=recipe.seed,
-    )
+    stage = objective(schedule=recipe.schedule, subwords=recipe.subwords)
+    with stages.start("encoder", stage, schedule=recipe.schedule, seed=recipe.seed) as (trainer, resumed):
+        if not resumed:
+            write_json(folder / BEFORE, trainer.measure(stage.evaluate_all))
+        history = trainer.run()
+        after = trainer.measure(stage.evaluate_all)
+    before = json.loads((folder / BEFORE).read_text(encoding="utf-8"))
     trained, total = count_parameters(model)
     record |= {
         "parameters": {"trained": trained, "total": total, "share": trained / total},
@@ -181,12 +175,9 @@ def _teach_head(recipe: Pretraining, objective: Callable[..., Pretrain], stages:
     )
     stage = objective(schedule=schedule, subwords=recipe.head_subwords)
     stage.model.encoder.requires_grad_(False)
-    history, before, after = stages.run("head", stage, schedule=schedule, seed=recipe.seed)
-    return {
-        "held_out": {"before": before, "after": after},
-        "history": history.to_json(),
-        "energy": history.energy.to_json(),
-    }
+    with stages.start("head", stage, schedule=schedule, seed=recipe.seed) as (trainer, _):
+        history = trainer.run()
+    return {"history": history.to_json(), "energy": history.energy.to_json()}
 
 
 def _choose_trained(model: MaskedLanguageModel, recipe: Pretraining) -> None:
