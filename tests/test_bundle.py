@@ -182,7 +182,8 @@ a local folder, unknown). Written by openmed-ner 1.2.3.
 Method lora, seed 0; 1,000 of 100,000
 parameters trained (1.00 %);
 epoch 2 of 3 chosen on dev;
-10 minutes on Example CPU; 12.5 Wh, 3.0 g CO2e on the grid of FRA (mode: constant). Commit abc.
+10 minutes on Example CPU; 12.5 Wh, 3.0 g CO2e on the grid of FRA (mode: constant).
+Commit abc.
 
 ## Scores
 

@@ -212,7 +212,9 @@ def test_a_wrong_setting_is_named(override: str, message: str) -> None:
 def test_overrides_reach_every_group(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text("seed = 1\n[lora]\nrank = 4\n", encoding="utf-8")
-    recipe = read_recipe(path, ["lora.targets=query-value", "schedule.learning_rate=1e-4"], kind=Recipe, seed=7)
+    recipe = read_recipe(
+        path, ["lora.targets=query-value", "schedule.learning_rate=1e-4"], kind=Recipe, seed=7
+    )
     assert (recipe.seed, recipe.lora.rank, recipe.lora.targets) == (7, 4, "query-value")
     assert recipe.schedule.learning_rate == 1e-4
     assert json.loads(json.dumps(asdict(recipe)))["lora"]["rank"] == 4

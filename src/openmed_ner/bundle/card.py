@@ -39,10 +39,14 @@ def write_card(
         scores: evaluations, as ``evaluate --json`` writes them.
         parity: how far an exported model agrees with the original.
     """
-    parts = [_front(manifest), _data(manifest, record), _training(record), _scores(scores)]
-    if parity:
-        parts.append(_parity(parity))
-    parts.append(_INTENDED)
+    if manifest.heads:
+        adapted = [_adaptation(record["adaptation"])] if "adaptation" in record else []
+        parts = [_front(manifest), _data(manifest, record), *adapted, _training(record), _scores(scores)]
+        if parity:
+            parts.append(_parity(parity))
+        parts.append(_INTENDED)
+    else:
+        parts = [_encoder_front(manifest), _adaptation(record), _ENCODER_USE]
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -66,6 +70,67 @@ Biomedical named entity recognition: {", ".join(types)}. {_KINDS[manifest.kind]}
 """
 
 
+def _encoder_front(manifest: Manifest) -> str:
+    backbone = manifest.backbone
+    return f"""---
+license: {manifest.licence.lower()}
+language: en
+library_name: openmed-ner
+pipeline_tag: fill-mask
+base_model: {backbone.hub_id}
+tags: [biomedical, domain-adaptation]
+---
+
+# {manifest.name}
+
+{backbone.name} ({backbone.hub_id} at {backbone.revision or "a local folder"}, {backbone.licence}) adapted to
+biomedical text by masked language modelling: {_ENCODERS[manifest.kind]}. Written by openmed-ner
+{manifest.version}.
+"""
+
+
+def _adaptation(record: Mapping[str, Any]) -> str:
+    """Domain-adaptive pretraining: how, on what, under which terms, and what it changed."""
+    recipe, held_out, parameters = record["recipe"], record["held_out"], record["parameters"]
+    history = record["history"]
+    lines = [
+        "## Adaptation to biomedical text",
+        "",
+        f"Method {recipe['method']}, seed {recipe['seed']}, {history['subwords']:,} subwords; "
+        f"{parameters['trained']:,} of {parameters['total']:,} parameters trained "
+        f"({100 * parameters['share']:.2f} %). Perplexity on "
+        f"{held_out['passages']:,} held-out passages: {held_out['before']['perplexity']:.2f} before, "
+        f"{held_out['after']['perplexity']:.2f} after. {history['seconds'] / 60:.0f} minutes; "
+        f"{_describe_energy(record['energy'])}. Commit {record['commit']}.",
+        "",
+        "| source | licence | class | passages read | kept | dropped |",
+        "|---|---|---|---|---|---|",
+    ]
+    for source in record["passages"]["sources"]:
+        left_out = recipe["licences"] == "permissive" and source["licence_class"] != "permissive"
+        if left_out or recipe["weights"].get(source["name"]) == 0:
+            continue
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in source["dropped"].items()) or "none"
+        lines.append(
+            f"| {source['name']} | {source['licence']} | {source['licence_class']} | {source['read']:,} "
+            f"| {source['kept']:,} | {dropped} |"
+        )
+    guard = record["passages"]["guard"]
+    lines += ["", _GUARDS[guard["mode"]].format(count=len(guard["splits"]))]
+    return "\n".join([*lines, ""])
+
+
+_GUARDS = {
+    "catalog": "No passage shares a sentence with any of the {count} dev and test splits of the catalog.",
+    "available": "No passage shares a sentence with any of the {count} dev and test splits at hand.",
+    "nothing": "Passages were not compared with dev and test documents.",
+}
+_ENCODERS = {"adapter": "a LoRA adapter and a language-modelling head", "full": "every weight"}
+_ENCODER_USE = """## Use
+
+To fine-tune from: `openmed-ner train --adapted`. It finds no entities by itself. An adapter is in peft's
+format, and loads onto the backbone without this project.
+"""
 _KINDS = {
     "adapter": "LoRA adapter and heads",
     "full": "Fully fine-tuned encoder and heads",
@@ -100,19 +165,24 @@ def _training(record: Mapping[str, Any]) -> str:
         return "## Training\n\nNo run record is at hand.\n"
     recipe, history, energy = record["recipe"], record["history"], record["energy"]
     parameters = record["parameters"]
-    measured = (
-        f"{1000 * energy['kwh']:.1f} Wh, {1000 * energy['co2e_kg']:.1f} g CO2e on the grid of "
-        f"{energy['country']} (mode: {energy['mode']})"
-        if energy["kwh"] is not None
-        else "energy not measured"
-    )
     return f"""## Training
 
 Method {recipe["method"]}, seed {recipe["seed"]}; {parameters["trained"]:,} of {parameters["total"]:,}
 parameters trained ({100 * parameters["share"]:.2f} %);
 epoch {history["best_epoch"] + 1} of {len(history["scores"])} chosen on dev;
-{history["seconds"] / 60:.0f} minutes on {record["host"]["processor"]}; {measured}. Commit {record["commit"]}.
+{history["seconds"] / 60:.0f} minutes on {record["host"]["processor"]}; {_describe_energy(energy)}.
+Commit {record["commit"]}.
 """
+
+
+def _describe_energy(energy: Mapping[str, Any]) -> str:
+    if energy["kwh"] is None:
+        return "energy not measured"
+    grid = f" at {energy['kg_co2e_per_kwh']:.3f} kg/kWh" if energy.get("kg_co2e_per_kwh") else ""
+    return (
+        f"{1000 * energy['kwh']:.1f} Wh, {1000 * energy['co2e_kg']:.1f} g CO2e on the grid of "
+        f"{energy['country']}{grid} (mode: {energy['mode']})"
+    )
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> str:

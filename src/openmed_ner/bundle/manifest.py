@@ -45,6 +45,22 @@ class BackboneReference:
 
 
 @dataclass(frozen=True, slots=True)
+class Adaptation:
+    """Pretraining on domain text that a model was fine-tuned after.
+
+    Attributes:
+        name: of the adapted encoder.
+        sha256: of its bundle.
+        mode: ``merged``: its adapter is added to the backbone's weights; ``stacked``: it stays an adapter of
+            its own, beneath that of the model.
+    """
+
+    name: str
+    sha256: str
+    mode: Literal["merged", "stacked"]
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """Size in bytes and SHA-256 of a file."""
 
@@ -60,12 +76,13 @@ class Manifest:
         name: how people call it.
         kind: ``adapter`` (LoRA and heads), ``full`` (all weights) or ``runtime`` (ONNX, needs no torch).
         version: of the package that wrote it.
-        heads: what the model's outputs mean, in order.
+        heads: what the model's outputs mean, in order; none: an adapted encoder, to fine-tune from.
         window: most subwords read at once, special ones included.
         overlap: subwords that neighbouring windows share.
         backbone: what it was made from.
         licence: SPDX identifier for the weights.
         precision: of the arithmetic, ``fp32`` or ``int8``.
+        adaptation: what the backbone was adapted to before, if it was.
         files: every file but the manifest itself, by relative path.
     """
 
@@ -78,6 +95,7 @@ class Manifest:
     backbone: BackboneReference
     licence: str = "Apache-2.0"
     precision: str = "fp32"
+    adaptation: Adaptation | None = None
     files: Mapping[str, File] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -87,6 +105,8 @@ class Manifest:
             for head in self.heads
         ]
         rest = {key: value for key, value in asdict(self).items() if key not in ("heads", "files")}
+        if self.adaptation is None:
+            del rest["adaptation"]
         files = {path: asdict(file) for path, file in sorted(self.files.items())}
         return {"format": FORMAT, **rest, "heads": heads, "files": files}
 
@@ -118,6 +138,7 @@ class Manifest:
                 backbone=BackboneReference(**{key: str(value) for key, value in record["backbone"].items()}),
                 licence=str(record["licence"]),
                 precision=str(record["precision"]),
+                adaptation=Adaptation(**record["adaptation"]) if record.get("adaptation") else None,
                 files={
                     str(path): File(int(file["size"]), str(file["sha256"]))
                     for path, file in record["files"].items()

@@ -33,6 +33,9 @@ def train(
     backbone: Annotated[
         str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")
     ] = None,
+    adapted: Annotated[
+        str | None, typer.Option(help="Bundle of an adapted encoder (openmed-ner pretrain) to start from.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the bundle; the output folder's by default.")
@@ -51,7 +54,12 @@ def train(
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 
-    values: dict[str, Any] = {"backbone": backbone, "seed": seed, "corpora": corpus or None}
+    values: dict[str, Any] = {
+        "backbone": backbone,
+        "adapted": adapted,
+        "seed": seed,
+        "corpora": corpus or None,
+    }
     settings = read_recipe(
         recipe, set_ or [], kind=Recipe, **{key: value for key, value in values.items() if value is not None}
     )

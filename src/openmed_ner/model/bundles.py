@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from peft import PeftModel
-from safetensors.torch import load, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
 from openmed_ner.bundle import BackboneReference, Bundle
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
-from openmed_ner.model.lora import load_lora
+from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
 from openmed_ner.model.tagger import TokenTagger, load_encoder
 
 HEADS = "heads.safetensors"
@@ -31,8 +31,13 @@ def refer(name: str, folder: Path) -> BackboneReference:
     return BackboneReference(name if revision else hub_id, hub_id, revision, sha256, "unknown")
 
 
-def save_model(model: TokenTagger, folder: Path, *, name: str, backbone: BackboneReference) -> None:
-    """Write the weights that fine-tuning changed: see :func:`save_encoder`; heads lie beside the encoder."""
+def save_model(
+    model: TokenTagger, folder: Path, *, name: str, backbone: BackboneReference, adapted: Bundle | None = None
+) -> None:
+    """Write the weights that fine-tuning changed, and those of the adaptation they stand on.
+
+    Heads lie beside the encoder or adapter (see :func:`save_encoder`), the adaptation in its own folder.
+    """
     target = save_encoder(model.encoder, folder, name=name, backbone=backbone)
     heads = {
         f"{head.corpus}.{kind}": value.contiguous()
@@ -40,6 +45,45 @@ def save_model(model: TokenTagger, folder: Path, *, name: str, backbone: Backbon
         for kind, value in layer.state_dict().items()
     }
     save_file(heads, target / HEADS)
+    if adapted is not None and isinstance(model.encoder, PeftModel):
+        (folder / ADAPTED).mkdir()
+        for path in _adapted_files(adapted):
+            (folder / ADAPTED / path.name).write_bytes(adapted.read(path.as_posix()))
+
+
+def apply_adaptation(encoder: Any, folder: Path, *, mode: str) -> Any:
+    """Put the weights of an adapted encoder on the backbone they were made from.
+
+    Args:
+        encoder: the backbone, changed in place.
+        folder: an adapter in peft's format, or a whole encoder.
+        mode: ``merged`` or ``stacked``, see :class:`openmed_ner.bundle.manifest.Adaptation`.
+    """
+    if (folder / ENCODER).is_file():
+        encoder.load_state_dict(load_file(folder / ENCODER))
+        return encoder
+    adapted = load_lora(encoder, str(folder), name=ADAPTED)
+    return adapted if mode == "stacked" else adapted.merge_and_unload()
+
+
+def adapted_weights(bundle: Bundle) -> Path:
+    """The folder of an adapted encoder's bundle that :func:`apply_adaptation` takes.
+
+    Raises:
+        BundleError: it is a bundle with heads, or one that torch cannot load.
+    """
+    manifest = bundle.manifest
+    if manifest.heads or manifest.kind == "runtime":
+        raise BundleError(f"{bundle.folder} is no adapted encoder, but a model that tags")
+    return bundle.folder / "adapter" / manifest.name if manifest.kind == "adapter" else bundle.folder
+
+
+def _adapted_files(bundle: Bundle) -> list[PurePosixPath]:
+    """The weights of an adapted encoder, by their names in its bundle."""
+    if bundle.manifest.kind == "full":
+        return [PurePosixPath(ENCODER)]
+    folder = PurePosixPath("adapter") / bundle.manifest.name
+    return [path for path in map(PurePosixPath, bundle.manifest.files) if path.parent == folder]
 
 
 def save_encoder(encoder: Any, folder: Path, *, name: str, backbone: BackboneReference) -> Path:
@@ -58,7 +102,11 @@ def save_encoder(encoder: Any, folder: Path, *, name: str, backbone: BackboneRef
     for config in encoder.peft_config.values():
         config.base_model_name_or_path = backbone.hub_id
         config.revision = backbone.revision or None
-    encoder.save_pretrained(str(target), save_embedding_layers=False)  # "auto" asks the hub
+    encoder.save_pretrained(
+        str(target),
+        save_embedding_layers=False,  # "auto" asks the hub
+        selected_adapters=[ADAPTER],
+    )
     (target / "README.md").unlink(missing_ok=True)
     return target
 
@@ -73,12 +121,19 @@ def load_model(bundle: Bundle) -> TokenTagger:
     manifest = bundle.manifest
     if manifest.kind == "runtime":
         raise BundleError(f"{bundle.folder} is a runtime bundle, which holds no weights that torch can load")
+    if not manifest.heads:
+        raise BundleError(
+            f"{bundle.folder} is an adapted encoder without heads; fine-tune it first: "
+            "openmed-ner train --adapted"
+        )
     reference = manifest.backbone
     folder = find_backbone(reference.name)
     if (found := hash_file(folder / "model.safetensors")) != reference.sha256:
         raise InputError(f"{folder}: SHA-256 is {found}, but the bundle was made from {reference.sha256}")
     encoder = load_encoder(folder)
     heads = HEADS
+    if manifest.adaptation is not None and manifest.kind == "adapter":
+        encoder = apply_adaptation(encoder, bundle.folder / ADAPTED, mode=manifest.adaptation.mode)
     if manifest.kind == "adapter":
         heads = f"adapter/{manifest.name}/{HEADS}"
         encoder = load_lora(encoder, str(bundle.folder / "adapter" / manifest.name))

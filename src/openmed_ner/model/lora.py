@@ -23,6 +23,8 @@ from openmed_ner.errors import RecipeError
 from openmed_ner.model.backbones import QUERY_VALUE
 
 ADAPTER = "default"
+ADAPTED = "adapted"
+"""Name of an adapter that came before and stays as it is, beneath the one that is trained."""
 
 
 class LoraLinear(lora.Linear):
@@ -30,14 +32,20 @@ class LoraLinear(lora.Linear):
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Apply the layer: ``(…, n_in)`` to ``(…, n_out)``."""
-        plain = not (args or kwargs or self.merged or self.disable_adapters)
-        dropout = self.training and not isinstance(self.lora_dropout[ADAPTER], nn.Identity)
-        if not plain or dropout or self.active_adapters != [ADAPTER] or self.lora_variant:
+        plain = not (args or kwargs or self.merged or self.disable_adapters or self.lora_variant)
+        active = [name for name in self.active_adapters if name in self.lora_A]
+        foldable = plain and active in ([ADAPTER], [ADAPTED, ADAPTER])
+        dropout = self.training and foldable and not isinstance(self.lora_dropout[ADAPTER], nn.Identity)
+        if not foldable or dropout:
             result: Tensor = super().forward(x, *args, **kwargs)
             return result
+        weight: Any = self.base_layer.weight
+        if ADAPTED in active:
+            with torch.autocast(x.device.type, enabled=False), torch.no_grad():
+                weight = weight + self.get_delta_weight(ADAPTED)
         folded: Tensor = _FoldedLinear.apply(
             x,
-            self.base_layer.weight,
+            weight,
             self.base_layer.bias,
             self.lora_A[ADAPTER].weight,
             self.lora_B[ADAPTER].weight,
@@ -77,7 +85,7 @@ def attach_lora(encoder: Any, *, rank: int, alpha: float, dropout: float, target
     """Freeze an encoder and put a trainable adapter on it.
 
     Args:
-        encoder: the encoder, changed in place.
+        encoder: the encoder, changed in place; one that has an adapter already keeps it, frozen, beneath.
         rank: inner dimension of the update.
         alpha: the update is scaled by ``alpha / rank``.
         dropout: share of the adapter's input dropped in training.
@@ -95,17 +103,33 @@ def attach_lora(encoder: Any, *, rank: int, alpha: float, dropout: float, target
     config._register_custom_module({nn.Linear: LoraLinear})
     with quiet_peft():
         try:
-            return get_peft_model(encoder, config)
+            if not isinstance(encoder, PeftModel):
+                return get_peft_model(encoder, config)
+            encoder.add_adapter(ADAPTER, config)
+            return _activate(encoder)
         except ValueError as error:
             raise RecipeError(f"lora.targets = {targets!r}: {error}") from error
 
 
-def load_lora(encoder: Any, folder: str) -> PeftModel:
-    """Put a saved adapter on a frozen encoder."""
+def load_lora(encoder: Any, folder: str, *, name: str = ADAPTER) -> PeftModel:
+    """Put a saved adapter on a frozen encoder, above the one it may have."""
     config = LoraConfig.from_pretrained(folder)
     config._register_custom_module({nn.Linear: LoraLinear})
     with quiet_peft():
-        return PeftModel.from_pretrained(encoder, folder, config=config)
+        if not isinstance(encoder, PeftModel):
+            return PeftModel.from_pretrained(encoder, folder, adapter_name=name, config=config)
+        encoder.add_adapter(name, config)
+        encoder.load_adapter(folder, adapter_name=name)
+        return _activate(encoder)
+
+
+def _activate(model: PeftModel) -> PeftModel:
+    """Use both adapters; only the upper one is trained."""
+    tuner: Any = model.base_model
+    tuner.set_adapter([ADAPTED, ADAPTER])
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(f".{ADAPTER}." in name)
+    return model
 
 
 def _target_modules(encoder: Any, targets: str) -> str | list[str]:

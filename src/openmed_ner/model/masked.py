@@ -17,7 +17,7 @@ from transformers import AutoModelForMaskedLM
 
 from openmed_ner.errors import InputError
 from openmed_ner.model.backbones import LM_HEAD
-from openmed_ner.model.tagger import quiet_transformers
+from openmed_ner.model.tagger import load_config, quiet_transformers
 
 
 class MaskedLanguageModel(nn.Module):
@@ -71,8 +71,7 @@ def load_masked(folder: Path, *, dropout: float = 0.0, attention_dropout: float 
             use_safetensors=True,
             attn_implementation="eager",  # as for fine-tuning: see load_encoder
             dtype=torch.float32,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=attention_dropout,
+            config=load_config(folder, dropout=dropout, attention_dropout=attention_dropout),
             output_loading_info=True,
         )
     kind = model.config.model_type

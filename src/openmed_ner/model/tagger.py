@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray, Head
+
+HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout")
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
 class TokenTagger(nn.Module):
@@ -76,12 +79,21 @@ def load_encoder(folder: Path, *, dropout: float = 0.1, attention_dropout: float
             use_safetensors=True,
             attn_implementation="eager",
             dtype=torch.float32,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=attention_dropout,
+            config=load_config(folder, dropout=dropout, attention_dropout=attention_dropout),
         )
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     return encoder
+
+
+def load_config(folder: Path, *, dropout: float, attention_dropout: float) -> Any:
+    """Load an encoder's configuration and set its dropout, whatever the architecture calls it."""
+    config = AutoConfig.from_pretrained(folder)
+    for names, value in ((HIDDEN_DROPOUT, dropout), (ATTENTION_DROPOUT, attention_dropout)):
+        for name in names:
+            if hasattr(config, name):
+                setattr(config, name, value)
+    return config
 
 
 @contextmanager
@@ -99,7 +111,8 @@ def quiet_transformers() -> Iterator[None]:
 
 def checkpoint_activations(encoder: Any) -> None:
     """Make an encoder compute activations again in the backward pass instead of keeping them."""
-    encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    newer = getattr(encoder, "activation_checkpointing_enable", None)  # transformers renamed it
+    (newer or encoder.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:

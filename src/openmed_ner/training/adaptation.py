@@ -62,7 +62,7 @@ class Stages:
     def start(
         self, stage: Stage, objective: Pretrain, *, schedule: Schedule, seed: int
     ) -> Iterator[tuple[Trainer[int], bool]]:
-        """Give the trainer of a stage, and whether it goes on from a checkpoint; energy is measured within."""
+        """Give the trainer of a stage, and whether it goes on from a checkpoint; measure energy within."""
         with measure_energy() as meter:
             trainer: Trainer[int] = Trainer(
                 objective,

@@ -90,6 +90,9 @@ class Recipe:
     Attributes:
         corpora: names from the catalog; one head each.
         backbone: a row of the backbone table, a folder, or ``owner/model@revision``.
+        adapted: folder of an adapted encoder's bundle, made from that backbone, to start from.
+        adapted_as: ``merged`` into the backbone, or ``stacked`` beneath the new adapter; the same but for
+            rounding, and of no account where the whole encoder was adapted.
         method: ``lora`` trains an adapter and the heads, ``full`` trains everything.
         seed: of the weights, the order of batches and dropout.
         window: most subwords read at once.
@@ -102,6 +105,8 @@ class Recipe:
 
     corpora: tuple[str, ...] = ()
     backbone: str = "minilm-l6"
+    adapted: str = ""
+    adapted_as: Literal["merged", "stacked"] = "merged"
     method: Literal["lora", "full"] = "lora"
     seed: int = 0
     window: int = 512
@@ -115,6 +120,8 @@ class Recipe:
         _require(
             0 <= self.overlap <= (self.window - 2) // 2, "overlap", self.overlap, "at most half a window"
         )
+        stacked = self.adapted_as == "stacked" and self.method == "full"
+        _require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
 
 
 @dataclass(frozen=True, slots=True)

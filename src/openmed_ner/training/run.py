@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from openmed_ner.alignment import Head, Reader, SubwordEncoder
-from openmed_ner.bundle import Bundle, Manifest
-from openmed_ner.bundle.manifest import TOKENIZER
+from openmed_ner.bundle import Bundle, Manifest, open_bundle
+from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
 from openmed_ner.bundle.record import provenance, version
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
 from openmed_ner.corpora.quality import leave_out as find_copies
 from openmed_ner.errors import RecipeError
-from openmed_ner.model.backbones import find_backbone
-from openmed_ner.model.bundles import refer, save_model
+from openmed_ner.model.backbones import find_backbone, hash_file
+from openmed_ner.model.bundles import adapted_weights, apply_adaptation, refer, save_model
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.tagger import TokenTagger, checkpoint_activations, count_parameters, load_encoder
 from openmed_ner.text import Document
@@ -87,7 +87,8 @@ def train(
     encoder = SubwordEncoder.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
     heads = tuple(corpus.head for corpus in corpora)
     reader = Reader(encoder, heads, recipe.window, recipe.overlap)
-    model = build_model(recipe, backbone, heads)
+    adapted = open_adapted(recipe, backbone) if recipe.adapted else None
+    model = build_model(recipe, backbone, heads, adapted=adapted)
     objective = FineTuning(model, corpora, reader, schedule=recipe.schedule, seed=recipe.seed)
     with measure_energy() as meter:
         trainer: Trainer[list[Example]] = Trainer(
@@ -104,11 +105,12 @@ def train(
         history = trainer.run()
     trained, total = count_parameters(model)
     record = {
-        "recipe": asdict(recipe),
+        "recipe": asdict(replace(recipe, adapted=adapted.manifest.name if adapted else "")),
         **provenance(),
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
+        **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
         "history": history.to_json(),
         "energy": history.energy.to_json(),
     }
@@ -120,13 +122,48 @@ def train(
         window=recipe.window,
         overlap=recipe.overlap,
         backbone=refer(recipe.backbone, backbone),
+        adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
     )
     return write_bundle(
-        folder, manifest, record, partial(save_model, model, name=name, backbone=manifest.backbone), encoder
+        folder,
+        manifest,
+        record,
+        partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted),
+        encoder,
     )
 
 
-def build_model(recipe: Recipe, backbone: Path, heads: Sequence[Head]) -> TokenTagger:
+def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
+    """Open the adapted encoder a recipe starts from.
+
+    Raises:
+        BundleError: it is none, or must not be trusted.
+        RecipeError: it was made from another backbone than the recipe's.
+    """
+    bundle = open_bundle(Path(recipe.adapted))
+    adapted_weights(bundle)
+    reference = bundle.manifest.backbone
+    if reference.sha256 != hash_file(backbone / "model.safetensors"):
+        raise RecipeError(
+            f"{recipe.adapted} was made from {reference.name}, not from {recipe.backbone}: name that backbone"
+        )
+    return bundle
+
+
+def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
+    """What an adapted encoder was taught, for the record of a model that stands on it."""
+    record = bundle.read_json(RECORD)
+    return {
+        "name": bundle.manifest.name,
+        "sha256": bundle.sha256,
+        **{key: record[key] for key in ("recipe", "commit", "passages", "held_out", "parameters", "energy")},
+        "history": {key: record["history"][key] for key in ("subwords", "seconds")},
+    }
+
+
+def build_model(
+    recipe: Recipe, backbone: Path, heads: Sequence[Head], *, adapted: Bundle | None = None
+) -> TokenTagger:
     """Load the backbone, put the adapter on it if the recipe wants one, and fresh heads.
 
     Raises:
@@ -136,6 +173,8 @@ def build_model(recipe: Recipe, backbone: Path, heads: Sequence[Head]) -> TokenT
     encoder = load_encoder(
         backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
     )
+    if adapted is not None:
+        encoder = apply_adaptation(encoder, adapted_weights(adapted), mode=recipe.adapted_as)
     if recipe.schedule.checkpoint_activations:
         checkpoint_activations(encoder)
     if recipe.method == "lora":
