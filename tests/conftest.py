@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import string
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -14,8 +16,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from openmed_ner.alignment import SubwordEncoder
 from openmed_ner.bundle import Bundle
 from openmed_ner.export.runtime import export_runtime
+from openmed_ner.passages import PassageSettings, prepare
 from openmed_ner.training.run import train
-from tiny import CORPORA, make_backbone, make_recipe
+from tiny import CORPORA, DOCUMENTS, make_backbone, make_recipe
 
 settings.register_profile(
     "offline",
@@ -78,3 +81,25 @@ def runtime_bundle(adapter_bundle: Bundle, tmp_path_factory: pytest.TempPathFact
         gold={corpus.head.corpus: corpus.dev for corpus in CORPORA},
         texts="the tiny corpus",
     )
+
+
+@pytest.fixture(scope="session")
+def passages(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared set of 120 passages of two sources, made of the words of the eight sentences."""
+    folder = tmp_path_factory.mktemp("passages")
+    random = np.random.default_rng(0)
+    with (folder / "texts.jsonl").open("w") as file:
+        for number in range(120):
+            texts = random.permutation([document.text for document in DOCUMENTS])[:4]
+            record = {"id": str(number), "source": f"source-{number % 2}", "text": " ".join(texts)}
+            file.write(json.dumps(record) + "\n")
+    settings = PassageSettings(
+        guard="nothing", language="any", min_subwords=4, near_duplicates=0, held_out=20
+    )
+    prepare(
+        [folder / "texts.jsonl"],
+        folder / "set",
+        tokenizer_json=(backbone / "tokenizer.json").read_text(),
+        settings=settings,
+    )
+    return folder / "set"

@@ -20,7 +20,7 @@ LAYERS = (
     {"bundle", "passages"},
     {"model"},
     {"export", "training", "inference"},
-    {"service", "scale", "integrations"},
+    {"service", "scale", "integrations", "study"},
     {"cli"},
 )
 """From the bottom up; a module may import only from layers below its own, or from its own package."""

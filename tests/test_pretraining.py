@@ -47,7 +47,7 @@ from openmed_ner.errors import BundleError, InputError, RecipeError, RunError
 from openmed_ner.export.onnx import merge_adapter
 from openmed_ner.model.bundles import load_model
 from openmed_ner.model.masked import load_masked
-from openmed_ner.passages import PassageSettings, Prepared, load_prepared, prepare
+from openmed_ner.passages import Prepared, load_prepared
 from openmed_ner.training.adaptation import adapt
 from openmed_ner.training.config import LoraSettings, Masking, Pretraining, Schedule
 from openmed_ner.training.log import LOG, RunLog
@@ -55,7 +55,7 @@ from openmed_ner.training.loop import History, Loss, Trainer
 from openmed_ner.training.pretrain import Pretrain, sample_passages
 from openmed_ner.training.rows import PassageRows
 from openmed_ner.training.run import train
-from tiny import CORPORA, DOCUMENTS, make_backbone, make_recipe, tiny_tokenizer
+from tiny import CORPORA, make_backbone, make_recipe, tiny_tokenizer
 
 ENCODER = SubwordEncoder(tiny_tokenizer())
 SMALL: dict[str, Any] = {
@@ -77,28 +77,6 @@ MODELS: dict[str, Callable[[], Any]] = {
     "mpnet": lambda: MPNetForMaskedLM(MPNetConfig(**SMALL)),
     "roberta": lambda: RobertaForMaskedLM(RobertaConfig(**SMALL)),
 }
-
-
-@pytest.fixture(scope="module")
-def passages(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared set of 120 passages of two sources, made of the words of the eight sentences."""
-    folder = tmp_path_factory.mktemp("passages")
-    random = np.random.default_rng(0)
-    with (folder / "texts.jsonl").open("w") as file:
-        for number in range(120):
-            texts = random.permutation([document.text for document in DOCUMENTS])[:4]
-            record = {"id": str(number), "source": f"source-{number % 2}", "text": " ".join(texts)}
-            file.write(json.dumps(record) + "\n")
-    settings = PassageSettings(
-        guard="nothing", language="any", min_subwords=4, near_duplicates=0, held_out=20
-    )
-    prepare(
-        [folder / "texts.jsonl"],
-        folder / "set",
-        tokenizer_json=(backbone / "tokenizer.json").read_text(),
-        settings=settings,
-    )
-    return folder / "set"
 
 
 def make_pretraining(backbone: Path, **values: Any) -> Pretraining:

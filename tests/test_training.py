@@ -13,6 +13,7 @@ from transformers import get_cosine_schedule_with_warmup
 from openmed_ner.alignment import Head, Reader, SubwordEncoder
 from openmed_ner.bundle import Bundle
 from openmed_ner.errors import CorpusError, RecipeError, RunError
+from openmed_ner.study.plan import iter_runs, read_adaptation, read_study
 from openmed_ner.text import Document
 from openmed_ner.training.config import Pretraining, Recipe, Schedule, read_recipe
 from openmed_ner.training.finetune import IGNORED, Annotated, FineTuning, make_examples
@@ -182,8 +183,12 @@ def test_windows_longer_than_the_backbone_are_refused(backbone: Path, tmp_path: 
 def test_recipes_in_the_repository_are_valid() -> None:
     folder = Path(__file__).parents[1] / "recipes"
     for path in folder.glob("*.toml"):
-        if path.name.startswith("adapt"):
+        if path.name.startswith("adapt-"):
             assert read_recipe(path, kind=Pretraining).subwords >= 20_000_000
+        elif path.name == "adaptation.toml":
+            study = read_study(path)
+            assert all(read_adaptation(path, study, name) for name in study.adaptations)
+            assert len(list(iter_runs(study))) == 24
         else:
             assert read_recipe(path, kind=Recipe).corpora
 
@@ -201,7 +206,7 @@ def test_recipes_in_the_repository_are_valid() -> None:
         ("seed.x=3", "not a group|whole|group"),
         ("window", "key=value"),
         ("overlap=400", "at most half"),
-        ("corpora=ncbi-disease", "a list of names"),
+        ("corpora=ncbi-disease", "a list"),
     ],
 )
 def test_a_wrong_setting_is_named(override: str, message: str) -> None:

@@ -101,8 +101,8 @@ def make_backbone(folder: Path) -> Path:
 
 def make_recipe(backbone: Path, **schedule: object) -> Recipe:
     settings = {
-        "epochs": 40,
-        "patience": 40,
+        "epochs": 60,
+        "patience": 60,
         "batch_subwords": 32,
         "learning_rate": 5e-3,
         "label_smoothing": 0.0,

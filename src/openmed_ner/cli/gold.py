@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from openmed_ner.corpora import find_corpus, load_alternatives, load_split
+from openmed_ner.corpora import find_corpus
 from openmed_ner.errors import InputError
 from openmed_ner.formats import read_documents
 
@@ -82,11 +82,9 @@ class GoldSource:
         return Gold(name, data.name, list(read_documents(data, format=self.source)))
 
     def _catalogued(self, name: str) -> Gold:
-        from openmed_ner.inference.evaluation import Gold
+        from openmed_ner.inference.evaluation import load_gold
 
-        training = load_split(name, "train").documents if "train" in find_corpus(name).splits else None
-        alternatives = load_alternatives(name, self.split)
-        return Gold(name, self.split, load_split(name, self.split).documents, training, alternatives)
+        return load_gold(name, self.split)
 
 
 def _check_head(name: str, known: Sequence[str]) -> None:

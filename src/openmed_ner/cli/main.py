@@ -11,7 +11,18 @@ from typing import Annotated
 
 import typer
 
-from openmed_ner.cli import bundles, corpora, doctor, evaluate, passages, plot, pretrain, tag, train
+from openmed_ner.cli import (
+    bundles,
+    corpora,
+    doctor,
+    evaluate,
+    passages,
+    plot,
+    pretrain,
+    reproduce,
+    tag,
+    train,
+)
 from openmed_ner.cli.output import complain
 from openmed_ner.errors import OpenMedError
 
@@ -28,6 +39,7 @@ app.command("train")(train.train)
 app.command("passages")(passages.passages)
 app.command("pretrain")(pretrain.pretrain)
 app.command("plot")(plot.plot)
+app.command("reproduce")(reproduce.reproduce)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bundles.app, name="bundles")

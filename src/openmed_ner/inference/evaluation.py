@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from openmed_ner.alignment import Protocol, SubwordEncoder, make_view
+from openmed_ner.corpora import find_corpus, load_alternatives, load_split
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation.calibration import (
     expected_calibration_error,
@@ -36,6 +37,13 @@ class Gold:
     documents: Sequence[Document]
     training: Sequence[Document] | None = None
     alternatives: Sequence[Document] | None = None
+
+
+def load_gold(name: str, split: str) -> Gold:
+    """A split of a catalogued corpus as something to score a head on."""
+    training = load_split(name, "train").documents if "train" in find_corpus(name).splits else None
+    documents = load_split(name, split).documents
+    return Gold(name, split, documents, training, load_alternatives(name, split))
 
 
 @dataclass(frozen=True, slots=True)

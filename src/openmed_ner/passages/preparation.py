@@ -4,7 +4,7 @@ One pass: every passage is read, cleaned, encoded, and asked the questions of ``
 their order, cheapest first; what is left is cut into pieces and written to a file of its own. Which
 passages are held out can only be said once all are known (those with the smallest hashes are, so the
 choice does not depend on the order of the input); then the pieces are parted into shards. Memory grows
-by about 1.5 KB per passage kept, nearly all of it for finding near duplicates.
+by about 3 KB per passage kept, nearly all of it for finding near duplicates.
 """
 
 from __future__ import annotations

@@ -269,11 +269,10 @@ def from_table(
 
 def _convert(name: str, value: Any, hint: Any, base: Any) -> Any:
     if get_origin(hint) is Mapping:
-        numbers = isinstance(value, Mapping) and all(
-            isinstance(item, int | float) and not isinstance(item, bool) for item in value.values()
-        )
-        _require(numbers, name, value, "a table of numbers")
-        return {key: float(item) for key, item in value.items()}
+        _require(isinstance(value, Mapping), name, value, "a table")
+        kind: Any = get_args(hint)[1]
+        default: Any = kind() if is_dataclass(kind) else None  # type: ignore[operator]
+        return {key: _convert(f"{name}.{key}", item, kind, default) for key, item in value.items()}
     if is_dataclass(hint) and isinstance(hint, type):
         _require(isinstance(value, Mapping), name, value, "a group of settings")
         return from_table(hint, value, prefix=f"{name}.", base=base)
@@ -281,9 +280,9 @@ def _convert(name: str, value: Any, hint: Any, base: Any) -> Any:
         _require(value in get_args(hint), name, value, f"one of {', '.join(map(str, get_args(hint)))}")
         return value
     if get_origin(hint) is tuple:
-        sequence = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-        _require(sequence, name, value, "a list of names")
-        return tuple(value)
+        _require(isinstance(value, list | tuple), name, value, "a list")
+        kind = get_args(hint)[0]
+        return tuple(_convert(f"{name}[{place}]", item, kind, None) for place, item in enumerate(value))
     allowed: type | UnionType = int | float if hint is float else hint
     boolean = isinstance(value, bool) and hint is not bool
     _require(isinstance(value, allowed) and not boolean, name, value, hint.__name__)

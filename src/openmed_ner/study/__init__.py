@@ -1,0 +1,1 @@
+"""Studies: adaptation, fine-tuning and scoring of many models, by one recipe, resumable."""

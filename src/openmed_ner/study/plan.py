@@ -1,0 +1,116 @@
+"""What a study consists of: which encoders are compared, on which corpora, with how many seeds.
+
+A study's recipe names the recipes of its adaptations by file, lying beside it. Every model is trained from
+every encoder by the same settings, and scored on dev and test once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from openmed_ner.errors import RecipeError
+from openmed_ner.training.config import Pretraining, Recipe, read_recipe
+
+BASELINE = "none"
+"""The encoder as it was released."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that is trained from every encoder.
+
+    Attributes:
+        corpora: names from the catalog; one head each.
+        seeds: a run for each.
+    """
+
+    corpora: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study's recipe.
+
+    Attributes:
+        title: what it asks.
+        adaptations: recipes of pretraining, by the name of the encoder they make.
+        models: what is trained from each encoder, by name.
+        training: how; its corpora, seed and encoder are filled in.
+    """
+
+    title: str = ""
+    adaptations: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    training: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        if BASELINE in self.adaptations:
+            raise RecipeError(f"adaptations.{BASELINE}: that name is taken by the encoder as released")
+        for name, model in self.models.items():
+            if not model.corpora or not model.seeds:
+                raise RecipeError(f"models.{name}: expected at least one corpus and one seed")
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The encoders that are compared, the baseline first."""
+        return (BASELINE, *self.adaptations)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A model to be trained and scored.
+
+    Attributes:
+        encoder: the one it starts from.
+        model: its name.
+        recipe: all settings; the adapted encoder's folder is filled in when it is there.
+    """
+
+    encoder: str
+    model: str
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Its folder in that of the study."""
+        return f"models/{self.model}/{self.encoder}/seed-{self.recipe.seed}"
+
+
+def read_study(path: Path) -> Study:
+    """Read a study's recipe.
+
+    Raises:
+        RecipeError: it cannot be read, a setting is unknown or wrong, or there is nothing to train.
+    """
+    study = read_recipe(path, kind=Study)
+    if not study.models:
+        raise RecipeError(f"{path}: there is nothing to train; add a table [models.NAME] with its corpora")
+    return study
+
+
+def read_adaptation(path: Path, study: Study, encoder: str) -> Pretraining:
+    """Read the recipe of one of a study's adaptations, which lies beside the study's own.
+
+    Raises:
+        RecipeError: it cannot be read, or is for another backbone than the study's.
+    """
+    recipe = read_recipe(path.parent / study.adaptations[encoder], kind=Pretraining)
+    if recipe.backbone != study.training.backbone:
+        raise RecipeError(
+            f"{study.adaptations[encoder]}: backbone = {recipe.backbone!r}, but the study trains from "
+            f"{study.training.backbone!r}"
+        )
+    return recipe
+
+
+def iter_runs(study: Study) -> Iterator[Run]:
+    """Every model to be trained, seed by seed, so that the first seed of all is there first."""
+    for turn in range(max(len(model.seeds) for model in study.models.values())):
+        for encoder in study.encoders:
+            for name, model in study.models.items():
+                if turn < len(model.seeds):
+                    recipe = replace(study.training, corpora=model.corpora, seed=model.seeds[turn])
+                    yield Run(encoder, name, recipe)

@@ -1,0 +1,154 @@
+"""Carry out a study: every step leaves a file, and what has left its file is not done again.
+
+Several processes may work on one study: a step belongs to the one that holds its lock. Dev and test are
+scored once, when a model has been trained; the predictions stay beside the scores, so that models
+can be compared without asking again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.manifest import RECORD, write_json
+from openmed_ner.bundle.record import provenance
+from openmed_ner.errors import InputError
+from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.inference.evaluation import answer, load_gold
+from openmed_ner.inference.tagger import Tagger
+from openmed_ner.study.plan import BASELINE, Run, iter_runs, read_adaptation, read_study
+from openmed_ner.training.adaptation import adapt
+from openmed_ner.training.run import load_corpora, train
+from openmed_ner.training.session import BUNDLE
+
+logger = logging.getLogger(__name__)
+SPLITS = ("dev", "test")
+SCORES = "scores.json"
+LOCK = "lock"
+
+
+def reproduce(
+    path: Path,
+    folder: Path,
+    *,
+    passages: Path | None = None,
+    only: Callable[[str], bool] = lambda name: True,
+    on_step: Callable[[str, str], None] = lambda name, state: None,
+) -> bool:
+    """Do what is left to do of a study.
+
+    Args:
+        path: its recipe.
+        folder: where everything goes.
+        passages: the prepared set that adaptations read.
+        only: whether a step of that name is to be done here.
+        on_step: told of each step and ``done``, ``begun``, ``finished``, ``elsewhere`` or ``waits``.
+
+    Returns:
+        Whether everything is done.
+
+    Raises:
+        InputError: an adaptation is to be made, but there are no passages.
+    """
+    study = read_study(path)
+    complete = True
+    for encoder in study.adaptations:
+        name = f"encoders/{encoder}"
+        recipe = read_adaptation(path, study, encoder)
+
+        def make(target: Path, encoder: str = encoder, recipe: Any = recipe) -> None:
+            if passages is None:
+                raise InputError(f"{encoder}: the adaptation needs prepared passages; name them")
+            adapt(recipe, passages, target, name=f"{study.training.backbone}-{encoder}", resume=True)
+
+        complete &= _do(folder / name, f"{BUNDLE}/manifest.json", name, make, only, on_step)
+    for run in iter_runs(study):
+        adapted = None if run.encoder == BASELINE else folder / "encoders" / run.encoder / BUNDLE
+        if adapted and not (adapted / "manifest.json").exists():
+            on_step(run.name, "waits")
+            complete = False
+            continue
+
+        def build(target: Path, run: Run = run, adapted: Path | None = adapted) -> None:
+            train_and_score(run, target, adapted=adapted)
+
+        complete &= _do(folder / run.name, SCORES, run.name, build, only, on_step)
+    return complete
+
+
+def train_and_score(run: Run, folder: Path, *, adapted: Path | None) -> None:
+    """Train one model of a study, and score it once on dev and on test."""
+    recipe = replace(run.recipe, adapted=str(adapted) if adapted else "")
+    corpora = load_corpora(recipe.corpora, leave_out=recipe.leave_out)
+    bundle = train(recipe, corpora, folder, name=run.model, resume=True)
+    tagger = Tagger.load(bundle)
+    results = []
+    for split in SPLITS:
+        for answers in answer(tagger, [load_gold(name, split) for name in recipe.corpora]):
+            results.append(answers.score())
+            with (folder / f"{split}-{answers.gold.corpus}.jsonl").open("w", encoding="utf-8") as file:
+                write_jsonl(answers.predicted, file)
+    record = {"sha256": bundle.sha256, **provenance(), "results": results}
+    partial = folder / f"{SCORES}.partial"
+    write_json(partial, record)
+    partial.replace(folder / SCORES)
+
+
+def open_run(folder: Path, run: Run) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """The run record and the scores of a model that is done, or ``None``."""
+    path = folder / run.name / SCORES
+    if not path.exists():
+        return None
+    bundle = open_bundle(folder / run.name / BUNDLE)
+    return bundle.read_json(RECORD), json.loads(path.read_text(encoding="utf-8"))
+
+
+def open_encoder(folder: Path, encoder: str) -> Bundle | None:
+    """The bundle of an adapted encoder that is done, or ``None``."""
+    target = folder / "encoders" / encoder / BUNDLE
+    return open_bundle(target) if (target / "manifest.json").exists() else None
+
+
+def _do(
+    folder: Path,
+    proof: str,
+    name: str,
+    make: Callable[[Path], None],
+    only: Callable[[str], bool],
+    on_step: Callable[[str, str], None],
+) -> bool:
+    """Do a step unless it is done, not ours, or under way elsewhere; return whether it is done."""
+    if (folder / proof).exists():
+        on_step(name, "done")
+        return True
+    if not only(name):
+        return False
+    with _claim(folder) as ours:
+        if not ours:
+            on_step(name, "elsewhere")
+            return False
+        if not (folder / proof).exists():
+            on_step(name, "begun")
+            make(folder)
+        on_step(name, "finished")
+    return True
+
+
+@contextmanager
+def _claim(folder: Path) -> Iterator[bool]:
+    """Whether this process is the one to work in a folder; the claim ends with the process at the latest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,132 @@
+"""What a study found: scores of every encoder, and whether they differ by more than chance.
+
+Seeds are pooled document by document: a document counts once for every seed, for each encoder, so the paired
+test and the bootstrap draw whole documents and see the spread between seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from openmed_ner.bundle.manifest import RECORD
+from openmed_ner.bundle.record import provenance
+from openmed_ner.corpora import load_split
+from openmed_ner.evaluation import Scores, score_documents, total
+from openmed_ner.evaluation.scores import bootstrap_f1, mean_and_deviation
+from openmed_ner.evaluation.significance import paired_randomisation
+from openmed_ner.formats import read_documents
+from openmed_ner.study.plan import Run, Study, iter_runs
+from openmed_ner.study.reproduce import SPLITS, open_encoder, open_run
+
+
+def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
+    """Collect what is done of a study.
+
+    Returns:
+        ``encoders``: what each adaptation took and did to perplexity; ``runs``: each model trained;
+        ``scores``: per corpus, split and encoder, over the seeds; ``comparisons``: each pair of encoders.
+    """
+    done = {run: found for run in iter_runs(study) if (found := open_run(folder, run))}
+    encoders = {name: bundle for name in study.adaptations if (bundle := open_encoder(folder, name))}
+    scores, comparisons = [], []
+    for model, settings in study.models.items():
+        for corpus in settings.corpora:
+            for split in SPLITS:
+                pooled = {}
+                for encoder in study.encoders:
+                    runs = [run for run in done if (run.model, run.encoder) == (model, encoder)]
+                    if runs:
+                        row, pooled[encoder] = _score(folder, runs, done, corpus, split)
+                        scores.append({"model": model, "encoder": encoder, **row})
+                comparisons += _compare(model, corpus, split, pooled)
+    return {
+        "title": study.title,
+        **provenance(),
+        "encoders": {name: _describe_encoder(bundle.read_json(RECORD)) for name, bundle in encoders.items()},
+        "runs": [_describe_run(run, *found) for run, found in done.items()],
+        "scores": scores,
+        "comparisons": comparisons,
+    }
+
+
+def _score(
+    folder: Path,
+    runs: Sequence[Run],
+    done: Mapping[Run, tuple[Mapping[str, Any], Mapping[str, Any]]],
+    corpus: str,
+    split: str,
+) -> tuple[dict[str, Any], list[Scores]]:
+    """The scores of one encoder on a corpus: a row, and the documents' scores summed over the seeds."""
+    gold = load_split(corpus, split).documents
+    by_seed = []
+    for run in runs:
+        predicted = list(read_documents(folder / run.name / f"{split}-{corpus}.jsonl"))
+        by_seed.append(score_documents(gold, predicted))
+    pooled = [total(each) for each in zip(*by_seed, strict=True)]
+    f1 = [total(each).micro.f1 for each in by_seed]
+    mean, deviation = mean_and_deviation(f1)
+    results = [
+        next(row for row in done[run][1]["results"] if (row["corpus"], row["split"]) == (corpus, split))
+        for run in runs
+    ]
+    row = {
+        "corpus": corpus,
+        "split": split,
+        "protocol": "mention",
+        "documents": len(gold),
+        "seeds": [run.recipe.seed for run in runs],
+        "f1": f1,
+        "mean": mean,
+        "deviation": deviation,
+        "ci95": list(bootstrap_f1(pooled)),
+        "with_alternatives": [row["alternatives"]["f1"] for row in results if "alternatives" in row],
+    }
+    return row, pooled
+
+
+def _compare(
+    model: str, corpus: str, split: str, pooled: Mapping[str, Sequence[Scores]]
+) -> list[dict[str, Any]]:
+    """Every pair of encoders; the later one first, so that a gain is positive."""
+    rows = []
+    for second, first in combinations(pooled, 2):
+        comparison = paired_randomisation(pooled[first], pooled[second])
+        names = {"model": model, "corpus": corpus, "split": split, "first": first, "second": second}
+        rows.append({**names, **asdict(comparison), "difference": comparison.difference})
+    return rows
+
+
+def _describe_encoder(record: Mapping[str, Any]) -> dict[str, Any]:
+    history = record["history"]
+    kept = ("recipe", "commit", "parameters", "held_out", "energy", "host")
+    return {
+        **{key: record[key] for key in kept},
+        "subwords": history["subwords"],
+        "seconds": history["seconds"],
+        "perplexity": [scores["perplexity"] for scores in history["scores"]],
+        "head": {key: record["head"]["history"][key] for key in ("subwords", "seconds")}
+        if "head" in record
+        else None,
+    }
+
+
+def _describe_run(run: Run, record: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
+    history = record["history"]
+    return {
+        "model": run.model,
+        "encoder": run.encoder,
+        "seed": run.recipe.seed,
+        "sha256": scores["sha256"],
+        "commit": record["commit"],
+        "recipe": record["recipe"],
+        "parameters": record["parameters"],
+        "best_epoch": history["best_epoch"],
+        "epochs": len(history["scores"]),
+        "dev": history["scores"][history["best_epoch"]],
+        "seconds": history["seconds"],
+        "energy": record["energy"],
+    }
