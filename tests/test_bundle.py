@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from openmed_ner.alignment import Head
-from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
+from openmed_ner.bundle import BackboneReference, Bundle, Manifest, open_bundle, seal
 from openmed_ner.bundle.card import write_card
 from openmed_ner.errors import BundleError
 from openmed_ner.inference.tagger import Tagger
+from openmed_ner.training.energy import Energy
 
 
 @pytest.fixture
@@ -251,3 +252,67 @@ def test_the_card_says_what_was_left_out_and_what_was_scored(runtime_bundle: Bun
     card = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert "| gellus | CellLine | 8/3; 2 left out |" in card and "stand, whole or by half" in card
     assert "- gellus: Put back on AnatEM's documents" in card
+
+
+ENCODER_CARD = """---
+license: apache-2.0
+language: en
+library_name: openmed-ner
+pipeline_tag: fill-mask
+base_model: owner/tiny
+tags: [biomedical, domain-adaptation]
+---
+
+# tiny-adapted
+
+tiny (owner/tiny at a local folder, MIT) adapted to
+biomedical text by masked language modelling: a LoRA adapter and a language-modelling head.
+Written by openmed-ner 1.2.3.
+
+## Adaptation to biomedical text
+
+Method lora, seed 0, 2,000,000 subwords; 1,000 of 100,000 parameters trained (1.00 %). \
+Perplexity on 500 held-out passages: 90.00 before, 30.50 after. 10 minutes; \
+12.5 Wh, 5.0 g CO2e on the grid of FRA at 0.400 kg/kWh (mode: constant). Commit abc.
+
+| source | licence | class | passages read | kept | dropped |
+|---|---|---|---|---|---|
+| medquad | CC BY 4.0 | permissive | 1,200 | 1,000 | short 150, held-out 50 |
+
+No passage shares a sentence with any of the 2 dev and test splits of the catalog.
+
+## Use
+
+To fine-tune from: `openmed-ner train --adapted`. It finds no entities by itself. An adapter is in peft's
+format, and loads onto the backbone without this project.
+"""
+
+
+def test_the_card_of_an_adapted_encoder_names_sources_and_terms(tmp_path: Path) -> None:
+    source = {"name": "medquad", "licence": "CC BY 4.0", "licence_class": "permissive"}
+    counts = {"read": 1200, "kept": 1000, "dropped": {"short": 150, "held-out": 50}}
+    other = {**source, "name": "closed", "licence_class": "non-commercial"}
+    unread = {**source, "name": "unread"}
+    record = {
+        "recipe": {"method": "lora", "seed": 0, "licences": "permissive", "weights": {"unread": 0.0}},
+        "parameters": {"trained": 1000, "total": 100_000, "share": 0.01},
+        "held_out": {"passages": 500, "before": {"perplexity": 90.0}, "after": {"perplexity": 30.5}},
+        "history": {"subwords": 2_000_000, "seconds": 600.0},
+        "energy": Energy(0.0125, 0.005, "FRA", "constant").to_json(),
+        "passages": {
+            "sources": [{**each, **counts} for each in (source, other, unread)],
+            "guard": {"mode": "catalog", "splits": {"a/dev": {}, "a/test": {}}},
+        },
+        "commit": "abc",
+    }
+    manifest = Manifest(
+        name="tiny-adapted",
+        kind="adapter",
+        version="1.2.3",
+        heads=(),
+        window=64,
+        overlap=0,
+        backbone=BackboneReference("tiny", "owner/tiny", "", "0" * 64, "MIT"),
+    )
+    write_card(tmp_path / "card.md", manifest, record=record)
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == ENCODER_CARD

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/performance.md", "docs/corpora.md", "docs/evaluation.md")
+PAGES = (
+    "README.md",
+    "docs/performance.md",
+    "docs/corpora.md",
+    "docs/evaluation.md",
+    "docs/passages.md",
+    "docs/pretraining.md",
+)
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SYSTEMS = (
     ("embedded-lora-int8", "**embedded**: LoRA, int8"),
@@ -222,6 +229,114 @@ def evaluation() -> str:
     return "\n".join([*lines, "", _conditions(record, sizes)])
 
 
+def sources() -> str:
+    """Licence classes of the sources we know, from the table itself."""
+    from openmed_ner.passages import SOURCES
+
+    lines = ["| source | class | terms |", "|---|---|---|"]
+    for name, source in SOURCES.items():
+        title = f"[{name}]({source.home})" if source.home else name
+        lines.append(_row((title, source.licence_class, source.licence)))
+    return "\n".join(lines)
+
+
+def passages() -> str:
+    """What became of the passages of the set that the adaptations read."""
+    record = read("passages")
+    lines = [
+        "| source | class | read | kept | dropped | pieces | subwords |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    by_size = sorted(record["sources"], key=lambda row: -row["subwords"])
+    for row in [*by_size, {"name": "**total**", "licence_class": "", **record["total"]}]:
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in row["dropped"].items())
+        sizes = (f"{row[key]:,}" for key in ("read", "kept"))
+        lines.append(
+            _row(
+                (
+                    row["name"],
+                    row["licence_class"],
+                    *sizes,
+                    dropped,
+                    f"{row['pieces']:,}",
+                    f"{row['subwords']:,}",
+                )
+            )
+        )
+    return "\n".join(lines)
+
+
+def encoders() -> str:
+    """What each adaptation took, and what it did to perplexity."""
+    lines = [
+        "| encoder | trained | subwords | perplexity before | after | minutes | Wh | seed | commit |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in read("adaptation")["encoders"].items():
+        share, energy = f"{100 * row['parameters']['share']:.2f} %", row["energy"]
+        perplexity = (f"{row['held_out'][when]['perplexity']:.1f}" for when in ("before", "after"))
+        cost = (f"{row['seconds'] / 60:.0f}", f"{1000 * energy['kwh']:.1f} ({energy['mode']})")
+        ends = (row["recipe"]["seed"], f"`{row['commit'][:8]}`")
+        lines.append(_row((name, share, f"{row['subwords']:,}", *perplexity, *cost, *ends)))
+    return "\n".join(lines)
+
+
+def adaptation() -> str:
+    """Test scores of models fine-tuned from each encoder."""
+    record = read("adaptation")
+    lines = [
+        "| corpus | encoder | seeds | dev F1 | test F1 | deviation | 95 % interval |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    dev = {(row["corpus"], row["encoder"]): row for row in record["scores"] if row["split"] == "dev"}
+    for row in record["scores"]:
+        if row["split"] == "test":
+            low, high = row["ci95"]
+            spread = f"{100 * row['deviation']:.2f}" if len(row["seeds"]) > 1 else ""
+            mean = f"**{_percent(row['mean'])}**"
+            lines.append(
+                _row(
+                    (
+                        row["corpus"],
+                        row["encoder"],
+                        ", ".join(map(str, row["seeds"])),
+                        _percent(dev[row["corpus"], row["encoder"]]["mean"]),
+                        mean,
+                        spread,
+                        f"{100 * low:.1f} to {100 * high:.1f}",
+                    )
+                )
+            )
+    return "\n".join(lines)
+
+
+def gains() -> str:
+    """Whether encoders differ by more than chance."""
+    lines = ["| corpus (test) | encoders | difference | 95 % interval | p |", "|---|---|---|---|---|"]
+    for row in read("adaptation")["comparisons"]:
+        if row["split"] == "test":
+            low, high = row["ci95"]
+            names = (row["corpus"], f"{row['first']} against {row['second']}")
+            interval = f"{100 * low:+.1f} to {100 * high:+.1f}"
+            lines.append(_row((*names, f"{100 * row['difference']:+.2f}", interval, f"{row['p_value']:.4f}")))
+    return "\n".join(lines)
+
+
+def pretraining() -> str:
+    """Speed of pretraining against transformers' Trainer."""
+    record = read("benchmark-pretraining")
+    lines = [
+        "| what is trained | ours, subwords/s | Trainer, subwords/s | ratio | share of the ceiling |",
+        "|---|---|---|---|---|",
+    ]
+    speeds = record["subwords_per_second"]
+    for way, ratio in record["ratio_to_trainer"].items():
+        values = (f"{speeds[f'{whose}/{way}']:,.0f}" for whose in ("ours", "trainer"))
+        lines.append(_row((way, *values, f"{ratio:.2f}", f"{100 * record['share_of_ceiling'][way]:.0f} %")))
+    ceiling = f"ceiling {record['matrix_multiply_gflops']:.0f} GFLOP/s in {record['precision']}"
+    return "\n".join([*lines, "", _conditions(record, f"batches of {record['shape']} subwords; {ceiling}")])
+
+
 def _notes(names: Iterable[str]) -> list[str]:
     """What was scored, where that is not the official test split of the whole corpus."""
     from openmed_ner.corpora import CATALOG
@@ -268,13 +383,27 @@ TABLES: Mapping[str, Callable[[], str]] = {
         protocols,
         across,
         evaluation,
+        sources,
+        passages,
+        encoders,
+        adaptation,
+        gains,
+        pretraining,
     )
 }
 
 
 def render(page: str) -> str:
-    """Fill every table of a page."""
-    return BLOCK.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", page)
+    """Fill every table of a page; what has no results file has not been measured."""
+
+    def fill(match: re.Match[str]) -> str:
+        try:
+            table = TABLES[match[2]]()
+        except FileNotFoundError:
+            table = "Not measured yet."
+        return f"{match[1]}{table}\n{match[3]}"
+
+    return BLOCK.sub(fill, page)
 
 
 def main() -> None:

@@ -84,8 +84,8 @@ tags: [biomedical, domain-adaptation]
 # {manifest.name}
 
 {backbone.name} ({backbone.hub_id} at {backbone.revision or "a local folder"}, {backbone.licence}) adapted to
-biomedical text by masked language modelling: {_ENCODERS[manifest.kind]}. Written by openmed-ner
-{manifest.version}.
+biomedical text by masked language modelling: {_ENCODERS[manifest.kind]}.
+Written by openmed-ner {manifest.version}.
 """
 
 

@@ -180,6 +180,18 @@ class Bundle:
         """The content of a JSON file, checked."""
         return _parse(self.read(name), self.folder / name)
 
+    def require_heads(self) -> None:
+        """Refuse an adapted encoder where a model that tags is needed.
+
+        Raises:
+            BundleError: the bundle has no heads.
+        """
+        if not self.manifest.heads:
+            raise BundleError(
+                f"{self.folder} is an adapted encoder without heads; fine-tune it first: "
+                "openmed-ner train --adapted"
+            )
+
     @property
     def sha256(self) -> str:
         """One digest for the whole bundle: that of its manifest, which names all the others."""

@@ -34,6 +34,10 @@ def info(
     typer.echo(f"{manifest.name}: {manifest.kind} bundle, {manifest.precision}, {size / 1e6:.1f} MB")
     typer.echo(f"from {manifest.backbone.name} by openmed-ner {manifest.version}, licence {manifest.licence}")
     typer.echo(f"reads windows of {manifest.window} subwords that overlap by {manifest.overlap}")
+    if manifest.adaptation is not None:
+        typer.echo(f"adapted before: {manifest.adaptation.name} ({manifest.adaptation.mode})")
+    if not manifest.heads:
+        typer.echo("an adapted encoder without heads: fine-tune it with openmed-ner train --adapted")
     for head in manifest.heads:
         typer.echo(f"  {head.corpus}: {', '.join(head.labels)} ({head.scheme.value})")
     typer.echo(f"sha256 {opened.sha256}")
@@ -49,14 +53,14 @@ def verify(
     from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
     opened = open_bundle(bundle or embedded_bundle())
-    document = Tagger.load(opened)("A test.")
-    complete = bool(document.meta["coverage"]["complete"])
+    manifest = opened.manifest
+    tags = bool(manifest.heads)  # an adapted encoder has none, and nothing to run
+    runs = bool(Tagger.load(opened)("A test.").meta["coverage"]["complete"]) if tags else None
     if as_json:
-        print_json({"bundle": opened.manifest.name, "files": len(opened.manifest.files), "runs": complete})
+        print_json({"bundle": manifest.name, "files": len(manifest.files), "runs": runs})
         return
-    typer.echo(
-        f"{opened.manifest.name}: {len(opened.manifest.files)} files as the manifest says; the model runs"
-    )
+    state = "the model runs" if tags else "an adapted encoder without heads"
+    typer.echo(f"{manifest.name}: {len(manifest.files)} files as the manifest says; {state}")
 
 
 @app.command()
@@ -82,6 +86,7 @@ def export(
     from openmed_ner.examples import read_examples
 
     source = open_bundle(bundle)
+    source.require_heads()
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
     if os.environ.get(ENVIRONMENT) and names:
         gold = {name: list(load_split(name, "dev").documents) for name in names}

@@ -11,7 +11,20 @@ import typer
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import OpenMedError
 
-EXTRAS = {"train": ("torch", "transformers", "peft", "safetensors", "onnx", "onnxscript", "codecarbon")}
+EXTRAS = {
+    "train": (
+        "torch",
+        "transformers",
+        "peft",
+        "safetensors",
+        "onnx",
+        "onnxscript",
+        "codecarbon",
+        "py3langid",
+        "rensa",
+    ),
+    "plots": ("matplotlib",),
+}
 VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", "OPENMED_NER_OFFLINE")
 
 

@@ -121,11 +121,7 @@ def load_model(bundle: Bundle) -> TokenTagger:
     manifest = bundle.manifest
     if manifest.kind == "runtime":
         raise BundleError(f"{bundle.folder} is a runtime bundle, which holds no weights that torch can load")
-    if not manifest.heads:
-        raise BundleError(
-            f"{bundle.folder} is an adapted encoder without heads; fine-tune it first: "
-            "openmed-ner train --adapted"
-        )
+    bundle.require_heads()
     reference = manifest.backbone
     folder = find_backbone(reference.name)
     if (found := hash_file(folder / "model.safetensors")) != reference.sha256:

@@ -97,7 +97,7 @@ def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: N
     if format == "pubmed":
         yield from read_pubmed(path, on_skip=on_skip)
     elif format == "clinicaltrials":
-        yield from read_trials(path)
+        yield from read_trials(path, on_skip=on_skip)
     elif format == "jsonl":
         yield from _read_jsonl(path, source)
     elif format == "text":

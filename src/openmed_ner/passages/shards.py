@@ -141,7 +141,9 @@ def read_page(folder: Path) -> dict[str, Any]:
     """
     path = folder / PAGE
     if not path.is_file():
-        raise BundleError(f"{folder} is no prepared set of passages: it has no {PAGE}")
+        raise BundleError(
+            f"{folder} is no prepared set of passages: it has no {PAGE}; openmed-ner passages makes one"
+        )
     if path.stat().st_size > MAX_PAGE:
         raise BundleError(f"{path} is larger than {MAX_PAGE} bytes, which no such page is")
     try:

@@ -49,7 +49,8 @@ def reproduce(
         folder: where everything goes.
         passages: the prepared set that adaptations read.
         only: whether a step of that name is to be done here.
-        on_step: told of each step and ``done``, ``begun``, ``finished``, ``elsewhere`` or ``waits``.
+        on_step: told of each step and ``done``, ``to do``, ``begun``, ``finished``, ``elsewhere`` (another
+            process does it) or ``waits`` (for its encoder).
 
     Returns:
         Whether everything is done.
@@ -129,6 +130,7 @@ def _do(
         on_step(name, "done")
         return True
     if not only(name):
+        on_step(name, "to do")
         return False
     with _claim(folder) as ours:
         if not ours:

@@ -83,7 +83,9 @@ def _score(
         "mean": mean,
         "deviation": deviation,
         "ci95": list(bootstrap_f1(pooled)),
-        "with_alternatives": [row["alternatives"]["f1"] for row in results if "alternatives" in row],
+        "with_alternatives": [
+            row["with_alternatives"]["f1"] for row in results if "with_alternatives" in row
+        ],
     }
     return row, pooled
 
