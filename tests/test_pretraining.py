@@ -126,8 +126,8 @@ def make_prepared(lengths: list[int], sources: list[int]) -> Prepared:
 
 def read_pass(rows: PassageRows, turn: int = 0) -> list[int]:
     """The subwords of a pass, without special ones."""
-    first = sum(rows.iter_pass(earlier).n_batches for earlier in range(turn))
-    batches = [rows.batch(first + number)[0] for number in range(rows.iter_pass(turn).n_batches)]
+    first = sum(rows.lay_out(earlier).n_batches for earlier in range(turn))
+    batches = [rows.batch(first + number)[0] for number in range(rows.lay_out(turn).n_batches)]
     return [number for batch in batches for number in batch.flatten().tolist() if number >= 100]
 
 
@@ -150,7 +150,7 @@ def test_a_pass_reads_every_subword_once(
 def test_rows_are_framed_and_fit_the_budget(lengths: list[int], packed: bool) -> None:
     passages = make_prepared(lengths, [0] * len(lengths))
     rows = PassageRows(passages, ENCODER, window=48, budget=200, packed=packed, seed=0)
-    for number in range(rows.iter_pass(0).n_batches):
+    for number in range(rows.lay_out(0).n_batches):
         ids, mask = rows.batch(number)
         assert ids.shape == mask.shape and ids.size <= 200
         assert not packed or ids.shape[1] == 48
@@ -164,7 +164,7 @@ def test_packed_rows_have_no_padding_but_in_the_last() -> None:
     rows = PassageRows(
         make_prepared([17] * 50, [0] * 50), ENCODER, window=32, budget=128, packed=True, seed=0
     )
-    masks = [rows.batch(number)[1] for number in range(rows.iter_pass(0).n_batches)]
+    masks = [rows.batch(number)[1] for number in range(rows.lay_out(0).n_batches)]
     assert all(mask.all() for mask in masks[:-1])
     assert masks[-1][:-1].all()
 
@@ -183,6 +183,13 @@ def test_weights_say_how_often_a_source_is_read() -> None:
     assert share(1, 0) == (1, 0)
     assert share(3, 1) == (3, 1)
     assert share(0.5, 2) == pytest.approx((0.5, 2), abs=0.1)
+
+
+def test_a_pass_is_never_empty() -> None:
+    passages = make_prepared([5] * 4, [0, 1, 0, 1])
+    weights = {"a": 1e-6, "b": 0.0}
+    rows = PassageRows(passages, ENCODER, window=16, budget=64, packed=False, seed=0, weights=weights)
+    assert [len(read_pass(rows, turn)) for turn in range(5)] == [5] * 5
 
 
 def test_orders_differ_by_pass_and_seed() -> None:

@@ -90,7 +90,7 @@ class Pretrain:
 
     def _perplexity(self, rows: PassageRows) -> Mapping[str, float]:
         total, n_targets = 0.0, 0
-        for number in range(rows.iter_pass(0).n_batches):
+        for number in range(rows.lay_out(0).n_batches):
             loss = self._loss(rows, number, generator=torch.Generator().manual_seed(number))
             total += loss.mean.item() * loss.n_targets
             n_targets += loss.n_targets

@@ -81,7 +81,8 @@ class PassageRows:
             raise RecipeError("no passage is left to read: every source is missing or weighs 0")
         if not packed and (longest := int(self._lengths.max()) + SPECIAL) > window:
             raise RecipeError(f"window = {window}: expected at least {longest}, the longest passage")
-        self.iter_pass = lru_cache(maxsize=2)(self._lay_out)
+        self.lay_out = lru_cache(maxsize=2)(self._lay_out)
+        self._sizes: list[int] = []
 
     def batch(self, number: int) -> tuple[LongArray, LongArray]:
         """A batch by its number, counted over all passes.
@@ -90,18 +91,27 @@ class PassageRows:
             Subword ids and attention mask, both ``(n_rows, n_subwords)``.
         """
         turn = 0
-        while number >= (rows := self.iter_pass(turn)).n_batches:
-            number -= rows.n_batches
+        while number >= (size := self._size(turn)):
+            number -= size
             turn += 1
+        rows = self.lay_out(turn)
         if self._packed:
             return self._pack(rows, number)
         passages = [self._passages.piece(int(rows.order[place])) for place in rows.batches[number]]
         return pad_rows(passages, self._encoder)
 
+    def _size(self, turn: int) -> int:
+        """How many batches a pass has; remembered, so that only the pass under way is laid out."""
+        while len(self._sizes) <= turn:
+            self._sizes.append(self.lay_out(len(self._sizes)).n_batches)
+        return self._sizes[turn]
+
     def _lay_out(self, turn: int) -> Rows:
         random = np.random.default_rng((self._seed, turn))
         whole, part = np.divmod(self._weights, 1.0)
         times = whole.astype(np.int64) + (random.random(len(part)) < part)
+        if not times.any():  # weights so small that luck left nothing
+            times[random.choice(len(times), p=self._weights / self._weights.sum())] = 1
         order = random.permutation(np.repeat(np.arange(len(times)), times))
         lengths = self._lengths[order]
         ends = np.cumsum(lengths + 1)
