@@ -11,6 +11,7 @@
     │   ├── RecipeError          a recipe or a setting is wrong
     │   └── MissingExtraError    an optional dependency is not installed
     └── RunError                 the run itself failed (exit status 1)
+        └── DivergenceError      its loss is no number any more
 
 A message tells where, what was found, what was expected, and the way out.
 """
@@ -62,3 +63,7 @@ class MissingExtraError(InputError):
 
 class RunError(OpenMedError):
     """The run failed for a reason outside the caller's input."""
+
+
+class DivergenceError(RunError):
+    """The loss of a training run is no number any more: its learning rate is too high."""

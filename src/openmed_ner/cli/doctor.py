@@ -20,6 +20,7 @@ EXTRAS = {
         "onnx",
         "onnxscript",
         "codecarbon",
+        "optuna",
         "py3langid",
         "rensa",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,13 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Replace one setting: schedule.epochs=3.", metavar="K=V")
     ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option(help="Try so many settings, see [search] in the recipe; keep the best."),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Begin no new trial of a search after so many minutes.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -51,6 +59,7 @@ def train(
         from openmed_ner.training.config import Recipe, read_recipe
         from openmed_ner.training.run import load_corpora, without
         from openmed_ner.training.run import train as run_training
+        from openmed_ner.training.search import search as run_search
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 
@@ -73,15 +82,20 @@ def train(
     left_out = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
     for corpus_name, count in left_out.items():
         complain(f"{corpus_name}: {count} training documents stand in a dev or test split and are left out")
+    how: dict[str, Any] = {"name": name or output.resolve().name, "resume": resume}
     with TrainingProgress(describe_f1, quiet=as_json) as progress:
-        bundle = run_training(
-            settings,
-            corpora,
-            output,
-            name=name or output.resolve().name,
-            resume=resume,
-            on_step=progress.show,
-        )
+        if search is None:
+            bundle = run_training(settings, corpora, output, **how, on_step=progress.show)
+        else:
+            limit = settings.search.minutes if minutes is None else minutes
+            settings = replace(settings, search=replace(settings.search, trials=search, minutes=limit))
+            bundle = run_search(
+                settings,
+                corpora,
+                output,
+                **how,
+                on_step=lambda trial, report: progress.show(report, title=trial),
+            )
     record = bundle.read_json("run.json")
     history, parameters = record["history"], record["parameters"]
     scores = history["scores"][history["best_epoch"]]

@@ -84,6 +84,40 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """What ``train --search`` tries; pairs are the lowest and the highest value.
+
+    Attributes:
+        trials: how many settings are tried.
+        minutes: time after which no new trial begins; 0 sets no limit.
+        learning_rate: of the schedule's peak, drawn on a logarithmic scale.
+        rank: of the adapter; ``alpha`` keeps its ratio to the rank.
+        targets: of the adapter.
+        dropout: in the encoder's hidden layers.
+        label_smoothing: probability mass spread over all tags.
+        warmup: share of all steps in which the learning rate rises.
+        max_share: largest share of parameters that an adapter and its heads may train.
+    """
+
+    trials: int = 40
+    minutes: float = 0.0
+    learning_rate: tuple[float, ...] = (1e-4, 5e-3)
+    rank: tuple[int, ...] = (4, 8, 16)
+    targets: tuple[str, ...] = ("query-value", "all-linear")
+    dropout: tuple[float, ...] = (0.0, 0.2)
+    label_smoothing: tuple[float, ...] = (0.0, 0.2)
+    warmup: tuple[float, ...] = (0.0, 0.2)
+    max_share: float = 0.015
+
+    def __post_init__(self) -> None:
+        _require(self.trials > 0, "search.trials", self.trials, "a number above 0")
+        _require(self.minutes >= 0, "search.minutes", self.minutes, "0 or more")
+        for name in ("learning_rate", "dropout", "label_smoothing", "warmup"):
+            pair = getattr(self, name)
+            _require(len(pair) == 2 and pair[0] <= pair[1], f"search.{name}", pair, "a lowest and a highest")
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """A fine-tuning run.
 
@@ -101,6 +135,7 @@ class Recipe:
             corpora, whole or by half of their sentences, are not trained on; or ``nothing``.
         lora: the adapter; unused by ``full``.
         schedule: the optimisation.
+        search: what a search tries; unused otherwise.
     """
 
     corpora: tuple[str, ...] = ()
@@ -114,6 +149,7 @@ class Recipe:
     leave_out: Literal["held-out", "nothing"] = "held-out"
     lora: LoraSettings = field(default_factory=LoraSettings)
     schedule: Schedule = field(default_factory=Schedule)
+    search: Search = field(default_factory=Search)
 
     def __post_init__(self) -> None:
         _require(self.window >= 8, "window", self.window, "at least 8 subwords")

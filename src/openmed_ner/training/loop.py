@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from openmed_ner.errors import RunError
+from openmed_ner.errors import DivergenceError, RunError
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.energy import Energy, Meter
 from openmed_ner.training.log import RunLog
@@ -217,7 +217,7 @@ class Trainer(Generic[Batch]):
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         if not math.isfinite(value):
-            raise RunError(f"the loss of step {step} is {value}; lower schedule.learning_rate")
+            raise DivergenceError(f"the loss of step {step} is {value}; lower schedule.learning_rate")
         self.history.step = step + 1
         self.history.epoch_loss += value
         return StepReport(step + 1, n_steps, epoch, value, rate)
