@@ -4,10 +4,12 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from transformers import get_cosine_schedule_with_warmup
 
 from openmed_ner.alignment import Head, Reader, SubwordEncoder
@@ -17,7 +19,7 @@ from openmed_ner.study.plan import iter_runs, read_adaptation, read_study
 from openmed_ner.text import Document
 from openmed_ner.training.config import Pretraining, Recipe, Schedule, read_recipe
 from openmed_ner.training.finetune import IGNORED, Annotated, FineTuning, make_examples
-from openmed_ner.training.loop import CHECKPOINT, StepReport, learning_rate
+from openmed_ner.training.loop import CHECKPOINT, StepReport, Trainer, learning_rate
 from openmed_ner.training.run import build_model, train
 from tiny import CORPORA, DOCUMENTS, make_recipe, tiny_tokenizer
 
@@ -147,11 +149,85 @@ def test_every_epoch_holds_every_example_once(budget: int, epoch: int) -> None:
     objective.examples, _ = make_examples(CORPORA, READER)
     objective._schedule = Schedule(batch_subwords=budget)
     objective._seed = 0
+    objective._weights = np.ones(2)
     batches = objective.batches(epoch)
     assert sorted(id(each) for batch in batches for each in batch) == sorted(map(id, objective.examples))
     assert [[id(each) for each in batch] for batch in objective.batches(epoch)] == [
         [id(each) for each in batch] for batch in batches
     ]
+
+
+def test_weights_say_how_often_an_epoch_reads_a_corpus(backbone: Path) -> None:
+    head = Head("third", ("Disease",))
+    others = tuple(replace(each, text=f"{each.text} ") for each in CORPORA[0].train)
+    apart = (*CORPORA[:1], Annotated(head, others, ()))
+    recipe = make_recipe(backbone)
+    model = build_model(recipe, backbone, [each.head for each in apart])
+    reader = replace(READER, heads=tuple(each.head for each in apart))
+
+    def count(weights: dict[str, float], epochs: int = 20) -> tuple[float, float]:
+        objective = FineTuning(model, apart, reader, schedule=recipe.schedule, seed=0, weights=weights)
+        examples = [each for epoch in range(epochs) for batch in objective.batches(epoch) for each in batch]
+        seen = [(each.tags[:, 0] != IGNORED).any() for each in examples]
+        return sum(seen) / (8 * epochs), (len(seen) - sum(seen)) / (8 * epochs)
+
+    assert count({}) == (1, 1)
+    assert count({"third": 2.0}) == (1, 2)
+    assert count({"diseases": 0.5, "third": 1.5}) == pytest.approx((0.5, 1.5), abs=0.15)
+    with pytest.raises(RecipeError, match=r"weights\.nowhere: .* trained: diseases, third"):
+        count({"nowhere": 1.0})
+    with pytest.raises(RecipeError, match="a number above 0"):
+        replace(recipe, weights={"third": 0.0})
+
+
+def test_averaged_weights_are_what_is_scored_and_kept(backbone: Path, tmp_path: Path) -> None:
+    """The kept weights are the average of all steps' weights, computed here a second time."""
+    recipe = make_recipe(backbone, epochs=1, average=0.9)
+    seen: list[dict[str, torch.Tensor]] = []
+
+    class Spy(Trainer):  # type: ignore[type-arg]
+        def _step(self, *arguments: object, **options: object) -> StepReport:
+            report = super()._step(*arguments, **options)  # type: ignore[arg-type]
+            seen.append({name: value.clone() for name, value in self._weights().items()})
+            return report
+
+    model = build_model(recipe, backbone, READER.heads)
+    first = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
+    objective = FineTuning(model, CORPORA, READER, schedule=recipe.schedule, seed=0)
+    Spy(
+        objective,
+        schedule=recipe.schedule,
+        seed=0,
+        folder=tmp_path,
+        checkpoint_seconds=60,
+        on_step=lambda report: None,
+    ).run()
+    kept = load_file(tmp_path / "best.safetensors")
+    for name, value in first.items():
+        for step, weights in enumerate(seen, start=1):
+            decay = min(0.9, (1 + step) / (10 + step))
+            value = decay * value + (1 - decay) * weights[name]
+        torch.testing.assert_close(kept[name], value, rtol=1e-4, atol=1e-6)
+    assert not torch.equal(kept[name], seen[-1][name])
+
+
+def test_a_stopped_run_averages_on(backbone: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(backbone, epochs=2, average=0.9)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(report: StepReport) -> None:
+        if report.step == 3:
+            raise StoppedError
+
+    whole = train(recipe, CORPORA, tmp_path / "whole", name="tiny")
+    with pytest.raises(StoppedError):
+        train(recipe, CORPORA, tmp_path / "parts", name="tiny", checkpoint_seconds=0.0, on_step=stop)
+    parts = train(recipe, CORPORA, tmp_path / "parts", name="tiny", resume=True)
+    for name in whole.manifest.files:
+        if name.endswith(".safetensors"):
+            assert parts.read(name) == whole.read(name)
 
 
 def test_the_record_tells_how_the_model_came_about(adapter_bundle: Bundle) -> None:

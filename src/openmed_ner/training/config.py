@@ -53,6 +53,8 @@ class Schedule:
         weight_decay: of AdamW, on every trained weight.
         warmup: share of all steps in which the learning rate rises.
         clip: largest gradient norm.
+        average: decay of an exponential moving average of the weights, which is then what is scored and kept,
+            such as 0.999; 0 keeps the weights themselves.
         label_smoothing: probability mass spread evenly over all tags.
         dropout: in the encoder's hidden layers.
         attention_dropout: on attention weights; slow on a CPU.
@@ -69,6 +71,7 @@ class Schedule:
     weight_decay: float = 0.01
     warmup: float = 0.1
     clip: float = 1.0
+    average: float = 0.0
     label_smoothing: float = 0.1
     dropout: float = 0.1
     attention_dropout: float = 0.0
@@ -78,7 +81,7 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_subwords", "accumulate", "learning_rate", "clip"):
             _require(getattr(self, name) > 0, f"schedule.{name}", getattr(self, name), "a number above 0")
-        for name in ("warmup", "label_smoothing", "dropout", "attention_dropout"):
+        for name in ("warmup", "average", "label_smoothing", "dropout", "attention_dropout"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"schedule.{name}", value, "a share from 0 to below 1")
 
@@ -131,6 +134,7 @@ class Recipe:
         seed: of the weights, the order of batches and dropout.
         window: most subwords read at once.
         overlap: subwords that neighbouring windows share.
+        weights: how often an epoch reads the training documents of a corpus, 1 unless named here.
         leave_out: ``held-out``: training documents that stand in the dev or test split of any of the
             corpora, whole or by half of their sentences, are not trained on; or ``nothing``.
         lora: the adapter; unused by ``full``.
@@ -146,6 +150,7 @@ class Recipe:
     seed: int = 0
     window: int = 512
     overlap: int = 128
+    weights: Mapping[str, float] = field(default_factory=dict)
     leave_out: Literal["held-out", "nothing"] = "held-out"
     lora: LoraSettings = field(default_factory=LoraSettings)
     schedule: Schedule = field(default_factory=Schedule)
@@ -156,6 +161,8 @@ class Recipe:
         _require(
             0 <= self.overlap <= (self.window - 2) // 2, "overlap", self.overlap, "at most half a window"
         )
+        for corpus, weight in self.weights.items():
+            _require(weight > 0, f"weights.{corpus}", weight, "a number above 0")
         stacked = self.adapted_as == "stacked" and self.method == "full"
         _require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from openmed_ner.alignment import Head, Reader, Window, encode_spans, predict
 from openmed_ner.alignment.batching import group_by_length, pad_windows
-from openmed_ner.errors import CorpusError
+from openmed_ner.errors import CorpusError, RecipeError
 from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Account, Document, iter_tokens
@@ -97,7 +97,26 @@ class FineTuning:
         *,
         schedule: Schedule,
         seed: int,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
+        """Set up a run.
+
+        Args:
+            model: what is trained.
+            corpora: one for each head of the model, in order.
+            reader: cuts texts into windows.
+            schedule: of the run.
+            seed: of the order of batches.
+            weights: how often an epoch reads the documents of a corpus, 1 where nothing is said.
+
+        Raises:
+            CorpusError: a corpus has no training documents.
+            RecipeError: a weight names no corpus.
+        """
+        names = [corpus.head.corpus for corpus in corpora]
+        if unknown := sorted(set(weights or ()) - set(names)):
+            raise RecipeError(f"weights.{unknown[0]}: there is no such corpus; trained: {', '.join(names)}")
+        self._weights = np.array([(weights or {}).get(name, 1.0) for name in names])
         self.model: TokenTagger = model
         self.examples, self.accounts = make_examples(corpora, reader)
         self._dev = [(corpus.head, corpus.dev) for corpus in corpora]
@@ -108,13 +127,21 @@ class FineTuning:
     def batches(self, epoch: int) -> list[list[Example]]:
         """Examples of like length together, in an order that the seed and the epoch determine."""
         order = random.Random(f"{self._seed}/{epoch}")
-        examples = list(self.examples)
+        luck = random.Random(f"{self._seed}/{epoch}/weights")
+        examples = [
+            example for example in self.examples for _ in range(self._times(example, chance=luck.random()))
+        ]
         order.shuffle(examples)
         lengths = [len(example.window.ids) + 2 for example in examples]
         jittered = [int(length * order.uniform(0.9, 1.1)) for length in lengths]
         by_length = group_by_length(jittered, budget=self._schedule.batch_subwords)
         order.shuffle(by_length)
         return [[examples[index] for index in batch] for batch in by_length]
+
+    def _times(self, example: Example, *, chance: float) -> int:
+        """How often an epoch reads an example: the largest weight of the corpora that annotate it."""
+        weight = float(self._weights[(example.tags != IGNORED).any(axis=0)].max(initial=0.0))
+        return int(weight) + (chance < weight % 1)
 
     def loss(self, batch: Sequence[Example]) -> Loss:
         """Mean over all annotated words and heads of the batch."""

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from openmed_ner.errors import DivergenceError, RunError
+from openmed_ner.training.averaging import WeightAverage
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.energy import Energy, Meter
 from openmed_ner.training.log import RunLog
@@ -165,6 +166,7 @@ class Trainer(Generic[Batch]):
         self._optimizer = torch.optim.AdamW(
             self._trained.values(), lr=0.0, weight_decay=schedule.weight_decay, fused=True
         )
+        self._average = WeightAverage(self._trained, schedule.average)
         self._dtype = autocast_dtype(schedule.precision)
         self._fingerprint = json.dumps([asdict(schedule), seed, sorted(self._trained)], sort_keys=True)
 
@@ -216,6 +218,7 @@ class Trainer(Generic[Batch]):
         nn.utils.clip_grad_norm_(self._trained.values(), self.schedule.clip)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        self._average.update(step + 1)
         if not math.isfinite(value):
             raise DivergenceError(f"the loss of step {step} is {value}; lower schedule.learning_rate")
         self.history.step = step + 1
@@ -248,14 +251,17 @@ class Trainer(Generic[Batch]):
         logger.info("epoch %d: loss %.4f, held-out %s", epoch, history.losses[-1], scores)
         if history.best_epoch < 0 or scores["score"] > history.scores[history.best_epoch]["score"]:
             history.best_epoch = epoch
-            _write(self._folder / BEST, {name: value.detach() for name, value in self._trained.items()}, {})
+            _write(self._folder / BEST, self._average.tensors or self._weights(), {})
         return StepReport(history.step, n_steps, epoch, history.losses[-1], 0.0, scores)
 
     def measure(self, evaluate: Callable[[], Mapping[str, float]]) -> dict[str, float]:
-        """Call an evaluation of the model as it is now, without dropout, in the run's precision."""
+        """Call an evaluation of the model (of its average, if that is kept), in the run's precision."""
         self.objective.model.eval()
-        with torch.inference_mode(), self._autocast():
+        with self._average.applied(), torch.inference_mode(), self._autocast():
             return dict(evaluate())
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: parameter.detach() for name, parameter in self._trained.items()}
 
     def _note(self, epoch: int, **values: object) -> None:
         history = self.history
@@ -274,7 +280,8 @@ class Trainer(Generic[Batch]):
 
     def save_checkpoint(self) -> None:
         """Write everything the run needs to go on."""
-        tensors = {f"weight/{name}": value.detach() for name, value in self._trained.items()}
+        tensors = {f"weight/{name}": value for name, value in self._weights().items()}
+        tensors |= {f"average/{name}": value for name, value in self._average.tensors.items()}
         for name, parameter in self._trained.items():
             for key, value in self._optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = value
@@ -300,7 +307,12 @@ class Trainer(Generic[Batch]):
             raise RunError(f"{path} cannot be read: {error}; remove it to start over") from error
         if metadata.get("fingerprint") != self._fingerprint:
             raise RunError(f"{path} belongs to a run with other settings; choose another folder")
-        self._restore({key[7:]: value for key, value in tensors.items() if key.startswith("weight/")})
+        groups: dict[str, dict[str, Tensor]] = {"weight": {}, "average": {}}
+        for key, value in tensors.items():
+            kind, _, name = key.partition("/")
+            groups.get(kind, {})[name] = value
+        self._restore(groups["weight"])
+        self._average.tensors = groups["average"]
         for name, parameter in self._trained.items():
             keys = [key for key in tensors if key.startswith("optimizer/") and key.split("/", 2)[2] == name]
             if keys:
@@ -312,8 +324,8 @@ class Trainer(Generic[Batch]):
 
     @torch.no_grad()
     def _restore(self, weights: Mapping[str, Tensor]) -> None:
-        for name, parameter in self._trained.items():
-            parameter.copy_(weights[name])
+        for name, value in weights.items():
+            self._trained[name].copy_(value)
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> None:

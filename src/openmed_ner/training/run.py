@@ -89,7 +89,9 @@ def train(
     reader = Reader(encoder, heads, recipe.window, recipe.overlap)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
     model = build_model(recipe, backbone, heads, adapted=adapted)
-    objective = FineTuning(model, corpora, reader, schedule=recipe.schedule, seed=recipe.seed)
+    objective = FineTuning(
+        model, corpora, reader, schedule=recipe.schedule, seed=recipe.seed, weights=recipe.weights
+    )
     with measure_energy() as meter:
         trainer: Trainer[list[Example]] = Trainer(
             objective,
