@@ -288,6 +288,20 @@ def test_adaptation_lowers_perplexity(adapted: Bundle, fully_adapted: Bundle) ->
     assert shares[0] < shares[1] == 1
 
 
+def test_encoders_are_kept_along_the_way(backbone: Path, passages: Path, tmp_path: Path) -> None:
+    last = adapt(make_pretraining(backbone, keep=2), passages, tmp_path, name="adapted-tiny")
+    assert [path.name for path in (tmp_path / "rounds").iterdir()] == ["2"]
+    kept = open_bundle(tmp_path / "rounds/2")
+    record = kept.read_json("run.json")
+    assert len(record["history"]["scores"]) == 2
+    assert record["held_out"]["after"] == record["history"]["scores"][1]
+    name = "adapter/adapted-tiny/adapter_model.safetensors"
+    assert kept.read(name) != last.read(name)
+    train(
+        replace(make_recipe(backbone, epochs=1), adapted=str(kept.folder)), CORPORA, tmp_path / "x", name="x"
+    )
+
+
 def test_plain_peft_loads_the_adapted_encoder(adapted: Bundle, backbone: Path) -> None:
     folder = adapted.folder / "adapter" / adapted.manifest.name
     encoder = AutoModel.from_pretrained(backbone, attn_implementation="eager")

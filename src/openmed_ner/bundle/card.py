@@ -93,14 +93,16 @@ def _adaptation(record: Mapping[str, Any]) -> str:
     """Domain-adaptive pretraining: how, on what, under which terms, and what it changed."""
     recipe, held_out, parameters = record["recipe"], record["held_out"], record["parameters"]
     history = record["history"]
+    measured = [
+        f"{held_out[when]['perplexity']:.2f} {when}" for when in ("before", "after") if when in held_out
+    ]
     lines = [
         "## Adaptation to biomedical text",
         "",
         f"Method {recipe['method']}, seed {recipe['seed']}, {history['subwords']:,} subwords; "
         f"{parameters['trained']:,} of {parameters['total']:,} parameters trained "
-        f"({100 * parameters['share']:.2f} %). Perplexity on "
-        f"{held_out['passages']:,} held-out passages: {held_out['before']['perplexity']:.2f} before, "
-        f"{held_out['after']['perplexity']:.2f} after. {history['seconds'] / 60:.0f} minutes; "
+        f"({100 * parameters['share']:.2f} %). Perplexity on {held_out['passages']:,} held-out passages: "
+        f"{', '.join(measured)}. {history['seconds'] / 60:.0f} minutes; "
         f"{_describe_energy(record['energy'])}. Commit {record['commit']}.",
         "",
         "| source | licence | class | passages read | kept | dropped |",

@@ -7,7 +7,7 @@ test and the bootstrap draw whole documents and see the spread between seeds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
         ``encoders``: what each adaptation took and did to perplexity; ``runs``: each model trained;
         ``scores``: per corpus, split and encoder, over the seeds; ``comparisons``: each pair of encoders.
     """
-    done = {run: found for run in iter_runs(study) if (found := open_run(folder, run))}
+    done = [Done(run, *found) for run in iter_runs(study) if (found := open_run(folder, run))]
     encoders = {name: bundle for name in study.adaptations if (bundle := open_encoder(folder, name))}
     scores, comparisons = [], []
     for model, settings in study.models.items():
@@ -38,47 +38,52 @@ def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
             for split in SPLITS:
                 pooled = {}
                 for encoder in study.encoders:
-                    runs = [run for run in done if (run.model, run.encoder) == (model, encoder)]
-                    if runs:
-                        row, pooled[encoder] = _score(folder, runs, done, corpus, split)
+                    own = [each for each in done if (each.run.model, each.run.encoder) == (model, encoder)]
+                    if own:
+                        row, pooled[encoder] = _score(folder, own, corpus, split)
                         scores.append({"model": model, "encoder": encoder, **row})
                 comparisons += _compare(model, corpus, split, pooled)
     return {
         "title": study.title,
         **provenance(),
         "encoders": {name: _describe_encoder(bundle.read_json(RECORD)) for name, bundle in encoders.items()},
-        "runs": [_describe_run(run, *found) for run, found in done.items()],
+        "runs": [_describe_run(each) for each in done],
         "scores": scores,
         "comparisons": comparisons,
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A model of a study that is done: what it is, its run record and its scores."""
+
+    run: Run
+    record: Mapping[str, Any]
+    scores: Mapping[str, Any]
+
+
 def _score(
-    folder: Path,
-    runs: Sequence[Run],
-    done: Mapping[Run, tuple[Mapping[str, Any], Mapping[str, Any]]],
-    corpus: str,
-    split: str,
+    folder: Path, runs: Sequence[Done], corpus: str, split: str
 ) -> tuple[dict[str, Any], list[Scores]]:
     """The scores of one encoder on a corpus: a row, and the documents' scores summed over the seeds."""
     gold = load_split(corpus, split).documents
     by_seed = []
-    for run in runs:
-        predicted = list(read_documents(folder / run.name / f"{split}-{corpus}.jsonl"))
+    for each in runs:
+        predicted = list(read_documents(folder / each.run.name / f"{split}-{corpus}.jsonl"))
         by_seed.append(score_documents(gold, predicted))
     pooled = [total(each) for each in zip(*by_seed, strict=True)]
     f1 = [total(each).micro.f1 for each in by_seed]
     mean, deviation = mean_and_deviation(f1)
     results = [
-        next(row for row in done[run][1]["results"] if (row["corpus"], row["split"]) == (corpus, split))
-        for run in runs
+        next(row for row in each.scores["results"] if (row["corpus"], row["split"]) == (corpus, split))
+        for each in runs
     ]
     row = {
         "corpus": corpus,
         "split": split,
         "protocol": "mention",
         "documents": len(gold),
-        "seeds": [run.recipe.seed for run in runs],
+        "seeds": [each.run.recipe.seed for each in runs],
         "f1": f1,
         "mean": mean,
         "deviation": deviation,
@@ -116,7 +121,8 @@ def _describe_encoder(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _describe_run(run: Run, record: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_run(done: Done) -> dict[str, Any]:
+    run, record, scores = done.run, done.record, done.scores
     history = record["history"]
     return {
         "model": run.model,

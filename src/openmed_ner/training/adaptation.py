@@ -32,13 +32,15 @@ from openmed_ner.model.tagger import checkpoint_activations, count_parameters
 from openmed_ner.passages import load_prepared
 from openmed_ner.training.config import Pretraining, Schedule
 from openmed_ner.training.energy import measure_energy
-from openmed_ner.training.loop import StepReport, Trainer
+from openmed_ner.training.loop import History, StepReport, Trainer
 from openmed_ner.training.pretrain import Pretrain
-from openmed_ner.training.session import open_run, write_bundle
+from openmed_ner.training.session import BUNDLE, open_run, write_bundle
 
 HEAD = "head"
 """Folder of the stage that teaches the head."""
 BEFORE = "before.json"
+ROUNDS = "rounds"
+"""Folder of the bundles that are kept during a run."""
 Stage = Literal["head", "encoder"]
 
 
@@ -118,10 +120,19 @@ def adapt(
     if recipe.window > (longest := model.encoder.config.max_position_embeddings):
         raise RecipeError(f"window = {recipe.window}: {recipe.backbone} reads at most {longest} subwords")
     objective = partial(Pretrain, model, train, held_out, encoder, recipe=recipe)
-    stages = Stages(folder, resume, checkpoint_seconds, on_step)
-    record: dict[str, Any] = {"recipe": asdict(recipe), **provenance(), "passages": train.page}
+    writer = Writer(model, encoder, recipe, {**provenance(), "passages": train.page}, name, backbone)
+
+    def watch(stage: Stage, report: StepReport) -> None:
+        on_step(stage, report)
+        if stage == "encoder" and report.scores is not None and recipe.keep:
+            number = report.epoch + 1
+            if number % recipe.keep == 0:
+                held_out_scores = {"passages": recipe.held_out, "after": dict(report.scores)}
+                writer.write(folder / ROUNDS / str(number), trainer.history, held_out_scores)
+
+    stages = Stages(folder, resume, checkpoint_seconds, watch)
     if not model.head_is_trained:
-        record["head"] = _teach_head(recipe, objective, stages)
+        writer.record["head"] = _teach_head(recipe, objective, stages)
     _choose_trained(model, recipe)
     stage = objective(schedule=recipe.schedule, subwords=recipe.subwords)
     with stages.start("encoder", stage, schedule=recipe.schedule, seed=recipe.seed) as (trainer, resumed):
@@ -130,28 +141,62 @@ def adapt(
         history = trainer.run()
         after = trainer.measure(stage.evaluate_all)
     before = json.loads((folder / BEFORE).read_text(encoding="utf-8"))
-    trained, total = count_parameters(model)
-    record |= {
-        "parameters": {"trained": trained, "total": total, "share": trained / total},
-        "held_out": {"passages": len(held_out), "before": before, "after": after},
-        "history": history.to_json(),
-        "energy": history.energy.to_json(),
-    }
-    manifest = Manifest(
-        name=name,
-        kind="adapter" if recipe.method == "lora" else "full",
-        version=version(),
-        heads=(),
-        window=recipe.window,
-        overlap=0,
-        backbone=refer(recipe.backbone, backbone),
-    )
+    held_out_scores = {"passages": len(held_out), "before": before, "after": after}
+    return writer.write(folder / BUNDLE, history, held_out_scores)
 
-    def save(target: Path) -> None:
-        save_encoder(model.encoder, target, name=name, backbone=manifest.backbone)
-        save_file(model.head_weights(), target / LM_HEAD_WEIGHTS)
 
-    return write_bundle(folder, manifest, record, save, encoder)
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes the bundle of an encoder as it is now.
+
+    Attributes:
+        model: encoder and head.
+        encoder: the tokenizer.
+        recipe: of the run.
+        record: what is known of the run before its end.
+        name: of the bundle and its adapter.
+        backbone: folder of the backbone's files.
+    """
+
+    model: MaskedLanguageModel
+    encoder: SubwordEncoder
+    recipe: Pretraining
+    record: dict[str, Any]
+    name: str
+    backbone: Path
+
+    def write(self, target: Path, history: History, held_out: Mapping[str, Any]) -> Bundle:
+        """Write weights, tokenizer, record and card to a folder.
+
+        Args:
+            target: the folder, replaced if it is there.
+            history: of the run so far.
+            held_out: how many passages were scored, and the scores.
+        """
+        trained, total = count_parameters(self.model)
+        record = {
+            "recipe": asdict(self.recipe),
+            **self.record,
+            "parameters": {"trained": trained, "total": total, "share": trained / total},
+            "held_out": held_out,
+            "history": history.to_json(),
+            "energy": history.energy.to_json(),
+        }
+        manifest = Manifest(
+            name=self.name,
+            kind="adapter" if self.recipe.method == "lora" else "full",
+            version=version(),
+            heads=(),
+            window=self.recipe.window,
+            overlap=0,
+            backbone=refer(self.recipe.backbone, self.backbone),
+        )
+
+        def save(folder: Path) -> None:
+            save_encoder(self.model.encoder, folder, name=self.name, backbone=manifest.backbone)
+            save_file(self.model.head_weights(), folder / LM_HEAD_WEIGHTS)
+
+        return write_bundle(target, manifest, record, save, self.encoder)
 
 
 def check_tokenizer(page: Mapping[str, Any], text: str, backbone: str) -> None:

@@ -204,6 +204,7 @@ class Pretraining:
         weights: how often a pass reads the passages of a source, 1 unless named here; 0 leaves it out.
         held_out: passages of the held-out set that perplexity is measured on during the run; before and
             after it is measured on all.
+        keep: write the bundle after every so many evaluations too, to ``rounds/N``; 0 writes the last only.
         masking: what is to be guessed.
         lora: the adapter; unused by ``full``.
         schedule: the optimisation; ``epochs`` is the number of evaluations, evenly spread over the run.
@@ -220,6 +221,7 @@ class Pretraining:
     licences: Literal["all", "permissive"] = "all"
     weights: Mapping[str, float] = field(default_factory=dict)
     held_out: int = 1_000
+    keep: int = 0
     masking: Masking = field(default_factory=Masking)
     lora: LoraSettings = field(default_factory=lambda: LoraSettings(dropout=0.05))
     schedule: Schedule = field(
@@ -232,7 +234,8 @@ class Pretraining:
         _require(self.window >= 8, "window", self.window, "at least 8 subwords")
         for name in ("subwords", "head_learning_rate", "held_out"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
-        _require(self.head_subwords >= 0, "head_subwords", self.head_subwords, "0 or more")
+        for name in ("head_subwords", "keep"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for source, weight in self.weights.items():
             _require(weight >= 0, f"weights.{source}", weight, "0 or more")
 

@@ -27,7 +27,7 @@ from openmed_ner.training.config import Recipe
 from openmed_ner.training.energy import measure_energy
 from openmed_ner.training.finetune import Annotated, Example, FineTuning
 from openmed_ner.training.loop import StepReport, Trainer
-from openmed_ner.training.session import open_run, write_bundle
+from openmed_ner.training.session import BUNDLE, open_run, write_bundle
 
 
 def load_corpora(names: Sequence[str], *, leave_out: str = "held-out") -> list[Annotated]:
@@ -127,7 +127,7 @@ def train(
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
     )
     return write_bundle(
-        folder,
+        folder / BUNDLE,
         manifest,
         record,
         partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted),

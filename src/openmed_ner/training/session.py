@@ -46,22 +46,22 @@ def keep_memory() -> None:
 
 
 def write_bundle(
-    folder: Path,
+    target: Path,
     manifest: Manifest,
     record: Mapping[str, Any],
     save: Callable[[Path], object],
     encoder: SubwordEncoder,
 ) -> Bundle:
-    """Write ``folder/bundle``: weights, tokenizer, record and card.
+    """Write a bundle in one move: weights, tokenizer, record and card.
 
     Args:
-        folder: of the run.
+        target: its folder, replaced if it is there.
         manifest: what the bundle is.
         record: of the run.
         save: writes the weights to the folder it is given.
         encoder: the tokenizer.
     """
-    partial, target = folder / f"{BUNDLE}.partial", folder / BUNDLE
+    partial = target.with_name(f"{target.name}.partial")
     for leftover in (partial, target):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
