@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from transformers import get_cosine_schedule_with_warmup
 
 from openmed_ner.alignment import Head, Reader, SubwordEncoder
+from openmed_ner.alignment.batching import padded_length
 from openmed_ner.bundle import Bundle
 from openmed_ner.errors import CorpusError, RecipeError, RunError
 from openmed_ner.study.plan import iter_runs, read_adaptation, read_study
@@ -151,6 +152,9 @@ def test_every_epoch_holds_every_example_once(budget: int, epoch: int) -> None:
     objective._seed = 0
     objective._weights = np.ones(2)
     batches = objective.batches(epoch)
+    for batch in batches:
+        width = padded_length(max(len(example.window.ids) + 2 for example in batch))
+        assert len(batch) == 1 or len(batch) * width <= budget
     assert sorted(id(each) for batch in batches for each in batch) == sorted(map(id, objective.examples))
     assert [[id(each) for each in batch] for batch in objective.batches(epoch)] == [
         [id(each) for each in batch] for batch in batches

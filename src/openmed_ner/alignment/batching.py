@@ -20,19 +20,24 @@ def padded_length(length: int) -> int:
     return -(-length // MULTIPLE) * MULTIPLE
 
 
-def group_by_length(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
+def group_by_length(
+    lengths: Sequence[int], *, budget: int, ranks: Sequence[float] | None = None
+) -> list[list[int]]:
     """Group indices so that neighbours in length share a batch.
 
     Args:
         lengths: subwords of each sequence, special ones included.
+        ranks: what to sort by instead, such as lengths with some noise, for other batches in each epoch.
         budget: most subwords in a batch, padding included; a longer sequence gets a batch of its own.
 
     Returns:
         The indices of each batch, from the longest sequences to the shortest.
     """
+    ranks = lengths if ranks is None else ranks
     batches: list[list[int]] = []
     width = 0
-    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+    for index in sorted(range(len(lengths)), key=lambda index: (-ranks[index], index)):
+        width = max(width, padded_length(lengths[index]))
         if not batches or (len(batches[-1]) + 1) * width > budget:
             batches.append([])
             width = padded_length(lengths[index])
