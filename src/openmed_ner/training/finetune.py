@@ -133,10 +133,8 @@ class FineTuning:
         ]
         order.shuffle(examples)
         lengths = [len(example.window.ids) + 2 for example in examples]
-        jittered = [
-            int(length * order.uniform(1.0, 1.2)) for length in lengths
-        ]  # never less: the budget holds
-        by_length = group_by_length(jittered, budget=self._schedule.batch_subwords)
+        jittered = [int(length * order.uniform(0.9, 1.1)) for length in lengths]
+        by_length = group_by_length(lengths, budget=self._schedule.batch_subwords, ranks=jittered)
         order.shuffle(by_length)
         return [[examples[index] for index in batch] for batch in by_length]
 

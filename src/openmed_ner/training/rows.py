@@ -118,10 +118,9 @@ class PassageRows:
         if self._packed:
             n_rows = -(-int(ends[-1]) // (self._window - SPECIAL))
             return Rows(order, ends, (), -(-n_rows // self._rows_per_batch))
-        jittered = (lengths + SPECIAL) * random.uniform(
-            1.0, 1.1, len(lengths)
-        )  # never less: the budget holds
-        batches = group_by_length(jittered.astype(int).tolist(), budget=self._budget)
+        framed = lengths + SPECIAL
+        jittered = framed * random.uniform(0.95, 1.05, len(lengths))
+        batches = group_by_length(framed.tolist(), budget=self._budget, ranks=jittered.tolist())
         return Rows(order, ends, [batches[index] for index in random.permutation(len(batches))], len(batches))
 
     @property
