@@ -272,7 +272,7 @@ Written by openmed-ner 1.2.3.
 ## Adaptation to biomedical text
 
 Method lora, seed 0, 2,000,000 subwords; 1,000 of 100,000 parameters trained (1.00 %). \
-Perplexity on 500 held-out passages: 90.00 before, 30.50 after. 10 minutes; \
+Perplexity on 500 held-out pieces: 90.00 before, 30.50 after. 10 minutes; \
 12.5 Wh, 5.0 g CO2e on the grid of FRA at 0.400 kg/kWh (mode: constant). Commit abc.
 
 | source | licence | class | passages read | kept | dropped |

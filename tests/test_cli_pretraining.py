@@ -37,7 +37,7 @@ def test_from_passages_to_a_tagger(
     command = ("pretrain", passages, "-o", adapted, "--backbone", "tiny", "--subwords", "1000", *FLAGS)
     invoke(*command)
     said = capsys.readouterr()
-    assert "parameters trained" in said.out and "held-out passages" in said.out
+    assert "parameters trained" in said.out and "held-out pieces" in said.out
     assert "held-out perplexity" in said.err
     invoke(*command, "--resume", "--json")
     found = read_json(capsys)

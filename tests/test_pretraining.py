@@ -260,6 +260,17 @@ def test_loss_and_gradients_are_those_of_transformers(backbone: Path, passages: 
         torch.testing.assert_close(parameter.grad, gradients[name].grad, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("budget", [160, 190, 39])
+def test_a_run_reads_at_least_what_it_is_told_to(budget: int, backbone: Path, passages: Path) -> None:
+    recipe = make_pretraining(backbone)
+    recipe = replace(recipe, schedule=replace(recipe.schedule, batch_subwords=budget))
+    objective = make_objective(backbone, passages, recipe)
+    sizes = [
+        objective._rows.batch(number)[0].size for epoch in range(3) for number in objective.batches(epoch)
+    ]
+    assert recipe.subwords <= sum(sizes) + 160 <= recipe.subwords + 5 * max(budget, 160)
+
+
 def test_perplexity_is_measured_in_the_same_places(backbone: Path, passages: Path) -> None:
     objective = make_objective(backbone, passages, make_pretraining(backbone))
     objective.model.eval()

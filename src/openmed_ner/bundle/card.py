@@ -101,7 +101,7 @@ def _adaptation(record: Mapping[str, Any]) -> str:
         "",
         f"Method {recipe['method']}, seed {recipe['seed']}, {history['subwords']:,} subwords; "
         f"{parameters['trained']:,} of {parameters['total']:,} parameters trained "
-        f"({100 * parameters['share']:.2f} %). Perplexity on {held_out['passages']:,} held-out passages: "
+        f"({100 * parameters['share']:.2f} %). Perplexity on {held_out['passages']:,} held-out pieces: "
         f"{', '.join(measured)}. {history['seconds'] / 60:.0f} minutes; "
         f"{_describe_energy(record['energy'])}. Commit {record['commit']}.",
         "",

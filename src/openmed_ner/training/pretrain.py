@@ -68,7 +68,7 @@ class Pretrain:
         self._rows = rows(train, seed=recipe.seed, weights=recipe.weights)
         self._held_out = rows(held_out, seed=0)
         self._sample = rows(sample_passages(held_out, recipe.held_out), seed=0)
-        per_step = schedule.batch_subwords * schedule.accumulate
+        per_step = self._rows.batch_subwords * schedule.accumulate
         self._steps_per_epoch = math.ceil(subwords / per_step / schedule.epochs)
 
     def batches(self, epoch: int) -> Sequence[int]:

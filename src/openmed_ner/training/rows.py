@@ -124,6 +124,11 @@ class PassageRows:
         return Rows(order, ends, [batches[index] for index in random.permutation(len(batches))], len(batches))
 
     @property
+    def batch_subwords(self) -> int:
+        """Subwords of a whole batch: a packed one has as many whole rows as the budget allows."""
+        return self._rows_per_batch * self._window if self._packed else self._budget
+
+    @property
     def _rows_per_batch(self) -> int:
         return max(1, self._budget // self._window)
 
