@@ -316,3 +316,6 @@ def test_the_card_of_an_adapted_encoder_names_sources_and_terms(tmp_path: Path) 
     )
     write_card(tmp_path / "card.md", manifest, record=record)
     assert (tmp_path / "card.md").read_text(encoding="utf-8") == ENCODER_CARD
+    record["recipe"]["licences"] = "all"  # type: ignore[index]
+    write_card(tmp_path / "card.md", manifest, record=record)
+    assert "Sources of the class non-commercial were read." in (tmp_path / "card.md").read_text()

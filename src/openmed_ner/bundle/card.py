@@ -108,6 +108,7 @@ def _adaptation(record: Mapping[str, Any]) -> str:
         "| source | licence | class | passages read | kept | dropped |",
         "|---|---|---|---|---|---|",
     ]
+    classes: set[str] = set()
     for source in record["passages"]["sources"]:
         left_out = recipe["licences"] == "permissive" and source["licence_class"] != "permissive"
         if left_out or recipe["weights"].get(source["name"]) == 0:
@@ -117,11 +118,18 @@ def _adaptation(record: Mapping[str, Any]) -> str:
             f"| {source['name']} | {source['licence']} | {source['licence_class']} | {source['read']:,} "
             f"| {source['kept']:,} | {dropped} |"
         )
+        classes.add(source["licence_class"])
     guard = record["passages"]["guard"]
+    if closed := sorted(classes - {"permissive"}):
+        lines += ["", _TERMS.format(classes=" and ".join(closed))]
     lines += ["", _GUARDS[guard["mode"]].format(count=len(guard["splits"]))]
     return "\n".join([*lines, ""])
 
 
+_TERMS = (
+    "Sources of the class {classes} were read. Look at their terms before any commercial use, or adapt again "
+    "with `--licences permissive`."
+)
 _GUARDS = {
     "catalog": "No passage shares a sentence with any of the {count} dev and test splits of the catalog.",
     "available": "No passage shares a sentence with any of the {count} dev and test splits at hand.",

@@ -69,7 +69,7 @@ def pretrain(
         return
     typer.echo(f"{parameters['trained']:,} parameters trained ({100 * parameters['share']:.2f} %)")
     typer.echo(
-        f"perplexity on {held_out['passages']:,} held-out passages: {held_out['before']['perplexity']:.2f} "
+        f"perplexity on {held_out['passages']:,} held-out pieces: {held_out['before']['perplexity']:.2f} "
         f"before, {held_out['after']['perplexity']:.2f} after {record['history']['subwords']:,} subwords"
     )
     typer.echo(f"bundle: {bundle.folder}")
