@@ -299,6 +299,12 @@ def test_adaptation_lowers_perplexity(adapted: Bundle, fully_adapted: Bundle) ->
     assert shares[0] < shares[1] == 1
 
 
+def test_a_head_need_not_be_taught_alone(backbone: Path, passages: Path, tmp_path: Path) -> None:
+    recipe = make_pretraining(backbone, head_subwords=0, subwords=300)
+    record = adapt(recipe, passages, tmp_path, name="x").read_json("run.json")
+    assert "head" not in record and record["history"]["step"] > 0
+
+
 def test_encoders_are_kept_along_the_way(backbone: Path, passages: Path, tmp_path: Path) -> None:
     last = adapt(make_pretraining(backbone, keep=2), passages, tmp_path, name="adapted-tiny")
     assert [path.name for path in (tmp_path / "rounds").iterdir()] == ["2"]

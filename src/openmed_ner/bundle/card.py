@@ -50,20 +50,25 @@ def write_card(
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
-def _front(manifest: Manifest) -> str:
-    types = sorted({label for head in manifest.heads for label in head.labels})
-    backbone = manifest.backbone
+def _matter(manifest: Manifest, *, task: str, tag: str) -> str:
+    """The hub's metadata and the title."""
     return f"""---
 license: {manifest.licence.lower()}
 language: en
 library_name: openmed-ner
-pipeline_tag: token-classification
-base_model: {backbone.hub_id}
-tags: [biomedical, named-entity-recognition]
+pipeline_tag: {task}
+base_model: {manifest.backbone.hub_id}
+tags: [biomedical, {tag}]
 ---
 
 # {manifest.name}
+"""
 
+
+def _front(manifest: Manifest) -> str:
+    types = sorted({label for head in manifest.heads for label in head.labels})
+    backbone = manifest.backbone
+    return f"""{_matter(manifest, task="token-classification", tag="named-entity-recognition")}
 Biomedical named entity recognition: {", ".join(types)}. {_KINDS[manifest.kind]}, {manifest.precision},
 {len(manifest.heads)} heads on one pass of {backbone.name} ({backbone.hub_id} at
 {backbone.revision or "a local folder"}, {backbone.licence}). Written by openmed-ner {manifest.version}.
@@ -72,17 +77,7 @@ Biomedical named entity recognition: {", ".join(types)}. {_KINDS[manifest.kind]}
 
 def _encoder_front(manifest: Manifest) -> str:
     backbone = manifest.backbone
-    return f"""---
-license: {manifest.licence.lower()}
-language: en
-library_name: openmed-ner
-pipeline_tag: fill-mask
-base_model: {backbone.hub_id}
-tags: [biomedical, domain-adaptation]
----
-
-# {manifest.name}
-
+    return f"""{_matter(manifest, task="fill-mask", tag="domain-adaptation")}
 {backbone.name} ({backbone.hub_id} at {backbone.revision or "a local folder"}, {backbone.licence}) adapted to
 biomedical text by masked language modelling: {_ENCODERS[manifest.kind]}.
 Written by openmed-ner {manifest.version}.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("openmed-ner", "numpy", "onnxruntime", "peft", "tokenizers", "torch", "transformers")
 
@@ -14,6 +16,18 @@ PACKAGES = ("openmed-ner", "numpy", "onnxruntime", "peft", "tokenizers", "torch"
 def provenance() -> dict[str, object]:
     """What every results file names: the commit, the versions and the machine."""
     return {"commit": source_commit(), "versions": installed_versions(), "host": describe_host()}
+
+
+def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a results file says of the run behind a model, from its run record."""
+    history = record["history"]
+    return {
+        **{key: record[key] for key in ("commit", "recipe", "parameters", "energy", "host")},
+        "best_epoch": history["best_epoch"],
+        "epochs": len(history["scores"]),
+        "dev": history["scores"][history["best_epoch"]],
+        "seconds": history["seconds"],
+    }
 
 
 def version() -> str:

@@ -272,7 +272,7 @@ def _write_reports(path: Path, answers: Sequence[Answers], results: Sequence[dic
 def _identify(bundle: Bundle) -> dict[str, Any]:
     """Which bundle it was, and how it came about."""
     from openmed_ner.bundle.manifest import RECORD
-    from openmed_ner.bundle.record import provenance
+    from openmed_ner.bundle.record import describe_training, provenance
 
     record: dict[str, Any] = {
         "bundle": bundle.manifest.name,
@@ -281,19 +281,7 @@ def _identify(bundle: Bundle) -> dict[str, Any]:
         **provenance(),
     }
     if RECORD in bundle.manifest.files:
-        run = bundle.read_json(RECORD)
-        history = run["history"]
-        record["training"] = {
-            "commit": run["commit"],
-            "recipe": run["recipe"],
-            "parameters": run["parameters"],
-            "best_epoch": history["best_epoch"],
-            "epochs": len(history["scores"]),
-            "dev": history["scores"][history["best_epoch"]],
-            "seconds": history["seconds"],
-            "energy": run["energy"],
-            "host": run["host"],
-        }
+        record["training"] = describe_training(bundle.read_json(RECORD))
     return record
 
 

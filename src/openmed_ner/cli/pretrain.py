@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from openmed_ner.cli.options import AsJson, Backbone, Name, Overrides, RecipeFile, Resume, RunFolder, Seed
 from openmed_ner.cli.output import print_json
 from openmed_ner.cli.progress import TrainingProgress
 from openmed_ner.errors import MissingExtraError
@@ -15,25 +16,19 @@ from openmed_ner.errors import MissingExtraError
 
 def pretrain(
     passages: Annotated[Path, typer.Argument(help="Folder that openmed-ner passages wrote.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for checkpoints and the bundle.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML recipe; its values replace the defaults.")] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")
-    ] = None,
+    output: RunFolder,
+    recipe: RecipeFile = None,
+    backbone: Backbone = None,
     method: Annotated[str | None, typer.Option(help="lora, or full: train every parameter.")] = None,
     subwords: Annotated[int | None, typer.Option(help="How many to read in all.")] = None,
     licences: Annotated[
         str | None, typer.Option(help="Licence classes of sources to read: all, or permissive.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the bundle; the output folder's by default.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Replace one setting: lora.rank=8.", metavar="K=V")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    seed: Seed = None,
+    name: Name = None,
+    set_: Overrides = None,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Adapt a backbone to prepared passages by masked language modelling, with LoRA."""
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openmed_ner.cli.options import AsJson, Backbone, Name, Overrides, RecipeFile, Resume, RunFolder, Seed
 from openmed_ner.cli.output import complain, print_json
 from openmed_ner.cli.progress import TrainingProgress, describe_f1
 from openmed_ner.errors import CorpusError, MissingExtraError, RecipeError
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def train(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for checkpoints and the bundle.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML recipe; its values replace the defaults.")] = None,
+    output: RunFolder,
+    recipe: RecipeFile = None,
     corpus: Annotated[
         list[str] | None, typer.Option(help="A corpus of the catalog; may be given several times.")
     ] = None,
@@ -31,19 +32,13 @@ def train(
     source: Annotated[
         str | None, typer.Option("--from", help=f"{', '.join(FORMATS)}; told from the name by default.")
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")
-    ] = None,
+    backbone: Backbone = None,
     adapted: Annotated[
         str | None, typer.Option(help="Bundle of an adapted encoder (openmed-ner pretrain) to start from.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the bundle; the output folder's by default.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Replace one setting: schedule.epochs=3.", metavar="K=V")
-    ] = None,
+    seed: Seed = None,
+    name: Name = None,
+    set_: Overrides = None,
     search: Annotated[
         int | None,
         typer.Option(help="Try so many settings, see [search] in the recipe; keep the best."),
@@ -51,8 +46,8 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Begin no new trial of a search after so many minutes.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fine-tune a backbone with LoRA and write an adapter bundle."""
     try:

@@ -21,6 +21,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.formats.xml import make_parser
 from openmed_ner.text import Document, Span
 
 if TYPE_CHECKING:
@@ -142,17 +143,7 @@ def _iter_elements(file: TextIO, source: str) -> Iterator[Element]:
     """Yield each ``document`` as soon as it is complete, and forget it afterwards."""
     from lxml import etree
 
-    parser = etree.XMLPullParser(
-        events=("start", "end"),
-        tag=("collection", "document"),
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
+    parser = make_parser(("collection", "document"))
     try:
         chunk = file.read(_CHUNK).removeprefix("\ufeff")
         while chunk:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.formats.xml import make_parser
 from openmed_ner.passages.passage import Passage
 
 if TYPE_CHECKING:
@@ -138,17 +139,7 @@ def _iter_records(path: Path) -> Iterator[Element]:
     """Yield each record as soon as it is complete, and forget it afterwards."""
     from lxml import etree
 
-    parser = etree.XMLPullParser(
-        events=("start", "end"),
-        tag=(_ROOT, *_RECORDS),
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
+    parser = make_parser((_ROOT, *_RECORDS))
     line, pending = 1, 0
     with open_dump(path) as file:
         while chunk := file.read(_CHUNK):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.bundle.manifest import RECORD
-from openmed_ner.bundle.record import provenance
+from openmed_ner.bundle.record import describe_training, provenance
 from openmed_ner.corpora import load_split
 from openmed_ner.evaluation import Scores, score_documents, total
 from openmed_ner.evaluation.scores import bootstrap_f1, mean_and_deviation
@@ -122,19 +122,11 @@ def _describe_encoder(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe_run(done: Done) -> dict[str, Any]:
-    run, record, scores = done.run, done.record, done.scores
-    history = record["history"]
+    run = done.run
     return {
         "model": run.model,
         "encoder": run.encoder,
         "seed": run.recipe.seed,
-        "sha256": scores["sha256"],
-        "commit": record["commit"],
-        "recipe": record["recipe"],
-        "parameters": record["parameters"],
-        "best_epoch": history["best_epoch"],
-        "epochs": len(history["scores"]),
-        "dev": history["scores"][history["best_epoch"]],
-        "seconds": history["seconds"],
-        "energy": record["energy"],
+        "sha256": done.scores["sha256"],
+        **describe_training(done.record),
     }

@@ -131,7 +131,7 @@ def adapt(
                 writer.write(folder / ROUNDS / str(number), trainer.history, held_out_scores)
 
     stages = Stages(folder, resume, checkpoint_seconds, watch)
-    if not model.head_is_trained:
+    if not model.head_is_trained and recipe.head_subwords:
         writer.record["head"] = _teach_head(recipe, objective, stages)
     _choose_trained(model, recipe)
     stage = objective(schedule=recipe.schedule, subwords=recipe.subwords)

@@ -195,7 +195,7 @@ class Pretraining:
         seed: of the order of passages, masks and dropout.
         subwords: how many are read in all, padding included; passages are read again if there are fewer.
         head_subwords: how many are read first, with the encoder frozen, to teach a head to a backbone that
-            comes without a trained one.
+            comes without a trained one; 0 leaves it as fresh as it is.
         head_learning_rate: peak of the warm-up and cosine schedule of that stage.
         window: subwords of a row, special ones included; when not ``packed``, the longest a passage may be.
         packed: rows are filled with one passage after the other; otherwise each passage is a row, beside
