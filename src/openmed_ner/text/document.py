@@ -38,6 +38,8 @@ class Span:
         corpus: the annotation guideline that produced the span; ``None`` where there is only one.
         fragments: the ranges of a discontinuous mention, in order, from ``start`` to ``end`` with gaps
             between; empty for the usual mention in one piece.
+        attributes: what is known about the mention beyond its type, as (name, value) pairs sorted by name:
+            ``("negated", True)``, ``("long_form", "acute kidney injury")``.
     """
 
     start: int
@@ -46,6 +48,7 @@ class Span:
     score: float | None = None
     corpus: str | None = None
     fragments: tuple[tuple[int, int], ...] = ()
+    attributes: tuple[tuple[str, str | bool], ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
@@ -61,6 +64,8 @@ class Span:
                 raise ValueError(
                     f"fragments go from {self.start} to {self.end} in order, with gaps, not {self.fragments}"
                 )
+        if any(before >= after for (before, _), (after, _) in pairwise(self.attributes)):
+            raise ValueError(f"attributes are sorted by name, each name once, not {self.attributes}")
 
     @property
     def key(self) -> tuple[int, int, str, *tuple[tuple[int, int], ...]]:
