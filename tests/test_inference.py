@@ -61,7 +61,7 @@ def test_the_graph_takes_any_shape(adapter_bundle: Bundle, tagger: Tagger, shape
     mask[0, shape[1] // 2 + 1 :] = 0
     visible = mask.astype(bool)
     np.testing.assert_allclose(
-        tagger._backend.run(ids, mask)[visible], model.run(ids, mask)[visible], rtol=1e-4, atol=1e-4
+        tagger._parts[0].run(ids, mask)[visible], model.run(ids, mask)[visible], rtol=1e-4, atol=1e-4
     )
 
 
@@ -195,7 +195,7 @@ def test_a_model_that_does_not_fit_its_heads_is_refused(runtime_bundle: Bundle, 
 
 def test_a_model_that_does_not_fit_its_tokenizer_fails_with_a_message(tagger: Tagger) -> None:
     with pytest.raises(RunError, match="ONNX Runtime failed"):
-        tagger._backend.run(np.array([[10_000]]), np.array([[1]]))
+        tagger._parts[0].run(np.array([[10_000]]), np.array([[1]]))
 
 
 def test_the_parity_certificate_compares_on_the_given_texts(runtime_bundle: Bundle) -> None:

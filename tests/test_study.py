@@ -113,6 +113,18 @@ def test_a_study_is_carried_out_step_by_step(
     assert str(tmp_path) not in json.dumps(found), "no path of this machine"
 
 
+def test_a_model_may_differ_from_the_others(recipe: Path) -> None:
+    own = '[models.long]\ncorpora = ["gellus"]\n[models.long.training.schedule]\nepochs = 7\n'
+    recipe.write_text(recipe.read_text() + own)
+    runs = {run.name: run.recipe for run in iter_runs(read_study(recipe))}
+    long, both = runs["models/long/none/seed-0"], runs["models/both/none/seed-0"]
+    assert (long.schedule.epochs, both.schedule.epochs) == (7, 1)
+    assert long.schedule.batch_subwords == both.schedule.batch_subwords == 64 and long.window == both.window
+    recipe.write_text(recipe.read_text() + "epoch = 8\n")
+    with pytest.raises(RecipeError, match=r"models\.long\.training\.schedule\.epoch'; did you mean"):
+        read_study(recipe)
+
+
 def test_a_step_belongs_to_one_process(recipe: Path, catalog: None, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "models/both/none/seed-0"
     folder.mkdir(parents=True)

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
 
 from openmed_ner.alignment.decoding import Head
+from openmed_ner.alignment.merging import Merge
 from openmed_ner.errors import BundleError
 from openmed_ner.text import TagScheme
 
@@ -83,6 +84,7 @@ class Manifest:
         licence: SPDX identifier for the weights.
         precision: of the arithmetic, ``fp32`` or ``int8``.
         adaptation: what the backbone was adapted to before, if it was.
+        merges: for a type of several heads, how their layers become one; chosen on dev.
         files: every file but the manifest itself, by relative path.
     """
 
@@ -96,7 +98,13 @@ class Manifest:
     licence: str = "Apache-2.0"
     precision: str = "fp32"
     adaptation: Adaptation | None = None
+    merges: Mapping[str, Merge] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)
+
+    def merge_of(self, label: str) -> Merge:
+        """How the layers of a type become one: as chosen, or else by score."""
+        corpora = tuple(head.corpus for head in self.heads if label in head.labels)
+        return self.merges.get(label) or Merge(corpora)
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as a JSON object."""
@@ -105,8 +113,9 @@ class Manifest:
             for head in self.heads
         ]
         rest = {key: value for key, value in asdict(self).items() if key not in ("heads", "files")}
-        if self.adaptation is None:
-            del rest["adaptation"]
+        for optional in ("adaptation", "merges"):
+            if not rest[optional]:
+                del rest[optional]
         files = {path: asdict(file) for path, file in sorted(self.files.items())}
         return {"format": FORMAT, **rest, "heads": heads, "files": files}
 
@@ -139,6 +148,10 @@ class Manifest:
                 licence=str(record["licence"]),
                 precision=str(record["precision"]),
                 adaptation=Adaptation(**record["adaptation"]) if record.get("adaptation") else None,
+                merges={
+                    str(label): Merge(tuple(map(str, merge["order"])), merge["rule"])
+                    for label, merge in record.get("merges", {}).items()
+                },
                 files={
                     str(path): File(int(file["size"]), str(file["sha256"]))
                     for path, file in record["files"].items()

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from openmed_ner.alignment import Reader, SubwordEncoder
+from openmed_ner.alignment import Reader, SubwordEncoder, predict
 from openmed_ner.bundle import Bundle, open_bundle, seal
 from openmed_ner.bundle.card import write_card
 from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, TOKENIZER, write_json
 from openmed_ner.bundle.record import version
 from openmed_ner.errors import BundleError, RunError
+from openmed_ner.export.merging import choose_merges
 from openmed_ner.export.onnx import export_onnx, merge_adapter
 from openmed_ner.export.parity import certify
 from openmed_ner.export.quantise import quantise
@@ -38,7 +39,8 @@ def export_runtime(
         source: an adapter or full bundle.
         target: folder of the new bundle; must not exist.
         precision: of the linear layers and embeddings.
-        gold: per head's corpus, documents to certify on; see :func:`openmed_ner.export.parity.certify`.
+        gold: per head's corpus, documents to certify on, and to choose by how the layers of a type become
+            one; see :func:`openmed_ner.export.parity.certify`.
         texts: what those documents are.
 
     Raises:
@@ -51,12 +53,26 @@ def export_runtime(
         raise RunError(f"{target} exists already; choose another folder, or remove it")
     original = load_model(source)
     tokenizer = source.read(TOKENIZER).decode("utf-8")
-    manifest = replace(source.manifest, kind="runtime", version=version(), precision=precision, files={})
-    reader = Reader(SubwordEncoder.from_json(tokenizer), manifest.heads, manifest.window, manifest.overlap)
+    heads = source.manifest.heads
+    reader = Reader(
+        SubwordEncoder.from_json(tokenizer), heads, source.manifest.window, source.manifest.overlap
+    )
     content = export_onnx(merge_adapter(load_model(source)))
     if precision == "int8":
         content = quantise(content)
-    parity = certify(original.run, OnnxBackend(content).run, reader=reader, gold=gold, texts=texts)
+    documents = {document.text: document for each in gold.values() for document in each}.values()
+    before, after = (
+        list(predict(documents, run=run, reader=reader)) for run in (original.run, OnnxBackend(content).run)
+    )
+    parity = certify(before, after, gold=gold, texts=texts)
+    manifest = replace(
+        source.manifest,
+        kind="runtime",
+        version=version(),
+        precision=precision,
+        merges=choose_merges(heads, gold, after),
+        files={},
+    )
     record = source.read_json(RECORD)
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

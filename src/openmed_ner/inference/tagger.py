@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -13,10 +14,12 @@ import numpy as np
 from openmed_ner.alignment import Head, Reader, SubwordEncoder, predict
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
-from openmed_ner.bundle import Bundle, Manifest, open_bundle
+from openmed_ner.alignment.merging import Merge
+from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import BundleError, InputError
-from openmed_ner.inference.backends import Backend, load_backend
+from openmed_ner.inference.backends import Backend, load_backends
+from openmed_ner.inference.suite import join_manifests, open_bundles
 from openmed_ner.text import Document, Span
 
 
@@ -42,41 +45,49 @@ class Tagger:
     >>> document = tagger("Cisplatin caused nephrotoxicity in 3 of 40 patients.")
     >>> [(document.mention(span), span.label) for span in document.spans if span.corpus != "ncbi-disease"]
     [('Cisplatin', 'Chemical'), ('nephrotoxicity', 'Disease')]
+    >>> [document.mention(span) for span in tagger(document.text, types=["Disease"]).spans]
+    ['nephrotoxicity']
     """
 
-    def __init__(self, manifest: Manifest, encoder: SubwordEncoder, backend: Backend) -> None:
+    def __init__(self, manifest: Manifest, encoder: SubwordEncoder, parts: Sequence[Part]) -> None:
         self.manifest = manifest
-        self._backend = backend
+        self._parts = parts
         self._reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap)
 
     @classmethod
     def load(cls, bundle: Path | str | Bundle | None = None, *, threads: int | None = None) -> Self:
-        """Load a bundle.
+        """Load a bundle, or a suite: a folder of bundles that are used together.
 
         Args:
             bundle: its folder; the embedded bundle if ``None``.
             threads: processor threads to use; all of them if ``None``.
 
         Raises:
-            BundleError: the bundle is missing, damaged, tampered with or unsafe.
+            BundleError: a bundle is missing, damaged, tampered with or unsafe, or those of a suite read
+                text in different ways.
             MissingExtraError: it is not a runtime bundle, and torch is not installed.
         """
-        if not isinstance(bundle, Bundle):
-            bundle = open_bundle(Path(bundle) if bundle is not None else embedded_bundle())
+        if isinstance(bundle, Bundle):
+            bundles = [bundle]
+        else:
+            bundles = open_bundles(Path(bundle) if bundle is not None else embedded_bundle())
         try:
-            tokenizer = bundle.read(TOKENIZER).decode("utf-8")
+            tokenizer = bundles[0].read(TOKENIZER).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BundleError(f"{bundle.folder}: {TOKENIZER} is not UTF-8") from error
+            raise BundleError(f"{bundles[0].folder}: {TOKENIZER} is not UTF-8") from error
         encoder = SubwordEncoder.from_json(tokenizer)
-        backend = load_backend(bundle, threads=threads)
         frame = np.array([[encoder.prefix, encoder.suffix]], dtype=np.int64)
-        n_found = backend.run(frame, np.ones_like(frame)).shape[-1]
-        n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
-        if n_found != n_tags:
-            raise BundleError(
-                f"{bundle.folder}: the model has {n_found} outputs, its heads have {n_tags} tags"
-            )
-        return cls(bundle.manifest, encoder, backend)
+        parts = []
+        for each, backend in zip(bundles, load_backends(bundles, threads=threads), strict=True):
+            heads = each.manifest.heads
+            n_found = backend.run(frame, np.ones_like(frame)).shape[-1]
+            n_tags = sum(len(head.tags) for head in heads)
+            if n_found != n_tags:
+                raise BundleError(
+                    f"{each.folder}: the model has {n_found} outputs, its heads have {n_tags} tags"
+                )
+            parts.append(Part(heads, backend))
+        return cls(join_manifests(bundles), encoder, parts)
 
     @property
     def encoder(self) -> SubwordEncoder:
@@ -111,7 +122,8 @@ class Tagger:
         Args:
             texts: plain strings, which are numbered, or documents, whose spans are replaced.
             corpora: heads to use; all if ``None``.
-            types: entity types to keep; all if ``None``.
+            types: entity types to keep; all if ``None``. If ``corpora`` is ``None``, the layers of each
+                type become one, as the bundle's manifest says (``merges``).
             threshold: lowest score of a span that is kept, between 0 and 1.
 
         Returns:
@@ -123,30 +135,68 @@ class Tagger:
         if not 0.0 <= threshold <= 1.0:
             raise InputError(f"threshold {threshold}: expected a number between 0 and 1")
         _check_known(types, self.types, "type")
-        columns, heads = self._select(corpora)
-        reader = replace(self._reader, heads=heads)
+        _check_known(corpora, self.corpora, "corpus")
+        merges = {label: self.manifest.merge_of(label) for label in types or ()} if corpora is None else {}
+        wanted = self._wanted(corpora, merges)
+        parts = [part.select(wanted) for part in self._parts if part.has(wanted)]
+        heads = tuple(head for part in parts for head in part.heads)
 
         def run(ids: LongArray, mask: LongArray) -> FloatArray:
-            return self._backend.run(ids, mask)[..., columns]
+            return np.concatenate([part.run(ids, mask) for part in parts], axis=-1)
 
-        def keep(span: Span) -> bool:
-            return (types is None or span.label in types) and (span.score or 0.0) >= threshold
+        def keep(spans: Iterable[Span]) -> Iterable[Span]:
+            sure = [span for span in spans if (span.score or 0.0) >= threshold]
+            if types is None:
+                return sure
+            layers = {label: [span for span in sure if span.label == label] for label in types}
+            kept = (merges[label](layers[label]) if label in merges else layers[label] for label in layers)
+            return sorted(chain.from_iterable(kept), key=lambda span: (span.start, span.end))
 
         documents = (
             text if isinstance(text, Document) else Document(str(number), text)
             for number, text in enumerate(texts)
         )
-        tagged = predict(documents, run=run, reader=reader)
-        return (document.with_spans(filter(keep, document.spans)) for document in tagged)
+        tagged = predict(documents, run=run, reader=replace(self._reader, heads=heads))
+        return (document.with_spans(keep(document.spans)) for document in tagged)
 
-    def _select(self, corpora: Sequence[str] | None) -> tuple[np.ndarray | slice, tuple[Head, ...]]:
-        if corpora is None:
-            return slice(None), self.manifest.heads
-        _check_known(corpora, self.corpora, "corpus")
-        bounds = np.cumsum([0] + [len(head.tags) for head in self.manifest.heads])
-        chosen = [index for index, head in enumerate(self.manifest.heads) if head.corpus in corpora]
+    def _wanted(self, corpora: Sequence[str] | None, merges: Mapping[str, Merge]) -> set[str]:
+        """The corpora whose heads have to be computed."""
+        if corpora is not None:
+            return set(corpora)
+        return {corpus for merge in merges.values() for corpus in merge.order} or set(self.corpora)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A model and some of its heads.
+
+    Attributes:
+        heads: what its outputs mean, in order.
+        backend: computes them.
+        columns: which of the outputs these heads own; all if ``None``.
+    """
+
+    heads: tuple[Head, ...]
+    backend: Backend
+    columns: LongArray | None = None
+
+    def has(self, corpora: Container[str]) -> bool:
+        """Whether a head of one of these corpora is among them."""
+        return any(head.corpus in corpora for head in self.heads)
+
+    def select(self, corpora: Container[str]) -> Part:
+        """The same model with the heads of some corpora only."""
+        bounds = np.cumsum([0, *(len(head.tags) for head in self.heads)])
+        chosen = [index for index, head in enumerate(self.heads) if head.corpus in corpora]
+        if len(chosen) == len(self.heads):
+            return self
         columns = np.concatenate([np.arange(bounds[index], bounds[index + 1]) for index in chosen])
-        return columns, tuple(self.manifest.heads[index] for index in chosen)
+        return Part(tuple(self.heads[index] for index in chosen), self.backend, columns)
+
+    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
+        """Compute the logits of these heads."""
+        logits = self.backend.run(ids, mask)
+        return logits if self.columns is None else logits[..., self.columns]
 
 
 def _check_known(names: Sequence[str] | None, known: Sequence[str], what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -118,25 +119,54 @@ def load_model(bundle: Bundle) -> TokenTagger:
         BundleError: it is a runtime bundle, or its weights do not fit.
         InputError: the backbone is not the one the bundle was made from.
     """
+    (model,) = load_models([bundle])
+    return model
+
+
+def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
+    """Load several bundles; adapters of one backbone, adapted alike, share its weights.
+
+    Raises:
+        BundleError: one is a runtime bundle, or its weights do not fit.
+        InputError: a backbone is not the one a bundle was made from.
+    """
+    shared: dict[object, Any] = {}
+    for number, bundle in enumerate(bundles):
+        manifest = bundle.manifest
+        if manifest.kind == "runtime":
+            raise BundleError(
+                f"{bundle.folder} is a runtime bundle, which holds no weights that torch can load"
+            )
+        bundle.require_heads()
+        if manifest.kind == "full":
+            encoder = _load_backbone(bundle)
+            _load(encoder, load(bundle.read(ENCODER)), bundle)
+            yield _load_heads(TokenTagger(encoder, manifest.heads), bundle, HEADS)
+            continue
+        base = manifest.backbone.sha256, manifest.adaptation
+        if base not in shared:
+            shared[base] = _load_backbone(bundle)
+        folder, name = f"adapter/{manifest.name}", f"{ADAPTER}-{number}" if number else ADAPTER
+        shared[base] = load_lora(shared[base], str(bundle.folder / folder), name=name)
+        yield _load_heads(TokenTagger(shared[base], manifest.heads, name), bundle, f"{folder}/{HEADS}")
+
+
+def _load_backbone(bundle: Bundle) -> Any:
+    """The encoder that a bundle's weights were trained on, adapted as it was."""
     manifest = bundle.manifest
-    if manifest.kind == "runtime":
-        raise BundleError(f"{bundle.folder} is a runtime bundle, which holds no weights that torch can load")
-    bundle.require_heads()
-    reference = manifest.backbone
-    folder = find_backbone(reference.name)
-    if (found := hash_file(folder / "model.safetensors")) != reference.sha256:
-        raise InputError(f"{folder}: SHA-256 is {found}, but the bundle was made from {reference.sha256}")
+    folder = find_backbone(manifest.backbone.name)
+    if (found := hash_file(folder / "model.safetensors")) != manifest.backbone.sha256:
+        raise InputError(
+            f"{folder}: SHA-256 is {found}, but the bundle was made from {manifest.backbone.sha256}"
+        )
     encoder = load_encoder(folder)
-    heads = HEADS
     if manifest.adaptation is not None and manifest.kind == "adapter":
         encoder = apply_adaptation(encoder, bundle.folder / ADAPTED, mode=manifest.adaptation.mode)
-    if manifest.kind == "adapter":
-        heads = f"adapter/{manifest.name}/{HEADS}"
-        encoder = load_lora(encoder, str(bundle.folder / "adapter" / manifest.name))
-    else:
-        _load(encoder, load(bundle.read(ENCODER)), bundle)
-    model = TokenTagger(encoder, manifest.heads)
-    weights = load(bundle.read(heads))
+    return encoder
+
+
+def _load_heads(model: TokenTagger, bundle: Bundle, name: str) -> TokenTagger:
+    weights = load(bundle.read(name))
     for head, layer in zip(model.heads, model.layers, strict=True):
         prefix = f"{head.corpus}."
         own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

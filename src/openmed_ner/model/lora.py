@@ -33,23 +33,23 @@ class LoraLinear(lora.Linear):
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Apply the layer: ``(…, n_in)`` to ``(…, n_out)``."""
         plain = not (args or kwargs or self.merged or self.disable_adapters or self.lora_variant)
-        active = [name for name in self.active_adapters if name in self.lora_A]
-        foldable = plain and active in ([ADAPTER], [ADAPTED, ADAPTER])
-        dropout = self.training and foldable and not isinstance(self.lora_dropout[ADAPTER], nn.Identity)
+        *beneath, top = [name for name in self.active_adapters if name in self.lora_A] or [""]
+        foldable = plain and top and set(beneath) <= {ADAPTED}
+        dropout = self.training and foldable and not isinstance(self.lora_dropout[top], nn.Identity)
         if not foldable or dropout:
             result: Tensor = super().forward(x, *args, **kwargs)
             return result
         weight: Any = self.base_layer.weight
-        if ADAPTED in active:
+        for name in beneath:
             with torch.autocast(x.device.type, enabled=False), torch.no_grad():
-                weight = weight + self.get_delta_weight(ADAPTED)
+                weight = weight + self.get_delta_weight(name)
         folded: Tensor = _FoldedLinear.apply(
             x,
             weight,
             self.base_layer.bias,
-            self.lora_A[ADAPTER].weight,
-            self.lora_B[ADAPTER].weight,
-            self.scaling[ADAPTER],
+            self.lora_A[top].weight,
+            self.lora_B[top].weight,
+            self.scaling[top],
         )
         return folded
 
@@ -106,13 +106,13 @@ def attach_lora(encoder: Any, *, rank: int, alpha: float, dropout: float, target
             if not isinstance(encoder, PeftModel):
                 return get_peft_model(encoder, config)
             encoder.add_adapter(ADAPTER, config)
-            return _activate(encoder)
+            return use_lora(encoder, ADAPTER)
         except ValueError as error:
             raise RecipeError(f"lora.targets = {targets!r}: {error}") from error
 
 
 def load_lora(encoder: Any, folder: str, *, name: str = ADAPTER) -> PeftModel:
-    """Put a saved adapter on a frozen encoder, above the one it may have."""
+    """Put a saved adapter on a frozen encoder, beside those it may have, and use it."""
     config = LoraConfig.from_pretrained(folder)
     config._register_custom_module({nn.Linear: LoraLinear})
     with quiet_peft():
@@ -120,15 +120,15 @@ def load_lora(encoder: Any, folder: str, *, name: str = ADAPTER) -> PeftModel:
             return PeftModel.from_pretrained(encoder, folder, adapter_name=name, config=config)
         encoder.add_adapter(name, config)
         encoder.load_adapter(folder, adapter_name=name)
-        return _activate(encoder)
+        return use_lora(encoder, name)
 
 
-def _activate(model: PeftModel) -> PeftModel:
-    """Use both adapters; only the upper one is trained."""
+def use_lora(model: PeftModel, name: str) -> PeftModel:
+    """Use one adapter, above what the encoder was adapted to before; only this one can be trained."""
     tuner: Any = model.base_model
-    tuner.set_adapter([ADAPTED, ADAPTER])
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(f".{ADAPTER}." in name)
+    tuner.set_adapter([ADAPTED, name] if ADAPTED in model.peft_config else [name])
+    for parameter_name, parameter in model.named_parameters():
+        parameter.requires_grad_(f".{name}." in parameter_name)
     return model
 
 

@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray, Head
+from openmed_ner.model.lora import use_lora
 
 HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout")
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
@@ -31,11 +32,13 @@ class TokenTagger(nn.Module):
         encoder: a transformers encoder, plain or with a peft adapter.
         heads: what the outputs mean, in order.
         layers: one linear layer per head.
+        adapter: which of the encoder's adapters to run with, where it is shared by several models.
     """
 
-    def __init__(self, encoder: Any, heads: Sequence[Head]) -> None:
+    def __init__(self, encoder: Any, heads: Sequence[Head], adapter: str = "") -> None:
         super().__init__()
         self.encoder = encoder
+        self.adapter = adapter
         self.heads = tuple(heads)
         layers = [nn.Linear(encoder.config.hidden_size, len(head.tags)) for head in self.heads]
         for layer in layers:
@@ -61,6 +64,8 @@ class TokenTagger(nn.Module):
     @torch.inference_mode()
     def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
         """The model as a plain function of arrays, for :func:`openmed_ner.alignment.predict`."""
+        if self.adapter:
+            use_lora(self.encoder, self.adapter)
         device = next(self.layers.parameters()).device
         logits = self(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
         result: FloatArray = logits.float().cpu().numpy().astype(np.float32, copy=False)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from openmed_ner.errors import RecipeError
-from openmed_ner.training.config import Pretraining, Recipe, read_recipe
+from openmed_ner.training.config import Pretraining, Recipe, from_table, read_recipe
 
 BASELINE = "none"
 """The encoder as it was released."""
@@ -24,10 +25,12 @@ class Model:
     Attributes:
         corpora: names from the catalog; one head each.
         seeds: a run for each.
+        training: settings in which this model differs from the study's.
     """
 
     corpora: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def read_study(path: Path) -> Study:
     study = read_recipe(path, kind=Study)
     if not study.models:
         raise RecipeError(f"{path}: there is nothing to train; add a table [models.NAME] with its corpora")
+    list(iter_runs(study))  # the settings of each model are checked now, not when its turn comes
     return study
 
 
@@ -112,5 +116,7 @@ def iter_runs(study: Study) -> Iterator[Run]:
         for encoder in study.encoders:
             for name, model in study.models.items():
                 if turn < len(model.seeds):
-                    recipe = replace(study.training, corpora=model.corpora, seed=model.seeds[turn])
-                    yield Run(encoder, name, recipe)
+                    recipe = from_table(
+                        Recipe, model.training, prefix=f"models.{name}.training.", base=study.training
+                    )
+                    yield Run(encoder, name, replace(recipe, corpora=model.corpora, seed=model.seeds[turn]))

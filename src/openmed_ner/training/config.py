@@ -314,6 +314,8 @@ def from_table(
 
 
 def _convert(name: str, value: Any, hint: Any, base: Any) -> Any:
+    if hint is Any:
+        return value
     if get_origin(hint) is Mapping:
         _require(isinstance(value, Mapping), name, value, "a table")
         kind: Any = get_args(hint)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from openmed_ner.alignment.batching import LongArray
@@ -10,7 +11,7 @@ from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import MODEL
 from openmed_ner.errors import MissingExtraError
 
-__all__ = ["Backend", "load_backend"]
+__all__ = ["Backend", "load_backends"]
 
 
 class Backend(Protocol):
@@ -20,18 +21,18 @@ class Backend(Protocol):
         """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``."""
 
 
-def load_backend(bundle: Bundle, *, threads: int | None = None) -> Backend:
-    """Load the model of a bundle: ONNX Runtime for a runtime bundle, torch for the others.
+def load_backends(bundles: Sequence[Bundle], *, threads: int | None = None) -> Sequence[Backend]:
+    """Load the models of some bundles: ONNX Runtime for runtime bundles, torch for the others.
 
     Raises:
-        MissingExtraError: the bundle needs torch, which is not installed.
+        MissingExtraError: a bundle needs torch, which is not installed.
     """
-    if bundle.manifest.kind == "runtime":
+    if all(bundle.manifest.kind == "runtime" for bundle in bundles):
         from openmed_ner.inference.backends.onnx import OnnxBackend
 
-        return OnnxBackend(bundle.read(MODEL), threads=threads)
+        return [OnnxBackend(bundle.read(MODEL), threads=threads) for bundle in bundles]
     try:
-        from openmed_ner.inference.backends.torch import TorchBackend
+        from openmed_ner.inference.backends.torch import load_torch_backends
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
-    return TorchBackend(bundle, threads=threads)
+    return load_torch_backends(bundles, threads=threads)
