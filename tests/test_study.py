@@ -108,6 +108,12 @@ def test_a_study_is_carried_out_step_by_step(
         low, high = row["ci95"]
         assert 0 <= low <= high <= 1
     assert [(row["first"], row["second"]) for row in found["comparisons"]] == [("lora", "none")] * 4
+    for run in found["runs"]:
+        scored = [
+            (row["split"], row["protocol"]) for row in run["results"] if row["corpus"] == "ncbi-disease"
+        ]
+        assert scored == [("dev", "mention"), *(("test", name) for name in ("mention", "word", "subword"))]
+        assert all(row["coverage_complete"] for row in run["results"] if row["protocol"] == "mention")
     encoder = found["encoders"]["lora"]
     assert encoder["subwords"] == pytest.approx(1000, rel=0.2) and encoder["held_out"]["after"]
     assert str(tmp_path) not in json.dumps(found), "no path of this machine"

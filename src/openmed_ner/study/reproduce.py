@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from openmed_ner.alignment import PROTOCOLS
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import RECORD, write_json
 from openmed_ner.bundle.record import provenance
@@ -30,6 +31,7 @@ from openmed_ner.training.session import BUNDLE
 
 logger = logging.getLogger(__name__)
 SPLITS = ("dev", "test")
+MENTION = PROTOCOLS[:1]
 SCORES = "scores.json"
 LOCK = "lock"
 
@@ -85,7 +87,7 @@ def reproduce(
 
 
 def train_and_score(run: Run, folder: Path, *, adapted: Path | None) -> None:
-    """Train one model of a study, and score it once on dev and on test."""
+    """Train one model of a study, and score it once on dev and, by every protocol, on test."""
     recipe = replace(run.recipe, adapted=str(adapted) if adapted else "")
     corpora = load_corpora(recipe.corpora, leave_out=recipe.leave_out)
     bundle = train(recipe, corpora, folder, name=run.model, resume=True)
@@ -93,7 +95,7 @@ def train_and_score(run: Run, folder: Path, *, adapted: Path | None) -> None:
     results = []
     for split in SPLITS:
         for answers in answer(tagger, [load_gold(name, split) for name in recipe.corpora]):
-            results.append(answers.score())
+            results += [answers.score(protocol) for protocol in (PROTOCOLS if split == "test" else MENTION)]
             with (folder / f"{split}-{answers.gold.corpus}.jsonl").open("w", encoding="utf-8") as file:
                 write_jsonl(answers.predicted, file)
     record = {"sha256": bundle.sha256, **provenance(), "results": results}

@@ -53,6 +53,9 @@ def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
     }
 
 
+_KEPT = ("corpus", "split", "protocol", "documents", "micro", "seen", "unseen", "coverage_complete")
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """A model of a study that is done: what it is, its run record and its scores."""
@@ -74,8 +77,11 @@ def _score(
     pooled = [total(each) for each in zip(*by_seed, strict=True)]
     f1 = [total(each).micro.f1 for each in by_seed]
     mean, deviation = mean_and_deviation(f1)
+    wanted = corpus, split, "mention"
     results = [
-        next(row for row in each.scores["results"] if (row["corpus"], row["split"]) == (corpus, split))
+        next(
+            row for row in each.scores["results"] if (row["corpus"], row["split"], row["protocol"]) == wanted
+        )
         for each in runs
     ]
     row = {
@@ -129,4 +135,5 @@ def _describe_run(done: Done) -> dict[str, Any]:
         "seed": run.recipe.seed,
         "sha256": done.scores["sha256"],
         **describe_training(done.record),
+        "results": [{key: row[key] for key in _KEPT if key in row} for row in done.scores["results"]],
     }
