@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openmed_ner.alignment import prediction
 from openmed_ner.bundle import Bundle, seal
 from openmed_ner.corpora import Corpus, Split
 from openmed_ner.errors import BundleError, InputError, RunError
@@ -262,3 +264,52 @@ def test_heads_are_scored_on_every_corpus_of_their_types_without_what_they_were_
     assert (result["documents"], result["left_out"]) == (len(gold) - 1, 1)
     assert result["micro"]["tp"] == sum(len(each.spans) for each in only("Disease"))
     assert result["micro"]["fp"] == result["micro"]["fn"] == 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_workers_threads_batches_and_order_change_nothing(
+    adapter_bundle: Bundle, tmp_path: Path, precision: str
+) -> None:
+    """To the last bit of every score, for windows of every width up to the widest."""
+    bundle = export_runtime(adapter_bundle, tmp_path / "b", precision=precision, gold={}, texts="")  # type: ignore[arg-type]
+    words = " ".join(document.text for document in DOCUMENTS * 3).split()
+    texts = [" ".join(words[: 1 + 7 * number]) for number in range(20)]
+    reference = list(Tagger.load(bundle, threads=1).pipe(texts))
+    assert any(document.meta["coverage"]["windows"] > 1 for document in reference)
+    for threads, workers, buffer, budget in (
+        (2, 1, 128, 2048),
+        (2, 2, 5, 300),
+        (3, None, 1, 10),
+        (4, 2, 9, 1),
+    ):
+        tagger = Tagger.load(bundle, threads=threads, workers=workers)
+        tagger._reader = replace(tagger._reader, budget=budget)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prediction, "BUFFER", buffer)
+            backwards = list(tagger.pipe(texts[::-1]))
+        assert [document.spans for document in backwards[::-1]] == [document.spans for document in reference]
+        assert list(tagger.pipe(texts)) == reference
+
+
+def test_more_workers_than_threads_are_refused(runtime_bundle: Bundle) -> None:
+    with pytest.raises(InputError, match="3 workers on 2 threads: expected at least one thread for each"):
+        Tagger.load(runtime_bundle, threads=2, workers=3)
+
+
+def test_an_abandoned_stream_leaves_no_threads(tagger: Tagger) -> None:
+    before = threading.active_count()
+    stream = tagger.pipe(["Cisplatin caused nephrotoxicity."] * 1000)
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_what_goes_wrong_in_a_worker_is_raised_in_turn(runtime_bundle: Bundle) -> None:
+    tagger = Tagger.load(runtime_bundle, threads=2)
+
+    def fail(ids: object, mask: object) -> None:
+        raise RunError("out of memory")
+
+    tagger._parts[0].backend.run = fail  # type: ignore[assignment,method-assign]
+    with pytest.raises(RunError, match="out of memory"):
+        list(tagger.pipe(["Cisplatin."] * 300))

@@ -45,6 +45,27 @@ def group_by_length(
     return batches
 
 
+def group_by_width(lengths: Sequence[int], *, budget: int, at_least: int = 1) -> list[list[int]]:
+    """Group indices into batches of one padded length each.
+
+    Args:
+        lengths: subwords of each sequence, special ones included.
+        budget: most subwords in a batch, padding included; a longer sequence gets a batch of its own.
+        at_least: batches to make of each padded length, if it has so many sequences.
+
+    Returns:
+        The indices of each batch, the widest first, in the order given within a width.
+    """
+    widths: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        widths.setdefault(padded_length(length), []).append(index)
+    batches = []
+    for width, indices in sorted(widths.items(), reverse=True):
+        size = max(1, min(budget // width, -(-len(indices) // at_least)))
+        batches += [indices[start : start + size] for start in range(0, len(indices), size)]
+    return batches
+
+
 def pad_windows(windows: Sequence[Window], encoder: SubwordEncoder) -> tuple[LongArray, LongArray]:
     """Frame windows by special subwords and pad them to one length.
 

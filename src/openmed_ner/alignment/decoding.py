@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,34 +95,68 @@ def _costs(allowed: list[list[bool]] | list[bool]) -> FloatArray:
     return np.where(np.array(allowed), 0.0, -np.inf).astype(np.float32)
 
 
-class _HeadDecoder:
-    """Decode one head over successive blocks of words, holding back only an unfinished entity."""
+class _Heads:
+    """Several heads side by side: what decoding asks of all of them at once."""
+
+    def __init__(self, heads: tuple[Head, ...]) -> None:
+        sizes = [len(head.tags) for head in heads]
+        self.ends: TagArray = np.cumsum(sizes, dtype=np.intp)
+        self.begins: TagArray = self.ends - np.array(sizes, dtype=np.intp)
+        self._columns = np.arange(sum(sizes))
+        self._heads = np.repeat(np.arange(len(heads)), sizes)
+        self._costs = np.zeros((sum(sizes), sum(sizes)), dtype=np.float32)
+        for head, begin, end in zip(heads, self.begins, self.ends, strict=True):
+            self._costs[begin:end, begin:end] = head.transitions
+        self._endings = np.concatenate([head.endings for head in heads])
+
+    def best(self, scores: FloatArray) -> tuple[TagArray, FloatArray]:
+        """The best tag of each word in each head, ``(n_words, n_heads)``, and all log-probabilities."""
+        peaks = np.maximum.reduceat(scores, self.begins, axis=1)
+        shifted = scores - peaks[:, self._heads]
+        logs = shifted - np.log(np.add.reduceat(np.exp(shifted), self.begins, axis=1))[:, self._heads]
+        places = np.where(shifted == 0, self._columns, len(self._columns))
+        return np.minimum.reduceat(places, self.begins, axis=1) - self.begins, logs
+
+    def broken(self, best: TagArray, previous: TagArray, *, last: bool) -> list[int]:
+        """The heads in which these tags, after the ``previous`` ones, are not well formed."""
+        columns: TagArray = best + self.begins
+        befores = np.concatenate([previous[None] + self.begins, columns[:-1]])
+        wrong = self._costs[befores, columns].any(axis=0)
+        if last:
+            wrong |= self._endings[columns[-1]] != 0
+        return np.flatnonzero(wrong).tolist()
+
+
+_side_by_side = lru_cache(maxsize=32)(_Heads)
+
+
+class _Mentions:
+    """The spans of one head, from the tags of successive blocks of words.
+
+    Only an entity that the next block may go on with is held back.
+    """
 
     def __init__(self, head: Head) -> None:
         self._head = head
-        self._previous = 0
         self._open: tuple[list[str], list[float], list[int], list[int]] = ([], [], [], [])
         self.spans: list[Span] = []
 
-    def add(self, scores: FloatArray, starts: Sequence[int], ends: Sequence[int], *, last: bool) -> None:
-        best = self._head.decode(scores, previous=self._previous, last=last)
-        if len(best):
-            self._previous = int(best[-1])
-        confidence = _log_softmax(scores)[np.arange(len(best)), best]
-        tags, logs, first, final = self._open
+    def add(self, best: TagArray, logs: FloatArray, starts: Sequence[int], ends: Sequence[int]) -> None:
+        """Take the next words: each one's tag, its log-probability, and its characters."""
+        tags, confidences, first, final = self._open
         position = -1
         for index in np.flatnonzero(best).tolist():
             if index != position + 1:
-                self._flush()
+                self.flush()
             tags.append(self._head.tags[best[index]])
-            logs.append(float(confidence[index]))
+            confidences.append(float(logs[index]))
             first.append(starts[index])
             final.append(ends[index])
             position = index
-        if last or position != len(best) - 1:
-            self._flush()
+        if position != len(best) - 1:
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Turn the words held back, a run without ``O``, into spans."""
         tags, logs, starts, ends = self._open
         for begin, end, label in self._head.scheme.decode(tags):
@@ -130,12 +164,6 @@ class _HeadDecoder:
             self.spans.append(Span(starts[begin], ends[end - 1], label, min(score, 1.0), self._head.corpus))
         for column in self._open:
             column.clear()
-
-
-def _log_softmax(scores: FloatArray) -> FloatArray:
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    result: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result
 
 
 class DocumentDecoder:
@@ -147,8 +175,9 @@ class DocumentDecoder:
 
     def __init__(self, text: str, heads: Sequence[Head]) -> None:
         self._text = text
-        self._decoders = [_HeadDecoder(head) for head in heads]
-        self._columns = np.cumsum([0] + [len(head.tags) for head in heads])
+        self._heads = tuple(heads)
+        self._mentions = [_Mentions(head) for head in heads]
+        self._previous: TagArray = np.zeros(len(self._heads), dtype=np.intp)
         self._n_words = self._n_characters = self._n_windows = 0
         self._in_order = True
 
@@ -166,13 +195,27 @@ class DocumentDecoder:
         self._n_words += len(starts)
         self._n_characters += int((ends - starts).sum())
         self._n_windows += 1
-        for decoder, begin, end in zip(self._decoders, self._columns, self._columns[1:], strict=False):
-            decoder.add(scores[owned, begin:end], starts.tolist(), ends.tolist(), last=last)
+        if len(starts):
+            self._decode(scores[owned], starts.tolist(), ends.tolist(), last=last)
+        if last:
+            for mentions in self._mentions:
+                mentions.flush()
+
+    def _decode(self, scores: FloatArray, starts: Sequence[int], ends: Sequence[int], *, last: bool) -> None:
+        table = _side_by_side(self._heads)
+        best, logs = table.best(scores)
+        for index in table.broken(best, self._previous, last=last):
+            own = scores[:, table.begins[index] : table.ends[index]]
+            best[:, index] = self._heads[index].decode(own, previous=int(self._previous[index]), last=last)
+        self._previous = best[-1]
+        chosen = np.take_along_axis(logs, best + table.begins, axis=1)
+        for index, mentions in enumerate(self._mentions):
+            mentions.add(best[:, index], chosen[:, index], starts, ends)
 
     @property
     def spans(self) -> list[Span]:
         """What was found, by position, then by head."""
-        found = [span for decoder in self._decoders for span in decoder.spans]
+        found = [span for mentions in self._mentions for span in mentions.spans]
         return sorted(found, key=lambda span: (span.start, span.end))
 
     @property

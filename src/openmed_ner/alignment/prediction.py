@@ -1,8 +1,11 @@
 """Tag a stream of documents: windows in, scores from any model, spans out.
 
-Documents are read as they come and given back in the same order. At most ``BUFFER`` windows wait at
-a time, sorted by length into padded batches, so memory depends neither on the number of documents
-nor on the length of one.
+Documents are read as they come and given back in the same order. Windows wait until there are ``BUFFER``
+of them, which become batches; while a model computes these, the next are cut and those before are decoded.
+So memory depends neither on the number of documents nor on the length of one.
+
+A batch holds windows of one padded length only. What a model makes of a window then depends on that window
+alone, not on its company, on the number of threads, or on the order of documents.
 """
 
 from __future__ import annotations
@@ -10,11 +13,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from openmed_ner.alignment.batching import LongArray, group_by_length, pad_windows
+from openmed_ner.alignment.batching import LongArray, group_by_width, pad_windows
 from openmed_ner.alignment.decoding import DocumentDecoder, FloatArray, Head
 from openmed_ner.alignment.subwords import SubwordEncoder
 from openmed_ner.alignment.windows import Window, iter_windows
@@ -22,6 +25,8 @@ from openmed_ner.errors import RunError
 from openmed_ner.text import Document
 
 BUFFER = 128
+IN_FLIGHT = 2
+"""Buffers that a model may be computing while the next is filled."""
 Run = Callable[[LongArray, LongArray], FloatArray]
 """A model: subword ids and attention mask, both ``(batch, n_subwords)``, to logits of all heads side
 by side, ``(batch, n_subwords, n_tags)``."""
@@ -38,6 +43,7 @@ class Reader:
         window: most subwords it sees at once, special ones included.
         overlap: subwords that neighbouring windows share.
         budget: most subwords in a batch.
+        workers: batches that a model computes at the same time.
     """
 
     encoder: SubwordEncoder
@@ -45,11 +51,36 @@ class Reader:
     window: int
     overlap: int
     budget: int = 2048
+    workers: int = 1
 
     def windows(self, text: str) -> Iterator[Window]:
         """Cut a text into windows."""
         encodings = self.encoder.iter_encodings(text)
         return iter_windows(encodings, capacity=self.window - 2, overlap=self.overlap)
+
+
+class Pending(Protocol):
+    """A result that may not be there yet."""
+
+    def result(self) -> FloatArray:
+        """Wait for it, and raise what went wrong."""
+
+
+Submit = Callable[[Run, LongArray, LongArray], Pending]
+"""Begin to compute a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    logits: FloatArray
+
+    def result(self) -> FloatArray:
+        return self.logits
+
+
+def run_now(run: Run, ids: LongArray, mask: LongArray) -> Pending:
+    """Compute a batch at once: the plainest way to submit one."""
+    return _Now(run(ids, mask))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +90,40 @@ class _Waiting:
     last: bool
 
 
-def predict(documents: Iterable[Document], *, run: Run, reader: Reader) -> Iterator[Document]:
+def predict(
+    documents: Iterable[Document], *, run: Run, reader: Reader, submit: Submit = run_now
+) -> Iterator[Document]:
     """Yield each document with the spans a model finds, in order.
 
     The ``meta`` of a result holds ``coverage``: characters, windows, and whether all was read.
+
+    Args:
+        documents: whose spans are replaced.
+        run: the model.
+        reader: how it reads text.
+        submit: begins to compute a batch, perhaps in another thread.
     """
-    buffer: list[_Waiting] = []
     unfinished: deque[tuple[Document, DocumentDecoder]] = deque()
     finished: set[int] = set()
+    in_flight: deque[tuple[list[_Waiting], _Scores]] = deque()
 
-    def flush() -> Iterator[Document]:
-        scores = score_windows([waiting.window for waiting in buffer], run=run, reader=reader)
-        for waiting, score in zip(buffer, scores, strict=True):
-            waiting.decoder.add(waiting.window, score, last=waiting.last)
-            if waiting.last:
-                finished.add(id(waiting.decoder))
-        buffer.clear()
+    def decode(waiting: Sequence[_Waiting], scores: _Scores) -> Iterator[Document]:
+        for each, score in zip(waiting, scores.collect(), strict=True):
+            each.decoder.add(each.window, score, last=each.last)
+            if each.last:
+                finished.add(id(each.decoder))
         while unfinished and id(unfinished[0][1]) in finished:
             document, decoder = unfinished.popleft()
             finished.remove(id(decoder))
             yield _result(document, decoder)
+
+    buffer: list[_Waiting] = []
+
+    def flush() -> Iterator[Document]:
+        in_flight.append((list(buffer), _Scores([each.window for each in buffer], run, reader, submit)))
+        buffer.clear()
+        while len(in_flight) >= IN_FLIGHT:
+            yield from decode(*in_flight.popleft())
 
     for document in documents:
         decoder = DocumentDecoder(document.text, reader.heads)
@@ -89,26 +134,34 @@ def predict(documents: Iterable[Document], *, run: Run, reader: Reader) -> Itera
             buffer.append(_Waiting(decoder, window, last))
             if len(buffer) >= BUFFER:
                 yield from flush()
-        if len(unfinished) >= BUFFER:
+        if len(unfinished) >= IN_FLIGHT * BUFFER:
             yield from flush()
     yield from flush()
+    while in_flight:
+        yield from decode(*in_flight.popleft())
 
 
-def score_windows(windows: Sequence[Window], *, run: Run, reader: Reader) -> list[FloatArray]:
-    """Run a model over windows.
+class _Scores:
+    """What a model is computing of some windows."""
 
-    Returns:
-        For each window the logits of its words' first subwords, ``(n_words, n_tags)``.
-    """
-    scores: list[FloatArray] = [np.empty((0, 0), dtype=np.float32)] * len(windows)
-    for batch in group_by_length([len(window.ids) + 2 for window in windows], budget=reader.budget):
-        ids, mask = pad_windows([windows[index] for index in batch], reader.encoder)
-        logits = run(ids, mask)
-        if not np.isfinite(logits[mask.astype(bool)]).all():
-            raise RunError("the model computed scores that are no numbers; its weights are damaged")
-        for row, index in enumerate(batch):
-            scores[index] = logits[row, windows[index].heads + 1]
-    return scores
+    def __init__(self, windows: Sequence[Window], run: Run, reader: Reader, submit: Submit) -> None:
+        self._windows = windows
+        lengths = [len(window.ids) + 2 for window in windows]
+        self._batches = []
+        for batch in group_by_width(lengths, budget=reader.budget, at_least=reader.workers):
+            ids, mask = pad_windows([windows[index] for index in batch], reader.encoder)
+            self._batches.append((batch, mask, submit(run, ids, mask)))
+
+    def collect(self) -> list[FloatArray]:
+        """For each window the logits of its words' first subwords, ``(n_words, n_tags)``."""
+        scores: list[FloatArray] = [np.empty((0, 0), dtype=np.float32)] * len(self._windows)
+        for batch, mask, pending in self._batches:
+            logits = pending.result()
+            if not np.isfinite(logits[mask.astype(bool)]).all():
+                raise RunError("the model computed scores that are no numbers; its weights are damaged")
+            for row, index in enumerate(batch):
+                scores[index] = logits[row, self._windows[index].heads + 1]
+        return scores
 
 
 def mark_last(items: Iterable[Item]) -> Iterator[tuple[Item, bool]]:

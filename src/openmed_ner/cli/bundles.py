@@ -1,4 +1,4 @@
-"""``openmed-ner bundles``: look at, check and export bundles."""
+"""``openmed-ner bundles``: list, look at, check and export bundles."""
 
 from __future__ import annotations
 
@@ -11,9 +11,40 @@ import typer
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError, MissingExtraError
 
-app = typer.Typer(help="Look at, check and export bundles.", no_args_is_help=True)
+app = typer.Typer(help="List, look at, check and export bundles.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
 PRECISIONS = ("fp32", "int8")
+
+
+@app.command(name="list")
+def list_bundles(
+    folder: Annotated[
+        Path | None, typer.Argument(help="List the bundles in this folder; the published ones if left out.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List bundles with their test scores."""
+    from openmed_ner.bundle import open_bundle
+    from openmed_ner.bundle.manifest import MANIFEST
+    from openmed_ner.bundle.registry import Entry, read_registry
+
+    if folder is None:
+        entries = read_registry()
+    else:
+        found = sorted(path.parent for path in folder.glob(f"**/{MANIFEST}"))
+        if not found:
+            raise InputError(f"{folder}: there is no bundle in it")
+        entries = [Entry.of(open_bundle(path), str(path)) for path in found]
+    if as_json:
+        print_json([entry.to_json() for entry in entries])
+        return
+    for entry in entries:
+        typer.echo(f"{entry.place}: {entry.name}, {entry.kind}, {entry.precision}, {entry.size / 1e6:.1f} MB")
+        for corpus, score in entry.scores.items():
+            interval = f"95 %: {100 * score.low:.1f} to {100 * score.high:.1f}"
+            typer.echo(f"  {corpus}: test F1 {100 * score.f1:.2f}  ({interval})")
+        if not entry.scores:
+            typer.echo("  no test scores: openmed-ner evaluate --attach measures them")
 
 
 @app.command()

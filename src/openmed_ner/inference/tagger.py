@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import chain
@@ -15,6 +16,7 @@ from openmed_ner.alignment import Head, Reader, SubwordEncoder, predict
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.alignment.merging import Merge
+from openmed_ner.alignment.prediction import Run
 from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import BundleError, InputError
@@ -49,22 +51,33 @@ class Tagger:
     ['nephrotoxicity']
     """
 
-    def __init__(self, manifest: Manifest, encoder: SubwordEncoder, parts: Sequence[Part]) -> None:
+    def __init__(
+        self, manifest: Manifest, encoder: SubwordEncoder, parts: Sequence[Part], *, workers: int = 1
+    ) -> None:
         self.manifest = manifest
         self._parts = parts
-        self._reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap)
+        self._reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap, workers=workers)
 
     @classmethod
-    def load(cls, bundle: Path | str | Bundle | None = None, *, threads: int | None = None) -> Self:
+    def load(
+        cls,
+        bundle: Path | str | Bundle | None = None,
+        *,
+        threads: int | None = None,
+        workers: int | None = None,
+    ) -> Self:
         """Load a bundle, or a suite: a folder of bundles that are used together.
 
         Args:
             bundle: its folder; the embedded bundle if ``None``.
             threads: processor threads to use; all of them if ``None``.
+            workers: batches to compute at the same time, among which the threads are divided; one for each
+                thread if ``None``. It changes speed, never results.
 
         Raises:
             BundleError: a bundle is missing, damaged, tampered with or unsafe, or those of a suite read
                 text in different ways.
+            InputError: there are more workers than threads.
             MissingExtraError: it is not a runtime bundle, and torch is not installed.
         """
         if isinstance(bundle, Bundle):
@@ -78,7 +91,8 @@ class Tagger:
         encoder = SubwordEncoder.from_json(tokenizer)
         frame = np.array([[encoder.prefix, encoder.suffix]], dtype=np.int64)
         parts = []
-        for each, backend in zip(bundles, load_backends(bundles, threads=threads), strict=True):
+        backends, workers = load_backends(bundles, threads=threads, workers=workers)
+        for each, backend in zip(bundles, backends, strict=True):
             heads = each.manifest.heads
             n_found = backend.run(frame, np.ones_like(frame)).shape[-1]
             n_tags = sum(len(head.tags) for head in heads)
@@ -87,7 +101,7 @@ class Tagger:
                     f"{each.folder}: the model has {n_found} outputs, its heads have {n_tags} tags"
                 )
             parts.append(Part(heads, backend))
-        return cls(join_manifests(bundles), encoder, parts)
+        return cls(join_manifests(bundles), encoder, parts, workers=workers)
 
     @property
     def encoder(self) -> SubwordEncoder:
@@ -156,8 +170,16 @@ class Tagger:
             text if isinstance(text, Document) else Document(str(number), text)
             for number, text in enumerate(texts)
         )
-        tagged = predict(documents, run=run, reader=replace(self._reader, heads=heads))
+        tagged = self._predict(documents, run, replace(self._reader, heads=heads))
         return (document.with_spans(keep(document.spans)) for document in tagged)
+
+    def _predict(self, documents: Iterable[Document], run: Run, reader: Reader) -> Iterator[Document]:
+        """Tag in this thread, compute in others, which end with the stream."""
+        pool = ThreadPoolExecutor(reader.workers, thread_name_prefix="openmed-ner")
+        try:
+            yield from predict(documents, run=run, reader=reader, submit=pool.submit)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _wanted(self, corpora: Sequence[str] | None, merges: Mapping[str, Merge]) -> set[str]:
         """The corpora whose heads have to be computed."""

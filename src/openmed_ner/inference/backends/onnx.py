@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import onnxruntime
 
@@ -15,18 +13,18 @@ from openmed_ner.errors import BundleError, RunError
 class OnnxBackend:
     """A session over a model that is already in memory, so no other file can be pulled in by it."""
 
-    def __init__(self, model: bytes, *, threads: int | None = None) -> None:
+    def __init__(self, model: bytes, *, threads: int = 1) -> None:
         """Create the session.
 
         Args:
             model: the content of ``model.onnx``.
-            threads: for one batch; every core this process may use if ``None``.
+            threads: for one batch. Batches may be run from several threads at once.
 
         Raises:
             BundleError: the runtime cannot load the model.
         """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or _usable_cores()
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
@@ -53,9 +51,3 @@ class OnnxBackend:
             raise RunError(f"ONNX Runtime failed on a batch of {ids.shape}: {error}") from error
         result: FloatArray = np.asarray(logits, dtype=np.float32)
         return result
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on every system
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
