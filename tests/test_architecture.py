@@ -16,7 +16,7 @@ LAYERS = (
     {"errors"},
     {"text"},
     {"formats", "examples"},
-    {"corpora", "alignment", "evaluation"},
+    {"corpora", "alignment", "enrich", "evaluation"},
     {"bundle", "passages"},
     {"model"},
     {"export", "training", "inference"},
@@ -39,8 +39,11 @@ HEAVY = (
     "rich",
     "bioc",
     "lxml",
+    "negspacy",
+    "pandas",
     "py3langid",
     "rensa",
+    "spacy",
 )
 
 
@@ -127,6 +130,7 @@ def test_the_torch_free_packages_never_name_torch() -> None:
         "formats",
         "corpora",
         "alignment",
+        "enrich",
         "evaluation",
         "bundle",
         "passages",

@@ -138,8 +138,12 @@ INEXACT = {
     "a line feed": (Document("1", "a\nb"), "a text with line breaks"),
     "a carriage return at the end": (Document("1", "a\r"), "a text with line breaks"),
     "a tab in a mention": (Document("1", "a\tb", (Span(0, 3, "X"),)), "0..3 ('X'), whose mention has a tab"),
-    "a score": (Document("1", "a", (Span(0, 1, "X", 0.5),)), "a score or a corpus"),
-    "a corpus": (Document("1", "a", (Span(0, 1, "X", None, "c"),)), "a score or a corpus"),
+    "a score": (Document("1", "a", (Span(0, 1, "X", 0.5),)), "a score, a corpus"),
+    "a corpus": (Document("1", "a", (Span(0, 1, "X", None, "c"),)), "a score, a corpus"),
+    "an attribute": (
+        Document("1", "a", (Span(0, 1, "X", attributes=(("negated", True),)),)),
+        "a score, a corpus or attributes",
+    ),
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from openmed_ner.inference.tagger import Tagger
     from openmed_ner.text.document import Account, Coverage, Document, Span, Token
     from openmed_ner.text.schemes import TagScheme
+    from openmed_ner.text.views import to_dataframe
 
 _HOMES = {
     "bundle.manifest": ("Bundle", "Manifest", "open_bundle"),
@@ -49,6 +50,7 @@ _HOMES = {
     "inference.tagger": ("Tagger",),
     "text.document": ("Account", "Coverage", "Document", "Span", "Token"),
     "text.schemes": ("TagScheme",),
+    "text.views": ("to_dataframe",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -76,6 +78,7 @@ __all__ = [
     "load_split",
     "open_bundle",
     "read_documents",
+    "to_dataframe",
 ]
 
 

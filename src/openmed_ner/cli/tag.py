@@ -11,6 +11,8 @@ from typing import Annotated, TextIO
 import typer
 
 from openmed_ner.cli.output import complain, open_output, write_table
+from openmed_ner.enrich import STEPS
+from openmed_ner.enrich import apply as enrich
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.formats import (
     FOLDER_WRITERS,
@@ -22,6 +24,7 @@ from openmed_ner.formats import (
     read_documents,
 )
 from openmed_ner.formats.conll import write_conll
+from openmed_ner.formats.csv import write_csv
 from openmed_ner.formats.pubtator import write_pubtator
 from openmed_ner.text import Document
 
@@ -32,6 +35,7 @@ _TARGETS: dict[str, Callable[[Iterable[Document], TextIO], None]] = {
     # Whatever white space a text has, its entities are wanted: blanks stand in, offsets stay true.
     "conll": partial(write_conll, exact=False),
     "pubtator": partial(write_pubtator, exact=False),
+    "csv": partial(write_csv, attributes=True),
 }
 _FORMATS = (*_TARGETS, *FOLDER_WRITERS)
 
@@ -51,16 +55,28 @@ def tag(
         typer.Option("-o", "--output", help="Write to this file (brat: folder), not to standard output."),
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="Folder of the bundle to use; the embedded one by default.")
+        Path | None,
+        typer.Option(help="Folder of the bundle, or of a suite of them; the embedded one by default."),
     ] = None,
     corpora: Annotated[
         str | None, typer.Option(help="Heads to use, separated by commas; all by default.")
     ] = None,
     types: Annotated[
-        str | None, typer.Option(help="Entity types to keep, separated by commas; all by default.")
+        str | None,
+        typer.Option(
+            help="Entity types to keep, separated by commas; all by default. "
+            "The layers of a type become one, unless --corpora names layers."
+        ),
     ] = None,
     threshold: Annotated[float, typer.Option(help="Lowest score to keep, 0 to 1.")] = 0.0,
+    add: Annotated[
+        str | None,
+        typer.Option(help=f"Add attributes to entities: {', '.join(STEPS)}, separated by commas."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Batches computed at the same time; one per thread by default.")
+    ] = None,
 ) -> None:
     """Find biomedical entities in text.
 
@@ -78,10 +94,11 @@ def tag(
 
     from openmed_ner.inference.tagger import Tagger
 
-    tagger = Tagger.load(bundle, threads=threads)
+    tagger = Tagger.load(bundle, threads=threads, workers=workers)
     problems: list[InputError] = []
     documents = _iter_documents(inputs, None if source == "auto" else source, problems)
     tagged = tagger.pipe(documents, corpora=_split(corpora), types=_split(types), threshold=threshold)
+    tagged = enrich(tagged, _split(add) or [])
     if target in FOLDER_WRITERS and output is not None:
         FOLDER_WRITERS[target](tagged, output)
     else:

@@ -1,7 +1,8 @@
 """BioC, as XML and as JSON, through the ``bioc`` library.
 
 Offsets run over the whole document: each passage, or each of its sentences, is placed at its offset,
-and gaps are filled with blanks. ``infons["type"]`` is the label; ``score`` and ``corpus`` are infons too.
+and gaps are filled with blanks. ``infons["type"]`` is the label; ``score`` and ``corpus`` are infons too,
+and ``attributes`` is one infon that holds a JSON object, for infons of other names may mean anything.
 Relations, further infons and annotations without location, which speak of a document and not of its
 characters, are passed over; ``meta`` is not written. A document is written as one passage.
 
@@ -21,6 +22,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.formats.attributes import read_attributes, write_attributes
 from openmed_ner.formats.xml import make_parser
 from openmed_ner.text import Document, Span
 
@@ -316,7 +318,9 @@ def _to_span(annotation: BioCAnnotation, document: Document) -> Span:
     corpus = _require_text(infons["corpus"] or "", "corpus") if "corpus" in infons else None
     fragments = _to_fragments(annotation.locations)
     inner = fragments if len(fragments) > 1 else ()
-    span = Span(fragments[0][0], fragments[-1][1], label, score, corpus, inner)
+    raw = infons.get("attributes")
+    attributes = read_attributes("" if raw is None else _require_text(raw, "attributes"))
+    span = Span(fragments[0][0], fragments[-1][1], label, score, corpus, inner, attributes)
     mention = document.with_spans([span]).mention(span)
     if mention != annotation.text:
         places = ", ".join(f"{start}..{end}" for start, end in fragments)
@@ -359,6 +363,7 @@ def _to_annotation(document: Document, span: Span, id: str) -> BioCAnnotation:
         "type": span.label,
         **({} if span.score is None else {"score": repr(float(span.score))}),
         **({} if span.corpus is None else {"corpus": span.corpus}),
+        **({"attributes": write_attributes(span.attributes)} if span.attributes else {}),
     }
     for start, end in span.fragments or ((span.start, span.end),):
         made.add_location(BioCLocation(start, end - start))
@@ -388,7 +393,8 @@ def _require_score(value: object) -> float:
 
 def _require_writable(document: Document, foreign: re.Pattern[str], format: str) -> None:
     strings = [document.id, document.text]
-    strings += [value or "" for span in document.spans for value in (span.label, span.corpus)]
+    for span in document.spans:
+        strings += [span.label, span.corpus or "", write_attributes(span.attributes)]
     if found := next(filter(None, map(foreign.search, strings)), None):
         raise UnrepresentableError(
             f"document {document.id!r}: {format} has no place for the character {found[0]!r}; "

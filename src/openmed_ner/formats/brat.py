@@ -1,8 +1,9 @@
 r"""Brat standoff: the text in ``x.txt``, its annotations in ``x.ann`` (BioNLP shared tasks: ``x.a1``).
 
-``T1\tDisease 0 5;9 14\tacute fever`` is a mention, here of two fragments. Relations, events, attributes,
-normalisations, equivalences and notes are checked for their shape and passed over; ``meta`` is not
-written. Score and corpus of a span go into a note of our own,
+``T1\tDisease 0 5;9 14\tacute fever`` is a mention, here of two fragments. ``A1\tnegated T1`` and
+``A2\tCertainty T1 low`` are attributes of it. Relations, events and their attributes, normalisations,
+equivalences and notes are checked for their shape and passed over; ``meta`` is not written. Score and
+corpus of a span, and attributes with blanks, for which brat has no place, go into a note of our own,
 ``#1\tOpenMedNER T1\t{"score": 0.98, "corpus": "x"}``, which brat shows and leaves alone.
 
 Texts are read and written byte for byte. A byte order mark at the start of a text stays, since brat
@@ -14,12 +15,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
+from openmed_ner.formats.attributes import Attributes, parse_attributes
 from openmed_ner.text import Document, Span
 
 _Value = TypeVar("_Value")
@@ -28,6 +31,7 @@ _NOTE_TYPE = "OpenMedNER"
 _EDGES = "[0-9]{1,18} [0-9]{1,18}"
 _MENTION = re.compile(rf"(T\S+)\t(\S+) ({_EDGES}(?:;{_EDGES})*)\t(.*)", re.DOTALL)
 _NOTE = re.compile(rf"#\S*\t{_NOTE_TYPE} (\S+)\t(.*)", re.DOTALL)
+_ATTRIBUTE = re.compile(r"A\S+\t(\S+) (T\S+)(?:\s(.*))?", re.DOTALL)
 _OTHER = re.compile(r"(?:[REAMN]\S+|#\S*|\*)\t\S.*", re.DOTALL)
 _MAX_NAME = 240
 """Bytes of a file name, without suffix, that every common file system takes."""
@@ -63,26 +67,27 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document
     """
     spans: dict[str, Span] = {}
     notes: dict[str, tuple[int, str]] = {}
+    attributes: list[tuple[int, re.Match[str]]] = []
     for number, line in enumerate(annotations.removeprefix("\ufeff").split("\n"), start=1):
         content = line.removesuffix("\r")
         if not content.strip():
             continue
-        try:
+        with _naming(f"{source}, line {number}"):
             if mention := _MENTION.fullmatch(content):
                 _add(spans, mention[1], _read_mention(mention, text))
             elif note := _NOTE.fullmatch(content):
                 _add(notes, note[1], (number, note[2]))
+            elif attribute := _ATTRIBUTE.fullmatch(content):
+                attributes.append((number, attribute))
             elif not _OTHER.fullmatch(content):
                 raise ValueError(f"expected 'T1<tab>Label start end<tab>mention', found {content[:60]!r}")
-        except ValueError as error:
-            raise CorpusFormatError(f"{source}, line {number}: {error}") from error
     for name, (number, content) in notes.items():
-        try:
+        with _naming(f"{source}, line {number}: {_NOTE_TYPE} note on {name}"):
             spans[name] = _read_note(spans.get(name), content)
-        except (ValueError, RecursionError) as error:
-            raise CorpusFormatError(
-                f"{source}, line {number}: {_NOTE_TYPE} note on {name}: {error}"
-            ) from error
+    for number, found in attributes:
+        with _naming(f"{source}, line {number}: attribute {found[1]} of {found[2]}"):
+            value = (found[3] or "").strip() or True
+            spans[found[2]] = _add_attributes(spans.get(found[2]), ((found[1], value),))
     return Document(id, text, tuple(spans.values()))
 
 
@@ -187,6 +192,14 @@ def _decode_name(path: Path, name: str) -> str:
 # --- Lines
 
 
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        raise CorpusFormatError(f"{place}: {error}") from error
+
+
 def _add(found: dict[str, _Value], name: str, value: _Value) -> None:
     if name in found:
         raise ValueError(f"{name} is there twice")
@@ -205,12 +218,22 @@ def _read_mention(line: re.Match[str], text: str) -> Span:
     return span
 
 
-def _read_note(span: Span | None, content: str) -> Span:
+def _add_attributes(span: Span | None, found: Attributes) -> Span:
     if span is None:
         raise ValueError("there is no such mention")
+    known = dict(span.attributes)
+    for name, value in found:
+        if known.setdefault(name, value) != value:
+            raise ValueError(f"found {value!r}, but a line before says {known[name]!r}; keep one of them")
+    return replace(span, attributes=tuple(sorted(known.items())))
+
+
+def _read_note(span: Span | None, content: str) -> Span:
     found = json.loads(content)
-    if not isinstance(found, dict) or not found.keys() <= {"score", "corpus"}:
-        raise ValueError(f'expected a JSON object of "score" and "corpus", found {content[:60]!r}')
+    if not isinstance(found, dict) or not found.keys() <= {"score", "corpus", "attributes"}:
+        raise ValueError(
+            f'expected a JSON object of "score", "corpus" and "attributes", found {content[:60]!r}'
+        )
     score, corpus = found.get("score"), found.get("corpus")
     if (
         isinstance(score, bool)
@@ -219,19 +242,33 @@ def _read_note(span: Span | None, content: str) -> Span:
     ):
         raise ValueError(f"expected a number as score and a string as corpus, found {content[:60]!r}")
     (corpus or "").encode()  # half of a surrogate pair is not a character
+    span = _add_attributes(span, parse_attributes(found.get("attributes", {})))
     return replace(span, score=score, corpus=corpus)
 
 
 def _lines(document: Document) -> Iterator[str]:
+    n_attributes = 0
     for number, span in enumerate(document.spans, start=1):
         edges = ";".join(f"{start} {end}" for start, end in span.fragments or ((span.start, span.end),))
         yield f"T{number}\t{span.label} {edges}\t{_blank(document.mention(span))}\n"
+        others = {name: value for name, value in span.attributes if not _fits_line(name, value)}
+        for name, value in span.attributes:
+            if name not in others:
+                n_attributes += 1
+                yield f"A{n_attributes}\t{name} T{number}{'' if value is True else f' {value}'}\n"
         note = {
             **({} if span.score is None else {"score": float(span.score)}),
             **({} if span.corpus is None else {"corpus": span.corpus}),
+            **({"attributes": others} if others else {}),
         }
         if note:
             yield f"#{number}\t{_NOTE_TYPE} T{number}\t{json.dumps(note)}\n"
+
+
+def _fits_line(name: str, value: str | bool) -> bool:
+    """Whether a line of brat's can hold an attribute: there is no place for blanks, and none for false."""
+    written = "true" if value is True else value or ""
+    return all(re.fullmatch(r"\S+", word) for word in (name, written))
 
 
 def _blank(mention: str) -> str:
@@ -241,7 +278,9 @@ def _blank(mention: str) -> str:
 
 def _refusal(document: Document, names: set[str]) -> str | None:
     """What stands against writing a document, if anything."""
-    strings = [document.id, document.text, *(f"{span.label}{span.corpus}" for span in document.spans)]
+    strings = [document.id, document.text]
+    for span in document.spans:
+        strings += [span.label, span.corpus or "", *(str(word) for pair in span.attributes for word in pair)]
     if any(re.search(r"[\ud800-\udfff]", string) for string in strings):
         return "half of a surrogate pair"
     name = _encode_name(document.id)

@@ -129,8 +129,8 @@ def write_conll(
         file: where to.
         scheme: how to write the tags.
         exact: refuse what would not read back the same: white space other than blanks within a line,
-            scores, corpora. Otherwise white space reads back as blanks (offsets stay true), an entity
-            keeps its lines together, and scores and corpora are left out.
+            scores, corpora, attributes. Otherwise white space reads back as blanks (offsets stay true), an entity
+            keeps its lines together, and scores, corpora and attributes are left out.
 
     Raises:
         UnrepresentableError: a document holds what one tag per word cannot, or, if ``exact``, what would
@@ -397,8 +397,11 @@ def _refusal(span: Span, starts: dict[int, int], ends: dict[int, int], *, exact:
         return "does not begin and end with a word"
     if _BREAKING.search(span.label) or span.label != span.label.strip(" "):
         return "has a label with a tab, a line end or an outer blank"
-    if exact and (span.score is not None or span.corpus is not None):
-        return "has a score or a corpus, for which there is no column; pass exact=False to leave them out"
+    if exact and (span.score is not None or span.corpus is not None or span.attributes):
+        return (
+            "has a score, a corpus or attributes, for which there is no column; "
+            "pass exact=False to leave them out"
+        )
     return None
 
 

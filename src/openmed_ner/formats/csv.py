@@ -4,7 +4,8 @@ Columns are ``id, text, start, end, label, mention, score, corpus, fragments``, 
 ``text`` must be there, and columns of other names are passed over. A document is a run of rows of
 one id: its text stands in the first (again in the others, or nowhere), and a document without spans
 is one row without ``start``. Fragments are written ``0-3;5-9``. Scores are exact, and so is every
-character of a text; ``Document.meta`` is not written.
+character of a text; ``Document.meta`` is not written. Where asked for, a last column ``attributes``
+holds a JSON object: a header is written before it can be known whether any span will need the column.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from threading import Lock
 from typing import Any, NamedTuple, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.formats.attributes import read_attributes, write_attributes
 from openmed_ner.text import Document, Span
 
 COLUMNS = ("id", "text", "start", "end", "label", "mention", "score", "corpus", "fragments")
 DELIMITERS = ",\t;"
 
-_OF_SPANS = COLUMNS[2:]
+_KNOWN = (*COLUMNS, "attributes")
+_OF_SPANS = _KNOWN[2:]
 _OFFSET = re.compile("[0-9]{1,18}")
 _SCORE = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _FRAGMENTS = re.compile("[0-9]{1,18}-[0-9]{1,18}(;[0-9]{1,18}-[0-9]{1,18})*")
@@ -56,20 +59,29 @@ def read_csv(file: TextIO, *, source: str) -> Iterator[Document]:
         yield _to_document(identifier, rows, source)
 
 
-def write_csv(documents: Iterable[Document], file: TextIO) -> None:
+def write_csv(documents: Iterable[Document], file: TextIO, *, attributes: bool = False) -> None:
     """Write a header, and one row per span; texts are quoted, offsets and scores are not.
 
+    Args:
+        documents: what to write.
+        file: where to.
+        attributes: whether there is a column of attributes.
+
     Raises:
-        UnrepresentableError: a document has no id, or that of one before, or a span has an empty corpus.
+        UnrepresentableError: a document has no id, or that of one before, or a span has an empty corpus,
+            or attributes without a column for them.
     """
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(COLUMNS)
+    columns = _KNOWN if attributes else COLUMNS
+    writer.writerow(columns)
+    n_cells = len(columns) - 2
     seen: set[str] = set()
     for document in documents:
-        if reason := _refusal(document, seen):
+        if reason := _refusal(document, seen, attributes=attributes):
             raise UnrepresentableError(f"document {document.id!r} does not fit CSV: {reason}")
         seen.add(document.id)
-        first, *rest = [_from_span(document, span) for span in document.spans] or [[None] * len(_OF_SPANS)]
+        rows = [_from_span(document, span)[:n_cells] for span in document.spans]
+        first, *rest = rows or [[None] * n_cells]
         writer.writerow([document.id, document.text, *first])
         writer.writerows([document.id, "", *cells] for cells in rest)
 
@@ -110,7 +122,7 @@ def _iter_cells(file: TextIO, source: str) -> Iterator[tuple[int, dict[str, str]
                 f"{source}, line {number}: expected {len(header)} cells as in the header, found "
                 f"{len(record)}. Quote a cell that holds the delimiter {delimiter!r}"
             )
-        yield number, {column: record[places[column]] if column in places else "" for column in COLUMNS}
+        yield number, {column: record[places[column]] if column in places else "" for column in _KNOWN}
 
 
 def _iter_records(lines: Iterable[str], delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
@@ -139,21 +151,21 @@ def _to_name(cell: str) -> str:
 
 
 def _n_known(header: Iterable[str]) -> int:
-    return sum(_to_name(cell) in COLUMNS for cell in header)
+    return sum(_to_name(cell) in _KNOWN for cell in header)
 
 
 def _to_places(header: Sequence[str], source: str) -> dict[str, int]:
     """Find our columns in a header."""
     names = [_to_name(cell) for cell in header]
-    for column in COLUMNS:
+    for column in _KNOWN:
         if names.count(column) > 1 or (column == "text" and column not in names):
             raise CorpusFormatError(
                 f"{source}, line 1: expected one column {column!r}, found {names.count(column)} "
                 f"in the header {_show(', '.join(names))}"
             )
-    if others := [name for name in names if name not in COLUMNS]:
+    if others := [name for name in names if name not in _KNOWN]:
         logger.info("%s: columns passed over: %s", source, ", ".join(others))
-    return {name: place for place, name in enumerate(names) if name in COLUMNS}
+    return {name: place for place, name in enumerate(names) if name in _KNOWN}
 
 
 def _to_document(identifier: str, rows: Iterable[_Row], source: str) -> Document:
@@ -177,7 +189,7 @@ def _to_span(cells: Mapping[str, str], text: str) -> Span:
     Raises:
         ValueError: a cell is missing or malformed, or the span does not fit the text.
     """
-    start, end, label, mention, score, corpus, fragments = (cells[column] for column in _OF_SPANS)
+    start, end, label, mention, score, corpus, fragments, attributes = (cells[column] for column in _OF_SPANS)
     if not _OFFSET.fullmatch(start) or not _OFFSET.fullmatch(end) or not label:
         raise ValueError(
             f"a span needs whole numbers as start and end, and a label; found {_show(start)}, {_show(end)} "
@@ -194,6 +206,7 @@ def _to_span(cells: Mapping[str, str], text: str) -> Span:
         float(score) if score else None,
         corpus or None,
         tuple(_to_pair(fragment) for fragment in fragments.split(";") if fragment),
+        read_attributes(attributes),
     )
     if span.end > len(text):
         raise ValueError(f"span {start}..{end} ends beyond the text of {len(text)} characters")
@@ -214,12 +227,14 @@ def _show(cell: str) -> str:
 # --- writing
 
 
-def _refusal(document: Document, seen: set[str]) -> str | None:
+def _refusal(document: Document, seen: set[str], *, attributes: bool) -> str | None:
     """Why a document cannot be written, if so."""
     if not document.id or document.id in seen:
         return "its id is empty or that of a document before, and rows are told apart by their ids"
     if any(span.corpus == "" for span in document.spans):
         return "a span has an empty corpus, which would read back as none"
+    if not attributes and any(span.attributes for span in document.spans):
+        return "a span has attributes, for which there is no column; write with attributes=True"
     return None
 
 
@@ -232,4 +247,5 @@ def _from_span(document: Document, span: Span) -> list[Any]:
         None if span.score is None else float(span.score),
         span.corpus,
         ";".join(f"{start}-{end}" for start, end in span.fragments),
+        write_attributes(span.attributes),
     ]

@@ -1,7 +1,8 @@
 r"""JSON lines: one document per line, offsets in characters of ``text``.
 
 ``{"id": …, "text": …, "spans": [{"start", "end", "text", "label", "score", "corpus"}], …}``; every
-further key is kept as the document's ``meta``, so reading what was written loses nothing.
+further key is kept as the document's ``meta``, so reading what was written loses nothing. ``fragments``
+and ``attributes`` are keys of a span only where it has some.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.formats.attributes import parse_attributes
 from openmed_ner.text import Document, Span
 
 
@@ -100,7 +102,9 @@ def _span_from_json(record: object, text: str) -> Span:
     )
     if not pairs:
         raise ValueError(f'a span needs a list of [start, end] pairs as "fragments", found {fragments!r}')
-    span = Span(start, end, label, score, corpus, tuple((first, last) for first, last in fragments))
+    ranges = tuple((first, last) for first, last in fragments)
+    attributes = parse_attributes(record.get("attributes", {}))
+    span = Span(start, end, label, score, corpus, ranges, attributes)
     mention = record.get("text")
     if mention is not None and mention != (found := Document("", text, (span,)).mention(span)):
         raise ValueError(f"characters {start}..{end} are {found!r}, but the span says {mention!r}")
@@ -109,6 +113,7 @@ def _span_from_json(record: object, text: str) -> Span:
 
 def _span_to_json(document: Document, span: Span) -> dict[str, Any]:
     fragments = {"fragments": [list(fragment) for fragment in span.fragments]} if span.fragments else {}
+    attributes = {"attributes": dict(span.attributes)} if span.attributes else {}
     return {
         "start": span.start,
         "end": span.end,
@@ -117,4 +122,5 @@ def _span_to_json(document: Document, span: Span) -> dict[str, Any]:
         "score": None if span.score is None else round(span.score, 4),
         "corpus": span.corpus,
         **fragments,
+        **attributes,
     }

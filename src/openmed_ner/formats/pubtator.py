@@ -93,12 +93,12 @@ def write_pubtator(documents: Iterable[Document], file: TextIO, *, exact: bool =
         documents: what to write.
         file: where to.
         exact: refuse whatever would not read back the same. Otherwise tabs and line breaks become
-            blanks, and scores and corpora are left out.
+            blanks, and scores, corpora and attributes are left out.
 
     Raises:
         UnrepresentableError: a document has an id without characters or with ``|``, tab or line break, a
             label with tab or line break, or a discontinuous span; if ``exact``, also a text with a line
-            break, a mention with a tab, or a span with score or corpus.
+            break, a mention with a tab, or a span with score, corpus or attributes.
     """
     for document in documents:
         held = document if exact else _flatten(document)
@@ -108,8 +108,8 @@ def write_pubtator(documents: Iterable[Document], file: TextIO, *, exact: bool =
 
 
 def _flatten(document: Document) -> Document:
-    """Replace each tab and line break of the text by a blank; drop scores and corpora."""
-    spans = tuple(replace(span, score=None, corpus=None) for span in document.spans)
+    """Replace each tab and line break of the text by a blank; drop scores, corpora and attributes."""
+    spans = tuple(replace(span, score=None, corpus=None, attributes=()) for span in document.spans)
     return replace(document, text=_BREAKS.sub(" ", document.text), spans=spans)
 
 
@@ -127,8 +127,8 @@ def _refusal(document: Document) -> str | None:
             return f"{where}, whose label has a tab or a line break"
         if "\t" in document.mention(span):
             return f"{where}, whose mention has a tab"
-        if span.score is not None or span.corpus is not None:
-            return f"{where}, which has a score or a corpus"
+        if span.score is not None or span.corpus is not None or span.attributes:
+            return f"{where}, which has a score, a corpus or attributes"
     return None
 
 

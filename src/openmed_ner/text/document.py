@@ -11,7 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,36 @@ class Document:
     def with_spans(self, spans: Iterable[Span]) -> Self:
         """The same text with other spans."""
         return replace(self, spans=tuple(spans))
+
+    def to_hf(self) -> list[dict[str, Any]]:
+        """The spans as a Hugging Face token-classification pipeline with aggregation returns them.
+
+        Each has ``entity_group``, ``score``, ``word``, ``start`` and ``end``, and the ``corpus`` besides.
+        Attributes and fragments have no place in that shape.
+        """
+        return [
+            {
+                "entity_group": span.label,
+                "score": span.score,
+                "word": self.mention(span),
+                "start": span.start,
+                "end": span.end,
+                "corpus": span.corpus,
+            }
+            for span in self.spans
+        ]
+
+    def to_dataframe(self) -> DataFrame:
+        """One row per span, as :func:`openmed_ner.to_dataframe` says."""
+        from openmed_ner.text.views import to_dataframe
+
+        return to_dataframe([self])
+
+    def _repr_html_(self) -> str:
+        """The text with its spans marked, for notebooks."""
+        from openmed_ner.text.markup import show
+
+        return show(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""Mark the entities of a text in HTML: what the HTML format and the view in notebooks share.
+
+Entities of several guidelines may overlap, so the text is cut at every boundary and each piece names
+all the entities it lies in. Colours are translucent and text keeps its own, so light and dark pages can
+both be read. Every mark carries its style, because notebooks and mail drop style sheets from what they
+show; the price is 90 characters a mark.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from html import escape
+
+from openmed_ner.text.document import Document, Span
+from openmed_ner.text.pieces import iter_pieces
+
+SHOWN = 5_000
+"""Characters of a text that a notebook shows; a page of them is slow to draw and no longer read."""
+
+_HUES = {"Disease": 8, "Chemical": 210, "Gene": 275, "Species": 130, "CellLine": 45, "Anatomy": 330}
+
+
+def show(document: Document, *, limit: int = SHOWN) -> str:
+    """One element with the text, marked, and its legend; of a long text the beginning, and how much is left.
+
+    Args:
+        document: what to show.
+        limit: characters of the text that are shown.
+    """
+    text = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.8">{mark(document, limit)}'
+    if (hidden := len(document.text) - limit) > 0:
+        count = sum(span.start >= limit for span in document.spans)
+        text += f"<br><em>… {hidden:,} more characters with {count:,} more entities are not shown.</em>"
+    return f"<div>{text}</div><small>{legend(document)}</small></div>"
+
+
+def mark(document: Document, limit: int | None = None) -> str:
+    """The text, escaped, with ``<mark>`` around every piece of an entity.
+
+    Args:
+        document: what to mark.
+        limit: characters after which the text is cut; the whole text if ``None``.
+    """
+    return "".join(_iter_marked(document, limit))
+
+
+def legend(document: Document) -> str:
+    """Each label once, in its colour, with the number of its entities."""
+    counts = Counter(span.label for span in document.spans)
+    return " ".join(
+        f'<mark style="{_style(label)}">{escape(label)}: {counts[label]:,}</mark>' for label in sorted(counts)
+    )
+
+
+def _iter_marked(document: Document, limit: int | None) -> Iterator[str]:
+    ranges = (
+        (start, end, span)
+        for span in document.spans
+        for start, end in span.fragments or ((span.start, span.end),)
+    )
+    for piece, spans in iter_pieces(document.text[:limit], ranges):
+        yield _mark(spans, escape(piece)) if spans else escape(piece)
+
+
+def _mark(spans: list[Span], piece: str) -> str:
+    title = escape("; ".join(map(_describe, spans)), quote=True)
+    many = ";border-bottom:2px solid" if len(spans) > 1 else ""
+    return f'<mark style="{_style(spans[0].label)}{many}" title="{title}">{piece}</mark>'
+
+
+def _describe(span: Span) -> str:
+    details = [span.corpus] if span.corpus else []
+    details += [f"{span.score:.2f}"] if span.score is not None else []
+    details += [name if value is True else f"{name}: {value}" for name, value in span.attributes]
+    return f"{span.label} ({', '.join(details)})" if details else span.label
+
+
+def _style(label: str) -> str:
+    hue = _HUES.get(label, sum(map(ord, label)) * 47 % 360)
+    return f"color:inherit;background:hsl({hue} 80% 60% / .3);padding:.15em .1em;border-radius:.2em"
