@@ -4,33 +4,119 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import importlib.util
 import re
 import shlex
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from transformers import BertConfig, BertModel
 
 from openmed_ner.cli.main import app
+from openmed_ner.formats import FOLDER_WRITERS, WRITERS
+from openmed_ner.inference.tagger import Tagger
+from openmed_ner.model import backbones
+from openmed_ner.text import Document
+from openmed_ner.training.config import Pretraining, Recipe, read_recipe
+from pages import ROOT, Command, Terminal, agrees, load_tool, read_blocks
+from tiny import DOCUMENTS, only, tiny_tokenizer
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+TOML = re.compile(r"^```toml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)\)")
+TEXTS = {
+    "abstract.txt": "Cisplatin-induced nephrotoxicity was seen in 3 of 40 patients.\n",
+    "notes/one.txt": "Aspirin reduced the risk of myocardial infarction.\n",
+    "notes/two.txt": "A girl with ataxia was given phenytoin.\n",
+    "broken.jsonl": '{"text": 3}\n',
+}
+ANNOTATED: dict[str, tuple[Document, ...]] = {
+    "train.csv": DOCUMENTS[:5],
+    "dev.csv": DOCUMENTS[5:],
+    "test.csv": DOCUMENTS,
+    "gold.jsonl": only("Disease"),
+    "mine.jsonl": only("Disease"),
+    "theirs.jsonl": (*only("Disease")[:6], *(each.with_spans(()) for each in DOCUMENTS[6:])),
+    "theirs.xml": only("Disease"),
+    "articles.xml": DOCUMENTS,
+    "annotations/train": DOCUMENTS[:5],
+    "annotations/dev": DOCUMENTS[5:],
+    "annotations/test": DOCUMENTS,
+}
+"""The files that pages name: whoever names another adds it here."""
 
 
-def load_tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_tables", ROOT / "tools/write_tables.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def pages_with(pattern: re.Pattern[str]) -> list[Path]:
+    return [page for page in PAGES if pattern.search(page.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def needs_training(page: Path, commands: list[Command]) -> bool:
+    """Whether a block trains, on the pages that do not mark such blocks."""
+    trains = any(re.search(r"openmed-ner (pre)?train ", each.line) for each in commands)
+    return trains and page.name in ("README.md", "pretraining.md")
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Tagger:
+    return Tagger.load()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedded: Tagger) -> Terminal:
+    """A folder with the files that the pages name, no corpora, and the embedded model loaded once for all."""
+    load = Tagger.load
+    monkeypatch.setattr(
+        Tagger, "load", lambda bundle=None, **how: embedded if bundle is None else load(bundle, **how)
+    )
+    for name, text in TEXTS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for name, documents in ANNOTATED.items():
+        path = tmp_path / name
+        if not path.suffix:
+            FOLDER_WRITERS["brat"](documents, path)
+            continue
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            WRITERS["bioc-xml" if path.suffix == ".xml" else path.suffix[1:]](documents, file)
+    monkeypatch.delenv("OPENMED_NER_CORPORA", raising=False)
+    return Terminal(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def random_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small random encoder in the place of the one that recipes begin with."""
+    folder = tmp_path / "backbones/minilm-l6"
+    tokenizer = tiny_tokenizer()
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=tokenizer.get_vocab_size(), **sizes)).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    sha256 = backbones.hash_file(folder / "model.safetensors")
+    row = replace(backbones.BACKBONES["minilm-l6"], sha256=sha256)
+    monkeypatch.setattr(backbones, "BACKBONES", {row.name: row})
+    monkeypatch.setenv("OPENMED_NER_BACKBONES", str(folder.parent))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Host and port of a running service."""
+    command = [sys.executable, "-c", "from openmed_ner.cli.main import main; main()", "serve", "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, text=True, cwd=tmp_path_factory.mktemp("run"), **pipes) as process:
+        assert process.stdout
+        yield process.stdout.readline().rpartition("//")[2].strip()
+        process.terminate()
+
+
+@pytest.mark.parametrize("page", pages_with(PYTHON), ids=name_of)
 def test_python_blocks_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in PYTHON.findall(page.read_text(encoding="utf-8")):
         exec(compile(block, str(page), "exec"), {"__name__": "page"})
@@ -42,16 +128,48 @@ def test_examples_in_docstrings_run(module: str) -> None:
     assert result.attempted and not result.failed
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages_with(re.compile("^```console", re.MULTILINE)), ids=name_of)
+def test_commands_do_what_the_page_shows(
+    page: Path, terminal: Terminal, random_backbone: None, request: pytest.FixtureRequest
+) -> None:
+    """The blocks of a page are run in turn, in one folder; a comment before a block says why it is not."""
+    for reason, commands in read_blocks(page.read_text(encoding="utf-8")):
+        if reason or needs_training(page, commands):
+            continue
+        if any(each.line.startswith("curl ") for each in commands):
+            if shutil.which("curl") is None:
+                pytest.skip("curl is not installed")
+            terminal.words["127.0.0.1:8765"] = request.getfixturevalue("service")
+        for command in commands:
+            printed = terminal.run(command.line)
+            assert command.may_fail or not terminal.status, f"{command.line}\n{printed}"
+            assert not command.shown or agrees(command.shown, printed), f"{command.line}\n{printed}"
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "agree"),
+    [
+        ("Aspirin  0.93", "Aspirin  0.92\n", True),
+        ("Aspirin  0.93", "Stroke  0.93\n", False),
+        ("3 files, …", "3 files, 2 of them large\nand a line\n", True),
+        ("3 files, …", "4 files, 2 of them large\n", False),
+        ("12-18  Disease", "12-19  Disease", False),
+    ],
+)
+def test_output_agrees_but_for_scores_and_what_is_left_out(shown: str, printed: str, agree: bool) -> None:
+    assert agrees(shown, printed) is agree
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_parse(page: Path) -> None:
-    """Every `openmed-ner` line names a command and options that exist; the tagging ones are also run."""
+    """Every ``openmed-ner`` line, run or not, names a command and options that exist."""
     from typer.main import get_command
 
     root = get_command(app)
-    for block in CONSOLE.findall(page.read_text(encoding="utf-8")):
-        for line in block.splitlines():
-            words = shlex.split(line.removeprefix("$ "), comments=True)
-            if "openmed-ner" not in words or "clone" in words:
+    for _, commands in read_blocks(page.read_text(encoding="utf-8")):
+        for each in commands:
+            words = shlex.split(each.line, comments=True)
+            if "openmed-ner" not in words:
                 continue
             words = words[words.index("openmed-ner") + 1 :]
             words = words[: next((i for i, word in enumerate(words) if word in (">", "|")), len(words))]
@@ -61,36 +179,30 @@ def test_commands_parse(page: Path) -> None:
             command.parse_args(type(context)(command, parent=context), words)
 
 
-def test_commands_that_need_nothing_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "notes").mkdir()
-    for name in ("abstract.txt", "notes/one.txt"):
-        (tmp_path / name).write_text("Cisplatin caused nephrotoxicity.", encoding="utf-8")
-    for command in (
-        "tag abstract.txt",
-        "tag notes/ --to jsonl -o entities.jsonl",
-        "tag abstract.txt --types Chemical --threshold 0.8 --to html",
-        "bundles info",
-        "bundles verify",
-    ):
-        pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-        assert command.split(" -")[0].removeprefix("tag abstract.txt") in pages
-        monkeypatch.setattr(sys, "argv", ["openmed-ner", *shlex.split(command)])
-        app(standalone_mode=False)
-    assert "nephrotoxicity" in (tmp_path / "entities.jsonl").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", pages_with(TOML), ids=name_of)
+def test_recipes_are_recipes(page: Path, tmp_path: Path) -> None:
+    for block in TOML.findall(page.read_text(encoding="utf-8")):
+        (tmp_path / "recipe.toml").write_text(block, encoding="utf-8")
+        read_recipe(tmp_path / "recipe.toml", kind=Pretraining if page.name == "pretraining.md" else Recipe)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages_with(LINK), ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
 
 
 def test_tables_say_what_the_results_say() -> None:
-    tables = load_tables()
+    tables = load_tool("write_tables")
     for page in tables.PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
         assert tables.BLOCK.search(text)
         assert tables.render(text) == text, f"{page}: run python tools/write_tables.py"
+
+
+def test_reference_says_what_the_code_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")  # the width of a terminal makes no difference
+    reference = load_tool("write_reference")
+    for name, write in reference.PAGES.items():
+        written = (reference.FOLDER / name).read_text(encoding="utf-8")
+        assert written == write(), f"{name}: run python tools/write_reference.py"

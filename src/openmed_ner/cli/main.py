@@ -20,6 +20,7 @@ from openmed_ner.cli import (
     plot,
     pretrain,
     reproduce,
+    serve,
     tag,
     train,
 )
@@ -40,6 +41,7 @@ app.command("passages")(passages.passages)
 app.command("pretrain")(pretrain.pretrain)
 app.command("plot")(plot.plot)
 app.command("reproduce")(reproduce.reproduce)
+app.command("serve")(serve.serve)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bundles.app, name="bundles")

@@ -1,0 +1,156 @@
+"""The HTTP service under load against the offline engine: the same bundle, the same texts, in turn.
+
+    python benchmarks/service.py [--seconds 60] [--clients 64] [--rounds 3] [--bundle FOLDER] [--data FILE]
+
+In each round the offline engine tags texts for a third of the time in a process of its own, and then a
+server is started and as many clients ask it, each one text at a time, as fast as it answers; a client told
+to come back (429) waits as long as it is told. The clients run in this process, on the same cores. Texts
+are the example abstracts, two by two (about 300 subwords), unless --data names others. A server's memory
+is read after a tenth of the time, when all buffers are there, and at the end. The last line is JSON;
+``ratio`` is the median, over rounds, of documents per second of the service to those of the engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from openmed_ner.alignment.prediction import BUFFER
+from openmed_ner.bundle.record import provenance
+from openmed_ner.examples import read_examples
+from openmed_ner.formats import read_documents
+
+
+def load_texts(data: Path | None) -> list[str]:
+    if data is not None:
+        return [document.text for document in read_documents(data)]
+    texts = [document.text for document in read_examples()]
+    return [f"{one}\n{other}" for one in texts for other in texts if one != other]
+
+
+def measure_engine(bundle: str | None, texts: list[str], seconds: float) -> float:
+    """Documents per second of ``Tagger.pipe``; runs in a process of its own."""
+    import openmed_ner
+
+    tagger = openmed_ner.load(bundle)
+    list(tagger.pipe(texts[:1]))
+    stream = cycle(texts)
+    begin = time.perf_counter()
+    n_documents = 0
+    while (elapsed := time.perf_counter() - begin) < seconds:
+        n_documents += sum(1 for _ in tagger.pipe(islice(stream, BUFFER)))
+    return n_documents / elapsed
+
+
+def resident_megabytes(pid: int) -> float:
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+async def drive(url: str, texts: list[str], clients: int, seconds: float, pid: int) -> dict[str, Any]:
+    """Ask a server from many clients at once; return what they saw."""
+    statuses: Counter[str] = Counter()
+    latencies: list[float] = []
+    memory: list[float] = []
+    begin = time.perf_counter()
+    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+    async with httpx.AsyncClient(base_url=url, timeout=150, limits=limits) as http:
+
+        async def ask(number: int) -> None:
+            while time.perf_counter() - begin < seconds:
+                number += 1
+                asked = time.perf_counter()
+                answer = await http.post("/tag", json={"text": texts[number % len(texts)]})
+                statuses[str(answer.status_code)] += 1
+                if answer.status_code == 429:
+                    await asyncio.sleep(float(answer.headers["Retry-After"]))
+                else:
+                    latencies.append(time.perf_counter() - asked)
+
+        async def watch() -> None:
+            await asyncio.sleep(seconds / 10)
+            memory.append(resident_megabytes(pid))
+
+        await asyncio.gather(watch(), *(ask(number) for number in range(clients)))
+        elapsed = time.perf_counter() - begin
+        memory.append(resident_megabytes(pid))
+    cuts = statistics.quantiles(latencies, n=100)
+    return {
+        "documents_per_second": statuses["200"] / elapsed,
+        "p50_seconds": cuts[49],
+        "p99_seconds": cuts[98],
+        "statuses": dict(statuses),
+        "start_megabytes": memory[0],
+        "end_megabytes": memory[1],
+    }
+
+
+def measure_service(bundle: str | None, texts: list[str], clients: int, seconds: float) -> dict[str, Any]:
+    """Start a server, drive it, and stop it."""
+    code = "from openmed_ner.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--port", "0", *(["--bundle", bundle] if bundle else [])]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[-1]
+        result = asyncio.run(drive(url, texts, clients, seconds, server.pid))
+    finally:
+        server.send_signal(signal.SIGTERM)
+        result_code = server.wait(150)
+    return {**result, "exit_status": result_code}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bundle")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--engine", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    texts = load_texts(options.data)
+    if options.engine:
+        print(measure_engine(options.bundle, texts, options.seconds))
+        return
+    rounds = []
+    for number in range(options.rounds):
+        command = [sys.executable, __file__, "--engine", "--seconds", str(options.seconds / 3)]
+        command += ["--bundle", options.bundle] if options.bundle else []
+        command += ["--data", str(options.data)] if options.data else []
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        row = {"engine_documents_per_second": float(output)}
+        row |= measure_service(options.bundle, texts, options.clients, options.seconds)
+        row["ratio"] = row["documents_per_second"] / row["engine_documents_per_second"]
+        rounds.append(row)
+        print(f"round {number + 1}: {row}", flush=True)
+    result = {
+        "benchmark": "service",
+        "clients": options.clients,
+        "seconds": options.seconds,
+        "characters_per_text": statistics.mean(map(len, texts)),
+        "ratio": statistics.median(row["ratio"] for row in rounds),
+        "p99_seconds": max(row["p99_seconds"] for row in rounds),
+        "rounds": rounds,
+        **provenance(),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The application: which path is answered by what, and the layers that every request goes through.
+
+From the outside in: observer, host check, CORS (only if origins are named), token check (only if there
+is a token), body limits, routes. The page is static files of the package; only those that are in its
+folder when the application is made can be asked for. The OpenAPI page is made here, without scripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from openmed_ner.bundle.record import version
+from openmed_ner.inference.tagger import Tagger
+from openmed_ner.service import reference
+from openmed_ner.service.answering import Service
+from openmed_ner.service.observing import Observer, quiet_readers
+from openmed_ner.service.outputs import MEDIA_TYPES
+from openmed_ner.service.refusals import STATUSES, RefusedError
+from openmed_ner.service.schemas import (
+    BioCCollection,
+    Bundles,
+    ErrorAnswer,
+    FileRequest,
+    State,
+    Tagged,
+    TagRequest,
+)
+from openmed_ner.service.security import BodyLimits, HostCheck, TokenCheck
+from openmed_ner.service.settings import Settings
+
+PAGE_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+}
+_NO_PAGE = "This service has no page. POST texts to /tag; /docs says how.\n"
+_ALWAYS = (403, 408, 413, 500)
+_TAGGING = (*_ALWAYS, 415, 422, 429, 503, 504)
+_EXAMPLE = {"text": "Cisplatin caused nephrotoxicity in 3 of 40 patients.", "threshold": 0.5}
+
+
+def create_app(tagger: Tagger, settings: Settings, *, sha256: str | None = None) -> FastAPI:
+    """Make the application; ``app.state.service`` is what answers its requests.
+
+    Args:
+        tagger: does the work.
+        settings: the limits to keep.
+        sha256: hash of the tagger's bundle, for the answers.
+    """
+    service = Service(tagger, settings, sha256=sha256)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with quiet_readers():
+            async with service.batcher.running():
+                yield
+
+    app = FastAPI(
+        title="OpenMed NER",
+        version=version(),
+        description="Biomedical named entity recognition. Offsets count Unicode code points, end excluded.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.add_exception_handler(RefusedError, _answer_refusal)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    _add_api(app, service, needs_token=settings.token is not None)
+    open_paths = frozenset({"/health", "/openapi.json", *_add_page(app), *_add_reference(app)})
+    _add_layers(app, service, settings, open_paths)
+    return app
+
+
+def _add_layers(app: FastAPI, service: Service, settings: Settings, open_paths: frozenset[str]) -> None:
+    """Put the layers around the application, the innermost first."""
+    app.add_middleware(BodyLimits, max_body=settings.max_body, timeout=settings.body_timeout)
+    if settings.token is not None:
+        app.add_middleware(TokenCheck, token=settings.token, is_open=open_paths.__contains__)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Content-Disposition", "Retry-After"],
+        )
+    app.add_middleware(HostCheck, hosts=settings.allowed_hosts, origins=settings.origins)
+    paths = frozenset(path for route in app.routes if (path := getattr(route, "path", None)))
+    app.add_middleware(Observer, metrics=service.metrics, routes=paths)
+
+
+def _add_api(app: FastAPI, service: Service, *, needs_token: bool) -> None:
+    closed = (401,) if needs_token else ()
+    answers = {
+        "model": Tagged | BioCCollection,
+        "content": _media("application/json"),
+        "description": "Tagged.",
+    }
+    metrics = {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Counters."}
+    tagger = service.tagger
+    for path, endpoint, method, answer, statuses, body in (
+        ("/tag", service.tag, "POST", answers, _TAGGING, _json_body(tagger)),
+        ("/tag/file", service.tag_file, "POST", answers, _TAGGING, _form_body(tagger)),
+        ("/bundles", service.bundles, "GET", {"model": Bundles, "description": "Models."}, _ALWAYS, None),
+        ("/health", service.health, "GET", {"model": State, "description": "Alive."}, _ALWAYS, None),
+        ("/ready", service.ready, "GET", {"model": State, "description": "Ready."}, (*_ALWAYS, 503), None),
+        ("/metrics", service.write_metrics, "GET", metrics, _ALWAYS, None),
+    ):
+        refused = sorted({*statuses, *(closed if path != "/health" else ())})
+        app.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            response_class=Response,
+            responses={200: answer, **{status: _refused(status) for status in refused}},
+            openapi_extra=body,
+        )
+
+
+def _add_page(app: FastAPI) -> list[str]:
+    """Serve each file of the page, and its index at the root; return the paths."""
+    folder = files("openmed_ner.service") / "page"
+    found = sorted(folder.iterdir(), key=lambda each: each.name) if folder.is_dir() else []
+    pages = {
+        f"/{each.name}": (each.read_bytes(), PAGE_TYPES[suffix])
+        for each in found
+        if each.is_file() and (suffix := f".{each.name.rpartition('.')[2]}") in PAGE_TYPES
+    }
+    pages["/"] = pages.pop("/index.html", (_NO_PAGE.encode(), "text/plain; charset=utf-8"))
+    for path, (content, media_type) in pages.items():
+        _add_static(app, path, content, media_type)
+    return list(pages)
+
+
+def _add_reference(app: FastAPI) -> list[str]:
+    """Serve the OpenAPI document as a page; return its paths."""
+    page = reference.write_reference(app.openapi()).encode()
+    _add_static(app, "/docs", page, PAGE_TYPES[".html"])
+    _add_static(app, "/docs.css", reference.STYLE.encode(), PAGE_TYPES[".css"])
+    return ["/docs", "/docs.css"]
+
+
+def _add_static(app: FastAPI, path: str, content: bytes, media_type: str) -> None:
+    async def answer(request: Request) -> Response:
+        return Response(content, headers={"Content-Type": media_type})
+
+    app.router.routes.append(Route(path, answer, methods=["GET"], include_in_schema=False))
+
+
+async def _answer_refusal(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RefusedError):
+        raise error
+    return error.to_response()
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Give what the framework itself refuses (404, 405) the shape of all refusals."""
+    if not isinstance(error, HTTPException):
+        raise error
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    message = STATUSES.get(error.status_code, "refused")
+    code = codes.get(error.status_code, "refused")
+    return RefusedError(error.status_code, code, message, headers=dict(error.headers or {})).to_response()
+
+
+def _refused(status: int) -> dict[str, Any]:
+    described: dict[str, Any] = {"model": ErrorAnswer, "description": STATUSES[status]}
+    if status in (429, 503):
+        schema = {"type": "integer", "minimum": 1}
+        described["headers"] = {"Retry-After": {"schema": schema, "description": "Seconds to wait."}}
+    return described
+
+
+def _media(*without: str) -> dict[str, Any]:
+    """The media types of the outputs, but for some."""
+    names = {media_type.partition(";")[0] for media_type in MEDIA_TYPES.values()} - set(without)
+    return {name: {"schema": {"type": "string"}} for name in sorted(names)}
+
+
+def _json_body(tagger: Tagger) -> dict[str, Any]:
+    schema = TagRequest.model_json_schema()
+    for name, known in (("corpora", tagger.corpora), ("types", tagger.types)):
+        schema["properties"][name]["items"] = {"type": "string", "enum": list(known)}
+    content = {"application/json": {"schema": schema, "example": _EXAMPLE}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _form_body(tagger: Tagger) -> dict[str, Any]:
+    schema = FileRequest.model_json_schema()
+    for name, known in (("corpora", tagger.corpora), ("types", tagger.types)):
+        described = f"{schema['properties'][name]['description']} Names parted by commas."
+        schema["properties"][name] = {
+            "type": "string",
+            "description": described,
+            "examples": [",".join(known)],
+        }
+    file = {"type": "string", "format": "binary", "description": "The file."}
+    schema["properties"] = {"file": file, **schema["properties"]}
+    schema["required"] = ["file"]
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

@@ -1,0 +1,128 @@
+/**
+ * The page: one request at a time, its result or its refusal, and the theme.
+ *
+ * All state is in memory. Nothing goes into the address or into the browser's storage, so there is no link
+ * to a result, and closing the page forgets it.
+ * @module
+ */
+
+import { createAccess } from "./access.js";
+import { offerFormats, optionsOf, save } from "./downloads.js";
+import { listenForInput } from "./input.js";
+import { createNotice } from "./notice.js";
+import { createResult } from "./result.js";
+import { fetchBundles, requestTags } from "./service.js";
+
+const find = (id) => document.getElementById(id);
+const offered = { labels: [], corpora: [] };
+const result = createResult(find);
+const { withToken } = createAccess({
+  dialog: find("access"),
+  form: find("access-form"),
+  token: find("token"),
+  refuse: find("refuse"),
+});
+let repeat = () => {};
+const notice = createNotice(
+  { alert: find("alert"), again: find("again"), retry: find("retry"), status: find("status") },
+  () => repeat(),
+);
+/** @type {AbortController | null} */
+let running = null;
+/** @type {import("./service.js").Source | null} */
+let tagged = null;
+
+/** Do one request at a time: a new one ends the last, and a failed one can be repeated. */
+async function run(message, action) {
+  running?.abort();
+  const mine = (running = new AbortController());
+  repeat = () => run(message, action);
+  setBusy(true);
+  notice.say(message);
+  try {
+    const done = await withToken(() => action(mine.signal));
+    if (running === mine) notice.say(done);
+  } catch (error) {
+    if (running !== mine) return; // a newer request has taken over
+    if (mine.signal.aborted) notice.say("Cancelled.");
+    else notice.fail(error, true);
+  } finally {
+    if (running === mine) setBusy(false);
+  }
+}
+
+function setBusy(busy) {
+  if (!busy) running = null;
+  find("main").setAttribute("aria-busy", String(busy));
+  find("cancel").hidden = !busy;
+  find("tag").disabled = busy;
+}
+
+function tag(source) {
+  if ("text" in source && !source.text.trim()) {
+    notice.fail({ message: "There is no text yet.", advice: "Paste one, drop a file, or try the example." });
+    return;
+  }
+  const what = "text" in source ? "the text" : source.file.name;
+  run(`Reading ${what}…`, async (signal) => {
+    const answer = await (await requestTags(source, {}, signal)).json();
+    signal.throwIfAborted();
+    tagged = source;
+    return describeResult(result.show(answer.documents, offered), answer.documents.length);
+  });
+}
+
+function describeResult(n_found, n_documents) {
+  const where = n_documents === 1 ? "" : ` in ${n_documents.toLocaleString("en")} documents`;
+  if (!n_found) return `No entities found${where}.`;
+  return `${n_found.toLocaleString("en")} ${n_found === 1 ? "entity" : "entities"} found${where}.`;
+}
+
+function download({ name, title, file }) {
+  const { labels, corpora } = result.known;
+  const options = optionsOf(result.filter, labels, corpora);
+  if (options.types?.length === 0 || options.corpora?.length === 0) {
+    notice.fail({ message: "The filters show nothing to download.", advice: "Switch on a type and a guideline." });
+    return;
+  }
+  run(`Preparing ${title}…`, async (signal) => {
+    const response = await requestTags(tagged, { ...options, output: name }, signal);
+    save(await response.blob(), file);
+    return `${file} is ready.`;
+  });
+}
+
+function clear() {
+  running?.abort();
+  tagged = null;
+  result.clear();
+  notice.clear();
+}
+
+/** Learn what the bundle knows, so that a guideline that found nothing is listed too. */
+async function describeBundles() {
+  const bundles = await withToken(fetchBundles);
+  const heads = bundles.flatMap((bundle) => bundle.heads ?? []);
+  offered.corpora = heads.map((head) => head.corpus).filter(Boolean);
+  offered.labels = heads.flatMap((head) => head.types ?? head.labels ?? []);
+  const names = bundles.map(({ name, licence }) => (licence ? `${name} (${licence})` : name)).join(", ");
+  if (names) find("bundle").textContent = `${names}: ${[...new Set(offered.labels)].join(", ")}`;
+}
+
+listenForInput(
+  {
+    form: find("form"),
+    text: find("source"),
+    file: find("file"),
+    from: find("from"),
+    example: find("example"),
+    clear: find("clear"),
+  },
+  { onSource: tag, onRefuse: (message) => notice.fail({ message }), onClear: clear },
+);
+offerFormats(find("formats"), download);
+find("cancel").addEventListener("click", () => running?.abort());
+find("theme").addEventListener("change", (event) => {
+  document.documentElement.dataset.theme = event.target.value;
+});
+describeBundles().catch((error) => notice.fail(error));

@@ -1,0 +1,123 @@
+/**
+ * The result: documents to choose among, the text, the filters and the table, kept in step.
+ * @module
+ */
+
+import { createFilters } from "./filters.js";
+import { readDocument, select } from "./mentions.js";
+import { createPopover } from "./popover.js";
+import { createTable } from "./table.js";
+import { createMarkedText } from "./text.js";
+
+/** @typedef {import("./mentions.js").TaggedDocument} TaggedDocument */
+
+const NOTHING = { id: "", text: "", mentions: [], lanes: 1, coverage: null };
+
+/** @param {(id: string) => any} find an element of the page by its id */
+export function createResult(find) {
+  const popover = createPopover(find("popover"));
+  const text = createMarkedText(find("text"), popover, (mentions) => table.light(mentions));
+  const events = { onVisit: text.visit, onPoint: text.light };
+  const table = createTable({ table: find("table"), search: find("search"), more: find("more") }, events);
+  const controls = {
+    labels: find("labels"),
+    corpora: find("corpora"),
+    threshold: find("threshold"),
+    thresholdValue: find("threshold-value"),
+  };
+  const filters = createFilters(controls, refreshSoon);
+  const chooser = find("document");
+  /** @type {TaggedDocument[]} */
+  let documents = [];
+  /** @type {TaggedDocument} */
+  let current = NOTHING;
+  let waiting = false;
+  const known = { labels: [], corpora: [] };
+
+  /**
+   * @param {any[]} records of an answer
+   * @param {{labels: string[], corpora: string[]}} offered by the bundle
+   * @returns {number} of mentions
+   */
+  function show(records, offered) {
+    documents = records.map(readDocument);
+    const mentions = documents.flatMap((tagged) => tagged.mentions);
+    known.labels = sortedUnion(offered.labels, mentions.map(({ label }) => label));
+    const layers = mentions.flatMap((mention) => mention.layers);
+    known.corpora = sortedUnion(offered.corpora, layers.map(({ corpus }) => corpus));
+    filters.reset();
+    filters.offer(known.labels, known.corpora);
+    chooser.replaceChildren(...documents.map(({ id }, index) => new Option(`${index + 1}. ${id}`, String(index))));
+    find("chooser").hidden = documents.length < 2;
+    showDocument(0);
+    setVisible(true);
+    return mentions.length;
+  }
+
+  function showDocument(index) {
+    current = documents[index] ?? NOTHING;
+    chooser.value = String(index);
+    find("previous").disabled = index <= 0;
+    find("next").disabled = index >= documents.length - 1;
+    find("coverage").textContent = describeCoverage(current.coverage);
+    text.show(current);
+    refresh();
+  }
+
+  function refresh() {
+    const shown = select(current.mentions, filters.filter);
+    text.paint(shown);
+    table.show(current.mentions, shown);
+    filters.count(current.mentions);
+    const n_shown = shown.filter((layers) => layers.length).length;
+    find("shown").textContent = `${format(n_shown)} of ${format(current.mentions.length)} entities shown`;
+  }
+
+  /** Once per frame is enough for a slider. */
+  function refreshSoon() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      refresh();
+    });
+  }
+
+  function clear() {
+    setVisible(false);
+    documents = [];
+    showDocument(0);
+  }
+
+  function setVisible(visible) {
+    find("result").hidden = !visible;
+    find("panel").hidden = !visible;
+    find("main").classList.toggle("has-result", visible);
+  }
+
+  const step = (by) => showDocument(Number(chooser.value) + by);
+  chooser.addEventListener("change", () => step(0));
+  find("previous").addEventListener("click", () => step(-1));
+  find("next").addEventListener("click", () => step(1));
+  addEventListener("keydown", (event) => event.key === "Escape" && popover.hide());
+  return { show, clear, known, filter: filters.filter };
+}
+
+function sortedUnion(one, other) {
+  return [...new Set([...one, ...other])].sort();
+}
+
+function describeCoverage(coverage) {
+  if (!coverage) return "";
+  const { characters, windows, complete } = coverage;
+  const how = complete ? "Read completely" : "Not read completely";
+  return `${how}: ${plural(characters, "character")} in ${plural(windows, "window")}`;
+}
+
+function format(number) {
+  return number.toLocaleString("en");
+}
+
+function plural(number, noun) {
+  return `${format(number)} ${noun}${number === 1 ? "" : "s"}`;
+}

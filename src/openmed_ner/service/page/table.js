@@ -1,0 +1,118 @@
+/**
+ * The table of entities: a row per type and surface form, sorted, searched, and tied to the text.
+ *
+ * Only the first rows are built until more are asked for or the page is printed, so that a long document
+ * costs no more than a short one.
+ * @module
+ */
+
+import { listRows, rowKey } from "./mentions.js";
+import { corpusName, makeChip } from "./palette.js";
+
+/** @typedef {import("./mentions.js").Row} Row @typedef {import("./mentions.js").Mention} Mention */
+
+const FIRST = 100;
+
+/** @type {Record<string, (row: Row) => string | number>} */
+const KEYS = {
+  text: (row) => row.text.toLowerCase(),
+  label: (row) => row.label,
+  corpora: (row) => [...row.corpora].sort().join(" "),
+  count: (row) => row.count,
+  score: (row) => row.score ?? -1,
+};
+
+/**
+ * @param {{table: HTMLTableElement, search: HTMLInputElement, more: HTMLButtonElement}} parts
+ * @param {{onVisit: (mention: Mention) => void, onPoint: (mentions: Mention[]) => void}} events
+ */
+export function createTable({ table, search, more }, { onVisit, onPoint }) {
+  const body = table.tBodies[0];
+  /** @type {Row[]} */
+  let rows = [];
+  /** @type {Map<string, HTMLTableRowElement>} */
+  let elements = new Map();
+  const order = { name: "count", down: true };
+  let limit = FIRST;
+
+  /** @param {Mention[]} mentions @param {import("./mentions.js").Layer[][]} shown */
+  function show(mentions, shown) {
+    rows = listRows(mentions, shown);
+    limit = FIRST;
+    draw();
+  }
+
+  function draw() {
+    const wanted = search.value.trim().toLowerCase();
+    const found = rows.filter((row) => row.text.toLowerCase().includes(wanted)).sort(compare);
+    const drawn = found.slice(0, limit);
+    elements = new Map(drawn.map((row) => [row.key, makeRow(row)]));
+    body.replaceChildren(...(drawn.length ? elements.values() : [makeEmpty()]));
+    more.hidden = drawn.length === found.length;
+    more.textContent = `Show all ${found.length.toLocaleString("en")} rows`;
+  }
+
+  function compare(one, other) {
+    const [left, right] = [KEYS[order.name](one), KEYS[order.name](other)];
+    const sign = left < right ? -1 : left > right ? 1 : 0;
+    return (order.down ? -sign : sign) || one.mentions[0].start - other.mentions[0].start;
+  }
+
+  function makeRow(row) {
+    const element = document.createElement("tr");
+    const goTo = document.createElement("button");
+    goTo.type = "button";
+    goTo.textContent = row.text;
+    goTo.title = "Go to the first mention";
+    const corpora = [...row.corpora].sort().map(corpusName).join(", ");
+    const score = row.score === null ? "–" : row.score.toFixed(2);
+    const cells = [goTo, makeChip(row.label), row.count.toLocaleString("en"), score, corpora];
+    element.append(...cells.map(makeCell));
+    element.addEventListener("click", () => getSelection().isCollapsed && onVisit(row.mentions[0]));
+    for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => onPoint(row.mentions));
+    for (const event of ["pointerleave", "focusout"]) element.addEventListener(event, () => onPoint([]));
+    return element;
+  }
+
+  /** @param {Mention[]} mentions whose rows are to be marked, and no others */
+  function light(mentions) {
+    const keys = new Set(mentions.map(rowKey));
+    for (const [key, element] of elements) element.classList.toggle("lit", keys.has(key));
+  }
+
+  function sortBy(button) {
+    const { sort } = button.dataset;
+    order.down = order.name === sort ? !order.down : sort === "count" || sort === "score";
+    order.name = sort;
+    for (const head of table.tHead.rows[0].cells) head.removeAttribute("aria-sort");
+    button.closest("th").setAttribute("aria-sort", order.down ? "descending" : "ascending");
+    draw();
+  }
+
+  function showAll() {
+    limit = Infinity;
+    draw();
+  }
+
+  for (const button of table.querySelectorAll("button[data-sort]")) {
+    button.addEventListener("click", () => sortBy(button));
+  }
+  search.addEventListener("input", draw);
+  more.addEventListener("click", showAll);
+  addEventListener("beforeprint", showAll);
+  return { show, light };
+}
+
+function makeCell(content) {
+  const cell = document.createElement("td");
+  cell.append(content);
+  return cell;
+}
+
+function makeEmpty() {
+  const row = document.createElement("tr");
+  const cell = makeCell("No entities to show.");
+  cell.colSpan = 5;
+  row.append(cell);
+  return row;
+}

@@ -1,0 +1,134 @@
+"""Run the application until it is told to stop, and then finish what was accepted.
+
+uvicorn with its log off and its limits on. On SIGTERM or Ctrl-C new work is refused, idle connections are
+closed, accepted requests are answered, and the process ends with status 0. What uvicorn leaves open is
+closed here: it waits for ever for a client that never finishes its headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from openmed_ner.errors import RunError
+from openmed_ner.service.answering import Service
+from openmed_ner.service.settings import Settings
+
+_MAX_HEADERS = 16_384
+_MAX_CONNECTIONS = 512
+_KEEP_ALIVE = 15
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Open the socket; clients that connect before :func:`serve` wait.
+
+    Raises:
+        RunError: the address is taken or does not exist.
+    """
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_MAX_CONNECTIONS)
+    except OSError as error:
+        raise RunError(
+            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}. "
+            "Choose another with --host and --port"
+        ) from error
+
+
+def serve(
+    app: FastAPI, settings: Settings, listener: socket.socket, *, on_start: Callable[[str], None]
+) -> None:
+    """Serve an application until SIGTERM or SIGINT, in the main thread; tell ``on_start`` the URL."""
+    server = make_server(app, settings, on_start=lambda: on_start(_url(listener)))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises a signal again once it has stopped; this handler ends the process with status 0.
+        signal.signal(number, server.handle_exit)
+    server.run(sockets=[listener])
+
+
+def make_server(app: FastAPI, settings: Settings, *, on_start: Callable[[], None]) -> uvicorn.Server:
+    """Prepare a server, to be run over a socket made by :func:`listen`.
+
+    Args:
+        app: made by :func:`openmed_ner.service.app.create_app`.
+        settings: the same that it was made with.
+        on_start: called once it can be asked.
+    """
+    config = uvicorn.Config(
+        app,
+        http=_make_protocol(settings.body_timeout),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=_MAX_HEADERS,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=round(settings.timeout) + 1,
+    )
+    return _Server(config, app.state.service, on_start)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, service: Service, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._service, self._on_start = service, on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.batcher.close()
+        await super().shutdown(sockets)
+
+
+def _make_protocol(timeout: float) -> type[H11Protocol]:
+    """uvicorn's protocol, with ``timeout`` seconds for a request's headers and for what follows an answer."""
+
+    class Protocol(H11Protocol):
+        _clock: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._restart(running=True)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            # Between two requests the keep-alive limit counts, until the first byte of the next one.
+            if self.conn.their_state is h11.IDLE and self._clock is None:
+                self._restart(running=True)
+            elif self.conn.their_state is not h11.IDLE and not self.cycle.response_complete:
+                self._restart(running=False)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.conn.their_state is h11.SEND_BODY:  # refused early; the rest is read and dropped
+                self._restart(running=True)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._restart(running=False)
+            super().connection_lost(exc)
+
+        def _restart(self, *, running: bool) -> None:
+            if self._clock is not None:
+                self._clock.cancel()
+            self._clock = self.loop.call_later(timeout, self.transport.abort) if running else None
+
+    return Protocol
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

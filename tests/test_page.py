@@ -1,0 +1,664 @@
+"""The page in a headless Chromium, driven by Playwright, on a real server with the embedded model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import openmed_ner
+from openmed_ner.formats import read_documents
+from openmed_ner.text.pieces import iter_pieces
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+uvicorn = pytest.importorskip("uvicorn", reason="needs the service: pip install 'openmed-ner[serve]'")
+pytestmark = pytest.mark.browser
+
+TEXT = "Cisplatin caused nephrotoxicity 😀 in 𝒜 patients with ovarian cancer. Metformin treats diabetes."
+OpenPage = Callable[..., Any]
+
+NESTED = {
+    "id": "nested",
+    "text": "Familial breast cancer syndrome, left and right ventricle disease.",
+    "spans": [
+        {"start": 0, "end": 31, "label": "Disease", "score": 0.6, "corpus": "wide"},
+        {"start": 9, "end": 22, "label": "Disease", "score": 0.9, "corpus": "narrow"},
+        {"start": 9, "end": 22, "label": "Disease", "score": 0.8, "corpus": "other"},
+        {"start": 9, "end": 15, "label": "Anatomy", "score": 0.4, "corpus": "organs"},
+        {
+            "start": 33,
+            "end": 57,
+            "fragments": [[33, 37], [48, 57]],
+            "label": "Anatomy",
+            "score": 0.7,
+            "corpus": "organs",
+            "attributes": {"negated": True, "long_form": "left ventricle"},
+        },
+    ],
+    "coverage": {"characters": 66, "windows": 1, "complete": True},
+}
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[str]:
+    """The address of the service, tagging with the embedded model."""
+    from openmed_ner.service.app import create_app
+    from openmed_ner.service.server import listen
+    from openmed_ner.service.settings import Settings
+
+    settings = Settings(port=0, threads=1)
+    app = create_app(openmed_ner.load(threads=1), settings)
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None))
+    with listen(settings) as listener:
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield "http://{}:{}/".format(*listener.getsockname())
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("OPENMED_NER_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no Chromium: install one, or name it in OPENMED_NER_CHROMIUM")
+    arguments = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, service: str) -> Iterator[OpenPage]:
+    """Opens pages. Afterwards: no console error, no outside request, nothing in the address or in storage."""
+    pages: list[Any] = []
+    problems: list[str] = []
+
+    def open_(*, refusals: bool = False, **context: Any) -> Any:
+        page = browser.new_context(**context).new_page()
+        page.set_default_timeout(20_000)
+        pages.append(page)
+
+        def hear(message: Any) -> None:
+            expected = refusals and "Failed to load resource" in message.text
+            if message.type in ("error", "warning") and not expected:
+                problems.append(message.text)
+
+        page.on("console", hear)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: None if _is_ours(request.url) else problems.append(request.url))
+        page.goto(service)
+        return page
+
+    def _is_ours(url: str) -> bool:
+        return url.startswith((service, f"blob:{service}", "data:image/svg"))
+
+    yield open_
+    for page in pages:
+        assert page.url == service
+        assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+        page.context.close()
+    assert problems == []
+
+
+def tag(page: Any, text: str) -> None:
+    page.get_by_label("Your text").fill(text)
+    page.get_by_role("button", name="Tag").click()
+    page.locator("#status", has_text="found").wait_for()
+
+
+def answer(page: Any, *documents: dict[str, Any]) -> None:
+    """Have the next texts answered with these documents, whatever they are."""
+    body = json.dumps({"documents": documents, "bundle": {"name": "canned", "sha256": ""}})
+    page.route("**/tag", lambda route: route.fulfill(content_type="application/json", body=body))
+
+
+def shown_mentions(page: Any) -> list[str]:
+    return [each.inner_text() for each in page.locator("tbody tr td:first-child").all()]
+
+
+def test_typed_text_is_tagged_as_by_the_tagger(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_label("Your text").press_sequentially("Aspirin caused gastric ulcer.")
+    page.keyboard.press("Control+Enter")
+    page.locator("#status", has_text="found").wait_for()
+    document = openmed_ner.load(threads=1)("Aspirin caused gastric ulcer.")
+    assert set(shown_mentions(page)) == {document.mention(span) for span in document.spans}
+    assert page.locator("#coverage").inner_text() == "Read completely: 29 characters in 1 window"
+    assert page.locator("#main").get_attribute("aria-busy") == "false"
+
+
+def test_offsets_hold_beyond_the_basic_plane(open_page: OpenPage) -> None:
+    page = open_page()
+    tag(page, TEXT)
+    assert {"ovarian cancer", "Metformin", "diabetes"} <= set(shown_mentions(page))
+    assert page.locator("#text").evaluate("element => element.textContent") == TEXT
+    assert "Metformin" in page.locator("#text .piece").all_inner_texts()
+
+
+def test_markup_in_a_text_stays_text(open_page: OpenPage) -> None:
+    page = open_page()
+    text = '<script>alert(1)</script><img src=x onerror="alert(2)"> <b>aspirin</b> &amp; \u202ediabetes'
+    page.on("dialog", lambda dialog: pytest.fail("the text ran"))
+    tag(page, text)
+    assert page.locator("#text").evaluate("element => element.textContent") == text
+    assert page.locator("#text :is(script, img, b), #table :is(script, img, b)").count() == 0
+
+
+def test_a_document_whose_name_and_labels_are_markup_stays_text(open_page: OpenPage) -> None:
+    page = open_page()
+    evil = "<img src=x onerror=alert(1)>"
+    span = {"start": 0, "end": 7, "label": evil, "score": 0.5, "corpus": evil, "attributes": {evil: evil}}
+    answer(page, {"id": evil, "text": "aspirin", "spans": [span]}, {"id": "2", "text": "", "spans": []})
+    tag(page, "x")
+    page.locator(".piece").hover()
+    assert evil in page.locator("#popover").inner_text()
+    assert page.locator("main img, #popover img").count() == 0
+
+
+def test_filters_count_what_they_would_show(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    assert page.locator("#shown").inner_text() == "4 of 4 entities shown"
+    assert page.locator("#labels").inner_text().split() == ["Anatomy", "2", "Chemical", "0", "Disease", "2"]
+    page.get_by_role("checkbox", name="Anatomy").uncheck()
+    assert shown_mentions(page) == ["Familial breast cancer syndrome", "breast cancer"]
+    page.get_by_role("checkbox", name="wide").uncheck()
+    assert shown_mentions(page) == ["breast cancer"]
+    page.get_by_role("checkbox", name="narrow").uncheck()
+    assert page.locator("tbody tr").inner_text().split("\t") == [
+        "breast cancer",
+        "Disease",
+        "1",
+        "0.80",
+        "other",
+    ]
+    page.get_by_role("slider").fill("0.85")
+    page.get_by_text("No entities to show.").wait_for()
+    assert page.locator("#threshold-value").inner_text() == "0.85"
+    assert page.locator("#text [role=button]").count() == 0
+
+
+def test_the_slider_filters_live_and_by_keyboard(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    page.get_by_role("slider").focus()
+    page.keyboard.press("End")
+    page.locator("#shown", has_text="0 of 4").wait_for()
+    page.keyboard.press("Home")
+    page.locator("#shown", has_text="4 of 4").wait_for()
+    assert len(shown_mentions(page)) == 4
+
+
+def test_overlapping_layers_are_stacked_and_all_explained(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    breast = page.locator(".piece", has_text="breast")
+    images = breast.evaluate("element => getComputedStyle(element).backgroundImage")
+    assert images.count("gradient(") == 5  # four layers and the tint of the strongest
+    heights = breast.evaluate("element => getComputedStyle(element).backgroundPositionY").split(", ")
+    assert len(set(heights[:4])) == 4
+    chip = breast.evaluate("element => getComputedStyle(element, '::after').color")
+    assert chip == page.locator("#labels .chip", has_text="Anatomy").evaluate(
+        "e => getComputedStyle(e).color"
+    )
+    breast.hover()
+    card = page.locator("#popover").inner_text()
+    for part in (
+        "Familial breast cancer syndrome",
+        "wide",
+        "0.60",
+        "narrow",
+        "0.90",
+        "other",
+        "0.80",
+        "organs",
+    ):
+        assert part in card
+    assert page.locator(".piece.lit").all_inner_texts() == ["Familial ", "breast", " cancer", " syndrome"]
+
+
+def test_a_discontinuous_mention_is_marked_in_its_fragments_only(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    page.locator(".piece", has_text="ventricle").hover()
+    assert page.locator(".piece.lit").all_inner_texts() == ["left", "ventricle"]
+    card = page.locator("#popover").inner_text()
+    assert "left … ventricle" in card and "negated" in card and "long_form: left ventricle" in card
+
+
+def test_arrow_keys_walk_from_mention_to_mention(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    assert page.locator("#text [tabindex='0']").count() == 1
+    page.locator("#text [tabindex='0']").focus()
+    visited = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "Home", "End", "ArrowLeft"):
+        visited.append(page.evaluate("document.activeElement.textContent"))
+        page.keyboard.press(key)
+    visited.append(page.evaluate("document.activeElement.textContent"))
+    assert visited == ["Familial ", "breast", "left", "left", "Familial ", "left", "breast"]
+    assert page.evaluate("document.activeElement.getAttribute('aria-describedby')") == "popover"
+    page.keyboard.press("Escape")
+    assert page.locator("#popover").is_hidden()
+
+
+def test_table_and_text_point_at_each_other(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    page.locator(".piece", has_text="left").hover()
+    assert page.locator("tr.lit td:first-child").all_inner_texts() == ["left … ventricle"]
+    page.get_by_role("row", name="breast cancer Disease").hover()
+    assert page.locator(".piece.lit").all_inner_texts() == ["breast", " cancer"]
+    page.get_by_role("button", name="breast cancer", exact=True).press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "breast"
+    assert page.locator("#popover").is_visible()
+
+
+def test_the_table_sorts_and_searches(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    page.get_by_role("button", name="Mention").click()
+    assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    assert shown_mentions(page) == [
+        "breast",
+        "breast cancer",
+        "Familial breast cancer syndrome",
+        "left … ventricle",
+    ]
+    page.get_by_role("button", name="Best").click()
+    assert page.locator("th[aria-sort]").inner_text().startswith("Best")
+    assert shown_mentions(page)[0] == "breast cancer"
+    page.get_by_label("Find in the table").fill("CANCER")
+    assert shown_mentions(page) == ["breast cancer", "Familial breast cancer syndrome"]
+
+
+DROP = """([name, content]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([content], name));
+  for (const type of ["dragover", "drop"]) document.getElementById("source").dispatchEvent(
+    new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_a_dropped_file_of_several_documents(open_page: OpenPage) -> None:
+    page = open_page()
+    texts = ["Aspirin was given.", "😀 Cystic fibrosis was seen.", "We thank them."]
+    page.evaluate(DROP, ["notes.jsonl", "\n".join(json.dumps({"text": text}) for text in texts)])
+    page.locator("#status", has_text="in 3 documents").wait_for()
+    assert shown_mentions(page) == ["Aspirin"]
+    page.get_by_role("button", name="Next document").click()
+    assert shown_mentions(page) == ["Cystic fibrosis"]
+    page.get_by_label("Document", exact=True).select_option(index=2)
+    assert shown_mentions(page) == ["No entities to show."]
+    assert page.get_by_role("button", name="Next document").is_disabled()
+    with page.expect_download() as download:
+        page.get_by_text("Download").click()
+        page.get_by_role("button", name="JSON lines").click()
+    saved = read_documents(Path(download.value.path()), format="jsonl")
+    assert [document.text for document in saved] == texts
+
+
+def test_a_chosen_file(open_page: OpenPage) -> None:
+    page = open_page()
+    content = b"Aspirin was given."
+    page.get_by_label("Choose a file…").set_input_files(
+        {"name": "a.txt", "mimeType": "text/plain", "buffer": content}
+    )
+    page.locator("#status", has_text="1 entity found.").wait_for()
+
+
+FORMATS = {
+    "JSON": "json",
+    "JSON lines": "jsonl",
+    "CSV": "csv",
+    "CoNLL": "conll",
+    "PubTator": "pubtator",
+    "BioC JSON": "bioc-json",
+    "BioC XML": "bioc-xml",
+    "brat (zip)": "brat",
+    "HTML to read": "html",
+}
+
+
+def test_every_format_downloads_with_the_filters(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page()
+    tag(page, "Aspirin caused gastric ulcer.")
+    page.locator("#labels").get_by_role("checkbox", name="Disease").uncheck()
+    page.get_by_text("Download").click()
+    assert page.locator("#formats button").all_inner_texts() == list(FORMATS)
+    for title, name in FORMATS.items():
+        with page.expect_download() as download:
+            page.get_by_role("button", name=title, exact=True).click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        assert path.name.startswith("entities.")
+        assert read_mentions(path, name) == ["Aspirin"]
+        page.locator("#status", has_text="is ready").wait_for()
+
+
+def read_mentions(path: Path, name: str) -> list[str]:
+    if name == "brat":
+        with ZipFile(path) as archive:
+            archive.extractall(path.parent / "brat")
+        path = path.parent / "brat"
+    elif name == "json":
+        path.write_text(json.dumps(json.loads(path.read_text())["documents"][0]))
+        name = "jsonl"
+    elif name == "html":
+        return ["Aspirin"] if path.read_text().count("<mark") == 2 else []  # in the text, in the legend
+    return [each.mention(span) for each in read_documents(path, format=name) for span in each.spans]
+
+
+def refuse(page: Any, status: int, headers: dict[str, str] | None = None, **error: Any) -> None:
+    body = json.dumps({"error": {"code": "x", "message": "no", **error}})
+    page.route(
+        "**/tag",
+        lambda route: route.fulfill(
+            status=status, headers={"Content-Type": "application/json", **(headers or {})}, body=body
+        ),
+    )
+
+
+def try_to_tag(page: Any) -> None:
+    page.get_by_label("Your text").fill("Aspirin.")
+    page.get_by_role("button", name="Tag").click()
+
+
+def test_a_refusal_says_what_to_do(open_page: OpenPage) -> None:
+    page = open_page(refusals=True)
+    refuse(page, 422, message="threshold: too large", where=["threshold"])
+    try_to_tag(page)
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert alert.inner_text().splitlines()[0] == "threshold: too large"
+    assert "Mend the text" in alert.inner_text()
+    page.unroute("**/tag")
+    page.get_by_role("button", name="Try again").click()
+    page.locator("#status", has_text="1 entity found.").wait_for()
+    assert alert.is_hidden()
+
+
+def test_a_busy_service_is_tried_again_after_its_time(open_page: OpenPage) -> None:
+    page = open_page(refusals=True)
+    refuse(page, 429, {"Retry-After": "1"}, message="the queue is full")
+    try_to_tag(page)
+    button = page.get_by_role("button", name="Try again in 1 s")
+    button.wait_for()
+    assert button.is_disabled()
+    page.get_by_role("button", name="Try again", exact=True).wait_for()
+    assert page.locator("#retry").is_enabled()
+
+
+def test_a_service_that_is_gone(open_page: OpenPage) -> None:
+    page = open_page(refusals=True)
+    page.route("**/tag", lambda route: route.abort("connectionrefused"))
+    try_to_tag(page)
+    page.get_by_role("alert").wait_for()
+    assert "does not answer" in page.get_by_role("alert").inner_text()
+
+
+def test_the_token_is_asked_for_and_kept_in_memory(open_page: OpenPage) -> None:
+    page = open_page(refusals=True)
+    seen: list[str | None] = []
+
+    def guard(route: Any) -> None:
+        seen.append(route.request.headers.get("authorization"))
+        if seen[-1] == "Bearer secret":
+            route.continue_()
+        else:
+            route.fulfill(status=401, content_type="application/json", body="{}")
+
+    page.route("**/tag", guard)
+    try_to_tag(page)
+    page.get_by_role("textbox", name="Token").fill("secret")
+    page.keyboard.press("Enter")
+    page.locator("#status", has_text="found").wait_for()
+    tag(page, "Aspirin again.")
+    assert seen == [None, "Bearer secret", "Bearer secret"]
+
+
+def test_work_can_be_cancelled(open_page: OpenPage) -> None:
+    page = open_page(refusals=True)
+    page.route("**/tag", lambda route: None)  # never answered
+    try_to_tag(page)
+    assert page.locator("#main").get_attribute("aria-busy") == "true"
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#status", has_text="Cancelled.").wait_for()
+    assert page.get_by_role("button", name="Tag").is_enabled()
+
+
+def test_an_empty_text_and_an_empty_result(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Tag").click()
+    assert "no text yet" in page.get_by_role("alert").inner_text()
+    tag(page, "We thank them.")
+    assert page.locator("#status").inner_text() == "No entities found."
+    page.get_by_role("button", name="Clear").click()
+    assert page.locator("#result").is_hidden()
+    assert page.get_by_label("Your text").input_value() == ""
+
+
+MEASURE_SHOWING = """() => new Promise((resolve) => {
+  const line = document.getElementById("status");
+  new MutationObserver(() => {
+    if (!line.textContent.includes("found")) return;
+    const arrived = performance.getEntriesByType("resource").at(-1).responseEnd;
+    requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - arrived)));
+  }).observe(line, { childList: true });
+  document.getElementById("tag").click();
+})"""
+
+
+def test_a_text_of_200_kb_is_shown_and_filtered_fluently(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, make_long(200_000))
+    page.get_by_label("Your text").fill("x")
+    showing = page.evaluate(MEASURE_SHOWING)
+    n_pieces = page.locator(".piece").count()
+    filtering = [page.evaluate(MEASURE_FILTERING, value) for value in (0.3, 0.6, 0.95, 0)]
+    print(f"{n_pieces} pieces shown in {showing:.0f} ms, filtered in {max(filtering):.0f} ms")
+    assert n_pieces > 5000
+    assert showing < 10_000 and max(filtering) < 2_000  # far off, for a machine that does other things
+
+
+def make_long(n_characters: int) -> dict[str, Any]:
+    sentence = "Cisplatin caused severe acute kidney injury in women with ovarian cancer. 😀\n"
+    n_sentences = n_characters // len(sentence)
+    spans = []
+    for number in range(n_sentences):
+        for start, end, label, corpus in (
+            (0, 9, "Chemical", "chemicals"),
+            (17, 43, "Disease", "wide"),
+            (24, 43, "Disease", "narrow"),
+            (58, 72, "Disease", "wide"),
+            (58, 72, "Disease", "narrow"),
+        ):
+            base, score = number * len(sentence), (len(spans) % 100) / 100
+            spans.append(
+                {"start": base + start, "end": base + end, "label": label, "score": score, "corpus": corpus}
+            )
+    return {"id": "long", "text": sentence * n_sentences, "spans": spans}
+
+
+MEASURE_FILTERING = """async (value) => {
+  const slider = document.getElementById("threshold");
+  await new Promise(requestAnimationFrame);
+  const began = performance.now();
+  slider.value = value;
+  slider.dispatchEvent(new Event("input"));
+  await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  return performance.now() - began;
+}"""
+
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const paint = (...colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = (channels) => channels.slice(0, 3).map((value) => value / 255)
+    .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+  const backgrounds = (element) => element
+    ? [...backgrounds(element.parentElement), getComputedStyle(element).backgroundColor] : [];
+  const ratio = (element, tinted, pseudo) => {
+    const one = light(paint(getComputedStyle(element, pseudo).color));
+    const other = light(paint(...backgrounds(tinted)));
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  };
+  const found = [];
+  const kinds = "h1, h2, p, label, legend, button, summary, td, output, .chip, .count";
+  for (const element of document.querySelectorAll(kinds)) {
+    if (element.checkVisibility()) found.push([element.textContent.trim(), ratio(element, element)]);
+  }
+  for (const element of document.querySelectorAll("[data-chip]")) {
+    const tinted = document.querySelector(`.chip.${element.classList[1]}`);
+    found.push([element.dataset.chip, ratio(element, tinted, "::after")]);
+    found.push([element.textContent, ratio(element, tinted)]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_is_aa_for_every_type(open_page: OpenPage, scheme: str) -> None:
+    page = open_page(color_scheme=scheme)
+    labels = ["Disease", "Chemical", "Gene", "Species", "CellLine", "Anatomy", "Seventh", "Eighth"]
+    spans = [
+        {"start": place, "end": place + 1, "label": label, "score": 0.5, "corpus": "any"}
+        for place, label in enumerate(labels)
+    ]
+    answer(page, {"id": "colours", "text": "abcdefgh", "spans": spans})
+    tag(page, "x")
+    ratios = page.evaluate(CONTRAST)
+    assert len(ratios) > 60
+    assert [(name, round(ratio, 2)) for name, ratio in ratios if ratio < 4.5] == []
+
+
+def test_the_scheme_follows_the_system_and_the_switch(open_page: OpenPage) -> None:
+    page = open_page(color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(background) == "rgb(20, 24, 26)"
+    page.get_by_label("Theme").select_option("light")
+    assert page.evaluate(background) == "rgb(245, 246, 244)"
+    page.get_by_label("Theme").select_option("")
+    assert page.evaluate(background) == "rgb(20, 24, 26)"
+
+
+@pytest.mark.parametrize("width", [320, 375, 768, 1280])
+def test_no_width_scrolls_sideways(open_page: OpenPage, width: int) -> None:
+    page = open_page(viewport={"width": width, "height": 700})
+    word = "Un" + "breakable" * 40
+    text = f"{word} {NESTED['text']}"
+    span = {"start": 0, "end": len(word), "label": "Chemical", "score": 0.5, "corpus": "long-" * 20}
+    answer(page, {"id": "i" * 300, "text": text, "spans": [span]}, NESTED)
+    tag(page, "x")
+    page.get_by_text("Download").click()
+    page.locator(".piece").first.hover()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_print_shows_text_and_table_without_controls(open_page: OpenPage) -> None:
+    page = open_page()
+    words = [f"disease-{number:03}" for number in range(150)]
+    spans = [
+        {"start": 12 * number, "end": 12 * number + 11, "label": "Disease", "score": 0.5, "corpus": "any"}
+        for number in range(150)
+    ]
+    answer(page, {"id": "many", "text": " ".join(words), "spans": spans})
+    tag(page, "x")
+    assert shown_mentions(page) == words[:100]
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("tbody tr").count() == 150
+    page.emulate_media(media="print")
+    for selector in ("#form", "#threshold", "#download", "#search", "#status", "#theme"):
+        assert page.locator(selector).is_hidden()
+    for part in (page.locator(".piece").last, page.locator("#table"), page.locator("#corpora .sample").first):
+        assert part.is_visible()
+
+
+UNNAMED = """() => [...document.querySelectorAll("button, input, select, textarea, summary, [role=button]")]
+  .filter((element) => element.checkVisibility())
+  .filter((element) => !(element.labels?.length || element.ariaLabel || element.textContent.trim()))
+  .map((element) => element.outerHTML)"""
+
+
+def test_a_screen_reader_finds_every_part_by_name(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    assert page.evaluate(UNNAMED) == []
+    tree = page.locator("body").aria_snapshot()
+    for part in (
+        'heading "OpenMed NER" [level=1]',
+        'textbox "Your text"',
+        "status: 4 entities found.",
+        'slider "Confidence at least"',
+        'checkbox "Disease 2" [checked]',
+        'group "Text with its entities"',
+        'table "Entities"',
+        'complementary "Filters and entities"',
+        'searchbox "Find in the table"',
+        'button "Choose a file…"',
+    ):
+        assert part in tree
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=50)
+def test_code_points_become_units(module_page: Any, text: str) -> None:
+    found = module_page.evaluate(
+        """async (text) => {
+          const { unitsOf } = await import("/offsets.js");
+          return Array.from({ length: [...text].length + 1 }, (_, position) => unitsOf(text)(position));
+        }""",
+        text,
+    )
+    assert found == [len(text[:position].encode("utf-16-le")) // 2 for position in range(len(text) + 1)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 19), st.integers(1, 9)), max_size=8))
+@settings(max_examples=50)
+def test_pieces_are_those_of_python(module_page: Any, places: list[tuple[int, int]]) -> None:
+    text = "abcdefghijklmnopqrst"
+    ranges = [
+        (start, min(start + length, len(text)), number) for number, (start, length) in enumerate(places)
+    ]
+    found = module_page.evaluate(
+        """async ([length, ranges]) => {
+          const { cutPieces } = await import("/offsets.js");
+          const named = ranges.map(([start, end, value]) => ({ start, end, value }));
+          return cutPieces(length, named).map(({ start, end, values }) => [start, end, values]);
+        }""",
+        [len(text), ranges],
+    )
+    expected = [(piece, values) for piece, values in iter_pieces(text, ranges)]
+    assert [(text[start:end], values) for start, end, values in found] == expected
+
+
+@pytest.fixture(scope="module")
+def module_page(browser: Any, service: str) -> Iterator[Any]:
+    page = browser.new_page()
+    page.goto(service)
+    yield page
+    page.close()
