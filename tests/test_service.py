@@ -164,6 +164,21 @@ def test_options_choose_heads_types_and_scores(client: TestClient) -> None:
     assert found(corpora=None, types=None) == ["drug", "ill"]
 
 
+def test_attributes_are_added_on_request(real: TestClient) -> None:
+    text = "Acute kidney injury (AKI) was not seen. No nephrotoxicity."
+    body = {"text": text, "add": ["abbreviations", "context"], "corpora": ["ncbi-disease"]}
+    (document,) = real.post("/tag", json=body).json()["documents"]
+    attributes = {span["text"]: span.get("attributes") for span in document["spans"]}
+    assert attributes["AKI"]["long_form"] == "Acute kidney injury"
+    assert attributes["nephrotoxicity"] == {"negated": True}
+    assert "attributes" in real.post("/tag", json={**body, "output": "csv"}).text.splitlines()[0]
+    assert "attributes" not in real.post("/tag", json={"text": text, "output": "csv"}).text.splitlines()[0]
+    form = {"add": "context", "corpora": "ncbi-disease"}
+    (document,) = real.post("/tag/file", files={"file": ("a.txt", text)}, data=form).json()["documents"]
+    assert {"negated": True} in [span.get("attributes") for span in document["spans"]]
+    assert real.post("/tag", json={"text": text, "add": ["magic"]}).status_code == 422
+
+
 def test_texts_keep_their_order_and_names(client: TestClient) -> None:
     answer = client.post("/tag", json={"texts": ["a", "", "drug"], "ids": ["z", "y", "x"]}).json()
     assert [document["id"] for document in answer["documents"]] == ["z", "y", "x"]

@@ -36,6 +36,7 @@ __all__ = [
     "detect_format",
     "open_text",
     "read_documents",
+    "tagged_writers",
 ]
 
 READERS: dict[str, Callable[..., Iterator[Document]]] = {
@@ -66,6 +67,25 @@ WRITERS: dict[str, Callable[[Iterable[Document], TextIO], None]] = {
     "bioc-json": write_bioc_json,
     "html": write_html,
 }
+
+
+def tagged_writers(*, attributes: bool = False) -> dict[str, Callable[[Iterable[Document], TextIO], None]]:
+    """The writers for what a tagger found, whatever white space its text has.
+
+    Where a format has no place for scores, corpora or line breaks, they are left out and blanks stand in:
+    the entities are wanted, and their offsets stay true.
+
+    Args:
+        attributes: whether spans may have attributes, for which CSV needs a column.
+    """
+    return {
+        **WRITERS,
+        "conll": partial(write_conll, exact=False),
+        "csv": partial(write_csv, attributes=attributes),
+        "pubtator": partial(write_pubtator, exact=False),
+    }
+
+
 FOLDER_WRITERS: dict[str, Callable[[Iterable[Document], Path], None]] = {"brat": write_brat}
 SUFFIXES = {
     ".txt": "text",

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from openmed_ner.bundle import Manifest
-from openmed_ner.errors import InputError
+from openmed_ner.enrich import apply as enrich
+from openmed_ner.errors import InputError, MissingExtraError
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service.batcher import Batcher, ClosedError, QueueFullError, TaggingFailedError, cost
 from openmed_ner.service.metrics import MEDIA_TYPE, Metrics
@@ -79,6 +80,10 @@ class Service:
         self._require_possible(documents, wanted)
         request.scope["state"][DOCUMENTS] = len(documents)
         request.scope["state"][CHARACTERS] = sum(len(document.text) for document in documents)
+        try:
+            await asyncio.to_thread(enrich, (), wanted.options.add)  # the first time, libraries are loaded
+        except MissingExtraError as error:
+            raise RefusedError(422, "not_installed", str(error), where=["add"]) from error
         tagged = await self._wait(request, documents, wanted)
         self.metrics.add_documents(tagged)
         bundle = {"name": self.tagger.manifest.name, "sha256": self._sha256}
@@ -98,10 +103,7 @@ class Service:
             raise RefusedError(422, "too_many_texts", message)
         options = wanted.options
         try:
-            for _ in self.tagger.pipe(
-                (), corpora=options.corpora, types=options.types, threshold=options.threshold
-            ):
-                pass
+            self.tagger.pipe((), corpora=options.corpora, types=options.types, threshold=options.threshold)
         except InputError as error:
             raise RefusedError(422, "unknown_name", str(error), where=["corpora", "types"]) from error
 

@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from openmed_ner.enrich import apply as enrich
 from openmed_ner.errors import RunError
 from openmed_ner.service.settings import DOCUMENT_COST
 from openmed_ner.text import Document
@@ -54,6 +55,7 @@ class Options:
     corpora: tuple[str, ...] | None = None
     types: tuple[str, ...] | None = None
     threshold: float = 0.0
+    add: tuple[str, ...] = ()
 
 
 class QueueFullError(Exception):
@@ -251,12 +253,13 @@ class Batcher:
 def _tag_each(tagger: Pipe, documents: Sequence[Document], options: Options) -> list[Document | Exception]:
     """Tag a batch; if it fails, each document by itself, so that none pays for its neighbours."""
     try:
-        found = list(
-            tagger.pipe(documents, corpora=options.corpora, types=options.types, threshold=options.threshold)
+        tagged = tagger.pipe(
+            documents, corpora=options.corpora, types=options.types, threshold=options.threshold
         )
+        found = list(enrich(tagged, options.add))
         if len(found) != len(documents):
             raise RunError(f"{len(documents)} documents went in and {len(found)} came out")
-        return list(found)
+        return [*found]
     except Exception as error:
         if len(documents) > 1:
             return [_tag_each(tagger, [document], options)[0] for document in documents]

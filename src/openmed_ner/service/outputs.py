@@ -8,28 +8,19 @@ whose bytes depend on the documents alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TextIO
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from openmed_ner.errors import InputError
-from openmed_ner.formats import FOLDER_WRITERS, WRITERS
-from openmed_ner.formats.conll import write_conll
+from openmed_ner.formats import FOLDER_WRITERS, tagged_writers
 from openmed_ner.formats.jsonl import to_json
-from openmed_ner.formats.pubtator import write_pubtator
 from openmed_ner.service.refusals import RefusedError
 from openmed_ner.text import Document
 
-_WRITERS: dict[str, Callable[[Iterable[Document], TextIO], None]] = {
-    **WRITERS,
-    "conll": partial(write_conll, exact=False),
-    "pubtator": partial(write_pubtator, exact=False),
-}
 MEDIA_TYPES = {
     "json": "application/json",
     "jsonl": "application/x-ndjson",
@@ -78,7 +69,8 @@ def write_body(documents: Sequence[Document], output: str, *, bundle: dict[str, 
 
 def _write(documents: Sequence[Document], output: str) -> bytes:
     file = StringIO(newline="\n")
-    _WRITERS[output](documents, file)
+    attributes = any(span.attributes for document in documents for span in document.spans)
+    tagged_writers(attributes=attributes)[output](documents, file)
     return file.getvalue().encode()
 
 

@@ -13,10 +13,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from openmed_ner.enrich import STEPS
 from openmed_ner.service.batcher import Options
 from openmed_ner.service.refusals import RefusedError
 from openmed_ner.text import Document
 
+Step = Literal["abbreviations", "context"]
 Output = Literal["json", "jsonl", "csv", "pubtator", "bioc-json", "bioc-xml", "conll", "html", "brat"]
 _Names = Annotated[list[str], Field(min_length=1, max_length=100)]
 _MAX_REASONS = 10
@@ -31,9 +33,11 @@ class Wanted(BaseModel):
     corpora: _Names | SkipJsonSchema[None] = None
     """Heads to use; all if left out."""
     types: _Names | SkipJsonSchema[None] = None
-    """Entity types to keep; all if left out."""
+    """Entity types to keep; all if left out. The layers of a type become one, unless corpora are named."""
     threshold: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     """Lowest score to keep."""
+    add: list[Step] = Field(default=[], max_length=len(STEPS))
+    """Attributes to add: the long forms of abbreviations; negation and other context."""
     output: Output = "json"
     """Format of the answer."""
 
@@ -45,6 +49,7 @@ class Wanted(BaseModel):
             None if corpora is None else tuple(corpora),
             None if types is None else tuple(types),
             self.threshold,
+            tuple(self.add),
         )
 
 
@@ -90,7 +95,7 @@ class FileRequest(Wanted):
     def from_fields(cls, fields: dict[str, str]) -> Self:
         """Read the fields of a form; an empty one counts as left out."""
         record: dict[str, Any] = {name: value for name, value in fields.items() if value}
-        for name in ("corpora", "types"):
+        for name in ("corpora", "types", "add"):
             if name in record:
                 record[name] = [part.strip() for part in record[name].split(",")]
         try:
@@ -100,41 +105,55 @@ class FileRequest(Wanted):
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
 
 class Mention(_Answer):
     """An entity: characters ``start`` to ``end`` of the text, counted in Unicode code points."""
 
     start: int
+    """First character."""
     end: int
+    """One past the last character."""
     text: str
+    """The mention."""
     label: str
+    """Entity type."""
     score: float | None
+    """Confidence, 0 to 1."""
     corpus: str | None
+    """The guideline that it follows."""
 
 
 class TaggedDocument(_Answer):
     """A text with its entities, and which part of it was read."""
 
     id: str
+    """Its name."""
     text: str
+    """As it was sent."""
     spans: list[Mention]
+    """In the order of the text."""
     coverage: dict[str, Any]
+    """Characters, windows, and whether every visible character was read."""
 
 
 class BundleName(_Answer):
     """Which model did it."""
 
     name: str
+    """Of its bundle."""
     sha256: str | None
+    """Of its manifest; null for a suite."""
 
 
 class Tagged(_Answer):
     """The answer of the default output."""
 
     documents: list[TaggedDocument]
+    """In the order of the texts."""
     bundle: BundleName
+    """What tagged them."""
 
 
 class BioCCollection(_Answer):
@@ -147,34 +166,48 @@ class HeadInfo(_Answer):
     """An annotation guideline that the model follows."""
 
     corpus: str
+    """Its name."""
     types: list[str]
+    """What it marks."""
     scheme: str
+    """How the model writes entities as tags."""
 
 
 class BundleInfo(_Answer):
     """A model."""
 
     name: str
+    """Of its bundle."""
     sha256: str | None
+    """Of its manifest; null for a suite."""
     version: str
+    """Of the package that wrote it."""
     kind: str
+    """adapter, full or runtime."""
     precision: str
+    """Of its arithmetic."""
     licence: str
+    """SPDX identifier for the weights."""
     backbone: str
+    """What it was made from."""
     types: list[str]
+    """Every type it finds."""
     heads: list[HeadInfo]
+    """Its layers."""
 
 
 class Bundles(_Answer):
     """The models that this service tags with."""
 
     bundles: list[BundleInfo]
+    """One for each model."""
 
 
 class State(_Answer):
     """How the service is."""
 
     status: str
+    """alive or ready."""
 
 
 class Problem(BaseModel):
