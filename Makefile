@@ -1,11 +1,12 @@
 # demo: tag the example abstracts with the embedded model.   test: the test suite.   lint: style, types.
-# fuzz: 10,000 hostile files for each reader.
+# fuzz: 10,000 hostile files for each reader, and as many requests.   docs: the documentation site.
+# serve: the page and the HTTP service, on this machine only.
 # Each sets up its own environment under .venv on first use.
 PYTHON ?= python3
 DEMO := .venv/demo
 DEV := .venv/dev
 
-.PHONY: demo test fuzz lint clean
+.PHONY: demo test fuzz lint docs serve clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/openmed-ner tag src/openmed_ner/examples
@@ -30,6 +31,12 @@ $(DEV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+docs: $(DEV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DEV)/bin/python -m mkdocs build --strict -d build/site
+
+serve: $(DEV)/.installed
+	$(DEV)/bin/openmed-ner serve
 
 clean:
 	rm -rf .venv build dist

@@ -33,6 +33,9 @@ from openmed_ner.bundle.record import provenance
 from openmed_ner.examples import read_examples
 from openmed_ner.formats import read_documents
 
+SAMPLES = 11
+"""Times that the server's memory is looked at, evenly over the run."""
+
 
 def load_texts(data: Path | None) -> list[str]:
     if data is not None:
@@ -81,20 +84,19 @@ async def drive(url: str, texts: list[str], clients: int, seconds: float, pid: i
                     latencies.append(time.perf_counter() - asked)
 
         async def watch() -> None:
-            await asyncio.sleep(seconds / 10)
-            memory.append(resident_megabytes(pid))
+            for _ in range(SAMPLES):
+                await asyncio.sleep(seconds / (SAMPLES + 1))
+                memory.append(resident_megabytes(pid))
 
         await asyncio.gather(watch(), *(ask(number) for number in range(clients)))
         elapsed = time.perf_counter() - begin
-        memory.append(resident_megabytes(pid))
     cuts = statistics.quantiles(latencies, n=100)
     return {
         "documents_per_second": statuses["200"] / elapsed,
         "p50_seconds": cuts[49],
         "p99_seconds": cuts[98],
         "statuses": dict(statuses),
-        "start_megabytes": memory[0],
-        "end_megabytes": memory[1],
+        "megabytes": memory,
     }
 
 

@@ -7,7 +7,8 @@ format. Every engine then tags the same texts in a process of its own, round aft
 machine whose speed drifts slows all of them alike. The pipeline computes one head and cuts texts at
 512 subwords; ours computes every head and reads everything. Texts are the dev abstracts of NCBI
 Disease where the archives are at hand, else the example abstracts. The last line is JSON: medians,
-and ratios to the pipeline within each round.
+and ratios to the pipeline within each round. Energy is what CodeCarbon finds, at a constant power where there
+is no meter.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ from openmed_ner.corpora import load_split
 from openmed_ner.errors import CorpusError
 from openmed_ner.examples import read_examples
 from openmed_ner.formats import read_documents
+from openmed_ner.training.energy import measure_energy
 
 REFERENCE = "pipeline-batch1"
-ENGINES = (REFERENCE, "pipeline-batch8", "ours-fp32", "ours-int8")
+ENGINES = (REFERENCE, "pipeline-batch8", "ours-fp32", "ours-int8-1-worker", "ours-int8")
+ALONE = 50
+"""Texts that are tagged one by one, for the time that one takes."""
 
 
 def write_transformers(bundle: Bundle, folder: Path) -> None:
@@ -89,20 +93,31 @@ def measure(engine: str, folder: Path, texts_file: Path) -> dict[str, float]:
         def tag(texts: list[str]) -> int:
             return sum(len(found) for found in pipe(texts, batch_size=size))
     else:
-        import openmed_ner
+        from openmed_ner.inference.tagger import Tagger
 
-        tagger = openmed_ner.load(str(folder / engine))
+        one = engine.endswith("-1-worker")
+        tagger = Tagger.load(folder / engine.removesuffix("-1-worker"), workers=1 if one else None)
 
         def tag(texts: list[str]) -> int:
             return sum(len(document.spans) for document in tagger.pipe(texts))
 
     tag(texts[:1])
     start_up = time.perf_counter() - begin
-    begin = time.perf_counter()
-    n_spans = tag(texts)
-    seconds = time.perf_counter() - begin
+    with measure_energy() as meter:
+        begin = time.perf_counter()
+        n_spans = tag(texts)
+        seconds = time.perf_counter() - begin
+        energy = meter.read()
+    alone = []
+    for text in texts[:ALONE]:
+        begin = time.perf_counter()
+        tag([text])
+        alone.append(1000 * (time.perf_counter() - begin))
     return {
         "documents_per_second": len(texts) / seconds,
+        "milliseconds_p50": statistics.median(alone),
+        "milliseconds_p99": statistics.quantiles(alone, n=100)[98],
+        "wh_per_1000_documents": 1e6 * (energy.kwh or 0.0) / len(texts),
         "start_up_seconds": start_up,
         "peak_megabytes": peak_megabytes(),
         "spans": n_spans,
@@ -163,6 +178,13 @@ def main() -> None:
     engines = {}
     for engine in ENGINES:
         row = {key: statistics.median(each[engine][key] for each in rounds) for key in rounds[0][engine]}
+        row["ratio_range"] = [
+            choose(
+                each[engine]["documents_per_second"] / each[REFERENCE]["documents_per_second"]
+                for each in rounds
+            )
+            for choose in (min, max)
+        ]
         row["subwords_per_second"] = row["documents_per_second"] * n_subwords / len(texts)
         row["ratio_to_pipeline"] = statistics.median(
             each[engine]["documents_per_second"] / each[REFERENCE]["documents_per_second"] for each in rounds

@@ -22,7 +22,7 @@ from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model import backbones
 from openmed_ner.text import Document
 from openmed_ner.training.config import Pretraining, Recipe, read_recipe
-from pages import ROOT, Command, Terminal, agrees, load_tool, read_blocks
+from pages import ROOT, Terminal, agrees, load_tool, read_blocks
 from tiny import DOCUMENTS, only, tiny_tokenizer
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -57,12 +57,6 @@ def pages_with(pattern: re.Pattern[str]) -> list[Path]:
 
 def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
-
-
-def needs_training(page: Path, commands: list[Command]) -> bool:
-    """Whether a block trains, on the pages that do not mark such blocks."""
-    trains = any(re.search(r"openmed-ner (pre)?train ", each.line) for each in commands)
-    return trains and page.name in ("README.md", "pretraining.md")
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +128,7 @@ def test_commands_do_what_the_page_shows(
 ) -> None:
     """The blocks of a page are run in turn, in one folder; a comment before a block says why it is not."""
     for reason, commands in read_blocks(page.read_text(encoding="utf-8")):
-        if reason or needs_training(page, commands):
+        if reason:
             continue
         if any(each.line.startswith("curl ") for each in commands):
             if shutil.which("curl") is None:

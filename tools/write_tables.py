@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
     "docs/performance.md",
+    "docs/rest.md",
+    "docs/scale.md",
     "docs/corpora.md",
     "docs/evaluation.md",
     "docs/passages.md",
@@ -93,8 +95,8 @@ def tagging() -> str:
     """Speed of tagging against the transformers pipeline."""
     record = read("benchmark-tagging")
     lines = [
-        "| engine | documents/s | subwords/s | ratio | start-up, s | peak memory, MB |",
-        "|---|---|---|---|---|---|",
+        "| engine | documents/s | subwords/s | ratio | range | ms, p50 and p99 | start, s | MB | Wh per 1,000 |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in record["engines"].items():
         cells = (
@@ -102,11 +104,59 @@ def tagging() -> str:
             f"{row['documents_per_second']:.1f}",
             f"{row['subwords_per_second']:.0f}",
             f"{row['ratio_to_pipeline']:.2f}",
+            "{:.2f} to {:.2f}".format(*row["ratio_range"]),
+            f"{row['milliseconds_p50']:.0f}, {row['milliseconds_p99']:.0f}",
             f"{row['start_up_seconds']:.2f}",
             f"{row['peak_megabytes']:.0f}",
+            f"{row['wh_per_1000_documents']:.2f}",
         )
         lines.append(_row(cells))
     return "\n".join([*lines, "", _conditions(record, f"{record['documents']} documents")])
+
+
+PUBMED = 37_000_000
+"""Citations in PubMed, rounded; about two thirds of them have an abstract, so this is an upper bound."""
+
+
+def scale() -> str:
+    """What tagging all of PubMed would take, at the measured rates."""
+    record = read("benchmark-tagging")
+    cores = record["host"]["cores"]
+    lines = [
+        f"| engine | documents/s on {cores} cores | days, one such machine | days, ten | core hours | kWh |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in record["engines"].items():
+        hours = PUBMED / row["documents_per_second"] / 3600
+        kwh = PUBMED / 1000 * row["wh_per_1000_documents"] / 1000
+        days = (f"{hours / 24:.1f}", f"{hours / 240:.1f}")
+        cells = (name, f"{row['documents_per_second']:.1f}", *days, f"{cores * hours:,.0f}", f"{kwh:.0f}")
+        lines.append(_row(cells))
+    return "\n".join([*lines, "", _conditions(record, f"{record['documents']} documents")])
+
+
+def service() -> str:
+    """The service under load, against the tagger alone."""
+    record = read("benchmark-service")
+    lines = [
+        "| round | documents/s | tagger alone | ratio | p50, s | p99, s | answers | memory, MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for number, row in enumerate(record["rounds"], start=1):
+        speeds = (row["documents_per_second"], row["engine_documents_per_second"])
+        times = (f"{row[f'{name}_seconds']:.1f}" for name in ("p50", "p99"))
+        answers = ", ".join(f"{count:,} of status {status}" for status, count in row["statuses"].items())
+        memory = f"{row['megabytes'][0]:.0f} at first, {row['megabytes'][-1]:.0f} at last"
+        lines.append(
+            _row((number, *map("{:.1f}".format, speeds), f"{row['ratio']:.2f}", *times, answers, memory))
+        )
+    host = record["host"]
+    where = (
+        f"{record['clients']} clients at once for {record['seconds']:.0f} s, texts of "
+        f"{record['characters_per_text']:.0f} characters; {host['processor']}, {host['cores']} cores; "
+        f"commit `{record['commit'][:8]}`."
+    )
+    return "\n".join([*lines, "", where])
 
 
 def training() -> str:
@@ -375,6 +425,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
         scores,
         runs,
         tagging,
+        scale,
+        service,
         memory,
         training,
         corpora,
