@@ -25,6 +25,7 @@ subwords = 1000
 head_subwords = 200
 window = 40
 held_out = 3
+keep = 1
 [lora]
 rank = 2
 alpha = 4
@@ -37,9 +38,12 @@ STUDY = """
 title = "Does it help?"
 [adaptations]
 lora = "adapt.toml"
+[stages]
+early = "lora/rounds/1"
 [models.both]
 corpora = ["ncbi-disease", "bc5cdr-chemical"]
 seeds = [0, 1]
+stages = ["early"]
 [training]
 backbone = "tiny"
 window = 80
@@ -86,7 +90,8 @@ def test_a_study_is_carried_out_step_by_step(
 
     assert not reproduce(recipe, folder, only=lambda name: name.startswith("models/"), on_step=note)
     waits = [name for state, name in seen if state == "waits"]
-    assert waits == ["models/both/lora/seed-0", "models/both/lora/seed-1"], "the encoder is not there yet"
+    steps = ["lora/seed-0", "early/seed-0", "lora/seed-1"]
+    assert waits == [f"models/both/{step}" for step in steps], "the encoders are not there yet"
     partial = summarise_study(read_study(recipe), folder)
     assert {row["encoder"] for row in partial["scores"]} == {BASELINE} and not partial["comparisons"]
     with pytest.raises(InputError, match="needs prepared passages"):
@@ -96,14 +101,15 @@ def test_a_study_is_carried_out_step_by_step(
     assert (folder / "models/both/none/seed-0/scores.json").read_bytes() == before
     seen.clear()
     assert reproduce(recipe, folder, passages=passages, on_step=note)
-    assert {state for state, _ in seen} == {"done"} and len(seen) == 5
+    assert {state for state, _ in seen} == {"done"} and len(seen) == 6
 
     found = summarise_study(read_study(recipe), folder)
     json.dumps(found)
-    assert len(found["runs"]) == 4
-    assert len(found["scores"]) == 2 * 2 * 2  # corpora, splits, encoders
+    assert len(found["runs"]) == 5
+    assert len(found["scores"]) == 2 * 2 * 3  # corpora, splits, encoders
     for row in found["scores"]:
-        assert row["seeds"] == [0, 1] and len(row["f1"]) == 2
+        assert row["seeds"] == ([0] if row["encoder"] == "early" else [0, 1])
+        assert len(row["f1"]) == len(row["seeds"])
         assert row["mean"] == pytest.approx(sum(row["f1"]) / 2)
         low, high = row["ci95"]
         assert 0 <= low <= high <= 1
@@ -114,6 +120,7 @@ def test_a_study_is_carried_out_step_by_step(
         ]
         assert scored == [("dev", "mention"), *(("test", name) for name in ("mention", "word", "subword"))]
         assert all(row["coverage_complete"] for row in run["results"] if row["protocol"] == "mention")
+    assert found["encoders"]["early"]["subwords"] <= found["encoders"]["lora"]["subwords"]
     encoder = found["encoders"]["lora"]
     assert encoder["subwords"] == pytest.approx(1000, rel=0.2) and encoder["held_out"]["after"]
     assert str(tmp_path) not in json.dumps(found), "no path of this machine"
@@ -166,6 +173,8 @@ def test_a_step_belongs_to_one_process(recipe: Path, catalog: None, tmp_path: Pa
         ("seeds = [0, 1]", 'seeds = ["a"]', r"models\.both\.seeds\[0\] = 'a': expected int"),
         ('lora = "adapt.toml"', 'none = "adapt.toml"', "that name is taken"),
         ('lora = "adapt.toml"', "lora = 3", "adaptations.lora = 3: expected str"),
+        ('"lora/rounds/1"', '"full/rounds/1"', "expected a new name and ADAPTATION/rounds/N"),
+        ('stages = ["early"]', 'stages = ["late"]', r"models\.both\.stages: there is no stage 'late'"),
     ],
 )
 def test_mistakes_in_a_study_are_named(recipe: Path, old: str, new: str, message: str) -> None:
@@ -185,5 +194,7 @@ def test_a_study_needs_models_and_one_backbone(recipe: Path, tmp_path: Path) -> 
 
 def test_the_first_seed_of_every_model_comes_first(recipe: Path) -> None:
     runs = list(iter_runs(read_study(recipe)))
-    assert [run.recipe.seed for run in runs] == [0, 0, 1, 1]
-    assert len({run.name for run in runs}) == 4
+    assert [(run.encoder, run.recipe.seed) for run in runs] == [
+        (BASELINE, 0), ("lora", 0), ("early", 0), (BASELINE, 1), ("lora", 1)
+    ]  # fmt: skip
+    assert len({run.name for run in runs}) == 5

@@ -95,7 +95,7 @@ def tagging() -> str:
     """Speed of tagging against the transformers pipeline."""
     record = read("benchmark-tagging")
     lines = [
-        "| engine | documents/s | subwords/s | ratio | range | ms, p50 and p99 | start, s | MB | Wh per 1,000 |",
+        "| engine | documents/s | subwords/s | ratio | range | ms, p50/p99 | start, s | MB | Wh per 1,000 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in record["engines"].items():
@@ -324,7 +324,8 @@ def encoders() -> str:
     ]
     for name, row in read("adaptation")["encoders"].items():
         share, energy = f"{100 * row['parameters']['share']:.2f} %", row["energy"]
-        perplexity = (f"{row['held_out'][when]['perplexity']:.1f}" for when in ("before", "after"))
+        measured = (row["held_out"].get(when) for when in ("before", "after"))  # a stage has no before
+        perplexity = (f"{each['perplexity']:.1f}" if each else "" for each in measured)
         cost = (f"{row['seconds'] / 60:.0f}", f"{1000 * energy['kwh']:.1f} ({energy['mode']})")
         ends = (row["recipe"]["seed"], f"`{row['commit'][:8]}`")
         lines.append(_row((name, share, f"{row['subwords']:,}", *perplexity, *cost, *ends)))

@@ -13,6 +13,7 @@ from typing import Any
 
 from openmed_ner.errors import RecipeError
 from openmed_ner.training.config import Pretraining, Recipe, from_table, read_recipe
+from openmed_ner.training.session import BUNDLE
 
 BASELINE = "none"
 """The encoder as it was released."""
@@ -25,11 +26,13 @@ class Model:
     Attributes:
         corpora: names from the catalog; one head each.
         seeds: a run for each.
+        stages: encoders on the way that it is also trained from, with the first seed.
         training: settings in which this model differs from the study's.
     """
 
     corpora: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    stages: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -40,19 +43,26 @@ class Study:
     Attributes:
         title: what it asks.
         adaptations: recipes of pretraining, by the name of the encoder they make.
+        stages: encoders on the way to those, by name: ``ENCODER/rounds/N``, where the recipe keeps round N.
         models: what is trained from each encoder, by name.
         training: how; its corpora, seed and encoder are filled in.
     """
 
     title: str = ""
     adaptations: Mapping[str, str] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     training: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
         if BASELINE in self.adaptations:
             raise RecipeError(f"adaptations.{BASELINE}: that name is taken by the encoder as released")
+        for name, place in self.stages.items():
+            if place.partition("/")[0] not in self.adaptations or name in (BASELINE, *self.adaptations):
+                raise RecipeError(f"stages.{name} = {place!r}: expected a new name and ADAPTATION/rounds/N")
         for name, model in self.models.items():
+            if unknown := [stage for stage in model.stages if stage not in self.stages]:
+                raise RecipeError(f"models.{name}.stages: there is no stage {unknown[0]!r}")
             if not model.corpora or not model.seeds:
                 raise RecipeError(f"models.{name}: expected at least one corpus and one seed")
 
@@ -110,12 +120,18 @@ def read_adaptation(path: Path, study: Study, encoder: str) -> Pretraining:
     return recipe
 
 
+def place_of(study: Study, encoder: str) -> str:
+    """The folder of an encoder's bundle in that of the study."""
+    return f"encoders/{study.stages.get(encoder, f'{encoder}/{BUNDLE}')}"
+
+
 def iter_runs(study: Study) -> Iterator[Run]:
     """Every model to be trained, seed by seed, so that the first seed of all is there first."""
     for turn in range(max(len(model.seeds) for model in study.models.values())):
-        for encoder in study.encoders:
+        for encoder in (*study.encoders, *study.stages):
             for name, model in study.models.items():
-                if turn < len(model.seeds):
+                wanted = encoder in study.encoders or (encoder in model.stages and turn == 0)
+                if turn < len(model.seeds) and wanted:
                     recipe = from_table(
                         Recipe, model.training, prefix=f"models.{name}.training.", base=study.training
                     )

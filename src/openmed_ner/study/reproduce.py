@@ -24,7 +24,7 @@ from openmed_ner.errors import InputError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.evaluation import answer, load_gold
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.study.plan import BASELINE, Run, iter_runs, read_adaptation, read_study
+from openmed_ner.study.plan import BASELINE, Run, iter_runs, place_of, read_adaptation, read_study
 from openmed_ner.training.adaptation import adapt
 from openmed_ner.training.run import load_corpora, train
 from openmed_ner.training.session import BUNDLE
@@ -73,7 +73,7 @@ def reproduce(
 
         complete &= _do(folder / name, f"{BUNDLE}/manifest.json", name, make, only, on_step)
     for run in iter_runs(study):
-        adapted = None if run.encoder == BASELINE else folder / "encoders" / run.encoder / BUNDLE
+        adapted = None if run.encoder == BASELINE else folder / place_of(study, run.encoder)
         if adapted and not (adapted / "manifest.json").exists():
             on_step(run.name, "waits")
             complete = False
@@ -113,9 +113,8 @@ def open_run(folder: Path, run: Run) -> tuple[Mapping[str, Any], Mapping[str, An
     return bundle.read_json(RECORD), json.loads(path.read_text(encoding="utf-8"))
 
 
-def open_encoder(folder: Path, encoder: str) -> Bundle | None:
+def open_encoder(target: Path) -> Bundle | None:
     """The bundle of an adapted encoder that is done, or ``None``."""
-    target = folder / "encoders" / encoder / BUNDLE
     return open_bundle(target) if (target / "manifest.json").exists() else None
 
 

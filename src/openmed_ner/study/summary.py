@@ -19,7 +19,7 @@ from openmed_ner.evaluation import Scores, score_documents, total
 from openmed_ner.evaluation.scores import bootstrap_f1, mean_and_deviation
 from openmed_ner.evaluation.significance import paired_randomisation
 from openmed_ner.formats import read_documents
-from openmed_ner.study.plan import Run, Study, iter_runs
+from openmed_ner.study.plan import Run, Study, iter_runs, place_of
 from openmed_ner.study.reproduce import SPLITS, open_encoder, open_run
 
 
@@ -31,17 +31,23 @@ def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
         ``scores``: per corpus, split and encoder, over the seeds; ``comparisons``: each pair of encoders.
     """
     done = [Done(run, *found) for run in iter_runs(study) if (found := open_run(folder, run))]
-    encoders = {name: bundle for name in study.adaptations if (bundle := open_encoder(folder, name))}
+    encoders = {
+        name: bundle
+        for name in (*study.adaptations, *study.stages)
+        if (bundle := open_encoder(folder / place_of(study, name)))
+    }
     scores, comparisons = [], []
     for model, settings in study.models.items():
         for corpus in settings.corpora:
             for split in SPLITS:
                 pooled = {}
-                for encoder in study.encoders:
+                for encoder in (*study.encoders, *settings.stages):
                     own = [each for each in done if (each.run.model, each.run.encoder) == (model, encoder)]
                     if own:
-                        row, pooled[encoder] = _score(folder, own, corpus, split)
+                        row, own_scores = _score(folder, own, corpus, split)
                         scores.append({"model": model, "encoder": encoder, **row})
+                        if encoder in study.encoders:  # a stage has one seed, and is not compared
+                            pooled[encoder] = own_scores
                 comparisons += _compare(model, corpus, split, pooled)
     return {
         "title": study.title,
