@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import threading
 import tracemalloc
 from collections.abc import Iterable, Iterator
@@ -17,12 +18,14 @@ from hypothesis import strategies as st
 
 from openmed_ner.alignment import prediction
 from openmed_ner.bundle import Bundle, seal
+from openmed_ner.bundle.manifest import RUNTIMES
 from openmed_ner.corpora import Corpus, Split
-from openmed_ner.errors import BundleError, InputError, RunError
+from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.export.onnx import export_onnx, merge_adapter
 from openmed_ner.export.quantise import quantise
-from openmed_ner.export.runtime import export_runtime
+from openmed_ner.export.runtime import Precision, export_runtime
 from openmed_ner.inference.backends.onnx import OnnxBackend
+from openmed_ner.inference.backends.openvino import OpenVinoBackend
 from openmed_ner.inference.cross import cross
 from openmed_ner.inference.evaluation import Gold, evaluate
 from openmed_ner.inference.tagger import Tagger
@@ -266,12 +269,15 @@ def test_heads_are_scored_on_every_corpus_of_their_types_without_what_they_were_
     assert result["micro"]["fp"] == result["micro"]["fn"] == 0
 
 
+@pytest.mark.parametrize("backend", RUNTIMES)
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_workers_threads_batches_and_order_change_nothing(
-    adapter_bundle: Bundle, tmp_path: Path, precision: str
+    adapter_bundle: Bundle, tmp_path: Path, precision: Precision, backend: str
 ) -> None:
     """To the last bit of every score, for windows of every width up to the widest."""
-    bundle = export_runtime(adapter_bundle, tmp_path / "b", precision=precision, gold={}, texts="")  # type: ignore[arg-type]
+    bundle = export_runtime(
+        adapter_bundle, tmp_path / "b", precision=precision, backend=backend, gold={}, texts=""
+    )
     words = " ".join(document.text for document in DOCUMENTS * 3).split()
     texts = [" ".join(words[: 1 + 7 * number]) for number in range(20)]
     reference = list(Tagger.load(bundle, threads=1).pipe(texts))
@@ -289,6 +295,36 @@ def test_workers_threads_batches_and_order_change_nothing(
             backwards = list(tagger.pipe(texts[::-1]))
         assert [document.spans for document in backwards[::-1]] == [document.spans for document in reference]
         assert list(tagger.pipe(texts)) == reference
+
+
+def test_a_bundle_is_computed_by_what_it_was_certified_with(adapter_bundle: Bundle, tmp_path: Path) -> None:
+    gold = {corpus.head.corpus: corpus.dev for corpus in CORPORA}
+    bundle = export_runtime(
+        adapter_bundle, tmp_path / "b", precision="int8", backend="openvino", gold=gold, texts="eight"
+    )
+    parity = bundle.read_json("parity.json")
+    assert parity["backend"] == "openvino" and parity["span_agreement"] > 0.9
+    assert isinstance(Tagger.load(bundle)._parts[0].backend, OpenVinoBackend)
+    chosen = Tagger.load(bundle, backend="onnxruntime")
+    assert isinstance(chosen._parts[0].backend, OnnxBackend)
+    assert keys(chosen(DOCUMENTS[0].text)) == keys(DOCUMENTS[0])
+
+
+def test_a_backend_that_cannot_be_is_refused(
+    runtime_bundle: Bundle, adapter_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="unknown backend 'tpu'; known: onnxruntime, openvino"):
+        Tagger.load(runtime_bundle, backend="tpu")
+    with pytest.raises(InputError, match="computes runtime bundles; make one with"):
+        Tagger.load(adapter_bundle, backend="openvino")
+    with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded"):
+        OpenVinoBackend(b"no graph")
+    with pytest.raises(RunError, match="OpenVINO failed on a batch of"):
+        OpenVinoBackend(runtime_bundle.read("model.onnx")).run(np.ones((1, 1, 1)), np.ones((1, 1)))
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "openmed_ner.inference.backends.openvino")
+    with pytest.raises(MissingExtraError, match=r"openmed-ner\[openvino\]"):
+        Tagger.load(runtime_bundle, backend="openvino")
 
 
 def test_more_workers_than_threads_are_refused(runtime_bundle: Bundle) -> None:

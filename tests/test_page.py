@@ -48,7 +48,7 @@ NESTED = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service() -> Iterator[str]:
     """The address of the service, tagging with the embedded model."""
     from openmed_ner.service.app import create_app
@@ -66,7 +66,7 @@ def service() -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, this thread has an event loop, which other tests need
 def browser() -> Iterator[Any]:
     names = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("OPENMED_NER_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)

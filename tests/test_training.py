@@ -265,10 +265,10 @@ def test_recipes_in_the_repository_are_valid() -> None:
     for path in folder.glob("*.toml"):
         if path.name.startswith("adapt-"):
             assert read_recipe(path, kind=Pretraining).subwords >= 20_000_000
-        elif path.name == "adaptation.toml":
+        elif path.name in ("adaptation.toml", "suite.toml"):
             study = read_study(path)
             assert all(read_adaptation(path, study, name) for name in study.adaptations)
-            assert len(list(iter_runs(study))) == 24
+            assert len(list(iter_runs(study))) == (26 if study.adaptations else 18)
         else:
             assert read_recipe(path, kind=Recipe).corpora
 

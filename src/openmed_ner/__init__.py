@@ -82,19 +82,22 @@ __all__ = [
 ]
 
 
-def load(bundle: str | None = None, *, threads: int | None = None) -> Tagger:
-    """Load a tagger: the embedded model, or the bundle in a folder.
+def load(bundle: str | None = None, *, backend: str | None = None, threads: int | None = None) -> Tagger:
+    """Load a tagger: the embedded model, or the bundle or suite in a folder.
 
     Args:
-        bundle: folder of a bundle; the embedded one if ``None``.
+        bundle: folder of a bundle, or of several that are used together; the embedded one if ``None``.
+        backend: what computes a runtime bundle, ``onnxruntime`` or ``openvino``; if ``None`` what it was
+            certified with.
         threads: processor threads to use; all of them if ``None``.
 
     Raises:
         BundleError: the bundle is missing, damaged, tampered with or unsafe.
+        MissingExtraError: torch or OpenVINO is needed, and not installed.
     """
     from openmed_ner.inference.tagger import Tagger
 
-    return Tagger.load(bundle, threads=threads)
+    return Tagger.load(bundle, backend=backend, threads=threads)
 
 
 def __getattr__(name: str) -> Any:

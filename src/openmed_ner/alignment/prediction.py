@@ -119,10 +119,11 @@ def predict(
 
     buffer: list[_Waiting] = []
 
-    def flush() -> Iterator[Document]:
+    def flush(keep: int = IN_FLIGHT - 1) -> Iterator[Document]:
+        """Have the buffer computed, and decode all but the last ``keep``."""
         in_flight.append((list(buffer), _Scores([each.window for each in buffer], run, reader, submit)))
         buffer.clear()
-        while len(in_flight) >= IN_FLIGHT:
+        while len(in_flight) > keep:
             yield from decode(*in_flight.popleft())
 
     for document in documents:
@@ -135,10 +136,8 @@ def predict(
             if len(buffer) >= BUFFER:
                 yield from flush()
         if len(unfinished) >= IN_FLIGHT * BUFFER:
-            yield from flush()
-    yield from flush()
-    while in_flight:
-        yield from decode(*in_flight.popleft())
+            yield from flush(keep=0)
+    yield from flush(keep=0)
 
 
 class _Scores:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from openmed_ner.alignment.decoding import Head
 from openmed_ner.alignment.merging import Merge
@@ -32,6 +32,8 @@ PARITY = "parity.json"
 KINDS = (".json", ".md", ".onnx", ".safetensors", ".txt")
 MAX_JSON = 4 << 20
 Kind = Literal["adapter", "full", "runtime"]
+RUNTIMES = ("onnxruntime", "openvino")
+"""What can compute a runtime bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Manifest:
         backbone: what it was made from.
         licence: SPDX identifier for the weights.
         precision: of the arithmetic, ``fp32`` or ``int8``.
+        backend: what computes a runtime bundle unless asked otherwise; its certificate is for that.
         adaptation: what the backbone was adapted to before, if it was.
         merges: for a type of several heads, how their layers become one; chosen on dev.
         files: every file but the manifest itself, by relative path.
@@ -97,6 +100,7 @@ class Manifest:
     backbone: BackboneReference
     licence: str = "Apache-2.0"
     precision: str = "fp32"
+    backend: str = RUNTIMES[0]
     adaptation: Adaptation | None = None
     merges: Mapping[str, Merge] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)
@@ -116,6 +120,8 @@ class Manifest:
         for optional in ("adaptation", "merges"):
             if not rest[optional]:
                 del rest[optional]
+        if self.backend == RUNTIMES[0]:
+            del rest["backend"]
         files = {path: asdict(file) for path, file in sorted(self.files.items())}
         return {"format": FORMAT, **rest, "heads": heads, "files": files}
 
@@ -131,12 +137,9 @@ class Manifest:
                 f"manifest format {record.get('format')!r}; this version reads {FORMAT}: upgrade openmed-ner"
             )
         try:
-            kind = str(record["kind"])
-            if kind not in ("adapter", "full", "runtime"):
-                raise ValueError(f"unknown kind {kind!r}")
             return cls(
                 name=str(record["name"]),
-                kind=cast(Kind, kind),
+                kind=cast(Kind, _one_of(get_args(Kind), record["kind"])),
                 version=str(record["version"]),
                 heads=tuple(
                     Head(str(head["corpus"]), tuple(map(str, head["labels"])), TagScheme(head["scheme"]))
@@ -147,6 +150,7 @@ class Manifest:
                 backbone=BackboneReference(**{key: str(value) for key, value in record["backbone"].items()}),
                 licence=str(record["licence"]),
                 precision=str(record["precision"]),
+                backend=_one_of(RUNTIMES, record.get("backend", RUNTIMES[0])),
                 adaptation=Adaptation(**record["adaptation"]) if record.get("adaptation") else None,
                 merges={
                     str(label): Merge(tuple(map(str, merge["order"])), merge["rule"])
@@ -268,6 +272,12 @@ def _parse(content: bytes, path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise BundleError(f"{path} holds a {type(record).__name__} where an object is expected")
     return record
+
+
+def _one_of(known: Sequence[str], value: object) -> str:
+    if value not in known:
+        raise ValueError(f"expected one of {', '.join(known)}, found {value!r}")
+    return str(value)
 
 
 def _iter_files(folder: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from openmed_ner.bundle.manifest import RUNTIMES
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError, MissingExtraError
 
@@ -99,6 +100,9 @@ def export(
     bundle: Annotated[Path, typer.Argument(help="Folder of an adapter or full bundle.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new runtime bundle.")],
     precision: Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")] = "int8",
+    backend: Annotated[
+        str, typer.Option(help=f"What computes it, and is certified: {', '.join(RUNTIMES)}.")
+    ] = RUNTIMES[0],
 ) -> None:
     """Make a runtime bundle, which needs no torch, and certify how far it agrees with the original.
 
@@ -107,6 +111,8 @@ def export(
     """
     if precision not in PRECISIONS:
         raise InputError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    if backend not in RUNTIMES:
+        raise InputError(f"unknown backend {backend!r}; known: {', '.join(RUNTIMES)}")
     try:
         from openmed_ner.export.runtime import export_runtime
     except ModuleNotFoundError as error:
@@ -124,7 +130,14 @@ def export(
         texts = f"dev splits of {', '.join(names)}"
     else:
         gold, texts = {source.manifest.heads[0].corpus: read_examples()}, "the example abstracts"
-    made = export_runtime(source, output, precision=precision, gold=gold, texts=texts)  # type: ignore[arg-type]
+    made = export_runtime(
+        source,
+        output,
+        precision=precision,  # type: ignore[arg-type]
+        backend=backend,
+        gold=gold,
+        texts=texts,
+    )
     parity = made.read_json("parity.json")
     agreement = f"{100 * parity['span_agreement']:.2f} % of spans agree"
     typer.echo(f"{agreement} over {parity['documents']} documents ({texts})")

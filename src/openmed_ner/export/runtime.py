@@ -11,14 +11,14 @@ from typing import Literal
 from openmed_ner.alignment import Reader, SubwordEncoder, predict
 from openmed_ner.bundle import Bundle, open_bundle, seal
 from openmed_ner.bundle.card import write_card
-from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, TOKENIZER, write_json
+from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, write_json
 from openmed_ner.bundle.record import version
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.export.merging import choose_merges
 from openmed_ner.export.onnx import export_onnx, merge_adapter
 from openmed_ner.export.parity import certify
 from openmed_ner.export.quantise import quantise
-from openmed_ner.inference.backends.onnx import OnnxBackend
+from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model
 from openmed_ner.text import Document
 
@@ -30,6 +30,7 @@ def export_runtime(
     target: Path,
     *,
     precision: Precision,
+    backend: str = RUNTIMES[0],
     gold: Mapping[str, Sequence[Document]],
     texts: str,
 ) -> Bundle:
@@ -39,6 +40,7 @@ def export_runtime(
         source: an adapter or full bundle.
         target: folder of the new bundle; must not exist.
         precision: of the linear layers and embeddings.
+        backend: what the bundle is certified with, and computed by unless asked otherwise.
         gold: per head's corpus, documents to certify on, and to choose by how the layers of a type become
             one; see :func:`openmed_ner.export.parity.certify`.
         texts: what those documents are.
@@ -62,14 +64,16 @@ def export_runtime(
         content = quantise(content)
     documents = {document.text: document for each in gold.values() for document in each}.values()
     before, after = (
-        list(predict(documents, run=run, reader=reader)) for run in (original.run, OnnxBackend(content).run)
+        list(predict(documents, run=run, reader=reader))
+        for run in (original.run, load_runtime(content, backend).run)
     )
-    parity = certify(before, after, gold=gold, texts=texts)
+    parity = {"backend": backend, **certify(before, after, gold=gold, texts=texts)}
     manifest = replace(
         source.manifest,
         kind="runtime",
         version=version(),
         precision=precision,
+        backend=backend,
         merges=choose_merges(heads, gold, after),
         files={},
     )

@@ -63,6 +63,7 @@ class Tagger:
         cls,
         bundle: Path | str | Bundle | None = None,
         *,
+        backend: str | None = None,
         threads: int | None = None,
         workers: int | None = None,
     ) -> Self:
@@ -70,6 +71,8 @@ class Tagger:
 
         Args:
             bundle: its folder; the embedded bundle if ``None``.
+            backend: what computes a runtime bundle, ``onnxruntime`` or ``openvino``; if ``None`` what it
+                was certified with.
             threads: processor threads to use; all of them if ``None``.
             workers: batches to compute at the same time, among which the threads are divided; one for each
                 thread if ``None``. It changes speed, never results.
@@ -77,8 +80,8 @@ class Tagger:
         Raises:
             BundleError: a bundle is missing, damaged, tampered with or unsafe, or those of a suite read
                 text in different ways.
-            InputError: there are more workers than threads.
-            MissingExtraError: it is not a runtime bundle, and torch is not installed.
+            InputError: there are more workers than threads, or the backend cannot compute this bundle.
+            MissingExtraError: torch or OpenVINO is needed, and not installed.
         """
         if isinstance(bundle, Bundle):
             bundles = [bundle]
@@ -91,16 +94,16 @@ class Tagger:
         encoder = SubwordEncoder.from_json(tokenizer)
         frame = np.array([[encoder.prefix, encoder.suffix]], dtype=np.int64)
         parts = []
-        backends, workers = load_backends(bundles, threads=threads, workers=workers)
-        for each, backend in zip(bundles, backends, strict=True):
+        backends, workers = load_backends(bundles, backend=backend, threads=threads, workers=workers)
+        for each, loaded in zip(bundles, backends, strict=True):
             heads = each.manifest.heads
-            n_found = backend.run(frame, np.ones_like(frame)).shape[-1]
+            n_found = loaded.run(frame, np.ones_like(frame)).shape[-1]
             n_tags = sum(len(head.tags) for head in heads)
             if n_found != n_tags:
                 raise BundleError(
                     f"{each.folder}: the model has {n_found} outputs, its heads have {n_tags} tags"
                 )
-            parts.append(Part(heads, backend))
+            parts.append(Part(heads, loaded))
         return cls(join_manifests(bundles), encoder, parts, workers=workers)
 
     @property

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.bundle import Bundle
-from openmed_ner.bundle.manifest import MODEL
+from openmed_ner.bundle.manifest import MODEL, RUNTIMES
 from openmed_ner.errors import InputError, MissingExtraError
 
-__all__ = ["Backend", "load_backends", "usable_cores"]
+__all__ = ["Backend", "load_backends", "load_runtime", "usable_cores"]
 
 
 class Backend(Protocol):
@@ -30,12 +31,18 @@ def usable_cores() -> int:
 
 
 def load_backends(
-    bundles: Sequence[Bundle], *, threads: int | None = None, workers: int | None = None
+    bundles: Sequence[Bundle],
+    *,
+    backend: str | None = None,
+    threads: int | None = None,
+    workers: int | None = None,
 ) -> tuple[Sequence[Backend], int]:
-    """Load the models of some bundles: ONNX Runtime for runtime bundles, torch for the others.
+    """Load the models of some bundles: torch for adapter and full ones, one of ``RUNTIMES`` for the others.
 
     Args:
         bundles: all of them runtime bundles, or none.
+        backend: what computes runtime bundles, one of ``RUNTIMES``; if ``None`` what they were certified
+            with.
         threads: to use in all; one for every core this process may use if ``None``.
         workers: batches to compute at the same time, among which the threads are divided. By default as
             many as threads: a thread that shares no batch never waits for another. Torch computes one.
@@ -44,19 +51,47 @@ def load_backends(
         The models, and how many batches may be computed at the same time.
 
     Raises:
-        InputError: there are more workers than threads.
-        MissingExtraError: a bundle needs torch, which is not installed.
+        InputError: there are more workers than threads, or the backend is unknown or cannot take such
+            bundles.
+        MissingExtraError: torch or OpenVINO is needed, and not installed.
     """
+    if backend is not None and backend not in RUNTIMES:
+        raise InputError(f"unknown backend {backend!r}; known: {', '.join(RUNTIMES)}")
     if bundles[0].manifest.kind != "runtime":
+        if backend is not None:
+            raise InputError(f"{backend} computes runtime bundles; make one with: openmed-ner bundles export")
         try:
             from openmed_ner.inference.backends.torch import load_torch_backends
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "train") from error
         return load_torch_backends(bundles, threads=threads), 1
-    from openmed_ner.inference.backends.onnx import OnnxBackend
-
     threads = usable_cores() if threads is None else threads
     workers = threads if workers is None else workers
     if not 1 <= workers <= threads:
         raise InputError(f"{workers} workers on {threads} threads: expected at least one thread for each")
-    return [OnnxBackend(bundle.read(MODEL), threads=threads // workers) for bundle in bundles], workers
+    load = partial(load_runtime, threads=threads // workers, workers=workers)
+    return [load(bundle.read(MODEL), backend or bundle.manifest.backend) for bundle in bundles], workers
+
+
+def load_runtime(model: bytes, backend: str, *, threads: int = 1, workers: int = 1) -> Backend:
+    """Load a graph.
+
+    Args:
+        model: the content of ``model.onnx``.
+        backend: one of ``RUNTIMES``.
+        threads: for one batch.
+        workers: batches that may be run at the same time.
+
+    Raises:
+        BundleError: the graph cannot be loaded.
+        MissingExtraError: OpenVINO is not installed.
+    """
+    if backend == "onnxruntime":
+        from openmed_ner.inference.backends.onnx import OnnxBackend
+
+        return OnnxBackend(model, threads=threads)
+    try:
+        from openmed_ner.inference.backends.openvino import OpenVinoBackend
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("openvino", "openvino") from error
+    return OpenVinoBackend(model, threads=threads, workers=workers)

@@ -1,0 +1,63 @@
+"""OpenVINO on the CPU: the same graphs, faster where the processor multiplies bfloat16 or int8 natively.
+
+An extra, and never chosen by itself: its results differ from ONNX Runtime's in the last digits, as a bundle's
+certificate for it says.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import openvino
+
+from openmed_ner.alignment.batching import LongArray
+from openmed_ner.alignment.decoding import FloatArray
+from openmed_ner.errors import BundleError, RunError
+
+
+class OpenVinoBackend:
+    """A compiled model with a request for each worker."""
+
+    def __init__(self, model: bytes, *, threads: int = 1, workers: int = 1) -> None:
+        """Compile the model.
+
+        Args:
+            model: the content of ``model.onnx``.
+            threads: for one batch.
+            workers: batches that may be run at the same time.
+
+        Raises:
+            BundleError: the runtime cannot load the model.
+        """
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16",
+            "NUM_STREAMS": workers,
+            "INFERENCE_NUM_THREADS": threads * workers,
+        }
+        try:
+            compiled = openvino.Core().compile_model(
+                openvino.Core().read_model(BytesIO(model)), "CPU", settings
+            )
+        except Exception as error:  # the runtime raises bare RuntimeError
+            raise BundleError(f"model.onnx cannot be loaded: {error}") from error
+        self._requests: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(workers):
+            self._requests.put(compiled.create_infer_request())
+
+    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
+        """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``.
+
+        Raises:
+            RunError: the runtime fails, for want of memory or because model and tokenizer do not fit.
+        """
+        request = self._requests.get()
+        try:
+            (logits,) = request.infer({"ids": ids, "mask": mask}).values()
+            return np.array(logits, dtype=np.float32)  # the request's own buffer is used again
+        except Exception as error:
+            raise RunError(f"OpenVINO failed on a batch of {ids.shape}: {error}") from error
+        finally:
+            self._requests.put(request)
