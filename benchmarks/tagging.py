@@ -32,7 +32,7 @@ from openmed_ner.formats import read_documents
 from openmed_ner.training.energy import measure_energy
 
 REFERENCE = "pipeline-batch1"
-ENGINES = (REFERENCE, "pipeline-batch8", "ours-fp32", "ours-int8-1-worker", "ours-int8")
+ENGINES = (REFERENCE, "pipeline-batch8", "ours-fp32", "ours-int8-1-worker", "ours-int8", "ours-int8-openvino")
 ALONE = 50
 """Texts that are tagged one by one, for the time that one takes."""
 
@@ -95,8 +95,10 @@ def measure(engine: str, folder: Path, texts_file: Path) -> dict[str, float]:
     else:
         from openmed_ner.inference.tagger import Tagger
 
-        one = engine.endswith("-1-worker")
-        tagger = Tagger.load(folder / engine.removesuffix("-1-worker"), workers=1 if one else None)
+        name, _, how = engine.removeprefix("ours-").partition("-")
+        backend = "openvino" if how == "openvino" else None
+        workers = 1 if how == "1-worker" else None
+        tagger = Tagger.load(folder / f"ours-{name}", backend=backend, workers=workers)
 
         def tag(texts: list[str]) -> int:
             return sum(len(document.spans) for document in tagger.pipe(texts))

@@ -6,15 +6,17 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from openmed_ner.bundle import Bundle
+from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.cli.main import app
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.examples import read_examples
@@ -179,14 +181,65 @@ def test_bad_input_is_named_and_the_rest_is_still_tagged(tag: tuple[str | Path, 
     good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
     good.write_text(TEXT)
     bad.write_bytes(b"fine\nthen \xe9 latin-1")
-    done = run(*tag, bad, good, "--to", "jsonl", status=2)
+    done = run(*tag, bad, good, "--to", "jsonl", status=1)
     assert "bad.txt: not UTF-8: byte 0xe9 in line 2, at byte 6" in done.stderr.decode()
     assert [Path(str(line["id"])).name for line in lines(done)] == ["good.txt"]
     broken = tmp_path / "broken.jsonl"
-    broken.write_text('{"text": "x"}\n{"text": 3}\n')
-    done = run(*tag, broken, "--to", "jsonl", status=2)
+    broken.write_text('{"text": "x"}\n{"text": 3}\n{"text": "y"}\n')
+    done = run(*tag, broken, "--to", "jsonl", status=1)
     assert 'broken.jsonl, line 2: expected a string under "text"' in done.stderr.decode()
-    assert [line["text"] for line in lines(done)] == ["x"]
+    assert done.stderr.endswith(b"2 documents tagged, 1 error\n")
+    assert [line["text"] for line in lines(done)] == ["x", "y"]
+
+
+def write_stream(path: Path, n_documents: int) -> None:
+    texts = [each.text for each in DOCUMENTS] * (n_documents // len(DOCUMENTS) + 1)
+    records = ({"id": str(number), "text": text} for number, text in enumerate(texts[:n_documents]))
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def test_parts_joined_are_what_one_file_would_be(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
+    write_stream(tmp_path / "in.jsonl", 100)
+    sides = ("--receipt", tmp_path / "receipt.json", "--errors", tmp_path / "errors.jsonl")
+    invoke(*tag, tmp_path / "in.jsonl", "--to", "jsonl", "-o", tmp_path / "out.jsonl", *sides)
+    for name, threads, size in (("one", 1, 33), ("two", 2, 7)):
+        parts = (tmp_path / "in.jsonl", "--to", "jsonl", "-o", tmp_path / name, "--shard", size)
+        invoke(*tag, *parts, "--threads", threads)
+        found = b"".join(path.read_bytes() for path in sorted((tmp_path / name).glob("part-?????.jsonl")))
+        assert found == (tmp_path / "out.jsonl").read_bytes()
+        places = tmp_path / "receipt.json", tmp_path / name / "receipt.json"
+        whole, cut = (json.loads(place.read_text()) for place in places)
+        assert len(cut.pop("parts")) == -(-100 // size)
+        assert {**whole, "seconds": 0} == {**cut, "seconds": 0}
+    sha256 = open_bundle(Path(tag[2])).sha256
+    assert whole["bundle"] == {"name": "tiny", "sha256": sha256, "backend": "onnxruntime"}
+    assert (whole["documents"], whole["complete"]) == (100, True)
+    assert whole["labels"].keys() == {"Chemical", "Disease"}
+    assert (tmp_path / "errors.jsonl").read_bytes() == b""
+
+
+def test_control_c_pressed_twice_leaves_a_run_that_goes_on(
+    tag: tuple[str | Path, ...], tmp_path: Path
+) -> None:
+    write_stream(tmp_path / "in.jsonl", 3000)
+    arguments = [*tag, tmp_path / "in.jsonl", "--to", "jsonl", "--shard", 100, "--resume", "-o"]
+    command = [sys.executable, "-c", "from openmed_ner.cli.main import main; main()", *map(str, arguments)]
+    with subprocess.Popen([*command, tmp_path / "cut"], stderr=subprocess.PIPE) as child:
+        while not (tmp_path / "cut/part-00000.receipt.json").exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        for wait in (0.02, 0.01):
+            time.sleep(wait)
+            child.send_signal(signal.SIGINT)
+        assert child.stderr and b"go on with --resume" in child.stderr.read()
+    assert child.returncode in (130, -signal.SIGINT)  # the second one may meet the process as it ends
+    n_done = len([*(tmp_path / "cut").glob("part-*.receipt.json")])
+    assert 1 <= n_done < 30
+    for name in ("cut", "whole"):
+        invoke(*arguments, tmp_path / name)
+    for path in (tmp_path / "whole").glob("part-*"):
+        assert path.read_bytes() == (tmp_path / "cut" / path.name).read_bytes()
+    assert not [*(tmp_path / "cut").glob(".*partial")]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +256,11 @@ def test_bad_input_is_named_and_the_rest_is_still_tagged(tag: tuple[str | Path, 
         (["--nonsense", "-"], "nonsense"),
         (["-o", "nowhere/out.jsonl", "-"], "nowhere/out.jsonl: cannot be written"),
         (["-o", ".", "-"], ". is a folder"),
+        (["-", "--shard", "5", "--to", "jsonl"], "name it with --output"),
+        (["-", "--shard", "5", "--to", "jsonl", "-o", "out"], "standard input cannot be read again"),
+        ([".", "--from", "brat", "--shard", "5", "-o", "out"], "--to table cannot be written in parts"),
+        (["-", "--resume"], "say how large they are with --shard"),
+        (["-", "--errors", "nowhere/errors.jsonl"], "nowhere/errors.jsonl: cannot be written"),
     ],
 )
 def test_a_wrong_command_line_is_explained(
@@ -219,7 +277,7 @@ def test_a_wrong_command_line_is_explained(
 
 
 def test_an_unreadable_standard_input_is_named(tag: tuple[str | Path, ...]) -> None:
-    assert "stdin: not UTF-8: byte 0xff" in run(*tag, "-", stdin=b"\xff", status=2).stderr.decode()
+    assert "stdin: not UTF-8: byte 0xff" in run(*tag, "-", stdin=b"\xff", status=1).stderr.decode()
 
 
 def test_empty_and_blank_input_have_no_entities(tag: tuple[str | Path, ...]) -> None:
@@ -249,7 +307,8 @@ def test_a_bundle_that_must_not_be_trusted_is_refused(runtime_bundle: Bundle, tm
     (copy / "payload.pkl").write_bytes(b"")
     for command in (("tag", "--bundle", copy), ("bundles", "verify", copy), ("evaluate", copy)):
         assert "payload.pkl" in run(*command, stdin=b"x", status=2).stderr.decode()
-    assert "is not a bundle" in run("tag", "--bundle", tmp_path, stdin=b"x", status=2).stderr.decode()
+    nothing = run("tag", "--bundle", tmp_path / "nothing", stdin=b"x", status=2)
+    assert "is not a bundle" in nothing.stderr.decode()
 
 
 def test_bundles_are_described_and_verified(runtime_bundle: Bundle) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from openmed_ner.cli.gold import GoldSource
+from openmed_ner.cli.options import Backend
 from openmed_ner.cli.output import open_output
 from openmed_ner.corpora import CATALOG, load_split
 from openmed_ner.errors import InputError
@@ -19,7 +20,9 @@ from openmed_ner.formats.jsonl import write_jsonl
 if TYPE_CHECKING:
     from openmed_ner.alignment import Protocol
     from openmed_ner.bundle import Bundle
+    from openmed_ner.cli.gold import Load
     from openmed_ner.inference.evaluation import Answers
+    from openmed_ner.inference.tagger import Tagger
 
 
 def evaluate(
@@ -70,6 +73,7 @@ def evaluate(
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this file.")] = None,
     attach: Annotated[bool, typer.Option(help="Also put the scores into the bundle and its card.")] = False,
+    backend: Backend = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
 ) -> None:
     """Score mentions, with a 95 % interval; words and sub-words on the same predictions if wanted."""
@@ -78,16 +82,22 @@ def evaluate(
         raise InputError("--attach puts a bundle's own scores into it; it goes with a bundle alone")
     asked = GoldSource(corpus, split, data, source, head)
     names = _read_names(rename or [])
+
+    def load(opened: Bundle) -> Tagger:
+        from openmed_ner.inference.tagger import Tagger
+
+        return Tagger.load(opened, backend=backend, threads=threads)
+
     if compare is not None:
         if predicted or bundle:
             raise InputError("--compare takes its two systems itself; name no other")
-        record = _compare(asked, compare, predicted_source, names, threads, report)
+        record = _compare(asked, compare, predicted_source, names, load, report)
     elif across:
-        record = _score_across(bundle, corpus, split, threads)
+        record = _score_across(bundle, corpus, split, load)
     else:
         opened = None if predicted else _open(bundle)
         if opened:
-            answers, identity = asked.of_bundle(opened, threads), _identify(opened)
+            answers, identity = asked.of_bundle(opened, load), _identify(opened, backend)
         else:
             answers = asked.of_file(cast("Path", predicted), predicted_source, names)
             identity = {"predicted": str(predicted)}
@@ -140,7 +150,7 @@ def _compare(
     systems: tuple[Path, Path],
     source: str | None,
     names: dict[str, str],
-    threads: int | None,
+    load: Load,
     report: Path | None,
 ) -> dict[str, Any]:
     """Score two systems on the same gold and test the difference."""
@@ -148,7 +158,7 @@ def _compare(
     from openmed_ner.evaluation.report import System, write_comparison
 
     sides = [
-        asked.of_bundle(_open(system), threads)
+        asked.of_bundle(_open(system), load)
         if system.is_dir() and (system / "manifest.json").is_file()
         else asked.of_file(system, source, names)
         for system in systems
@@ -201,15 +211,12 @@ def _pair(first: Sequence[Answers], second: Sequence[Answers]) -> list[tuple[Ans
     return pairs
 
 
-def _score_across(
-    bundle: Path | None, corpora: list[str] | None, split: str, threads: int | None
-) -> dict[str, Any]:
+def _score_across(bundle: Path | None, corpora: list[str] | None, split: str, load: Load) -> dict[str, Any]:
     """Every head on every corpus that shares a type with it."""
     from openmed_ner.inference.cross import cross
-    from openmed_ner.inference.tagger import Tagger
 
     opened = _open(bundle)
-    tagger = Tagger.load(opened, threads=threads)
+    tagger = load(opened)
     names = corpora or [name for name, row in CATALOG.items() if split in row.splits]
     splits = [load_split(name, split) for name in names]
     known = [name for name in tagger.corpora if name in CATALOG and "train" in CATALOG[name].splits]
@@ -269,7 +276,7 @@ def _write_reports(path: Path, answers: Sequence[Answers], results: Sequence[dic
         typer.echo(f"report: {target}")
 
 
-def _identify(bundle: Bundle) -> dict[str, Any]:
+def _identify(bundle: Bundle, backend: str | None = None) -> dict[str, Any]:
     """Which bundle it was, and how it came about."""
     from openmed_ner.bundle.manifest import RECORD
     from openmed_ner.bundle.record import describe_training, provenance
@@ -278,6 +285,7 @@ def _identify(bundle: Bundle) -> dict[str, Any]:
         "bundle": bundle.manifest.name,
         "sha256": bundle.sha256,
         "precision": bundle.manifest.precision,
+        **({"backend": backend or bundle.manifest.backend} if bundle.manifest.kind == "runtime" else {}),
         **provenance(),
     }
     if RECORD in bundle.manifest.files:

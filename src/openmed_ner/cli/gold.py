@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +13,9 @@ from openmed_ner.formats import read_documents
 if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
     from openmed_ner.inference.evaluation import Answers, Gold
+    from openmed_ner.inference.tagger import Tagger
+
+    Load = Callable[[Bundle], Tagger]
 
 
 class GoldSource:
@@ -29,12 +32,11 @@ class GoldSource:
             raise InputError("name corpora of the catalog or your own --data, not both")
         self.corpora, self.split, self.data, self.source, self.head = corpora, split, data, source, head
 
-    def of_bundle(self, bundle: Bundle, threads: int | None) -> list[Answers]:
+    def of_bundle(self, bundle: Bundle, load: Load) -> list[Answers]:
         """What a bundle finds in the gold documents of each head that is asked."""
         from openmed_ner.inference.evaluation import answer
-        from openmed_ner.inference.tagger import Tagger
 
-        tagger = Tagger.load(bundle, threads=threads)
+        tagger = load(bundle)
         return list(answer(tagger, self._golds(tagger.corpora)))
 
     def of_file(self, path: Path, source: str | None, names: dict[str, str]) -> list[Answers]:

@@ -1,6 +1,7 @@
 """The command ``openmed-ner``: collects the subcommands and turns errors into messages.
 
-Exit status: 0 done, 1 the run failed, 2 the command line or an input file is wrong, 130 interrupted.
+Exit status: 0 done; 1 the run failed, or not everything could be tagged; 2 the command line or an input is
+wrong, and nothing was begun; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Options that every training command has."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
+from openmed_ner.bundle.manifest import RUNTIMES
+
 RunFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder for checkpoints and the bundle.")]
 RecipeFile = Annotated[Path | None, typer.Option(help="TOML recipe; its values replace the defaults.")]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        help=f"What computes a runtime bundle: {', '.join(RUNTIMES)}; what it was certified with by default."
+    ),
+]
 Backbone = Annotated[str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Name = Annotated[str | None, typer.Option(help="Name of the bundle; the output folder's by default.")]

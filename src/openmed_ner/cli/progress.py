@@ -1,9 +1,15 @@
-"""A progress bar for training runs, on standard error."""
+"""Progress bars on standard error, for training runs and for tagging files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from time import monotonic
+from typing import TYPE_CHECKING, TextIO
+
+from openmed_ner.formats.files import tell_bytes
+from openmed_ner.inference.inputs import Problem
+from openmed_ner.inference.receipt import Counts, Watcher
 
 if TYPE_CHECKING:
     from openmed_ner.training.loop import StepReport
@@ -51,3 +57,64 @@ class TrainingProgress:
         if report.scores:
             line = f"epoch {report.epoch + 1}: {note}, {self._describe(report.scores)}"
             self._bar.console.print(line, highlight=False)
+
+
+class TaggingProgress(Watcher):
+    """A bar over the bytes of the input, with documents, their rate and the time left.
+
+    Of files that are read by a module of their own, such as PubMed's, the bytes count once they are done.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, quiet: bool, on_problem: Callable[[str], None]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self._before = [0, *accumulate(sizes)]
+        self._on_problem = on_problem
+        self._number = 0
+        self._file: TextIO | None = None
+        self._n_documents = self._n_errors = 0
+        self._start = self._shown = monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=quiet,
+        )
+        self._task = self._bar.add_task("starting", total=self._before[-1] or None)
+
+    def __enter__(self) -> TaggingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._show()
+        self._bar.stop()
+
+    def open(self, number: int, file: TextIO | None = None) -> None:
+        """Note which file is being read."""
+        self._number, self._file = number, file
+
+    def count(self, counts: Counts) -> None:
+        """Count a document, and show where the run stands, ten times a second at most."""
+        self._n_documents += 1
+        if not self._bar.disable and monotonic() - self._shown >= 0.1:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = monotonic()
+        rate = self._n_documents / max(self._shown - self._start, 1e-9)
+        errors = f", {self._n_errors:,} errors" if self._n_errors else ""
+        note = f"{self._n_documents:,} documents, {rate:.1f}/s{errors}"
+        self._bar.update(self._task, description=note, completed=self._n_bytes())
+
+    def note(self, problem: Problem) -> None:
+        """Count a problem, and pass on its reason."""
+        self._n_errors += 1
+        self._on_problem(problem.reason)
+
+    def _n_bytes(self) -> int:
+        read = tell_bytes(self._file) if self._file and not self._file.closed else 0
+        return self._before[self._number] + read

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from openmed_ner.cli.options import Backend
 from openmed_ner.errors import InputError, MissingExtraError
 
 _MAX_TOKEN = 1000
@@ -22,6 +23,7 @@ def serve(
         str, typer.Option(help="Address to listen on; any but loopback needs a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
+    backend: Backend = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
     max_body: Annotated[int, typer.Option(min=1, help="Most bytes of a request.")] = 10_000_000,
     max_text: Annotated[int, typer.Option(min=1, help="Most characters of a text.")] = 1_000_000,
@@ -64,13 +66,14 @@ def serve(
         from openmed_ner.service.server import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve") from error
+    from openmed_ner.inference.suite import digest
     from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
     listener = listen(settings)  # first: a port that is taken should not cost the loading of a model
     folder = bundle or embedded_bundle()
-    tagger = Tagger.load(folder, threads=threads)
+    tagger = Tagger.load(folder, backend=backend, threads=threads)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    app = create_app(tagger, settings, sha256=_digest(folder))
+    app = create_app(tagger, settings, sha256=digest(folder))
     run(app, settings, listener, on_start=lambda url: typer.echo(f"OpenMed NER is at {url}"))
 
 
@@ -80,11 +83,3 @@ def _read_file(path: Path) -> str:
             return file.read(_MAX_TOKEN).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the token cannot be read: {error}") from error
-
-
-def _digest(folder: Path) -> str | None:
-    """Hash of a bundle; a suite has none of its own."""
-    from openmed_ner.bundle import open_bundle
-    from openmed_ner.bundle.manifest import MANIFEST
-
-    return open_bundle(folder).sha256 if (folder / MANIFEST).is_file() else None

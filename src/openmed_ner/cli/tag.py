@@ -1,48 +1,68 @@
-"""``openmed-ner tag``: entities of files, folders or standard input."""
+"""``openmed-ner tag``: entities of files, folders or standard input.
+
+Exit status: 0 everything was tagged; 1 some of it could not be, or the run failed; 2 the command line is
+wrong, and nothing was begun; 130 interrupted.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from openmed_ner.cli.options import Backend
 from openmed_ner.cli.output import complain, open_output, write_table
+from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.enrich import STEPS
 from openmed_ner.enrich import apply as enrich
-from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats import (
-    FOLDER_WRITERS,
-    FORMATS,
-    PATH_READERS,
-    READERS,
-    SUFFIXES,
-    WRITERS,
-    read_documents,
-)
-from openmed_ner.formats.conll import write_conll
-from openmed_ner.formats.csv import write_csv
-from openmed_ner.formats.pubtator import write_pubtator
+from openmed_ner.errors import InputError
+from openmed_ner.formats import FOLDER_WRITERS, tagged_writers
+from openmed_ner.inference.inputs import FORMATS, STDIN, Input, Problem, find_inputs, iter_items
+from openmed_ner.inference.job import ERRORS, Job
+from openmed_ner.inference.receipt import Counts, Stretch, Tag, make_receipt
 from openmed_ner.text import Document
 
-STDIN = Path("-")
-_TARGETS: dict[str, Callable[[Iterable[Document], TextIO], None]] = {
-    "table": write_table,
-    **WRITERS,
-    # Whatever white space a text has, its entities are wanted: blanks stand in, offsets stay true.
-    "conll": partial(write_conll, exact=False),
-    "pubtator": partial(write_pubtator, exact=False),
-    "csv": partial(write_csv, attributes=True),
+if TYPE_CHECKING:
+    from openmed_ner.inference.tagger import Tagger
+
+_SUFFIXES = {
+    "jsonl": "jsonl",
+    "csv": "csv",
+    "conll": "conll",
+    "pubtator": "pubtator",
+    "bioc-xml": "xml",
+    "bioc-json": "json",
+    "html": "html",
 }
-_FORMATS = (*_TARGETS, *FOLDER_WRITERS)
+"""What the parts of a run are called, by format."""
+
+
+def _never_refuses(write: Callable[[Iterable[Document], TextIO], None]) -> Callable[..., None]:
+    """A writer that can hold any document, to be called like those that cannot."""
+    return lambda documents, file, on_bad: write(documents, file)
+
+
+def _targets(*, attributes: bool = False) -> dict[str, Callable[..., None]]:
+    writers = tagged_writers(attributes=attributes)
+    return {"table": _never_refuses(write_table), **writers, "html": _never_refuses(writers["html"])}
+
+
+_FORMATS = (*_targets(), *FOLDER_WRITERS)
 
 
 def tag(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders; - or nothing reads standard input.")
+        list[Path] | None,
+        typer.Argument(
+            help="Files, folders or quoted patterns ('**/*.jsonl.gz'); - or nothing reads standard input."
+        ),
     ] = None,
     source: Annotated[
         str, typer.Option("--from", help=f"Input format: auto, {', '.join(FORMATS)}.", metavar="FORMAT")
@@ -52,7 +72,9 @@ def tag(
     ] = "table",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Write to this file (brat: folder), not to standard output."),
+        typer.Option(
+            "-o", "--output", help="Write to this file (brat, --shard: folder), not to standard output."
+        ),
     ] = None,
     bundle: Annotated[
         Path | None,
@@ -73,87 +95,140 @@ def tag(
         str | None,
         typer.Option(help=f"Add attributes to entities: {', '.join(STEPS)}, separated by commas."),
     ] = None,
+    backend: Backend = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Batches computed at the same time; one per thread by default.")
     ] = None,
+    shard: Annotated[
+        int | None,
+        typer.Option(min=1, help="Write parts of this many documents into a folder, to be resumed."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    receipt: Annotated[
+        Path | None, typer.Option(help="Write the coverage receipt to this file; --shard has its own.")
+    ] = None,
+    errors: Annotated[
+        Path | None,
+        typer.Option(help="Write what could not be tagged to this file, as JSON lines; --shard has its own."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Find biomedical entities in text.
 
-    A file that cannot be read is reported and the others are still tagged; the exit status is then 2.
+    What cannot be tagged is reported and the rest is tagged; the exit status is then 1.
     """
-    if source != "auto" and source not in FORMATS:
-        raise InputError(f"unknown input format {source!r}; known: auto, {', '.join(FORMATS)}")
+    from openmed_ner.inference.tagger import Tagger, embedded_bundle
+
+    inputs = find_inputs(files or [STDIN], format=None if source == "auto" else source)
+    _check(inputs, target, output, shard=shard, resume=resume, sides=(receipt, errors))
+    if not files and sys.stdin.isatty():
+        raise InputError("nothing to tag: name a file or a folder, or pipe text in")
+    options = {"corpora": _split(corpora), "types": _split(types), "threshold": threshold}
+    steps = _split(add) or []
+    load = partial(Tagger.load, bundle, backend=backend, threads=threads, workers=workers)
+    tagging, identity = _load(load, bundle or embedded_bundle(), options, steps)
+    write = FOLDER_WRITERS[target] if target in FOLDER_WRITERS else _targets(attributes=bool(steps))[target]
+    hidden = quiet or not sys.stderr.isatty() or (output is None and sys.stdout.isatty())
+    on_problem = complain if shard is None and errors is None else _ignore
+    try:
+        with TaggingProgress([each.size for each in inputs], quiet=hidden, on_problem=on_problem) as watcher:
+            if shard is not None and output is not None:
+                job = Job(inputs, output, _SUFFIXES[target], tagging, write, shard, identity)
+                counts, errors = job.run(resume=resume, watcher=watcher), output / ERRORS
+            else:
+                start = monotonic()
+                stretch = Stretch(iter_items(inputs, on_open=watcher.open), tagging, watcher)
+                if target in FOLDER_WRITERS:
+                    stretch.write(write, output)
+                else:
+                    with open_output(output) as file:
+                        stretch.write(write, file)
+                counts = stretch.counts
+                page = make_receipt(identity, inputs, counts, seconds=monotonic() - start)
+                _write_sides(page, receipt, stretch.problems, errors)
+    except KeyboardInterrupt:
+        complain("interrupted" + ("; go on with --resume" if shard else ""))
+        raise typer.Exit(130) from None
+    _report(counts, errors, quiet=quiet or shard is None)
+
+
+def _ignore(reason: str) -> None:
+    """Say nothing: it stands in the file of errors."""
+
+
+def _check(
+    inputs: Sequence[Input],
+    target: str,
+    output: Path | None,
+    *,
+    shard: int | None,
+    resume: bool,
+    sides: Sequence[Path | None],
+) -> None:
+    """Refuse a command line that cannot mean anything, before a model is loaded."""
     if target not in _FORMATS:
         raise InputError(f"unknown output format {target!r}; known: {', '.join(_FORMATS)}")
     if target in FOLDER_WRITERS and output is None:
         raise InputError(f"--to {target} writes a folder; name it with --output")
-    inputs = list(_iter_files(files or [STDIN], whole=source in PATH_READERS))
-    if not files and sys.stdin.isatty():
-        raise InputError("nothing to tag: name a file or a folder, or pipe text in")
+    for side in filter(None, sides):
+        if side.is_dir() or not side.parent.is_dir():
+            raise InputError(f"{side}: cannot be written: it is a folder, or would stand in none")
+    if shard is None:
+        if resume:
+            raise InputError("--resume goes on with a run in parts; say how large they are with --shard")
+        return
+    if output is None or (output.exists() and not output.is_dir()):
+        raise InputError("--shard writes parts into a folder; name it with --output")
+    if target not in _SUFFIXES:
+        raise InputError(f"--to {target} cannot be written in parts; choose one of {', '.join(_SUFFIXES)}")
+    if any(each.path == STDIN for each in inputs):
+        raise InputError("standard input cannot be read again, so there are no parts of it; name files")
+    if any(sides):
+        raise InputError("--shard writes receipt.json and errors.jsonl into its folder; name no others")
 
-    from openmed_ner.inference.tagger import Tagger
 
-    tagger = Tagger.load(bundle, threads=threads, workers=workers)
-    problems: list[InputError] = []
-    documents = _iter_documents(inputs, None if source == "auto" else source, problems)
-    tagged = tagger.pipe(documents, corpora=_split(corpora), types=_split(types), threshold=threshold)
-    tagged = enrich(tagged, _split(add) or [])
-    if target in FOLDER_WRITERS and output is not None:
-        FOLDER_WRITERS[target](tagged, output)
-    else:
-        with open_output(output) as file:
-            _TARGETS[target](tagged, file)
-    if problems:
-        raise typer.Exit(2)
+def _load(
+    load: Callable[[], Tagger], folder: Path, options: Mapping[str, Any], steps: Sequence[str]
+) -> tuple[Tag, dict[str, Any]]:
+    """A tagger with its options, which are checked, and whatever decides what it gives."""
+    from openmed_ner.bundle.record import version
+    from openmed_ner.inference.suite import digest
+
+    tagger = load()
+
+    def tagging(documents: Iterable[Document]) -> Iterator[Document]:
+        return enrich(tagger.pipe(documents, **options), steps)
+
+    for _ in tagging(()):
+        pass
+    held = {"name": tagger.manifest.name, "sha256": digest(folder), "backend": tagger.backend}
+    return tagging, {"version": version(), "bundle": held, "options": {**options, "add": [*steps]}}
+
+
+def _write_sides(
+    page: Mapping[str, Any], receipt: Path | None, problems: Sequence[Problem], errors: Path | None
+) -> None:
+    """Write the receipt and the errors where they are wanted."""
+    if receipt is not None:
+        with open_output(receipt) as file:
+            file.write(json.dumps(page, indent=1, ensure_ascii=False) + "\n")
+    if errors is not None:
+        with open_output(errors) as file:
+            file.writelines(json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems)
+
+
+def _report(counts: Counts, errors: Path | None, *, quiet: bool) -> None:
+    """Say how a run has ended, on standard error and by its exit status."""
+    documents = f"{counts.documents:,} {'document' if counts.documents == 1 else 'documents'} tagged"
+    if not counts.complete:
+        unread = f", {counts.unread:,} of them not to the end" if counts.unread else ""
+        failed = f"{counts.errors:,} {'error' if counts.errors == 1 else 'errors'}"
+        complain(f"{documents}{unread}, {failed}" + (f"; see {errors}" if errors else ""))
+        raise typer.Exit(1)
+    if not quiet:
+        complain(f"{documents}, {counts.spans:,} entities")
 
 
 def _split(names: str | None) -> list[str] | None:
     return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _iter_files(paths: Sequence[Path], *, whole: bool) -> Iterator[tuple[Path, str]]:
-    """Yield each file to read with its name in the output.
-
-    Folders are searched for known suffixes, unless the format reads them as a ``whole``.
-
-    Raises:
-        InputError: a path does not exist, or a folder holds nothing to read.
-    """
-    for path in paths:
-        if path == STDIN and whole:
-            raise InputError("this format is more than one file, and cannot be read from standard input")
-        if path == STDIN or path.is_file() or (whole and path.is_dir()):
-            yield path, str(path)
-        elif path.is_dir():
-            found = sorted(
-                each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file()
-            )
-            if not found:
-                raise InputError(f"{path}: no file ends in {', '.join(SUFFIXES)}")
-            yield from ((each, each.relative_to(path).as_posix()) for each in found)
-        else:
-            raise InputError(f"{path}: no such file or folder")
-
-
-def _iter_documents(
-    inputs: Sequence[tuple[Path, str]], source: str | None, problems: list[InputError]
-) -> Iterator[Document]:
-    """Read file by file; a bad one is reported, kept in ``problems``, and the rest goes on."""
-    for path, name in inputs:
-        try:
-            if path == STDIN:
-                yield from _read_stdin(source)
-            else:
-                yield from read_documents(path, format=source, source=name)
-        except InputError as error:
-            complain(error)
-            problems.append(error)
-
-
-def _read_stdin(source: str | None) -> Iterator[Document]:
-    sys.stdin.reconfigure(encoding="utf-8", errors="strict", newline="\n")  # type: ignore[union-attr]
-    try:
-        yield from READERS[source or "text"](sys.stdin, source="stdin")
-    except UnicodeDecodeError as error:
-        raise CorpusFormatError(f"stdin: not UTF-8: byte 0x{error.object[error.start]:02x}") from error

@@ -7,7 +7,7 @@ open text file. Formats that are more than one file take a path instead (``PATH_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -17,18 +17,20 @@ from openmed_ner.formats.bioc import read_bioc, read_bioc_json, read_bioc_xml, w
 from openmed_ner.formats.brat import read_brat, write_brat
 from openmed_ner.formats.conll import read_conll, write_conll
 from openmed_ner.formats.csv import read_csv, write_csv
-from openmed_ner.formats.files import open_text
+from openmed_ner.formats.files import note_document, open_text
 from openmed_ner.formats.html import write_html
 from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
 from openmed_ner.formats.mmax import read_mmax
 from openmed_ner.formats.pairs import read_bc2gm_files, read_chemdner_files
 from openmed_ner.formats.plain import read_plain
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document
 
 __all__ = [
     "FOLDER_WRITERS",
     "FORMATS",
+    "LINEWISE",
     "PATH_READERS",
     "READERS",
     "SUFFIXES",
@@ -58,7 +60,9 @@ PATH_READERS: dict[str, Callable[[Path], Iterator[Document]]] = {
 }
 FORMATS = (*READERS, *PATH_READERS)
 """Every format that can be read."""
-WRITERS: dict[str, Callable[[Iterable[Document], TextIO], None]] = {
+LINEWISE = ("jsonl", "pubtator")
+"""Formats whose readers can pass over a line that is not UTF-8, if it comes with surrogates for its bytes."""
+WRITERS: dict[str, Callable[..., None]] = {
     "jsonl": write_jsonl,
     "csv": write_csv,
     "conll": write_conll,
@@ -69,7 +73,7 @@ WRITERS: dict[str, Callable[[Iterable[Document], TextIO], None]] = {
 }
 
 
-def tagged_writers(*, attributes: bool = False) -> dict[str, Callable[[Iterable[Document], TextIO], None]]:
+def tagged_writers(*, attributes: bool = False) -> dict[str, Callable[..., None]]:
     """The writers for what a tagger found, whatever white space its text has.
 
     Where a format has no place for scores, corpora or line breaks, they are left out and blanks stand in:
@@ -86,7 +90,7 @@ def tagged_writers(*, attributes: bool = False) -> dict[str, Callable[[Iterable[
     }
 
 
-FOLDER_WRITERS: dict[str, Callable[[Iterable[Document], Path], None]] = {"brat": write_brat}
+FOLDER_WRITERS: dict[str, Callable[..., None]] = {"brat": write_brat}
 SUFFIXES = {
     ".txt": "text",
     ".jsonl": "jsonl",
@@ -101,17 +105,27 @@ SUFFIXES = {
 
 
 def detect_format(path: Path) -> str:
-    """Tell a file's format from its name; whatever is unknown counts as plain text."""
-    return SUFFIXES.get(path.suffix.lower(), "text")
+    """Tell a file's format from its name without ``.gz``; whatever is unknown counts as plain text."""
+    packed = path.suffix.lower() == ".gz"
+    return SUFFIXES.get((path.with_suffix("") if packed else path).suffix.lower(), "text")
 
 
-def read_documents(path: Path, *, format: str | None = None, source: str | None = None) -> Iterator[Document]:
+def read_documents(
+    path: Path,
+    *,
+    format: str | None = None,
+    source: str | None = None,
+    on_bad: OnBad = fail,
+    on_open: Callable[[TextIO], None] = lambda file: None,
+) -> Iterator[Document]:
     """Yield the documents of a file, or of a folder if the format is one of folders.
 
     Args:
         path: the file or folder.
         format: one of ``FORMATS``; told from the file's name if ``None``.
         source: what to call the file in messages and document ids; its path if ``None``.
+        on_bad: told of each bad record, if it is one of a format whose readers can go on after one.
+        on_open: given the open file, whose position tells how much of it is read.
 
     Raises:
         InputError: the file cannot be opened, or the format is unknown.
@@ -119,9 +133,16 @@ def read_documents(path: Path, *, format: str | None = None, source: str | None 
     """
     name = format or detect_format(path)
     if name in PATH_READERS:
+        if path.suffix.lower() == ".gz" and path.is_file():
+            raise InputError(f"{path}: format {name} is several files, which cannot be compressed into one")
         yield from PATH_READERS[name](path)
         return
     if name not in READERS:
         raise InputError(f"unknown input format {name!r}; known: {', '.join(FORMATS)}")
-    with open_text(path) as file:
-        yield from READERS[name](file, source=source or str(path))
+    tolerant = on_bad is not fail
+    errors = "surrogateescape" if tolerant and name in LINEWISE else "strict"
+    with open_text(path, errors=errors) as file:
+        on_open(file)
+        for document in READERS[name](file, source=source or str(path), on_bad=on_bad):
+            yield document
+            note_document(file)

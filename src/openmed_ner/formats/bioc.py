@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import read_attributes, write_attributes
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.formats.xml import make_parser
 from openmed_ner.text import Document, Span
 
@@ -58,8 +59,10 @@ _JSON_HEAD = (
 )
 
 
-def read_bioc(file: TextIO, *, source: str) -> Iterator[Document]:
+def read_bioc(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the documents of a BioC collection, XML or JSON as its first character tells.
+
+    A document of the wrong shape is handed to ``on_bad``.
 
     Raises:
         CorpusFormatError: as for either.
@@ -69,28 +72,31 @@ def read_bioc(file: TextIO, *, source: str) -> Iterator[Document]:
     begin = file.tell()
     head = file.read(_CHUNK).lstrip("\ufeff \t\r\n")
     file.seek(begin)
-    yield from (read_bioc_xml if head.startswith("<") else read_bioc_json)(file, source=source)
+    yield from (read_bioc_xml if head.startswith("<") else read_bioc_json)(file, source=source, on_bad=on_bad)
 
 
-def read_bioc_xml(file: TextIO, *, source: str) -> Iterator[Document]:
+def read_bioc_xml(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the documents of a BioC collection in XML, one at a time.
+
+    A document of the wrong shape is handed to ``on_bad``; XML that is not well-formed ends the reading.
 
     Raises:
         CorpusFormatError: the file is not well-formed, declares entities, is no BioC, has passages that
             overlap, or an annotation whose text is not what stands at its locations.
     """
-    from bioc.biocxml.decoder import BioCXMLDecoder
-    from lxml import etree
-
     for element in _iter_elements(file, source):
-        _prepare(element, source)
-        xml = etree.tostring(element, encoding="unicode", with_tail=False)
-        (found,) = BioCXMLDecoder().decodes(f"<collection>{xml}</collection>").documents
-        yield _from_bioc(found, lambda part: f"{source}, line {part.infons[_LINE]}")
+        try:
+            document = _read_element(element, source)
+        except CorpusFormatError as error:
+            on_bad(error)
+        else:
+            yield document
 
 
-def read_bioc_json(file: TextIO, *, source: str) -> Iterator[Document]:
+def read_bioc_json(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the documents of a BioC collection in JSON, or of a list of collections.
+
+    A document of the wrong shape is handed to ``on_bad``; what is not JSON ends the reading.
 
     Raises:
         CorpusFormatError: as for XML. Messages name the line of what is not JSON, and otherwise the
@@ -104,11 +110,16 @@ def read_bioc_json(file: TextIO, *, source: str) -> Iterator[Document]:
     except (ValueError, RecursionError) as error:
         raise CorpusFormatError(f"{source}: {error}") from error
     for number, record in enumerate(_iter_records(content, source), start=1):
-        yield _read_record(record, f"{source}, document {number}")
+        try:
+            document = _read_record(record, f"{source}, document {number}")
+        except CorpusFormatError as error:
+            on_bad(error)
+        else:
+            yield document
 
 
-def write_bioc_xml(documents: Iterable[Document], file: TextIO) -> None:
-    """Write a collection in XML, one document at a time.
+def write_bioc_xml(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
+    """Write a collection in XML, one document at a time; ``on_bad`` is told of those refused.
 
     Raises:
         UnrepresentableError: a string has a character that XML 1.0 does not know, such as NUL.
@@ -117,14 +128,13 @@ def write_bioc_xml(documents: Iterable[Document], file: TextIO) -> None:
     from lxml import etree
 
     file.write(_XML_HEAD)
-    for document in documents:
-        _require_writable(document, _NOT_XML, "XML")
+    for document in _writable(documents, _NOT_XML, "XML", on_bad):
         file.write(etree.tostring(encode_document(_to_bioc(document)), encoding="unicode") + "\n")
     file.write("</collection>\n")
 
 
-def write_bioc_json(documents: Iterable[Document], file: TextIO) -> None:
-    """Write a collection in JSON, one document to a line.
+def write_bioc_json(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
+    """Write a collection in JSON, one document to a line; ``on_bad`` is told of those refused.
 
     Raises:
         UnrepresentableError: a string has half of a surrogate pair.
@@ -132,8 +142,7 @@ def write_bioc_json(documents: Iterable[Document], file: TextIO) -> None:
     from bioc import biocjson
 
     file.write(_JSON_HEAD)
-    for number, document in enumerate(documents):
-        _require_writable(document, _NOT_UTF8, "UTF-8")
+    for number, document in enumerate(_writable(documents, _NOT_UTF8, "UTF-8", on_bad)):
         file.write(",\n" * (number > 0) + biocjson.dumps(_to_bioc(document), ensure_ascii=False))
     file.write("\n]}\n")
 
@@ -190,6 +199,16 @@ def _forget(element: Element, source: str) -> None:
     element.clear(keep_tail=True)
     while element.getprevious() is not None:
         del parent[0]
+
+
+def _read_element(element: Element, source: str) -> Document:
+    from bioc.biocxml.decoder import BioCXMLDecoder
+    from lxml import etree
+
+    _prepare(element, source)
+    xml = etree.tostring(element, encoding="unicode", with_tail=False)
+    (found,) = BioCXMLDecoder().decodes(f"<collection>{xml}</collection>").documents
+    return _from_bioc(found, lambda part: f"{source}, line {part.infons[_LINE]}")
 
 
 def _prepare(document: Element, source: str) -> None:
@@ -391,12 +410,20 @@ def _require_score(value: object) -> float:
         raise ValueError(f"expected a number as score, found {value!r:.60}") from error
 
 
-def _require_writable(document: Document, foreign: re.Pattern[str], format: str) -> None:
-    strings = [document.id, document.text]
-    for span in document.spans:
-        strings += [span.label, span.corpus or "", write_attributes(span.attributes)]
-    if found := next(filter(None, map(foreign.search, strings)), None):
-        raise UnrepresentableError(
-            f"document {document.id!r}: {format} has no place for the character {found[0]!r}; "
-            "write another format, such as jsonl"
-        )
+def _writable(
+    documents: Iterable[Document], foreign: re.Pattern[str], format: str, on_bad: OnBad
+) -> Iterator[Document]:
+    """Pass on the documents that have no character that the format does not know."""
+    for document in documents:
+        strings = [document.id, document.text]
+        for span in document.spans:
+            strings += [span.label, span.corpus or "", write_attributes(span.attributes)]
+        if found := next(filter(None, map(foreign.search, strings)), None):
+            on_bad(
+                UnrepresentableError(
+                    f"document {document.id!r}: {format} has no place for the character {found[0]!r}; "
+                    "write another format, such as jsonl"
+                )
+            )
+        else:
+            yield document

@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote
 
 from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.attributes import Attributes, parse_attributes
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document, Span
 
 _Value = TypeVar("_Value")
@@ -91,8 +92,10 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document
     return Document(id, text, tuple(spans.values()))
 
 
-def write_brat(documents: Iterable[Document], folder: Path) -> None:
+def write_brat(documents: Iterable[Document], folder: Path, *, on_bad: OnBad = fail) -> None:
     """Write ``.txt`` and ``.ann`` of each document; the id, percent-encoded, is the name of the files.
+
+    ``on_bad`` is told of each document that is refused.
 
     Raises:
         InputError: the folder or a file cannot be written, or a file is there already.
@@ -106,7 +109,8 @@ def write_brat(documents: Iterable[Document], folder: Path) -> None:
         raise InputError(f"{folder}: cannot be made a folder: {error.strerror}") from error
     for document in documents:
         if reason := _refusal(document, names):
-            raise UnrepresentableError(f"document {document.id!r}: brat cannot hold {reason}")
+            on_bad(UnrepresentableError(f"document {document.id!r}: brat cannot hold {reason}"))
+            continue
         name = _encode_name(document.id)
         names.add(name)
         try:

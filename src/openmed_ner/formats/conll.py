@@ -19,11 +19,14 @@ from logging import getLogger
 from typing import Literal, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import OUTSIDE, Document, Span, TagScheme, Token, iter_tokens
 from openmed_ner.text.schemes import DecodeMode, Entity, detect_scheme, split_tag
 
 MAX_GAP = 10_000
 """White space between two tokens, in characters; more would let two numbers fill the memory."""
+_MAX_GAPS = 1_000_000
+"""White space of a whole document, in characters, not counting the first between two tokens."""
 
 _DOCSTART = "-DOCSTART-"
 _HEAD = re.compile(rf"{_DOCSTART}\t([^\t]*)\t-\tO")
@@ -71,6 +74,7 @@ def read_conll(
     label: str = "Entity",
     tag_column: int = -1,
     space_column: int | None = None,
+    on_bad: OnBad = fail,
 ) -> Iterator[Document]:
     """Yield one document per ``-DOCSTART-`` line, or per block of lines in a file without one.
 
@@ -86,6 +90,8 @@ def read_conll(
         tag_column: index of the tag.
         space_column: index of a column with ``+`` where white space follows the token and ``-`` where
             none does, as Flair writes it; a sentence ends with a line break all the same.
+        on_bad: told of each document whose offsets do not fit; what else is wrong ends the reading, for the
+            scheme is that of the whole file.
 
     Raises:
         CorpusFormatError: a line lacks a column, a tag is malformed or breaks the scheme, or offsets do
@@ -98,7 +104,12 @@ def read_conll(
     mode: DecodeMode = repair or "strict"
     blocks = _check(_iter_blocks(file, layout), scheme, mode, source)
     for head, sentences in _group(blocks, source):
-        yield _to_document(head, sentences, layout, scheme, mode)
+        try:
+            document = _to_document(head, sentences, layout, scheme, mode)
+        except CorpusFormatError as error:
+            on_bad(error)
+        else:
+            yield document
 
 
 def detect_file_scheme(
@@ -120,7 +131,12 @@ def detect_file_scheme(
 
 
 def write_conll(
-    documents: Iterable[Document], file: TextIO, *, scheme: TagScheme = TagScheme.IOB2, exact: bool = True
+    documents: Iterable[Document],
+    file: TextIO,
+    *,
+    scheme: TagScheme = TagScheme.IOB2,
+    exact: bool = True,
+    on_bad: OnBad = fail,
 ) -> None:
     """Write one line per word, and a new sentence after every line break.
 
@@ -129,8 +145,9 @@ def write_conll(
         file: where to.
         scheme: how to write the tags.
         exact: refuse what would not read back the same: white space other than blanks within a line,
-            scores, corpora, attributes. Otherwise white space reads back as blanks (offsets stay true), an entity
-            keeps its lines together, and scores, corpora and attributes are left out.
+            scores, corpora, attributes. Otherwise white space reads back as blanks (offsets stay true), an
+            entity keeps its lines together, and scores, corpora and attributes are left out.
+        on_bad: told of each document that is refused.
 
     Raises:
         UnrepresentableError: a document holds what one tag per word cannot, or, if ``exact``, what would
@@ -138,9 +155,11 @@ def write_conll(
     """
     for document in documents:
         try:
-            file.write(_to_lines(document, scheme, exact=exact))
+            lines = _to_lines(document, scheme, exact=exact)
         except ValueError as error:
-            raise UnrepresentableError(f"document {document.id!r} does not fit CoNLL: {error}") from error
+            on_bad(UnrepresentableError(f"document {document.id!r} does not fit CoNLL: {error}"))
+        else:
+            file.write(lines)
 
 
 # --- reading
@@ -318,10 +337,16 @@ def _gaps_by_mark(sentences: Sequence[_Block], layout: _Layout) -> Iterator[str]
 
 def _gaps_by_offset(sentences: Sequence[_Block], layout: _Layout) -> Iterator[str]:
     """Yield what stands before each token: as many blanks or line breaks as the offsets tell."""
-    end = 0
+    end = n_blanks = 0
     for n_before, sentence in enumerate(sentences):
         for index, row in enumerate(sentence):
             start, stop = _offsets(row) or (-1, -1)
+            n_blanks += max(start - end - 1, 0)
+            if n_blanks > _MAX_GAPS and start <= end + MAX_GAP:
+                raise CorpusFormatError(
+                    f"{layout.source}, line {row.number}: the offsets of this document ask for more than "
+                    f"{_MAX_GAPS} blanks beyond those between words; no more are filled in"
+                )
             if not end <= start <= end + MAX_GAP or stop - start != len(row.token):
                 raise CorpusFormatError(
                     f"{layout.source}, line {row.number}: expected a token that is as long as its offsets "
@@ -420,6 +445,8 @@ def _require_readable(
                 f"white space {gap[:20]!r} before {token.start} would read back as {kept * len(gap)!r:.22}; "
                 f"pass exact=False to write it all the same"
             )
+    if sum(max(len(gap) - 1, 0) for gap in gaps) > _MAX_GAPS:
+        raise ValueError(f"more than {_MAX_GAPS} characters of white space beyond those between words")
     if exact and (end := tokens[-1].end if tokens else 0) < len(text):
         raise ValueError(
             f"white space {text[end : end + 20]!r} at the end would be lost; "

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import read_attributes, write_attributes
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document, Span
 
 COLUMNS = ("id", "text", "start", "end", "label", "mention", "score", "corpus", "fragments")
@@ -44,28 +45,37 @@ class _Row(NamedTuple):
     cells: Mapping[str, str]
 
 
-def read_csv(file: TextIO, *, source: str) -> Iterator[Document]:
+def read_csv(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield one document per run of rows of one id.
 
     Whether commas, tabs or semicolons part the cells is told from the header. A row without an id
     opens a document named after its source and line if it has a text, and belongs to the document
-    before if it has none. Rows of empty cells are passed over.
+    before if it has none. Rows of empty cells are passed over. A document whose rows contradict each other
+    is handed to ``on_bad``; what breaks the table itself ends the reading.
 
     Raises:
         CorpusFormatError: the header lacks ``text``; a row does not parse, has another number of cells,
             gives its document another text, or a span that does not fit; or an id returns later.
     """
     for identifier, rows in groupby(_iter_rows(file, source), key=lambda row: row.document):
-        yield _to_document(identifier, rows, source)
+        try:
+            document = _to_document(identifier, list(rows), source)
+        except CorpusFormatError as error:
+            on_bad(error)
+        else:
+            yield document
 
 
-def write_csv(documents: Iterable[Document], file: TextIO, *, attributes: bool = False) -> None:
+def write_csv(
+    documents: Iterable[Document], file: TextIO, *, attributes: bool = False, on_bad: OnBad = fail
+) -> None:
     """Write a header, and one row per span; texts are quoted, offsets and scores are not.
 
     Args:
         documents: what to write.
         file: where to.
         attributes: whether there is a column of attributes.
+        on_bad: told of each document that is refused.
 
     Raises:
         UnrepresentableError: a document has no id, or that of one before, or a span has an empty corpus,
@@ -78,7 +88,8 @@ def write_csv(documents: Iterable[Document], file: TextIO, *, attributes: bool =
     seen: set[str] = set()
     for document in documents:
         if reason := _refusal(document, seen, attributes=attributes):
-            raise UnrepresentableError(f"document {document.id!r} does not fit CSV: {reason}")
+            on_bad(UnrepresentableError(f"document {document.id!r} does not fit CSV: {reason}"))
+            continue
         seen.add(document.id)
         rows = [_from_span(document, span)[:n_cells] for span in document.spans]
         first, *rest = rows or [[None] * n_cells]
@@ -168,11 +179,10 @@ def _to_places(header: Sequence[str], source: str) -> dict[str, int]:
     return {name: place for place, name in enumerate(names) if name in _KNOWN}
 
 
-def _to_document(identifier: str, rows: Iterable[_Row], source: str) -> Document:
-    first, *rest = rows
-    text = first.cells["text"]
+def _to_document(identifier: str, rows: Sequence[_Row], source: str) -> Document:
+    text = rows[0].cells["text"]
     spans: list[Span] = []
-    for row in (first, *rest):
+    for row in rows:
         try:
             if row.cells["text"] not in ("", text):
                 raise ValueError(f"document {_show(identifier)} has another text in its first row")

@@ -13,13 +13,14 @@ from typing import Any, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import parse_attributes
+from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
 from openmed_ner.text import Document, Span
 
 
-def read_jsonl(file: TextIO, *, source: str) -> Iterator[Document]:
+def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield one document per line; blank lines are passed over.
 
-    A line without ``id`` is named after its source and line number.
+    A line without ``id`` is named after its source and line number. A bad line is handed to ``on_bad``.
 
     Raises:
         CorpusFormatError: a line is not a JSON object, lacks ``text``, or has spans that do not fit it.
@@ -28,15 +29,23 @@ def read_jsonl(file: TextIO, *, source: str) -> Iterator[Document]:
         if not line.strip():
             continue
         try:
-            yield from_json(json.loads(line), default_id=f"{source}:{number}")
+            require_utf8(line)
+            document = from_json(json.loads(line), default_id=f"{source}:{number}")
         except (ValueError, RecursionError) as error:
-            raise CorpusFormatError(f"{source}, line {number}: {error}") from error
+            on_bad(CorpusFormatError(f"{source}, line {number}: {error}"))
+        else:
+            yield document
 
 
-def write_jsonl(documents: Iterable[Document], file: TextIO) -> None:
-    """Write one line per document, in UTF-8 text without escapes."""
+def write_jsonl(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
+    """Write one line per document, in UTF-8 text without escapes; one it cannot hold goes to ``on_bad``."""
     for document in documents:
-        file.write(json.dumps(to_json(document), ensure_ascii=False) + "\n")
+        try:
+            record = to_json(document)
+        except UnrepresentableError as error:
+            on_bad(error)
+        else:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def from_json(record: object, *, default_id: str) -> Document:

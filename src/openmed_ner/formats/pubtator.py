@@ -17,6 +17,7 @@ from itertools import groupby
 from typing import TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
 from openmed_ner.text import Document, Span
 
 _PASSAGE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
@@ -29,8 +30,8 @@ _BREAKS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
 Line = tuple[int, str]
 
 
-def read_pubtator(file: TextIO, *, source: str) -> Iterator[Document]:
-    """Yield one document per block of lines; a byte order mark is passed over.
+def read_pubtator(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
+    """Yield one document per block of lines; a byte order mark is passed over, a bad block told ``on_bad``.
 
     Relations (``id, type, concept, concept``) are passed over. Blanks at the end of a mention are not
     compared: the NCBI-Disease release has such a line (10923035, 711..761).
@@ -44,11 +45,22 @@ def read_pubtator(file: TextIO, *, source: str) -> Iterator[Document]:
         for number, line in enumerate(file, start=1)
     )
     for has_text, block in groupby(lines, key=lambda line: bool(line[1].strip())):
-        if has_text:
-            yield _read_block(list(block), source)
+        if not has_text:
+            continue
+        try:
+            document = _read_block(list(block), source)
+        except CorpusFormatError as error:
+            on_bad(error)
+        else:
+            yield document
 
 
 def _read_block(lines: list[Line], source: str) -> Document:
+    for number, line in lines:
+        try:
+            require_utf8(line)
+        except ValueError as error:
+            raise CorpusFormatError(f"{source}, line {number}: {error}") from error
     number, first = lines[0]
     title = _PASSAGE.fullmatch(first)
     if title is None or title[2] != "t":
@@ -86,7 +98,9 @@ def _read_mention(line: Line, identifier: str, text: str, source: str) -> Span |
     return Span(start, end, label)
 
 
-def write_pubtator(documents: Iterable[Document], file: TextIO, *, exact: bool = True) -> None:
+def write_pubtator(
+    documents: Iterable[Document], file: TextIO, *, exact: bool = True, on_bad: OnBad = fail
+) -> None:
     """Write title, abstract and mentions of each document, and a blank line; ``meta`` is left out.
 
     Args:
@@ -94,6 +108,7 @@ def write_pubtator(documents: Iterable[Document], file: TextIO, *, exact: bool =
         file: where to.
         exact: refuse whatever would not read back the same. Otherwise tabs and line breaks become
             blanks, and scores, corpora and attributes are left out.
+        on_bad: told of each document that is refused.
 
     Raises:
         UnrepresentableError: a document has an id without characters or with ``|``, tab or line break, a
@@ -103,7 +118,8 @@ def write_pubtator(documents: Iterable[Document], file: TextIO, *, exact: bool =
     for document in documents:
         held = document if exact else _flatten(document)
         if reason := _refusal(held):
-            raise UnrepresentableError(f"document {document.id!r}: PubTator cannot hold {reason}")
+            on_bad(UnrepresentableError(f"document {document.id!r}: PubTator cannot hold {reason}"))
+            continue
         file.write("\n".join([*_passages(held), *_mentions(held)]) + "\n\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,14 @@ def open_bundles(folder: Path) -> list[Bundle]:
                     f"{bundle.folder} and {other.folder} both have a head {head.corpus}; name one of the two"
                 )
     return bundles
+
+
+def digest(folder: Path) -> str:
+    """The digest of a bundle, or one for all the bundles of a suite."""
+    if (folder / MANIFEST).exists():
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    digests = [digest(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def join_manifests(bundles: Sequence[Bundle]) -> Manifest:

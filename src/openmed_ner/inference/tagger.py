@@ -52,9 +52,16 @@ class Tagger:
     """
 
     def __init__(
-        self, manifest: Manifest, encoder: SubwordEncoder, parts: Sequence[Part], *, workers: int = 1
+        self,
+        manifest: Manifest,
+        encoder: SubwordEncoder,
+        parts: Sequence[Part],
+        *,
+        backend: str = "torch",
+        workers: int = 1,
     ) -> None:
         self.manifest = manifest
+        self.backend = backend
         self._parts = parts
         self._reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap, workers=workers)
 
@@ -104,7 +111,9 @@ class Tagger:
                     f"{each.folder}: the model has {n_found} outputs, its heads have {n_tags} tags"
                 )
             parts.append(Part(heads, loaded))
-        return cls(join_manifests(bundles), encoder, parts, workers=workers)
+        manifest = join_manifests(bundles)
+        name = "torch" if manifest.kind != "runtime" else backend or manifest.backend
+        return cls(manifest, encoder, parts, backend=name, workers=workers)
 
     @property
     def encoder(self) -> SubwordEncoder:

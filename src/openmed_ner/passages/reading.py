@@ -56,15 +56,15 @@ def iter_files(paths: list[Path], *, format: str | None = None) -> Iterator[tupl
             yield path, path.resolve().name, format
         elif path.is_dir():
             for file in sorted(each for each in path.rglob("*") if each.is_file()):
-                yield file, file.relative_to(path).as_posix(), _kind(file, format)
+                yield file, file.relative_to(path).as_posix(), kind_of(file, format)
         elif path.is_file():
-            yield path, path.name, _kind(path, format) or "text"
+            yield path, path.name, kind_of(path, format) or "text"
         else:
             raise InputError(f"{path}: no such file or folder")
 
 
-def _kind(path: Path, format: str | None) -> str | None:
-    """The format of a file: the given one, or what its name tells."""
+def kind_of(path: Path, format: str | None = None) -> str | None:
+    """The format of a file: the given one, or what its name tells; ``None`` if hidden or of no known kind."""
     name = path.name
     if name.startswith("."):
         return None

@@ -144,7 +144,7 @@ class BundleName(_Answer):
     name: str
     """Of its bundle."""
     sha256: str | None
-    """Of its manifest; null for a suite."""
+    """Of its manifest; for a suite, of all its manifests."""
 
 
 class Tagged(_Answer):
@@ -179,7 +179,7 @@ class BundleInfo(_Answer):
     name: str
     """Of its bundle."""
     sha256: str | None
-    """Of its manifest; null for a suite."""
+    """Of its manifest; for a suite, of all its manifests."""
     version: str
     """Of the package that wrote it."""
     kind: str
