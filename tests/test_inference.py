@@ -320,7 +320,7 @@ def test_a_backend_that_cannot_be_is_refused(
     with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded"):
         OpenVinoBackend(b"no graph")
     with pytest.raises(RunError, match="OpenVINO failed on a batch of"):
-        OpenVinoBackend(runtime_bundle.read("model.onnx")).run(np.ones((1, 1, 1)), np.ones((1, 1)))
+        OpenVinoBackend(runtime_bundle.read("model.onnx")).run(*[np.ones((1, 10_000), dtype=np.int64)] * 2)
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.delitem(sys.modules, "openmed_ner.inference.backends.openvino")
     with pytest.raises(MissingExtraError, match=r"openmed-ner\[openvino\]"):

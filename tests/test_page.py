@@ -125,7 +125,10 @@ def answer(page: Any, *documents: dict[str, Any]) -> None:
 
 
 def shown_mentions(page: Any) -> list[str]:
-    return [each.inner_text() for each in page.locator("tbody tr td:first-child").all()]
+    """The table's mentions, all read at one moment, after what the page has yet to draw."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    texts: list[str] = page.locator("tbody tr td:first-child").all_inner_texts()
+    return texts
 
 
 def test_typed_text_is_tagged_as_by_the_tagger(open_page: OpenPage) -> None:

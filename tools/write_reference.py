@@ -183,7 +183,7 @@ def _signature(name: str, value: Any) -> str:
             continue
         if each.kind is each.KEYWORD_ONLY and "*" not in arguments:
             arguments.append("*")
-        arguments.append(("**" if each.kind is each.VAR_KEYWORD else "") + _argument(value, each))
+        arguments.append(("**" if each.kind is each.VAR_KEYWORD else "") + _argument(each))
     returned = signature.return_annotation
     tail = "" if inspect.isclass(value) or returned is inspect.Signature.empty else f" -> {returned}"
     line = f"{name}({', '.join(arguments)}){tail}"
@@ -192,13 +192,13 @@ def _signature(name: str, value: Any) -> str:
     return "\n".join([f"{name}(", *(f"    {argument}," for argument in arguments), f"){tail}"])
 
 
-def _argument(owner: Any, parameter: inspect.Parameter) -> str:
+def _argument(parameter: inspect.Parameter) -> str:
     known = parameter.annotation is not inspect.Parameter.empty
     text = f"{parameter.name}: {parameter.annotation}" if known else parameter.name
     if parameter.default is inspect.Parameter.empty:
         return text
-    made = dataclasses.is_dataclass(owner) and repr(parameter.default).startswith("<")
-    return f"{text} = {'...' if made else repr(parameter.default)}"
+    shown = getattr(parameter.default, "__name__", repr(parameter.default))  # functions by their names
+    return f"{text} = {'...' if shown.startswith('<') else shown}"
 
 
 def _markdown(docstring: str) -> str:

@@ -55,7 +55,9 @@ class OpenVinoBackend:
         """
         request = self._requests.get()
         try:
-            (logits,) = request.infer({"ids": ids, "mask": mask}).values()
+            request.start_async({"ids": ids, "mask": mask})
+            request.wait()  # unlike infer(), which keeps errors to itself and gives the last result again
+            (logits,) = request.results.values()
             return np.array(logits, dtype=np.float32)  # the request's own buffer is used again
         except Exception as error:
             raise RunError(f"OpenVINO failed on a batch of {ids.shape}: {error}") from error
