@@ -25,7 +25,7 @@ settings.register_profile(
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
-    max_examples=int(os.environ.get("OPENMED_NER_EXAMPLES", "100")),
+    max_examples=int(os.environ.get("OPENMED_NER_EXAMPLES", "50")),
 )
 settings.load_profile("offline")
 
