@@ -10,7 +10,6 @@ again up to where it goes on.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,11 @@ from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self, TextIO
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.inputs import Input, Item, Problem, iter_items
@@ -246,7 +250,9 @@ def open_durable(path: Path) -> Iterator[TextIO]:
 
 
 def _sync(folder: Path) -> None:
-    """Put the names of a folder's files on the disk."""
+    """Put the names of a folder's files on the disk, where the system lets one."""
+    if os.name == "nt":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -256,10 +262,11 @@ def _sync(folder: Path) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Keep a second process out; the lock ends with this process at the latest."""
+    """Keep a second process out, where there are locks; this one ends with the process at the latest."""
     with (folder / LOCK).open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(f"{folder}: another process is at work here; wait until it has ended") from error
         yield
