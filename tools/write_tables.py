@@ -20,6 +20,7 @@ PAGES = (
     "docs/performance.md",
     "docs/rest.md",
     "docs/scale.md",
+    "docs/spacy.md",
     "docs/corpora.md",
     "docs/evaluation.md",
     "docs/passages.md",
@@ -157,6 +158,16 @@ def service() -> str:
         f"commit `{record['commit'][:8]}`."
     )
     return "\n".join([*lines, "", where])
+
+
+def tokens() -> str:
+    """Mentions that tokenizers cut through."""
+    record = read("benchmark-tokens")
+    lines = ["| corpus (dev) | mentions | spaCy's English tokens | our words |", "|---|---|---|---|"]
+    for row in record["corpora"]:
+        shares = (f"{_percent(row[name] / row['mentions'])} %" for name in ("spacy", "ours"))
+        lines.append(_row((row["corpus"], f"{row['mentions']:,}", *shares)))
+    return "\n".join([*lines, "", f"spaCy {record['spacy']}; commit `{record['commit'][:8]}`."])
 
 
 def training() -> str:
@@ -428,6 +439,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         tagging,
         scale,
         service,
+        tokens,
         memory,
         training,
         corpora,

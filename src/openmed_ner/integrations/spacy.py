@@ -3,7 +3,7 @@
 Entities begin and end with our words; spaCy's tokens are others. No boundary is moved unless asked for:
 ``doc._.openmed_ner`` is always the exact document, ``doc.spans`` and ``doc.ents`` hold what fits the
 tokens, and ``doc._.openmed_ner_unaligned`` counts what does not. The price: spaCy's English tokens cut
-through up to 4 mentions in a hundred (docs/spacy.md), ours (:func:`use_words`) through none we find.
+through some mentions (docs/spacy.md counts them), ours (:func:`use_words`) through none we find.
 """
 
 from __future__ import annotations
