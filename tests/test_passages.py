@@ -27,6 +27,7 @@ from openmed_ner.errors import (
     MissingExtraError,
     RecipeError,
 )
+from openmed_ner.formats import files
 from openmed_ner.passages import (
     SOURCES,
     PassageSettings,
@@ -444,7 +445,7 @@ def test_a_damaged_file_is_named_with_the_place(
 
 def test_a_small_file_cannot_unpack_to_a_large_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_LINE", 1000)
-    monkeypatch.setattr(reading, "MAX_UNPACKED", 1000)
+    monkeypatch.setattr(files, "MAX_PENDING", 1000)
     bomb = gzip.compress(b"x" * 100_000)
     for name in ("a.jsonl.gz", "a.txt.gz", "a.pubtator.gz"):
         (tmp_path / name).write_bytes(bomb)

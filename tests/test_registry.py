@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -13,22 +11,14 @@ from openmed_ner.bundle import Bundle, open_bundle, seal
 from openmed_ner.bundle.registry import Entry, Score, read_registry
 from openmed_ner.cli.main import app
 from openmed_ner.inference.tagger import embedded_bundle
+from pages import ROOT, load_tool
 
-ROOT = Path(__file__).parents[1]
 RESULT = {
     "corpus": "diseases",
     "split": "test",
     "protocol": "mention",
     "micro": {"f1": 0.5, "ci95": [0.4, 0.6]},
 }
-
-
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_registry", ROOT / "tools/write_registry.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -40,9 +30,9 @@ def scored(runtime_bundle: Bundle, tmp_path: Path) -> Bundle:
 
 
 def test_the_registry_says_what_bundles_and_results_say() -> None:
-    assert (ROOT / "src/openmed_ner/bundle/registry.json").read_text() == load_tool().render(), (
-        "run python tools/write_registry.py"
-    )
+    assert (ROOT / "src/openmed_ner/bundle/registry.json").read_text() == load_tool(
+        "write_registry"
+    ).render(), "run python tools/write_registry.py"
     first, *_ = entries = read_registry()
     assert first.place == "embedded" and first.sha256 == open_bundle(embedded_bundle()).sha256
     assert all(entry.scores for entry in entries)
@@ -51,7 +41,7 @@ def test_the_registry_says_what_bundles_and_results_say() -> None:
 def test_a_bundle_without_a_measured_score_is_not_published(
     scored: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tool = load_tool()
+    tool = load_tool("write_registry")
     monkeypatch.setattr(tool, "ROOT", tmp_path)
     (tmp_path / "results").mkdir()
     monkeypatch.setattr(tool, "embedded_bundle", lambda: scored.folder)

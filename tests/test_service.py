@@ -29,6 +29,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 import openmed_ner
+from asgi import tag_scope
 from openmed_ner.bundle import open_bundle
 from openmed_ner.cli.main import main
 from openmed_ner.errors import InputError
@@ -545,17 +546,7 @@ def test_a_client_who_leaves_is_not_worked_for(stub: StubTagger, caplog: pytest.
         async def send(message: Any) -> None:
             sent.append(message)
 
-        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/tag",
-            "raw_path": b"/tag",
-            "query_string": b"",
-            "headers": headers,
-            "http_version": "1.1",
-            "scheme": "http",
-        }
+        scope = tag_scope()
         batcher = app.state.service.batcher
         async with batcher.running():
             first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], Options()))

@@ -25,6 +25,7 @@ from schemathesis.checks import (
 )
 from starlette.testclient import TestClient
 
+from asgi import tag_scope
 from openmed_ner.service.app import create_app
 from openmed_ner.service.security import BodyLimits
 from openmed_ner.service.server import listen, make_server
@@ -158,18 +159,7 @@ def test_a_body_is_counted_whatever_it_announces() -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
-        headers += [(b"content-length", declared)] if declared else []
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/tag",
-            "raw_path": b"/tag",
-            "query_string": b"",
-            "headers": headers,
-            "http_version": "1.1",
-            "scheme": "http",
-        }
+        scope = tag_scope(*([(b"content-length", declared)] if declared else []))
         await app(scope, receive, send)
         return sent[0]["status"], read
 

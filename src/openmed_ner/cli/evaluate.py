@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from openmed_ner.cli.gold import GoldSource
-from openmed_ner.cli.options import Backend
+from openmed_ner.cli.options import Backend, Threads
 from openmed_ner.cli.output import open_output
 from openmed_ner.corpora import CATALOG, load_split
 from openmed_ner.errors import InputError
@@ -74,7 +74,7 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this file.")] = None,
     attach: Annotated[bool, typer.Option(help="Also put the scores into the bundle and its card.")] = False,
     backend: Backend = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Score mentions, with a 95 % interval; words and sub-words on the same predictions if wanted."""
     protocols = _read_protocols(protocol)

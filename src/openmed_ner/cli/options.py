@@ -17,6 +17,7 @@ Backend = Annotated[
         help=f"What computes a runtime bundle: {', '.join(RUNTIMES)}; what it was certified with by default."
     ),
 ]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")]
 Backbone = Annotated[str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Name = Annotated[str | None, typer.Option(help="Name of the bundle; the output folder's by default.")]

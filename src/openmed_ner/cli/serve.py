@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from openmed_ner.cli.options import Backend
+from openmed_ner.cli.options import Backend, Threads
 from openmed_ner.errors import InputError, MissingExtraError
 
 _MAX_TOKEN = 1000
@@ -24,7 +24,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
     backend: Backend = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
+    threads: Threads = None,
     max_body: Annotated[int, typer.Option(min=1, help="Most bytes of a request.")] = 10_000_000,
     max_text: Annotated[int, typer.Option(min=1, help="Most characters of a text.")] = 1_000_000,
     queue: Annotated[int, typer.Option(min=1, help="Most characters waiting or in work.")] = 2_000_000,

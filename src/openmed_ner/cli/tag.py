@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from openmed_ner.cli.options import Backend
+from openmed_ner.cli.options import Backend, Threads
 from openmed_ner.cli.output import complain, open_output, write_table
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.enrich import STEPS
@@ -96,7 +96,7 @@ def tag(
         typer.Option(help=f"Add attributes to entities: {', '.join(STEPS)}, separated by commas."),
     ] = None,
     backend: Backend = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")] = None,
+    threads: Threads = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Batches computed at the same time; one per thread by default.")
     ] = None,

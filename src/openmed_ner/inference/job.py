@@ -21,13 +21,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Self, TextIO
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.inputs import Input, Item, Problem, iter_items
+from openmed_ner.inference.locks import claim
 from openmed_ner.inference.receipt import Counts, Stretch, Tag, Watcher, make_receipt
 
 PLAN = "plan.json"
@@ -120,7 +116,7 @@ class Job:
             RunError: the folder cannot be written to; what was done is kept.
         """
         start = monotonic()
-        with self._writing(), _lock(self.folder):
+        with self._writing(), _alone(self.folder):
             plan = self._plan()
             self._begin(plan, resume=resume)
             parts = self._find_parts()
@@ -261,14 +257,11 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Keep a second process out, where there are locks; this one ends with the process at the latest."""
-    with (folder / LOCK).open("a") as file:
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{folder}: another process is at work here; wait until it has ended") from error
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second process out."""
+    with claim(folder, LOCK) as ours:
+        if not ours:
+            raise InputError(f"{folder}: another process is at work here; wait until it has ended")
         yield
 
 

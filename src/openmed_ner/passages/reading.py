@@ -20,15 +20,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats import FORMATS, PATH_READERS, READERS, SUFFIXES, read_documents
+from openmed_ner.formats import FORMATS, PATH_READERS, SUFFIXES, read_documents
 from openmed_ner.passages.passage import Passage
 from openmed_ner.passages.pubmed import read_pubmed
 from openmed_ner.passages.trials import read_trials
 
 MAX_LINE = 16 << 20
 """Bytes of a line, and of a paragraph."""
-MAX_UNPACKED = 256 << 20
-"""Bytes that a compressed file of annotated documents may unpack to."""
 PASSAGE_FORMATS = (*FORMATS, "pubmed", "clinicaltrials")
 """Every format that passages are read from."""
 
@@ -102,8 +100,6 @@ def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: N
         yield from _read_jsonl(path, source)
     elif format == "text":
         yield from _read_text(path, source)
-    elif path.suffix.lower() == ".gz":
-        yield from _read_packed_documents(path, format, source)
     else:
         for document in read_documents(path, format=format):
             yield Passage(document.id, source, document.text)
@@ -184,18 +180,3 @@ def _open(path: Path) -> Iterator[BinaryIO]:
             yield io.BufferedReader(gzip.GzipFile(fileobj=file)) if path.suffix.lower() == ".gz" else file
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise CorpusFormatError(f"{path}: damaged: {error}. Get the file again") from error
-
-
-def _read_packed_documents(path: Path, format: str, source: str) -> Iterator[Passage]:
-    if format in PATH_READERS:
-        raise InputError(f"{path}: format {format} is several files, which cannot be compressed into one")
-    with _open(path) as file:
-        content = file.read(MAX_UNPACKED + 1)
-    if len(content) > MAX_UNPACKED:
-        raise CorpusFormatError(f"{path}: unpacks to more than {MAX_UNPACKED >> 20} MB; unpack it yourself")
-    try:
-        text = io.StringIO(content.decode("utf-8"), newline="\n")
-    except UnicodeDecodeError as error:
-        raise CorpusFormatError(f"{path}: not UTF-8: {error}") from error
-    for document in READERS[format](text, source=str(path)):
-        yield Passage(document.id, source, document.text)

@@ -7,11 +7,9 @@ can be compared without asking again.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from openmed_ner.bundle.record import provenance
 from openmed_ner.errors import InputError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.evaluation import answer, load_gold
+from openmed_ner.inference.locks import claim
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.study.plan import BASELINE, Run, iter_runs, place_of, read_adaptation, read_study
 from openmed_ner.training.adaptation import adapt
@@ -33,7 +32,6 @@ logger = logging.getLogger(__name__)
 SPLITS = ("dev", "test")
 MENTION = PROTOCOLS[:1]
 SCORES = "scores.json"
-LOCK = "lock"
 
 
 def reproduce(
@@ -133,7 +131,8 @@ def _do(
     if not only(name):
         on_step(name, "to do")
         return False
-    with _claim(folder) as ours:
+    folder.mkdir(parents=True, exist_ok=True)
+    with claim(folder) as ours:
         if not ours:
             on_step(name, "elsewhere")
             return False
@@ -142,16 +141,3 @@ def _do(
             make(folder)
         on_step(name, "finished")
     return True
-
-
-@contextmanager
-def _claim(folder: Path) -> Iterator[bool]:
-    """Whether this process is the one to work in a folder; the claim ends with the process at the latest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
