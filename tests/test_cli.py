@@ -223,7 +223,10 @@ def test_control_c_pressed_twice_leaves_a_run_that_goes_on(
 ) -> None:
     write_stream(tmp_path / "in.jsonl", 3000)
     arguments = [*tag, tmp_path / "in.jsonl", "--to", "jsonl", "--shard", 100, "--resume", "-o"]
-    command = [sys.executable, "-c", "from openmed_ner.cli.main import main; main()", *map(str, arguments)]
+    # What starts the tests in the background may have it ignore the key.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from openmed_ner.cli.main import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     with subprocess.Popen([*command, tmp_path / "cut"], stderr=subprocess.PIPE) as child:
         while not (tmp_path / "cut/part-00000.receipt.json").exists():
             assert child.poll() is None

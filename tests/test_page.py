@@ -181,6 +181,7 @@ def test_filters_count_what_they_would_show(open_page: OpenPage) -> None:
     page.get_by_role("checkbox", name="wide").uncheck()
     assert shown_mentions(page) == ["breast cancer"]
     page.get_by_role("checkbox", name="narrow").uncheck()
+    assert shown_mentions(page) == ["breast cancer"]
     assert page.locator("tbody tr").inner_text().split("\t") == [
         "breast cancer",
         "Disease",
