@@ -1,18 +1,18 @@
 # demo: tag the example abstracts with the embedded model.   test: the test suite.   lint: style, types.
 # fuzz: 10,000 hostile files for each reader, and as many requests.   docs: the documentation site.
-# serve: the page and the HTTP service, on this machine only.
+# serve: the page and the HTTP service, on this machine only.   wheel: the wheel of this commit, and its SBOM.
 # Each sets up its own environment under .venv on first use.
 PYTHON ?= python3
 DEMO := .venv/demo
 DEV := .venv/dev
 
-.PHONY: demo test fuzz lint docs serve clean
+.PHONY: demo test fuzz lint docs serve wheel clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/openmed-ner tag src/openmed_ner/examples
 
 test: $(DEV)/.installed
-	$(DEV)/bin/python -m pytest
+	$(DEV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 fuzz: $(DEV)/.installed
 	OPENMED_NER_EXAMPLES=10000 $(DEV)/bin/python -m pytest -m fuzz --timeout 0
@@ -37,6 +37,10 @@ docs: $(DEV)/.installed
 
 serve: $(DEV)/.installed
 	$(DEV)/bin/openmed-ner serve
+
+wheel: $(DEV)/.installed
+	$(DEV)/bin/python tools/build_wheel.py -o dist
+	$(DEV)/bin/python tools/write_sbom.py -o dist/openmed_ner.cdx.json --wheel dist/*.whl
 
 clean:
 	rm -rf .venv build dist

@@ -215,6 +215,18 @@ class Bundle:
         return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
 
 
+def read_manifest(content: bytes, folder: Path) -> Manifest:
+    """Read a manifest, and check the names in it.
+
+    Raises:
+        BundleError: it is damaged, or lists a file that a bundle may not hold.
+    """
+    manifest = Manifest.from_json(_parse(content, folder / MANIFEST))
+    for name in manifest.files:
+        _check_name(name, folder)
+    return manifest
+
+
 def open_bundle(folder: Path) -> Bundle:
     """Open a bundle and check every file of it.
 
@@ -226,10 +238,9 @@ def open_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}")
     if path.stat().st_size > MAX_JSON:
         raise BundleError(f"{path} is larger than {MAX_JSON} bytes, which no manifest is")
-    bundle = Bundle(folder, Manifest.from_json(_parse(path.read_bytes(), path)))
+    bundle = Bundle(folder, read_manifest(path.read_bytes(), folder))
     present = set(_iter_files(folder))
     for name in bundle.manifest.files:
-        _check_name(name, folder)
         if name not in present:
             raise BundleError(f"{folder}: {name} is missing")
     if unlisted := sorted(present - {MANIFEST, *bundle.manifest.files}):

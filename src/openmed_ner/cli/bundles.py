@@ -1,4 +1,4 @@
-"""``openmed-ner bundles``: list, look at, check and export bundles."""
+"""``openmed-ner bundles``: list, look at, check, export, publish and fetch bundles."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from openmed_ner.bundle.manifest import RUNTIMES
+from openmed_ner.cli import publish
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError, MissingExtraError
 
-app = typer.Typer(help="List, look at, check and export bundles.", no_args_is_help=True)
+app = typer.Typer(help="List, look at, check, export, publish and fetch bundles.", no_args_is_help=True)
+app.command()(publish.push)
+app.command()(publish.fetch)
 Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
 PRECISIONS = ("fp32", "int8")
 

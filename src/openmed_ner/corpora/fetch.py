@@ -23,8 +23,8 @@ from pathlib import Path
 from openmed_ner.corpora.archive import MAX_FILE, MAX_TOTAL, Member, check, extract
 from openmed_ner.corpora.corpus import Corpus
 from openmed_ner.errors import CorpusError, RunError
+from openmed_ner.offline import require_network
 
-OFFLINE = "OPENMED_NER_OFFLINE"
 _BLOCK = 1 << 16
 _TIMEOUT = 60
 Contents = dict[str, dict[str, bytes]]
@@ -110,7 +110,7 @@ def fetch(
 
     Raises:
         CorpusError: a file is published nowhere we know, or is not the known release.
-        RunError: ``OPENMED_NER_OFFLINE`` is 1, or a download failed.
+        RunError: ``OPENMED_NER_OFFLINE`` is 1 (an ``OfflineError``), or a download failed.
     """
     written = []
     for archive in dict.fromkeys(member.archive for member in corpus.members):
@@ -161,8 +161,7 @@ def _download(
     members: Sequence[Member], cache: Path, origins: Sequence[Origin], on_progress: Callable[[str, int], None]
 ) -> Contents:
     """Take members from where they are published, checked; what was wrong is not kept in the cache."""
-    if os.environ.get(OFFLINE) == "1":
-        raise RunError(f"{OFFLINE}=1 forbids downloads; take the archives from a folder with --from")
+    require_network("downloads", instead="take the archives from a folder with --from")
     places = [_locate(member, origins) for member in members]
     contents: Contents = {}
     for member, (url, inside) in zip(members, places, strict=True):

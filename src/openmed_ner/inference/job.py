@@ -23,13 +23,15 @@ from typing import Any, Self, TextIO
 
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.inputs import Input, Item, Problem, iter_items
-from openmed_ner.inference.locks import claim
 from openmed_ner.inference.receipt import Counts, Stretch, Tag, Watcher, make_receipt
+from openmed_ner.locks import claim
 
 PLAN = "plan.json"
 RECEIPT = "receipt.json"
 ERRORS = "errors.jsonl"
 LOCK = ".lock"
+Read = Callable[..., Iterator[Item]]
+"""Gives the items of inputs, called like :func:`openmed_ner.inference.inputs.iter_items`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Job:
         write: a writer of :mod:`openmed_ner.formats`.
         size: items of the input to a part.
         identity: what else decides the output, ready for JSON: version, bundle, options.
+        read: gives the items; an engine that works elsewhere has tagged their documents by then.
     """
 
     inputs: Sequence[Input]
@@ -102,6 +105,7 @@ class Job:
     write: Callable[..., None]
     size: int
     identity: Mapping[str, Any] = field(default_factory=dict)
+    read: Read = iter_items
 
     def run(self, *, resume: bool = False, watcher: Watcher | None = None) -> Counts:
         """Tag what is not yet tagged, and write the receipt of the whole.
@@ -183,7 +187,7 @@ class Job:
     def _write_parts(self, number: int, before: Part | None, watcher: Watcher) -> Iterator[Part]:
         """Write the parts that are missing, from a number on."""
         file, done = (before.file, before.items) if before else (0, 0)
-        items = iter_items(self.inputs, file=file, done=done, on_open=watcher.open)
+        items = self.read(self.inputs, file=file, done=done, on_open=watcher.open)
         for first in items:
             yield self._write_part(number, chain([first], islice(items, self.size - 1)), watcher)
             number += 1

@@ -10,28 +10,25 @@ they are. The same logs give the same bytes, whatever matplotlib is configured t
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 from sys import float_info
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from openmed_ner.errors import CorpusFormatError, InputError, MissingExtraError
+from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.figures import COLOURS, printable, save_figure
 from openmed_ner.training.log import LOG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Axis = Literal["subwords", "step", "seconds"]
 SMOOTH = 100
 """Steps that a running mean of the loss is taken over."""
 MAX_LINE = 1 << 20
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-"""Told apart by colour-blind people (Okabe and Ito 2008); their yellow is too faint for a line on white."""
 STYLES = ("-", "--", ":", "-.")
 _UNITS: dict[Axis, tuple[tuple[float, str], ...]] = {
     "step": ((1, "training steps"),),
@@ -39,15 +36,6 @@ _UNITS: dict[Axis, tuple[tuple[float, str], ...]] = {
     "seconds": ((1, "time (seconds)"), (60, "time (minutes)"), (3600, "time (hours)")),
 }
 """Units an axis may have, from the smallest; the largest that leaves a number of two or more is taken."""
-_RC: dict[Any, Any] = {
-    "svg.hashsalt": "openmed-ner",
-    "svg.fonttype": "path",
-    "text.parse_math": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +148,6 @@ def plot_curves(
             written.
         CorpusFormatError: as for :func:`read_log`.
     """
-    kind = target.suffix.lower().removeprefix(".")
-    if kind not in ("svg", "png"):
-        raise InputError(f"{target}: expected a name that ends with .svg or .png")
     if x not in get_args(Axis):
         raise InputError(f"unknown axis {x!r}; known: {', '.join(get_args(Axis))}")
     if smooth_steps < 1:
@@ -170,14 +155,7 @@ def plot_curves(
     if not runs:
         raise InputError("there is no run to draw")
     lines = {name: _points(folder, y) for name, folder in runs.items()}
-    try:
-        import matplotlib
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "plots") from error
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_RC)
-        _save(_draw(lines, x=x, y=y, smooth_steps=smooth_steps), target, kind)
+    save_figure(partial(_draw, lines, x=x, y=y, smooth_steps=smooth_steps), target)
 
 
 def _read_point(line: bytes, *, after: int) -> tuple[Point, bool]:
@@ -232,11 +210,7 @@ def _points(folder: Path, name: str) -> tuple[Point, ...]:
 # --- Drawing
 
 
-def _draw(lines: Mapping[str, Sequence[Point]], *, x: Axis, y: str, smooth_steps: int) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.add_subplot()
+def _draw(lines: Mapping[str, Sequence[Point]], axes: Axes, *, x: Axis, y: str, smooth_steps: int) -> None:
     unit, label = _unit(x, max(getattr(points[-1], x) for points in lines.values()))
     handles = []
     for number, points in enumerate(lines.values()):
@@ -252,21 +226,7 @@ def _draw(lines: Mapping[str, Sequence[Point]], *, x: Axis, y: str, smooth_steps
     axes.set_xlabel(label)
     axes.set_ylabel(_describe(y, smooth_steps))
     if len(lines) > 1:
-        _add_legend(axes, handles, lines)
-    return figure
-
-
-def _add_legend(axes: Axes, handles: Sequence[Any], names: Iterable[str]) -> None:
-    """Name the lines; what an SVG cannot hold is escaped, and a name may begin with an underscore.
-
-    Matplotlib leaves such names out, unless something invisible stands before.
-    """
-    printable = (
-        "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name) for name in names
-    )
-    axes.legend(
-        handles, [f"\u200b{name}" if name.startswith("_") else name for name in printable], frameon=False
-    )
+        axes.legend(handles, [printable(name) for name in lines], frameon=False)
 
 
 def _unit(axis: Axis, largest: float) -> tuple[float, str]:
@@ -279,21 +239,3 @@ def _describe(y: str, smooth_steps: int) -> str:
         return "held-out score" if y == "score" else f"held-out {y}"
     mean = f", mean of the last {smooth_steps} steps" if smooth_steps > 1 else ""
     return f"training loss (nats{mean})"
-
-
-def _save(figure: Figure, target: Path, kind: str) -> None:
-    """Draw with no screen in sight, and let the file appear only once it is complete."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    drawn = BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(drawn, format=kind, dpi=150, metadata=metadata)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(drawn.getvalue())
-        partial.replace(target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""Figures as SVG or PNG, the same bytes for the same data on every machine, and with no screen in sight.
+
+Matplotlib's settings of the machine are left aside for as long as a figure is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openmed_ner.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Told apart by colour-blind people (Okabe and Ito 2008); their yellow is too faint for a line on white."""
+_RC: dict[Any, Any] = {
+    "svg.hashsalt": "openmed-ner",
+    "svg.fonttype": "path",
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
+
+
+def save_figure(draw: Callable[[Axes], object], target: Path) -> None:
+    """Draw into a file, which appears only once it is complete.
+
+    Args:
+        draw: given the axes.
+        target: the file; its suffix tells the kind.
+
+    Raises:
+        InputError: the file is of another kind, or cannot be written.
+        MissingExtraError: matplotlib is not installed.
+    """
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in ("svg", "png"):
+        raise InputError(f"{target}: expected a name that ends with .svg or .png")
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "plots") from error
+    drawn = BytesIO()
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.add_subplot())
+        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+        figure.savefig(drawn, format=kind, dpi=150, metadata=metadata)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(drawn.getvalue())
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def printable(name: str) -> str:
+    """A name as a figure can hold it: what an SVG cannot is escaped.
+
+    Matplotlib leaves out names that begin with an underscore, unless something invisible stands before.
+    """
+    escaped = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
+    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
