@@ -4,6 +4,9 @@ The words are ours, so every kind of tokenizer is aligned in the same way: each 
 with the blank that precedes it, if any (byte-level and SentencePiece vocabularies mark it), and a
 word that comes back empty, such as a control character, stands in as the unknown subword. Every
 word therefore owns at least one subword, and its first one carries the tag.
+
+Tokenizers that put a blank before a text would put one before every word, and read "IL-2" as "IL - 2".
+Theirs is switched off, and ours stands before the first word of a text and wherever the text has one.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from openmed_ner.text import Token, iter_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from tokenizers.pre_tokenizers import PreTokenizer
 
 IntArray = NDArray[np.int32]
 MAX_PIECES = 64
@@ -61,6 +65,8 @@ class SubwordEncoder:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
+        self._json = str(tokenizer.to_str())
+        self._blank, self._opening = _take_over_blanks(tokenizer)
         framed = tokenizer.encode("").ids
         if len(framed) != 2:
             raise BundleError(f"the tokenizer frames a text with {len(framed)} special subwords; 2 expected")
@@ -85,7 +91,7 @@ class SubwordEncoder:
 
     def to_json(self) -> str:
         """The contents of a ``tokenizer.json`` that neither truncates nor pads."""
-        return str(self._tokenizer.to_str())
+        return self._json
 
     @property
     def mask(self) -> int:
@@ -117,8 +123,9 @@ class SubwordEncoder:
 
     def encode(self, text: str, tokens: Sequence[Token]) -> Encoding:
         """Cut some consecutive words of a text into subwords, without special ones."""
+        blanks = (self._opening, "", self._blank)  # first in a text, within a run of signs, after a blank
         words = [
-            text[token.start - (token.start > 0 and text[token.start - 1].isspace()) : token.end]
+            blanks[1 + text[token.start - 1].isspace() if token.start else 0] + text[token.start : token.end]
             for token in tokens
         ]
         encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
@@ -143,3 +150,36 @@ class SubwordEncoder:
         remaining = iter(iter_tokens(text) if tokens is None else tokens)
         while block := list(islice(remaining, BLOCK)):
             yield self.encode(text, block)
+
+
+def _take_over_blanks(tokenizer: Tokenizer) -> tuple[str, str]:
+    """Keep a tokenizer from adding blanks of its own.
+
+    Returns:
+        What stands for a blank, and what a text begins with. SentencePiece's own sign stands for it there,
+        since some tokenizers strip blanks before they mark them.
+    """
+    from tokenizers.pre_tokenizers import ByteLevel, Metaspace
+
+    for step in _steps(tokenizer.pre_tokenizer):
+        if isinstance(step, Metaspace):
+            blank, opens = step.replacement, step.prepend_scheme != "never"
+            step.prepend_scheme = "never"
+        elif isinstance(step, ByteLevel):
+            blank, opens = " ", step.add_prefix_space
+            step.add_prefix_space = False
+        else:
+            continue
+        return blank, blank if opens else ""
+    return " ", ""
+
+
+def _steps(step: PreTokenizer | None) -> Iterator[PreTokenizer]:
+    """The parts of a pre-tokenizer, in order."""
+    from tokenizers.pre_tokenizers import Sequence as Several
+
+    if isinstance(step, Several):
+        for part in step:  # type: ignore[attr-defined]  # it can be indexed, which its stub omits
+            yield from _steps(part)
+    elif step is not None:
+        yield step

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from peft import PeftModel
@@ -11,6 +13,7 @@ from peft import PeftModel
 from openmed_ner.model.tagger import TokenTagger
 
 OPSET = 20
+LOGGERS = ("torch.onnx", "onnx_ir", "onnxscript")
 
 
 def merge_adapter(model: TokenTagger) -> TokenTagger:
@@ -36,24 +39,17 @@ def export_onnx(model: TokenTagger) -> bytes:
         0: torch.export.Dim("batch", max=4096),
         1: torch.export.Dim("n_subwords", min=2, max=model.longest),
     }
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations inside the exporter, which no user can mend
-            program = torch.onnx.export(
-                model.eval(),
-                (ids, mask),
-                dynamo=True,
-                input_names=["ids", "mask"],
-                output_names=["logits"],
-                dynamic_shapes={"ids": axes, "mask": axes},
-                opset_version=OPSET,
-                verbose=False,
-            )
-    finally:
-        exporter.setLevel(level)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            model.eval(),
+            (ids, mask),
+            dynamo=True,
+            input_names=["ids", "mask"],
+            output_names=["logits"],
+            dynamic_shapes={"ids": axes, "mask": axes},
+            opset_version=OPSET,
+            verbose=False,
+        )
     assert program is not None
     proto = program.model_proto
     proto.doc_string = ""
@@ -66,3 +62,19 @@ def export_onnx(model: TokenTagger) -> bytes:
     del proto.graph.metadata_props[:]
     result: bytes = proto.SerializeToString()
     return result
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silence warnings of the exporter, which no user can mend, and its hundreds of remarks on a graph."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

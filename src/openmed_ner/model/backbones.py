@@ -1,22 +1,30 @@
 """The encoders we know, as a table, and where to find their files.
 
 A backbone is looked for as a folder, then under ``OPENMED_NER_BACKBONES``, then on the Hugging Face hub at
-a pinned revision. Only safetensors weights are ever read, and no code that comes with a model is run.
+a pinned revision. Only safetensors weights are ever read, and no code that comes with a model is run. The
+price: a repository that holds pickled weights only has to be converted once, outside of this package.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from openmed_ner.errors import InputError, RunError
+from openmed_ner.errors import InputError, MissingExtraError, RunError
+from openmed_ner.model.architectures import VOCABULARY_FILES, longest_input
+from openmed_ner.model.shapes import Shape
+from openmed_ner.offline import require_network
 
 ENVIRONMENT = "OPENMED_NER_BACKBONES"
-OFFLINE = "OPENMED_NER_OFFLINE"
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+VOCABULARIES = tuple(name for names in VOCABULARY_FILES.values() for name in names)
+FILES = (CONFIG, WEIGHTS, TOKENIZER, "tokenizer_config.json", *VOCABULARIES)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +33,14 @@ class Backbone:
 
     Attributes:
         name: how recipes call it.
-        hub_id: its repository on the Hugging Face hub.
-        revision: the commit of that repository.
-        licence: SPDX identifier of the weights' licence.
-        sha256: of ``model.safetensors``.
+        hub_id: its repository on the Hugging Face hub; empty if no weights are public.
+        revision: the commit of that repository; empty if we know none.
+        licence: SPDX identifier of the weights' licence, or what stands for it.
+        sha256: of ``model.safetensors``; empty if we have not seen it.
+        shape: its size, and its architecture.
+        safetensors: whether the repository has such weights at that revision.
+        longest: most subwords it reads at once, special ones included.
+        cased: whether its vocabulary tells upper from lower case.
     """
 
     name: str
@@ -36,7 +48,20 @@ class Backbone:
     revision: str
     licence: str
     sha256: str
+    shape: Shape
+    safetensors: bool = True
+    longest: int = 512
+    cased: bool = False
 
+
+BERT_BASE = Shape("bert", 30_522, embedding=768, hidden=768, layers=12, heads=12, intermediate=3072)
+BERT_LARGE = replace(BERT_BASE, hidden=1024, layers=24, heads=16, intermediate=4096, embedding=1024)
+DEBERTA_V3_BASE = replace(
+    BERT_BASE, architecture="deberta-v2", vocabulary=128_100, positions=0, token_types=0, relative=512
+)
+DEBERTA_V3_LARGE = replace(
+    DEBERTA_V3_BASE, hidden=1024, layers=24, heads=16, intermediate=4096, embedding=1024
+)
 
 BACKBONES: Mapping[str, Backbone] = {
     backbone.name: backbone
@@ -47,6 +72,7 @@ BACKBONES: Mapping[str, Backbone] = {
             revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
             licence="Apache-2.0",
             sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            shape=replace(BERT_BASE, hidden=384, layers=6, intermediate=1536, embedding=384),
         ),
         Backbone(
             name="mpnet-base",
@@ -54,57 +80,116 @@ BACKBONES: Mapping[str, Backbone] = {
             revision="e8c3b32edf5434bc2275fc9bab85f82640a19130",
             licence="Apache-2.0",
             sha256="78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+            shape=replace(
+                BERT_BASE,
+                architecture="mpnet",
+                vocabulary=30_527,
+                positions=514,
+                token_types=0,
+                relative=32,
+            ),
+        ),
+        Backbone(
+            name="deberta-v3-small",
+            hub_id="microsoft/deberta-v3-small",
+            revision="a36c739020e01763fe789b4b85e2df55d6180012",
+            licence="MIT",
+            sha256="",
+            shape=replace(DEBERTA_V3_BASE, layers=6),
+            safetensors=False,
+            cased=True,
+        ),
+        Backbone(
+            name="deberta-v3-base",
+            hub_id="microsoft/deberta-v3-base",
+            revision="8ccc9b6f36199bec6961081d44eb72fb3f7353f3",
+            licence="MIT",
+            sha256="",
+            shape=DEBERTA_V3_BASE,
+            safetensors=False,
+            cased=True,
+        ),
+        Backbone(
+            name="deberta-v3-large",
+            hub_id="microsoft/deberta-v3-large",
+            revision="64a8c8eab3e352a784c658aef62be1662607476f",
+            licence="MIT",
+            sha256="",
+            shape=DEBERTA_V3_LARGE,
+            safetensors=False,
+            cased=True,
+        ),
+        Backbone(
+            name="pubmedbert-base",
+            hub_id="microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext",
+            revision="e1354b7a3a09615f6aba48dfad4b7a613eef7062",
+            licence="MIT",
+            sha256="",
+            shape=BERT_BASE,
+            safetensors=False,
+        ),
+        Backbone(
+            name="pubmedbert-large",
+            hub_id="microsoft/BiomedNLP-BiomedBERT-large-uncased-abstract",
+            revision="f18ff5ec008285849e7c467b2618262b0def6238",
+            licence="MIT",
+            sha256="",
+            shape=BERT_LARGE,
+            safetensors=False,
+        ),
+        Backbone(
+            name="bioelectra-base",
+            hub_id="kamalkraj/bioelectra-base-discriminator-pubmed",
+            revision="",
+            licence="not stated",
+            sha256="",
+            shape=replace(BERT_BASE, architecture="electra"),
+            safetensors=False,
+        ),
+        Backbone(
+            name="bioelectra-large",
+            hub_id="",
+            revision="",
+            licence="not stated",
+            sha256="",
+            shape=replace(BERT_LARGE, architecture="electra"),
+            safetensors=False,
         ),
     )
 }
-
-QUERY_VALUE: Mapping[str, tuple[str, ...]] = {
-    "bert": ("query", "value"),
-    "deberta-v2": ("query_proj", "value_proj"),
-    "distilbert": ("q_lin", "v_lin"),
-    "electra": ("query", "value"),
-    "modernbert": ("Wqkv",),
-    "mpnet": ("q", "v"),
-    "roberta": ("query", "value"),
-    "xlm-roberta": ("query", "value"),
-}
-"""Names of the query and value projections by architecture (``config.model_type``)."""
-
-LM_HEAD: Mapping[str, tuple[str, ...]] = {
-    "bert": ("cls",),
-    "deberta-v2": ("cls",),
-    "distilbert": ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
-    "electra": ("generator_predictions", "generator_lm_head"),
-    "modernbert": ("head", "decoder"),
-    "mpnet": ("lm_head",),
-    "roberta": ("lm_head",),
-    "xlm-roberta": ("lm_head",),
-}
-"""Modules of the language-modelling head by architecture, in the order they are applied."""
 
 
 def find_backbone(name: str) -> Path:
     """Return the folder of a backbone's files, fetching them if need be.
 
+    Where ``tokenizer.json`` is missing it is made from the vocabulary, once, and kept in the folder, so that
+    texts are cut in the same way ever after.
+
     Args:
-        name: a row of ``BACKBONES``, a folder, or a hub id with a revision, ``owner/model@revision``.
+        name: a row of ``BACKBONES``, a folder, or a hub id with a commit, ``owner/model@commit``.
 
     Raises:
-        InputError: there is no such backbone, or its weights are not the ones we know.
-        RunError: it must be fetched, but that is forbidden or fails.
+        InputError: there is no such backbone, or its files are not the ones we know.
+        MissingExtraError: a package is needed to make the tokenizer.
+        RunError: it must be fetched, but that is forbidden or fails; or the tokenizer cannot be kept.
     """
     known = BACKBONES.get(name)
     local = Path(os.environ.get(ENVIRONMENT, "")) / name if os.environ.get(ENVIRONMENT) else Path(name)
     for folder in (Path(name), local):
-        if (folder / "config.json").is_file():
+        if (folder / CONFIG).is_file():
             break
     else:
         folder = _fetch(name, known)
-    weights = folder / "model.safetensors"
+    weights = folder / WEIGHTS
     if not weights.is_file():
-        raise InputError(f"backbone {name!r}: {weights} is missing; only safetensors weights are read")
-    if known and (found := hash_file(weights)) != known.sha256:
-        raise InputError(f"backbone {name!r}: {weights} has SHA-256 {found}, expected {known.sha256}")
+        raise InputError(
+            f"backbone {name!r}: {weights} is missing; only safetensors weights are read. "
+            f"docs/backbones.md tells how to convert others"
+        )
+    if known:
+        _check(known, folder)
+    if not (folder / TOKENIZER).is_file():
+        make_tokenizer(folder)
     return folder
 
 
@@ -114,15 +199,59 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch(name: str, known: Backbone | None) -> Path:
-    hub_id, _, revision = (known.hub_id, "", known.revision) if known else name.partition("@")
-    if hub_id.count("/") != 1 or not revision:
+def make_tokenizer(folder: Path) -> None:
+    """Make a ``tokenizer.json`` from a folder's ``vocab.txt``, SentencePiece model or merges.
+
+    Raises:
+        InputError: the folder has no vocabulary, or not one that transformers understands.
+        MissingExtraError: SentencePiece is needed and not installed.
+        RunError: the folder cannot be written to.
+    """
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise InputError(f"{folder} has neither {TOKENIZER} nor a vocabulary ({', '.join(VOCABULARIES)})")
+    from transformers import AutoTokenizer
+
+    names = VOCABULARY_FILES["SentencePiece"]
+    if any((folder / name).is_file() for name in names) and find_spec("sentencepiece") is None:
+        raise MissingExtraError("sentencepiece", "train")
+    try:
+        made = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        text = made.backend_tokenizer.to_str()
+    except Exception as error:  # the libraries raise whatever they like on a damaged vocabulary
+        raise InputError(f"{folder}: no tokenizer can be made from its vocabulary: {error}") from error
+    partial = folder / f"{TOKENIZER}.partial"
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(folder / TOKENIZER)
+    except OSError as error:
+        raise RunError(
+            f"{folder} has no {TOKENIZER}, and the one made from its vocabulary cannot be kept there "
+            f"({error}); copy the folder to where you may write, under {ENVIRONMENT}"
+        ) from error
+
+
+def _check(known: Backbone, folder: Path) -> None:
+    """Compare a folder with a row: its weights where their hash is known, else at least its shape."""
+    if known.sha256:
+        weights = folder / WEIGHTS
+        if (found := hash_file(weights)) != known.sha256:
+            raise InputError(
+                f"backbone {known.name!r}: {weights} has SHA-256 {found}, expected {known.sha256}"
+            )
+        return
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    if (shape := Shape.of(config)) != known.shape or longest_input(config) != known.longest:
         raise InputError(
-            f"unknown backbone {name!r}: expected one of {', '.join(BACKBONES)}, a folder with config.json "
-            f"(here or under {ENVIRONMENT}), or a hub id with its revision (owner/model@commit)"
+            f"backbone {known.name!r}: {folder / CONFIG} describes another encoder: {shape}, "
+            f"expected {known.shape}; give the folder another name"
         )
-    if os.environ.get(OFFLINE) == "1":
-        raise RunError(f"backbone {name!r} is not under {ENVIRONMENT}, and {OFFLINE}=1 forbids fetching it")
+
+
+def _fetch(name: str, known: Backbone | None) -> Path:
+    hub_id, revision = _locate(name, known)
+    require_network(f"fetching backbone {name!r}", instead=f"place it under {ENVIRONMENT}")
     from huggingface_hub import snapshot_download
 
     try:
@@ -132,3 +261,34 @@ def _fetch(name: str, known: Backbone | None) -> Path:
             f"backbone {name!r} could not be fetched ({type(error).__name__}); place its files in a folder "
             f"named {name} under {ENVIRONMENT}"
         ) from error
+
+
+def _locate(name: str, known: Backbone | None) -> tuple[str, str]:
+    """Repository and commit to fetch a backbone from.
+
+    Raises:
+        InputError: there is none that may be used.
+    """
+    place = f"place a folder named {name} with {CONFIG}, {WEIGHTS} and the tokenizer under {ENVIRONMENT}"
+    if known is None:
+        hub_id, _, revision = name.partition("@")
+        if hub_id.count("/") != 1 or not _COMMIT.fullmatch(revision):
+            raise InputError(
+                f"unknown backbone {name!r}: expected one of {', '.join(BACKBONES)}, a folder with "
+                f"{CONFIG} (here or under {ENVIRONMENT}), or a hub id with a commit of 40 digits, since "
+                f"branches move (owner/model@commit)"
+            )
+        return hub_id, revision
+    if not known.hub_id:
+        raise InputError(f"backbone {name!r}: no public weights are known; {place}")
+    if not known.revision:
+        raise InputError(
+            f"backbone {name!r}: no commit of {known.hub_id} is pinned; name one with {WEIGHTS} "
+            f"({known.hub_id}@commit), or {place}"
+        )
+    if not known.safetensors:
+        raise InputError(
+            f"backbone {name!r}: {known.hub_id} holds only pickled weights at {known.revision}, which are "
+            f"never read; convert them elsewhere (docs/backbones.md) and {place}"
+        )
+    return known.hub_id, known.revision

@@ -64,7 +64,9 @@ def apply_adaptation(encoder: Any, folder: Path, *, mode: str) -> Any:
         encoder.load_state_dict(load_file(folder / ENCODER))
         return encoder
     adapted = load_lora(encoder, str(folder), name=ADAPTED)
-    return adapted if mode == "stacked" else adapted.merge_and_unload()
+    if mode == "stacked":
+        return adapted
+    return adapted.merge_and_unload().requires_grad_(True)  # peft leaves what it froze frozen
 
 
 def adapted_weights(bundle: Bundle) -> Path:

@@ -20,7 +20,7 @@ from peft.tuners import lora
 from torch import Tensor, nn
 
 from openmed_ner.errors import RecipeError
-from openmed_ner.model.backbones import QUERY_VALUE
+from openmed_ner.model.architectures import find_architecture
 
 ADAPTER = "default"
 ADAPTED = "adapted"
@@ -138,11 +138,12 @@ def _target_modules(encoder: Any, targets: str) -> str | list[str]:
     if targets != "query-value":
         return [name.strip() for name in targets.split(",")]
     kind = encoder.config.model_type
-    if kind not in QUERY_VALUE:
+    if not (names := find_architecture(kind).query_value):
         raise RecipeError(
-            f"the query and value layers of {kind!r} are not known; name them in lora.targets, with commas"
+            f"the query and value layers of {kind!r} are not known; name them in lora.targets, with commas, "
+            f'or take lora.targets = "all-linear"'
         )
-    return list(QUERY_VALUE[kind])
+    return list(names)
 
 
 @contextmanager

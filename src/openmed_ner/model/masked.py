@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 
 from openmed_ner.errors import InputError
-from openmed_ner.model.backbones import LM_HEAD
+from openmed_ner.model.architectures import ARCHITECTURES, find_architecture
 from openmed_ner.model.tagger import load_config, quiet_transformers
 
 
@@ -65,19 +65,21 @@ def load_masked(folder: Path, *, dropout: float = 0.0, attention_dropout: float 
     Raises:
         InputError: the architecture's head is not known.
     """
+    config = load_config(folder, dropout=dropout, attention_dropout=attention_dropout)
+    if not (names := find_architecture(config.model_type).lm_head):
+        raise InputError(
+            f"the language-modelling head of {config.model_type!r} is not known; "
+            f"known: {', '.join(ARCHITECTURES)}"
+        )
     with quiet_transformers():
         model, report = AutoModelForMaskedLM.from_pretrained(
             folder,
             use_safetensors=True,
             attn_implementation="eager",  # as for fine-tuning: see load_encoder
             dtype=torch.float32,
-            config=load_config(folder, dropout=dropout, attention_dropout=attention_dropout),
+            config=config,
             output_loading_info=True,
         )
-    kind = model.config.model_type
-    if kind not in LM_HEAD:
-        raise InputError(f"the language-modelling head of {kind!r} is not known; known: {', '.join(LM_HEAD)}")
-    names = LM_HEAD[kind]
     head = nn.Sequential(*(model.get_submodule(name) for name in names))
     trained = not any(key.startswith(names) for key in report["missing_keys"])
     return MaskedLanguageModel(model.base_model, head, head_is_trained=trained)

@@ -19,10 +19,9 @@ from transformers.utils import logging
 
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray, Head
+from openmed_ner.errors import RecipeError
+from openmed_ner.model.architectures import find_architecture, longest_input
 from openmed_ner.model.lora import use_lora
-
-HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout")
-ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
 class TokenTagger(nn.Module):
@@ -49,7 +48,7 @@ class TokenTagger(nn.Module):
     @property
     def longest(self) -> int:
         """Most subwords the encoder reads at once, special ones included."""
-        return int(self.encoder.config.max_position_embeddings)
+        return longest_input(self.encoder.config)
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Contextual vectors: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_hidden)``."""
@@ -72,19 +71,29 @@ class TokenTagger(nn.Module):
         return result
 
 
-def load_encoder(folder: Path, *, dropout: float = 0.1, attention_dropout: float = 0.0) -> Any:
+def load_encoder(
+    folder: Path, *, dropout: float = 0.1, attention_dropout: float = 0.0, attention: str = "eager"
+) -> Any:
     """Load an encoder without pooling layer, from safetensors only.
 
     Attention is computed eagerly: the backward pass of fused attention is slow on CPUs, and the dropout
-    of attention weights, a third of a step's time there, is off unless asked for.
+    of attention weights, a third of a step's time there, is off unless asked for. ``sdpa`` is for GPUs.
+
+    Raises:
+        RecipeError: the architecture has no such attention.
     """
+    config = load_config(folder, dropout=dropout, attention_dropout=attention_dropout)
+    if attention not in (choices := find_architecture(config.model_type).attentions):
+        raise RecipeError(
+            f"attention {attention!r} is not known of {config.model_type!r}: expected {' or '.join(choices)}"
+        )
     with quiet_transformers():
         encoder = AutoModel.from_pretrained(
             folder,
             use_safetensors=True,
-            attn_implementation="eager",
+            attn_implementation=attention,
             dtype=torch.float32,
-            config=load_config(folder, dropout=dropout, attention_dropout=attention_dropout),
+            config=config,
         )
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
@@ -94,7 +103,8 @@ def load_encoder(folder: Path, *, dropout: float = 0.1, attention_dropout: float
 def load_config(folder: Path, *, dropout: float, attention_dropout: float) -> Any:
     """Load an encoder's configuration and set its dropout, whatever the architecture calls it."""
     config = AutoConfig.from_pretrained(folder)
-    for names, value in ((HIDDEN_DROPOUT, dropout), (ATTENTION_DROPOUT, attention_dropout)):
+    known = find_architecture(config.model_type)
+    for names, value in ((known.dropout, dropout), (known.attention_dropout, attention_dropout)):
         for name in names:
             if hasattr(config, name):
                 setattr(config, name, value)

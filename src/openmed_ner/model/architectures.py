@@ -1,0 +1,98 @@
+"""What differs between the architectures we know, as one table.
+
+Names of layers and settings are those of transformers, and ``config.model_type`` is the key. An architecture
+that is not in the table can still be tagged with: LoRA on all linear layers needs no names. Its query and
+value projections have to be named in the recipe, and its language-modelling head is not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Subwords = Literal["WordPiece", "SentencePiece", "byte-level"]
+VOCABULARY_FILES: Mapping[Subwords, tuple[str, ...]] = {
+    "WordPiece": ("vocab.txt",),
+    "SentencePiece": ("spm.model", "sentencepiece.bpe.model"),
+    "byte-level": ("vocab.json", "merges.txt"),
+}
+"""What a ``tokenizer.json`` can be made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Facts about the encoders of one ``model_type``.
+
+    Attributes:
+        query_value: names of the query and value projections.
+        lm_head: modules of the language-modelling head, in the order they are applied.
+        subwords: the usual kind of its vocabularies.
+        dropout: settings of the dropout in hidden layers.
+        attention_dropout: settings of the dropout of attention weights.
+        counts_after_padding: whether positions begin behind the id of the padding subword, which leaves
+            fewer of them.
+        attentions: implementations of attention it has.
+        halves: 16-bit types to train it in.
+    """
+
+    query_value: tuple[str, ...] = ("query", "value")
+    lm_head: tuple[str, ...] = ("lm_head",)
+    subwords: Subwords = "WordPiece"
+    dropout: tuple[str, ...] = ("hidden_dropout_prob",)
+    attention_dropout: tuple[str, ...] = ("attention_probs_dropout_prob",)
+    counts_after_padding: bool = False
+    attentions: tuple[str, ...] = ("eager", "sdpa")
+    halves: tuple[str, ...] = ("bf16", "fp16")
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "bert": Architecture(lm_head=("cls",)),
+    "deberta-v2": Architecture(
+        query_value=("query_proj", "value_proj"),
+        lm_head=("cls",),
+        subwords="SentencePiece",
+        attentions=("eager",),
+        halves=("bf16",),  # fp16 overflowed in the multilingual one: github.com/microsoft/DeBERTa/issues/77
+    ),
+    "distilbert": Architecture(
+        query_value=("q_lin", "v_lin"),
+        lm_head=("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
+        dropout=("dropout",),
+        attention_dropout=("attention_dropout",),
+    ),
+    "electra": Architecture(lm_head=("generator_predictions", "generator_lm_head")),
+    "modernbert": Architecture(
+        query_value=("Wqkv",),
+        lm_head=("head", "decoder"),
+        subwords="byte-level",
+        dropout=("embedding_dropout", "mlp_dropout"),
+        attention_dropout=("attention_dropout",),
+    ),
+    "mpnet": Architecture(query_value=("q", "v"), counts_after_padding=True, attentions=("eager",)),
+    "roberta": Architecture(subwords="byte-level", counts_after_padding=True),
+    "xlm-roberta": Architecture(subwords="SentencePiece", counts_after_padding=True),
+}
+
+UNKNOWN = Architecture(
+    query_value=(),
+    lm_head=(),
+    dropout=("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"),
+    attention_dropout=("attention_probs_dropout_prob", "attention_dropout"),
+    attentions=("eager",),
+    halves=("bf16",),
+)
+"""What is tried with any other architecture."""
+
+
+def find_architecture(model_type: str) -> Architecture:
+    """The facts about an architecture; ``UNKNOWN`` if there are none."""
+    return ARCHITECTURES.get(model_type, UNKNOWN)
+
+
+def longest_input(config: Any) -> int:
+    """Most subwords that an encoder of a transformers configuration reads at once, special ones included."""
+    longest = int(config.max_position_embeddings)
+    if find_architecture(config.model_type).counts_after_padding:
+        return longest - int(config.pad_token_id) - 1
+    return longest
