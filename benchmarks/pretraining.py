@@ -44,7 +44,7 @@ from openmed_ner.model.masked import MaskedLanguageModel
 from openmed_ner.passages import Prepared
 from openmed_ner.training.config import Pretraining, Schedule
 from openmed_ner.training.loop import Trainer as Loop
-from openmed_ner.training.loop import autocast_dtype
+from openmed_ner.training.precision import autocast_dtype
 from openmed_ner.training.pretrain import Pretrain
 from openmed_ner.training.session import keep_memory
 

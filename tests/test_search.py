@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +13,9 @@ import pytest
 
 from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.training.config import Recipe, Search, read_recipe
-from openmed_ner.training.loop import StepReport
-from openmed_ner.training.search import judge, open_study, search, small_adapters
+from openmed_ner.training.loop import CHECKPOINT, StepReport
+from openmed_ner.training.search import search, small_adapters
+from openmed_ner.training.trials import Trials, judge, open_study
 from tiny import CORPORA, make_recipe
 
 SPACE = Search(
@@ -22,9 +27,13 @@ SPACE = Search(
 )
 
 
+def make_search(backbone: Path) -> Recipe:
+    return replace(make_recipe(backbone, epochs=2, patience=2), search=SPACE)
+
+
 @pytest.fixture
 def recipe(backbone: Path) -> Recipe:
-    return replace(make_recipe(backbone, epochs=2, patience=2), search=SPACE)
+    return make_search(backbone)
 
 
 def test_the_best_trial_on_dev_is_kept(recipe: Recipe, tmp_path: Path) -> None:
@@ -66,15 +75,62 @@ def test_a_search_that_is_killed_goes_on_with_the_trial_it_was_in(recipe: Recipe
     assert again.folder == tmp_path / "bundle"
 
 
+def test_processes_share_a_search_and_take_over_from_a_killed_one(
+    recipe: Recipe, backbone: Path, tmp_path: Path
+) -> None:
+    """The other process hangs in the second epoch of trial 1; it is killed when this one is at trial 3."""
+    steps: dict[str, list[int]] = {}
+    with subprocess.Popen([sys.executable, __file__, str(backbone), str(tmp_path)]) as other:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("trials/*/hangs")):
+            assert other.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        (begun,) = (tmp_path / "trials").iterdir()
+
+        def watch(trial: str, report: StepReport) -> None:
+            if not steps.setdefault(trial, []) and len(steps) == 2:
+                other.kill()
+                other.wait()
+            steps[trial].append(report.step)
+
+        try:
+            search(recipe, CORPORA, tmp_path, name="tiny", resume=True, on_step=watch)
+        finally:
+            other.kill()
+    assert list(steps) == ["trial 2", "trial 3", "trial 4"], "trial 1 was not touched while it was alive"
+    trials = json.loads((tmp_path / "search.json").read_text())["trials"]
+    assert [trial["number"] for trial in trials] == [1, 2, 3], "as many as asked for, and each once"
+    assert trials[2]["folder"] == begun.name, "the last one goes on with the first"
+    assert steps["trial 4"][0] > steps["trial 2"][0] == 1, "from its checkpoint"
+    assert len({trial["folder"] for trial in trials}) == 3
+
+
+def test_settings_under_way_elsewhere_are_not_tried_twice(tmp_path: Path) -> None:
+    def suggest(trial: optuna.Trial) -> int:
+        return trial.suggest_int("rank", 4, 4)
+
+    ours, theirs = Trials(tmp_path), Trials(tmp_path)
+    with ExitStack() as locks:
+        with ours.turn():
+            attempt = ours.begin(suggest, 0, locks)
+        with theirs.turn(), ExitStack() as none:
+            assert theirs.take_up_dead() == 1
+            assert theirs.begin(suggest, 0, none) is None
+        assert attempt and attempt.settings == 4
+        ours.end(attempt, 0.5)
+    assert [trial.state.name for trial in theirs.finished()] == ["COMPLETE", "PRUNED"]
+    assert theirs.take_up_dead() == 0 and theirs.best() == attempt.folder
+
+
 def test_hopeless_trials_are_stopped(tmp_path: Path) -> None:
-    study = open_study(tmp_path / "search.log", seed=0)
+    study = open_study(tmp_path / "search.log")
     for _ in range(5):
         study.add_trial(optuna.create_trial(value=0.9, intermediate_values={0: 0.5, 1: 0.7, 2: 0.9}))
     trial = study.ask()
-    judge(trial, StepReport(1, 9, 0, 0.1, 0.0, {"score": 0.1}))  # the first epoch decides nothing
-    judge(trial, StepReport(2, 9, 1, 0.1, 0.0, {"score": 0.8}))
+    judge(trial, 0, 0.1)  # the first epoch decides nothing
+    judge(trial, 1, 0.8)
     with pytest.raises(optuna.TrialPruned):
-        judge(trial, StepReport(3, 9, 2, 0.1, 0.0, {"score": 0.8}))
+        judge(trial, 2, 0.8)
 
 
 def test_a_trial_that_diverges_is_not_the_end(recipe: Recipe, tmp_path: Path) -> None:
@@ -117,3 +173,15 @@ def test_only_small_adapters_are_tried(recipe: Recipe) -> None:
 def test_mistakes_in_the_space_are_named(override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         read_recipe(None, [override], kind=Recipe)
+
+
+def hang(trial: str, report: StepReport) -> None:
+    if report.epoch == 1:
+        for checkpoint in folder.glob(f"trials/*/{CHECKPOINT}"):
+            (checkpoint.parent / "hangs").touch()
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    backbone_folder, folder = map(Path, sys.argv[1:])
+    search(make_search(backbone_folder), CORPORA, folder, name="tiny", resume=True, on_step=hang)

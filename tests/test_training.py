@@ -16,7 +16,7 @@ from openmed_ner.alignment import Head, Reader, SubwordEncoder
 from openmed_ner.alignment.batching import padded_length
 from openmed_ner.bundle import Bundle
 from openmed_ner.errors import CorpusError, RecipeError, RunError
-from openmed_ner.study.plan import iter_runs, read_adaptation, read_study
+from openmed_ner.study.plan import iter_adaptations, iter_runs, read_study
 from openmed_ner.text import Document
 from openmed_ner.training.config import Pretraining, Recipe, Schedule, read_recipe
 from openmed_ner.training.finetune import IGNORED, Annotated, FineTuning, make_examples
@@ -262,14 +262,16 @@ def test_windows_longer_than_the_backbone_are_refused(backbone: Path, tmp_path: 
 
 def test_recipes_in_the_repository_are_valid() -> None:
     folder = Path(__file__).parents[1] / "recipes"
+    runs = {"adaptation": 26, "cpu": 10, "paper": 78, "suite": 18, "toy": 6}
     for path in folder.glob("*.toml"):
-        if path.name.startswith("adapt-"):
+        if path.stem in ("adapt-lora", "adapt-full"):
             assert read_recipe(path, kind=Pretraining).subwords >= 20_000_000
-        elif path.name in ("adaptation.toml", "suite.toml"):
+        elif path.stem in runs:
             study = read_study(path)
-            assert all(read_adaptation(path, study, name) for name in study.adaptations)
-            assert len(list(iter_runs(study))) == (26 if study.adaptations else 18)
-        else:
+            n_adapted = len(study.adaptations) * max(1, len(study.backbones))
+            assert len(list(iter_adaptations(path, study))) == n_adapted
+            assert len(list(iter_runs(study))) == runs[path.stem]
+        elif "adapt" not in path.stem:
             assert read_recipe(path, kind=Recipe).corpora
 
 

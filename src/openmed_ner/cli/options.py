@@ -19,6 +19,7 @@ Backend = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")]
 Backbone = Annotated[str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, or cuda, which fails where there is none.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Name = Annotated[str | None, typer.Option(help="Name of the bundle; the output folder's by default.")]
 Overrides = Annotated[

@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from openmed_ner.cli.options import AsJson, Backbone, Name, Overrides, RecipeFile, Resume, RunFolder, Seed
+from openmed_ner.cli.options import (
+    AsJson,
+    Backbone,
+    Device,
+    Name,
+    Overrides,
+    RecipeFile,
+    Resume,
+    RunFolder,
+    Seed,
+)
 from openmed_ner.cli.output import print_json
 from openmed_ner.cli.progress import TrainingProgress
 from openmed_ner.errors import MissingExtraError
@@ -27,6 +37,7 @@ def pretrain(
     seed: Seed = None,
     name: Name = None,
     set_: Overrides = None,
+    device: Device = "auto",
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
@@ -34,9 +45,11 @@ def pretrain(
     try:
         from openmed_ner.training.adaptation import adapt
         from openmed_ner.training.config import Pretraining, read_recipe
+        from openmed_ner.training.processes import join
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 
+    processes = join(device)
     values: dict[str, Any] = {
         "backbone": backbone,
         "method": method,
@@ -47,7 +60,7 @@ def pretrain(
     given = {key: value for key, value in values.items() if value is not None}
     settings = read_recipe(recipe, set_ or [], kind=Pretraining, **given)
     titles = {"head": "teaching the head", "encoder": "adapting"}
-    with TrainingProgress(_describe, quiet=as_json) as progress:
+    with TrainingProgress(_describe, quiet=as_json or not processes.is_main) as progress:
         bundle = adapt(
             settings,
             passages,
@@ -55,7 +68,10 @@ def pretrain(
             name=name or output.resolve().name,
             resume=resume,
             on_step=lambda stage, report: progress.show(report, title=titles[stage]),
+            processes=processes,
         )
+    if not processes.is_main:
+        return
     record = bundle.read_json("run.json")
     held_out, parameters = record["held_out"], record["parameters"]
     if as_json:

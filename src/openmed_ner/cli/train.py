@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openmed_ner.cli.options import AsJson, Backbone, Name, Overrides, RecipeFile, Resume, RunFolder, Seed
+from openmed_ner.cli.options import (
+    AsJson,
+    Backbone,
+    Device,
+    Name,
+    Overrides,
+    RecipeFile,
+    Resume,
+    RunFolder,
+    Seed,
+)
 from openmed_ner.cli.output import complain, print_json
 from openmed_ner.cli.progress import TrainingProgress, describe_f1
 from openmed_ner.errors import CorpusError, MissingExtraError, RecipeError
@@ -46,18 +56,21 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Begin no new trial of a search after so many minutes.")
     ] = None,
+    device: Device = "auto",
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune a backbone with LoRA and write an adapter bundle."""
     try:
         from openmed_ner.training.config import Recipe, read_recipe
+        from openmed_ner.training.processes import join
         from openmed_ner.training.run import load_corpora, without
         from openmed_ner.training.run import train as run_training
         from openmed_ner.training.search import search as run_search
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 
+    processes = join(device)
     values: dict[str, Any] = {
         "backbone": backbone,
         "adapted": adapted,
@@ -75,10 +88,10 @@ def train(
     else:
         corpora = load_corpora(settings.corpora, leave_out=settings.leave_out)
     left_out = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
-    for corpus_name, count in left_out.items():
+    for corpus_name, count in left_out.items() if processes.is_main else ():
         complain(f"{corpus_name}: {count} training documents stand in a dev or test split and are left out")
-    how: dict[str, Any] = {"name": name or output.resolve().name, "resume": resume}
-    with TrainingProgress(describe_f1, quiet=as_json) as progress:
+    how: dict[str, Any] = {"name": name or output.resolve().name, "resume": resume, "processes": processes}
+    with TrainingProgress(describe_f1, quiet=as_json or not processes.is_main) as progress:
         if search is None:
             bundle = run_training(settings, corpora, output, **how, on_step=progress.show)
         else:
@@ -91,6 +104,8 @@ def train(
                 **how,
                 on_step=lambda trial, report: progress.show(report, title=trial),
             )
+    if not processes.is_main:
+        return
     record = bundle.read_json("run.json")
     history, parameters = record["history"], record["parameters"]
     scores = history["scores"][history["best_epoch"]]

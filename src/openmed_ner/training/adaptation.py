@@ -20,10 +20,11 @@ import torch
 from safetensors.torch import save_file
 
 from openmed_ner.alignment import SubwordEncoder
-from openmed_ner.bundle import Bundle, Manifest
+from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.manifest import TOKENIZER, write_json
 from openmed_ner.bundle.record import provenance, version
 from openmed_ner.errors import InputError, RecipeError
+from openmed_ner.model.architectures import longest_input
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import LM_HEAD_WEIGHTS, refer, save_encoder
 from openmed_ner.model.lora import attach_lora
@@ -31,10 +32,11 @@ from openmed_ner.model.masked import MaskedLanguageModel, load_masked
 from openmed_ner.model.tagger import checkpoint_activations, count_parameters
 from openmed_ner.passages import load_prepared
 from openmed_ner.training.config import Pretraining, Schedule
-from openmed_ner.training.energy import measure_energy
-from openmed_ner.training.loop import History, StepReport, Trainer
+from openmed_ner.training.history import History
+from openmed_ner.training.loop import StepReport, Trainer
 from openmed_ner.training.pretrain import Pretrain
-from openmed_ner.training.session import BUNDLE, open_run, write_bundle
+from openmed_ner.training.processes import Processes
+from openmed_ner.training.session import BUNDLE, measure, open_run, write_bundle
 
 HEAD = "head"
 """Folder of the stage that teaches the head."""
@@ -53,19 +55,21 @@ class Stages:
         resume: whether each stage goes on from its checkpoint.
         checkpoint_seconds: time between checkpoints.
         on_step: told of each step and evaluation, with the stage it belongs to.
+        processes: that share the work.
     """
 
     folder: Path
     resume: bool
     checkpoint_seconds: float
     on_step: Callable[[Stage, StepReport], None]
+    processes: Processes
 
     @contextmanager
     def start(
         self, stage: Stage, objective: Pretrain, *, schedule: Schedule, seed: int
     ) -> Iterator[tuple[Trainer[int], bool]]:
         """Give the trainer of a stage, and whether it goes on from a checkpoint; measure energy within."""
-        with measure_energy() as meter:
+        with measure(self.processes) as meter:
             trainer: Trainer[int] = Trainer(
                 objective,
                 schedule=schedule,
@@ -74,6 +78,7 @@ class Stages:
                 checkpoint_seconds=self.checkpoint_seconds,
                 on_step=partial(self.on_step, stage),
                 meter=meter,
+                processes=self.processes,
             )
             yield trainer, self.resume and trainer.resume()
 
@@ -87,6 +92,7 @@ def adapt(
     resume: bool = False,
     checkpoint_seconds: float = 300.0,
     on_step: Callable[[Stage, StepReport], None] = lambda stage, report: None,
+    processes: Processes | None = None,
 ) -> Bundle:
     """Adapt a backbone to prepared passages and write the bundle to ``folder/bundle``.
 
@@ -97,15 +103,16 @@ def adapt(
         name: of the bundle and its adapter.
         resume: go on from the folder's checkpoint; without one, start.
         checkpoint_seconds: time between checkpoints; there is one after every evaluation in any case.
-        on_step: called with the stage after each step and each evaluation.
+        on_step: called with the stage after each step and each evaluation, on the main process.
+        processes: that share the work; those that a launcher started by default.
 
     Raises:
         BundleError: the prepared set is damaged.
         InputError: it was made with another tokenizer than the backbone's.
-        RecipeError: the recipe does not fit the backbone or the passages.
+        RecipeError: the recipe does not fit the backbone, the passages or the processes.
         RunError: the folder holds another run, or the run fails.
     """
-    open_run(folder, resume=resume)
+    processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
     folder.mkdir(parents=True, exist_ok=True)
     backbone = find_backbone(recipe.backbone)
     text = (backbone / TOKENIZER).read_text(encoding="utf-8")
@@ -117,10 +124,11 @@ def adapt(
     model = load_masked(
         backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
     )
-    if recipe.window > (longest := model.encoder.config.max_position_embeddings):
+    if recipe.window > (longest := longest_input(model.encoder.config)):
         raise RecipeError(f"window = {recipe.window}: {recipe.backbone} reads at most {longest} subwords")
     objective = partial(Pretrain, model, train, held_out, encoder, recipe=recipe)
-    writer = Writer(model, encoder, recipe, {**provenance(), "passages": train.page}, name, backbone)
+    about = {**provenance(), "processes": processes.describe(), "passages": train.page}
+    writer = Writer(model, encoder, recipe, about, name, backbone)
 
     def watch(stage: Stage, report: StepReport) -> None:
         on_step(stage, report)
@@ -130,19 +138,21 @@ def adapt(
                 held_out_scores = {"passages": recipe.held_out, "after": dict(report.scores)}
                 writer.write(folder / ROUNDS / str(number), trainer.history, held_out_scores)
 
-    stages = Stages(folder, resume, checkpoint_seconds, watch)
+    stages = Stages(folder, resume, checkpoint_seconds, watch, processes)
     if not model.head_is_trained and recipe.head_subwords:
         writer.record["head"] = _teach_head(recipe, objective, stages)
     _choose_trained(model, recipe)
     stage = objective(schedule=recipe.schedule, subwords=recipe.subwords)
     with stages.start("encoder", stage, schedule=recipe.schedule, seed=recipe.seed) as (trainer, resumed):
+        evaluate = partial(trainer.measure, stage.evaluate_all)
         if not resumed:
-            write_json(folder / BEFORE, trainer.measure(stage.evaluate_all))
+            processes.on_main(lambda: write_json(folder / BEFORE, evaluate()))
         history = trainer.run()
-        after = trainer.measure(stage.evaluate_all)
+        after = processes.on_main(evaluate)
     before = json.loads((folder / BEFORE).read_text(encoding="utf-8"))
     held_out_scores = {"passages": len(held_out), "before": before, "after": after}
-    return writer.write(folder / BUNDLE, history, held_out_scores)
+    processes.on_main(partial(writer.write, folder / BUNDLE, history, held_out_scores))
+    return open_bundle(folder / BUNDLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +175,7 @@ class Writer:
     name: str
     backbone: Path
 
-    def write(self, target: Path, history: History, held_out: Mapping[str, Any]) -> Bundle:
+    def write(self, target: Path, history: History, held_out: Mapping[str, Any]) -> None:
         """Write weights, tokenizer, record and card to a folder.
 
         Args:
@@ -196,7 +206,7 @@ class Writer:
             save_encoder(self.model.encoder, folder, name=self.name, backbone=manifest.backbone)
             save_file(self.model.head_weights(), folder / LM_HEAD_WEIGHTS)
 
-        return write_bundle(target, manifest, record, save, self.encoder)
+        write_bundle(target, manifest, record, save, self.encoder)
 
 
 def check_tokenizer(page: Mapping[str, Any], text: str, backbone: str) -> None:

@@ -60,7 +60,8 @@ class Schedule:
         attention_dropout: on attention weights; slow on a CPU.
         checkpoint_activations: compute a layer's activations again in the backward pass instead of keeping
             them: less memory for a third more time.
-        precision: ``bf16`` autocast, ``fp32``, or ``auto``: bf16 where the processor computes it natively.
+        precision: ``bf16`` or ``fp16`` autocast, ``fp32``, or ``auto``: bf16 where the device computes it
+            natively, else fp32.
     """
 
     epochs: int = 10
@@ -76,7 +77,7 @@ class Schedule:
     dropout: float = 0.1
     attention_dropout: float = 0.0
     checkpoint_activations: bool = False
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_subwords", "accumulate", "learning_rate", "clip"):
@@ -99,6 +100,8 @@ class Search:
         dropout: in the encoder's hidden layers.
         label_smoothing: probability mass spread over all tags.
         warmup: share of all steps in which the learning rate rises.
+        batch_subwords: most subwords in a batch, one of these; that of the schedule if empty.
+        weight_decay: of AdamW, one of these; that of the schedule if empty.
         max_share: largest share of parameters that an adapter and its heads may train.
     """
 
@@ -110,6 +113,8 @@ class Search:
     dropout: tuple[float, ...] = (0.0, 0.2)
     label_smoothing: tuple[float, ...] = (0.0, 0.2)
     warmup: tuple[float, ...] = (0.0, 0.2)
+    batch_subwords: tuple[int, ...] = ()
+    weight_decay: tuple[float, ...] = ()
     max_share: float = 0.015
 
     def __post_init__(self) -> None:
@@ -126,7 +131,7 @@ class Recipe:
 
     Attributes:
         corpora: names from the catalog; one head each.
-        backbone: a row of the backbone table, a folder, or ``owner/model@revision``.
+        backbone: a row of the backbone table, a folder, or ``owner/model@commit``.
         adapted: folder of an adapted encoder's bundle, made from that backbone, to start from.
         adapted_as: ``merged`` into the backbone, or ``stacked`` beneath the new adapter; the same but for
             rounding, and of no account where the whole encoder was adapted.
@@ -190,7 +195,7 @@ class Pretraining:
     """A run of domain-adaptive pretraining: masked language modelling on unlabelled passages.
 
     Attributes:
-        backbone: a row of the backbone table, a folder, or ``owner/model@revision``.
+        backbone: a row of the backbone table, a folder, or ``owner/model@commit``.
         method: ``lora`` trains an adapter, ``full`` everything, the language-modelling head included.
         seed: of the order of passages, masks and dropout.
         subwords: how many are read in all, padding included; passages are read again if there are fewer.

@@ -18,7 +18,7 @@ from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
-from openmed_ner.training.loop import Loss
+from openmed_ner.training.objective import Loss
 
 IGNORED = -100
 """Tag index of a word that no head is trained on, as in torch's cross-entropy."""
@@ -146,7 +146,8 @@ class FineTuning:
     def loss(self, batch: Sequence[Example]) -> Loss:
         """Mean over all annotated words and heads of the batch."""
         ids, mask = pad_windows([example.window for example in batch], self._reader.encoder)
-        states = self.model.hidden(torch.from_numpy(ids), torch.from_numpy(mask))
+        device = next(self.model.layers.parameters()).device
+        states = self.model.hidden(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
         rows = np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch])
         columns = np.concatenate([example.window.heads + 1 for example in batch])
         words = states[torch.from_numpy(rows), torch.from_numpy(columns)]
@@ -154,7 +155,7 @@ class FineTuning:
         losses = [
             nn.functional.cross_entropy(
                 layer(words).float(),
-                tags[:, index],
+                tags[:, index].to(device),
                 ignore_index=IGNORED,
                 label_smoothing=self._schedule.label_smoothing,
                 reduction="sum",

@@ -1,8 +1,9 @@
 """The one training loop. What is learned, and from what, is the objective's affair.
 
-A run can be stopped at any moment and goes on as if it had not been: the order of batches and every
-random number of a step follow from the seed and the step's number, so a checkpoint holds only
-weights, optimiser moments and the history. Weights and checkpoints are replaced in one move.
+A run can be stopped at any moment and goes on as if it had not been: the order of batches follows from the
+seed, every random number from the seed, the step and the batch's position in it, so a checkpoint holds only
+weights, optimiser moments and the history. For the same reason several processes that share the batches
+of a step compute what one would, and a run may go on with more of them or fewer.
 """
 
 from __future__ import annotations
@@ -10,90 +11,31 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from openmed_ner.errors import DivergenceError, RunError
 from openmed_ner.training.averaging import WeightAverage
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.energy import Energy, Meter
+from openmed_ner.training.history import CHECKPOINT, History, read_tensors, write_tensors
 from openmed_ner.training.log import RunLog
+from openmed_ner.training.objective import Batch, Loss, Objective
+from openmed_ner.training.precision import Precision
+from openmed_ner.training.processes import Processes
 
 logger = logging.getLogger(__name__)
-CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
-Batch = TypeVar("Batch")
-BatchIn = TypeVar("BatchIn", contravariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """The loss of one batch.
-
-    Attributes:
-        mean: over the targets, a scalar.
-        n_targets: how many predictions the mean is over.
-        n_subwords: subwords read, without padding.
-    """
-
-    mean: Tensor
-    n_targets: int
-    n_subwords: int
-
-
-class Objective(Protocol[Batch]):
-    """What a run optimises."""
-
-    @property
-    def model(self) -> nn.Module:
-        """What is trained."""
-
-    def batches(self, epoch: int) -> Sequence[Batch]:
-        """The batches of an epoch, in order; the same for the same epoch."""
-
-    def loss(self, batch: Batch) -> Loss:
-        """The loss of one batch."""
-
-    def evaluate(self) -> Mapping[str, float]:
-        """Scores on held-out data; ``score`` is the one to maximise."""
-
-
-@dataclass(slots=True)
-class History:
-    """What happened so far.
-
-    Attributes:
-        step: steps taken.
-        subwords: subwords read in them, without padding.
-        losses: mean training loss of each epoch.
-        scores: held-out scores after each epoch.
-        best_epoch: epoch of the best score, from 0; -1 before the first.
-        seconds: time spent, over all sessions of the run.
-        epoch_loss: sum of the losses of the epoch under way.
-        energy: spent over all sessions of the run.
-    """
-
-    step: int = 0
-    subwords: int = 0
-    losses: list[float] = field(default_factory=list)
-    scores: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = -1
-    seconds: float = 0.0
-    epoch_loss: float = 0.0
-    energy: Energy = field(default_factory=Energy)
-
-    def to_json(self) -> dict[str, Any]:
-        """The history as a JSON object, without energy, which has a place of its own in the run record."""
-        return {key: value for key, value in asdict(self).items() if key != "energy"}
+POSITION = 0x9E3779B1
+"""What each position in a step adds to the seed. Torch's generator on a CPU uses 32 bits of that; multiples
+of this prime, the golden section of their range, lie far apart, so no position meets another's steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +59,6 @@ def learning_rate(step: int, *, n_steps: int, schedule: Schedule) -> float:
     return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def autocast_dtype(precision: str) -> torch.dtype | None:
-    """The type of autocast arithmetic, or ``None`` for full precision."""
-    native = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and native) else None
-
-
 class Trainer(Generic[Batch]):
     """One run of an objective, its optimiser and its files."""
 
@@ -136,6 +72,7 @@ class Trainer(Generic[Batch]):
         checkpoint_seconds: float,
         on_step: Callable[[StepReport], None],
         meter: Meter | None = None,
+        processes: Processes | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -143,10 +80,11 @@ class Trainer(Generic[Batch]):
             objective: what is optimised.
             schedule: how.
             seed: of all that is random in a step.
-            folder: where weights, checkpoints and the log go.
+            folder: where weights, checkpoints and the log go; all processes must see it.
             checkpoint_seconds: time between checkpoints; there is one after every epoch in any case.
-            on_step: called after each step and each epoch.
-            meter: of the energy this session spends.
+            on_step: called after each step and each epoch, on the main process.
+            meter: of the energy this session spends; on one process of each machine.
+            processes: that share the work; the model is moved to this one's device.
         """
         self.objective = objective
         self.schedule = schedule
@@ -156,7 +94,10 @@ class Trainer(Generic[Batch]):
         self._checkpoint_seconds = checkpoint_seconds
         self._on_step = on_step
         self._meter = meter
+        self._processes = processes or Processes()
         self._spent = Energy()
+        self._elsewhere = Energy()
+        objective.model.to(self._processes.device)
         self._log = RunLog(folder)
         self._trained = {
             name: parameter
@@ -167,7 +108,7 @@ class Trainer(Generic[Batch]):
             self._trained.values(), lr=0.0, weight_decay=schedule.weight_decay, fused=True
         )
         self._average = WeightAverage(self._trained, schedule.average)
-        self._dtype = autocast_dtype(schedule.precision)
+        self._precision = Precision(schedule.precision, self._processes.device)
         self._fingerprint = json.dumps([asdict(schedule), seed, sorted(self._trained)], sort_keys=True)
 
     def run(self) -> History:
@@ -178,7 +119,7 @@ class Trainer(Generic[Batch]):
         n_steps = sum(lengths)
         if min(lengths) == 0:
             raise RunError("there is nothing to train on")
-        self._log.rewind(steps=self.history.step, evaluations=len(self.history.scores))
+        self._begin()
         clock = saved = time.monotonic()
         for epoch in range(self.schedule.epochs):
             begin = sum(lengths[:epoch])
@@ -192,8 +133,7 @@ class Trainer(Generic[Batch]):
                 now = time.monotonic()
                 self.history.seconds += now - clock
                 clock = now
-                self._note(epoch, loss=report.loss, learning_rate=report.learning_rate)
-                self._on_step(report)
+                self._tell(report, loss=report.loss, learning_rate=report.learning_rate)
                 if now - saved > self._checkpoint_seconds:
                     self.save_checkpoint()
                     saved = now
@@ -201,22 +141,34 @@ class Trainer(Generic[Batch]):
             now = time.monotonic()
             self.history.seconds += now - clock
             clock = saved = now
-            self._note(epoch, scores=report.scores)
-            self._on_step(report)
+            self._tell(report, scores=report.scores)
             self.save_checkpoint()
-        self._restore(load_file(self._folder / BEST))
+        if self._processes.is_main:
+            self._restore(load_file(self._folder / BEST))
+        self._processes.copy(list(self._trained.values()))
         return self.history
+
+    def _begin(self) -> None:
+        """Let all processes start from the same step and weights; no file is changed before they have met."""
+        step = self._processes.on_main(lambda: self.history.step)
+        if step != self.history.step:
+            raise RunError(
+                f"{self._folder}: the main process goes on from step {step}, this one finds step "
+                f"{self.history.step} there; the folder must be one that all processes see"
+            )
+        self._processes.copy(list(self._trained.values()))
+        if self._processes.is_main:
+            self._log.rewind(steps=step, evaluations=len(self.history.scores))
 
     def _step(self, batches: Sequence[Batch], *, epoch: int, n_steps: int) -> StepReport:
         step = self.history.step
-        torch.manual_seed(self._seed * 1_000_003 + step)
         rate = learning_rate(step, n_steps=n_steps, schedule=self.schedule)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.objective.model.train()
         value = self._backward(batches)
         nn.utils.clip_grad_norm_(self._trained.values(), self.schedule.clip)
-        self._optimizer.step()
+        self._precision.step(self._optimizer)
         self._optimizer.zero_grad(set_to_none=True)
         self._average.update(step + 1)
         if not math.isfinite(value):
@@ -228,45 +180,78 @@ class Trainer(Generic[Batch]):
     def _backward(self, batches: Sequence[Batch]) -> float:
         """Leave the gradient of the mean over all targets of all batches; return that mean."""
         several = len(batches) > 1
-        losses = []
-        for batch in batches:
-            with self._autocast():
-                loss = self.objective.loss(batch)
-            (loss.mean * loss.n_targets if several else loss.mean).backward()
-            self.history.subwords += loss.n_subwords
-            losses.append((loss.mean.item(), loss.n_targets))
+        found = torch.zeros(len(batches), 3, dtype=torch.float64)
+        # From last to first: what is drawn after a step, such as a new adapter's weights, then follows from
+        # the first batch, and that is the main process's however many there are.
+        for position, batch in reversed(list(self._processes.share(batches))):
+            torch.manual_seed(self._seed * 1_000_003 + self.history.step + position * POSITION)
+            with self._precision.autocast():
+                loss: Loss = self.objective.loss(batch)
+            self._precision.backward(loss.mean * loss.n_targets if several else loss.mean)
+            found[position] = found.new_tensor([loss.mean.item(), loss.n_targets, loss.n_subwords])
+        gradients = self._add_up(found)
+        self._precision.unscale(self._optimizer)
+        means, counts, subwords = found.t().tolist()
+        self.history.subwords += int(sum(subwords))
         if not several:
-            return losses[0][0]
-        n_targets = sum(count for _, count in losses)
-        gradients = [each.grad for each in self._trained.values() if each.grad is not None]
-        torch._foreach_div_(gradients, float(n_targets))
-        return sum(mean * count for mean, count in losses) / n_targets
+            return float(means[0])
+        n_targets = sum(counts)
+        torch._foreach_div_(gradients, n_targets)
+        return float(sum(mean * count for mean, count in zip(means, counts, strict=True)) / n_targets)
+
+    def _add_up(self, found: Tensor) -> list[Tensor]:
+        """Add up losses and gradients over the processes; what none has a gradient of goes without one."""
+        parameters = list(self._trained.values())
+        reached = torch.tensor([each.grad is not None for each in parameters], dtype=found.dtype)
+        self._processes.add([found, reached])
+        chosen = [each for each, count in zip(parameters, reached.tolist(), strict=True) if count]
+        for each in chosen:
+            each.grad = torch.zeros_like(each) if each.grad is None else each.grad
+        gradients = [each.grad for each in chosen if each.grad is not None]
+        self._processes.add(gradients)
+        return gradients
 
     def _end_epoch(self, epoch: int, *, n_epoch_steps: int, n_steps: int) -> StepReport:
         history = self.history
-        scores = self.measure(self.objective.evaluate)
+        scores = self._processes.on_main(lambda: self.measure(self.objective.evaluate))
+        self._add_energy()
         history.losses.append(history.epoch_loss / n_epoch_steps)
         history.epoch_loss = 0.0
         history.scores.append(scores)
         logger.info("epoch %d: loss %.4f, held-out %s", epoch, history.losses[-1], scores)
         if history.best_epoch < 0 or scores["score"] > history.scores[history.best_epoch]["score"]:
             history.best_epoch = epoch
-            _write(self._folder / BEST, self._average.tensors or self._weights(), {})
+            if self._processes.is_main:
+                write_tensors(self._folder / BEST, self._average.tensors or self._weights(), {})
         return StepReport(history.step, n_steps, epoch, history.losses[-1], 0.0, scores)
 
     def measure(self, evaluate: Callable[[], Mapping[str, float]]) -> dict[str, float]:
         """Call an evaluation of the model (of its average, if that is kept), in the run's precision."""
         self.objective.model.eval()
-        with self._average.applied(), torch.inference_mode(), self._autocast():
+        with self._average.applied(), torch.inference_mode(), self._precision.autocast():
             return dict(evaluate())
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: parameter.detach() for name, parameter in self._trained.items()}
 
-    def _note(self, epoch: int, **values: object) -> None:
+    def _tell(self, report: StepReport, **values: object) -> None:
+        """Log where the run stands, and show it."""
+        if not self._processes.is_main:
+            return
         history = self.history
-        place = {"step": history.step, "epoch": epoch, "subwords": history.subwords}
+        place = {"step": history.step, "epoch": report.epoch, "subwords": history.subwords}
         self._log.append({**place, **values, "seconds": round(history.seconds, 3)})
+        self._on_step(report)
+
+    def _add_energy(self) -> None:
+        """Learn what the other machines of the run have measured so far."""
+        if self._processes.count > 1:
+            own = self._meter.read() if self._meter else Energy()
+            figures = torch.tensor([own.kwh or 0.0, own.co2e_kg or 0.0], dtype=torch.float64)
+            total = figures.clone()
+            self._processes.add([total])
+            kwh, co2e_kg = (total - figures).tolist()
+            self._elsewhere = replace(own, kwh=kwh, co2e_kg=co2e_kg) if kwh else Energy()
 
     def _patience_ended(self) -> bool:
         history = self.history
@@ -274,21 +259,19 @@ class Trainer(Generic[Batch]):
             len(history.scores) - 1 - history.best_epoch >= self.schedule.patience > 0 <= history.best_epoch
         )
 
-    def _autocast(self) -> torch.autocast:
-        device = next(iter(self._trained.values())).device.type
-        return torch.autocast(device, dtype=self._dtype or torch.bfloat16, enabled=self._dtype is not None)
-
     def save_checkpoint(self) -> None:
-        """Write everything the run needs to go on."""
+        """Write everything the run needs to go on, on the main process."""
+        if not self._processes.is_main:
+            return
         tensors = {f"weight/{name}": value for name, value in self._weights().items()}
         tensors |= {f"average/{name}": value for name, value in self._average.tensors.items()}
         for name, parameter in self._trained.items():
             for key, value in self._optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = value
         if self._meter is not None:
-            self.history.energy = self._spent + self._meter.read()
-        history = {"fingerprint": self._fingerprint, "history": json.dumps(asdict(self.history))}
-        _write(self._folder / CHECKPOINT, tensors, history)
+            self.history.energy = self._spent + self._meter.read() + self._elsewhere
+        known = {"fingerprint": self._fingerprint, "history": json.dumps(asdict(self.history))}
+        write_tensors(self._folder / CHECKPOINT, tensors, known | self._precision.state)
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint, if it has one.
@@ -299,12 +282,7 @@ class Trainer(Generic[Batch]):
         path = self._folder / CHECKPOINT
         if not path.is_file():
             return False
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata: dict[str, str] = file.metadata()
-            tensors = load_file(path)
-        except Exception as error:
-            raise RunError(f"{path} cannot be read: {error}; remove it to start over") from error
+        tensors, metadata = read_tensors(path, self._processes.device)
         if metadata.get("fingerprint") != self._fingerprint:
             raise RunError(f"{path} belongs to a run with other settings; choose another folder")
         groups: dict[str, dict[str, Tensor]] = {"weight": {}, "average": {}}
@@ -317,6 +295,7 @@ class Trainer(Generic[Batch]):
             keys = [key for key in tensors if key.startswith("optimizer/") and key.split("/", 2)[2] == name]
             if keys:
                 self._optimizer.state[parameter] = {key.split("/", 2)[1]: tensors[key] for key in keys}
+        self._precision.restore(metadata)
         history = json.loads(metadata["history"])
         self._spent = Energy(**history.pop("energy"))
         self.history = History(**history, energy=self._spent)
@@ -326,10 +305,3 @@ class Trainer(Generic[Batch]):
     def _restore(self, weights: Mapping[str, Tensor]) -> None:
         for name, value in weights.items():
             self._trained[name].copy_(value)
-
-
-def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
-    os.replace(partial, path)  # noqa: PTH105 (replace, not rename: also over an existing file)

@@ -17,8 +17,8 @@ from openmed_ner.alignment import SubwordEncoder
 from openmed_ner.model.masked import MaskedLanguageModel
 from openmed_ner.passages import Prepared
 from openmed_ner.training.config import Pretraining, Schedule
-from openmed_ner.training.loop import Loss
 from openmed_ner.training.masking import find_continuations, hide
+from openmed_ner.training.objective import Loss
 from openmed_ner.training.rows import PassageRows
 
 

@@ -24,10 +24,10 @@ from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.tagger import TokenTagger, checkpoint_activations, count_parameters, load_encoder
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
-from openmed_ner.training.energy import measure_energy
 from openmed_ner.training.finetune import Annotated, Example, FineTuning
 from openmed_ner.training.loop import StepReport, Trainer
-from openmed_ner.training.session import BUNDLE, open_run, write_bundle
+from openmed_ner.training.processes import Processes
+from openmed_ner.training.session import BUNDLE, measure, open_run, write_bundle
 
 
 def load_corpora(names: Sequence[str], *, leave_out: str = "held-out") -> list[Annotated]:
@@ -61,6 +61,7 @@ def train(
     resume: bool = False,
     checkpoint_seconds: float = 60.0,
     on_step: Callable[[StepReport], None] = lambda report: None,
+    processes: Processes | None = None,
 ) -> Bundle:
     """Fine-tune a backbone on some corpora and write the bundle to ``folder/bundle``.
 
@@ -71,10 +72,11 @@ def train(
         name: of the bundle and its adapter.
         resume: go on from the folder's checkpoint; without one, start.
         checkpoint_seconds: time between checkpoints; there is one after every epoch in any case.
-        on_step: called after each step and each epoch.
+        on_step: called after each step and each epoch, on the main process.
+        processes: that share the work; those that a launcher started by default.
 
     Raises:
-        RecipeError: the recipe does not fit the backbone or names no corpus.
+        RecipeError: the recipe does not fit the backbone or the processes, or names no corpus.
         RunError: the folder holds another run, or the run fails.
     """
     if not corpora:
@@ -82,7 +84,7 @@ def train(
     for corpus in corpora:
         if not corpus.dev:
             raise RecipeError(f"{corpus.head.corpus}: there are no dev documents to choose by")
-    open_run(folder, resume=resume)
+    processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
     backbone = find_backbone(recipe.backbone)
     encoder = SubwordEncoder.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
     heads = tuple(corpus.head for corpus in corpora)
@@ -92,7 +94,7 @@ def train(
     objective = FineTuning(
         model, corpora, reader, schedule=recipe.schedule, seed=recipe.seed, weights=recipe.weights
     )
-    with measure_energy() as meter:
+    with measure(processes) as meter:
         trainer: Trainer[list[Example]] = Trainer(
             objective,
             schedule=recipe.schedule,
@@ -101,6 +103,7 @@ def train(
             checkpoint_seconds=checkpoint_seconds,
             on_step=on_step,
             meter=meter,
+            processes=processes,
         )
         if resume:
             trainer.resume()
@@ -109,6 +112,7 @@ def train(
     record = {
         "recipe": asdict(replace(recipe, adapted=adapted.manifest.name if adapted else "")),
         **provenance(),
+        "processes": processes.describe(),
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
@@ -126,13 +130,9 @@ def train(
         backbone=refer(recipe.backbone, backbone),
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
     )
-    return write_bundle(
-        folder / BUNDLE,
-        manifest,
-        record,
-        partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted),
-        encoder,
-    )
+    save = partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted)
+    processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, encoder))
+    return open_bundle(folder / BUNDLE)
 
 
 def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:

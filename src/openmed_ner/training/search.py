@@ -1,24 +1,24 @@
 """Search settings on dev by Optuna's tree-structured Parzen estimator, and stop hopeless trials early.
 
-Everything is on disk: Optuna's journal says which trials there were, and each trial is a run with a folder
-and checkpoints of its own. A search that was killed goes on where it was, its unfinished trial included.
-Only dev documents are looked at.
+Any number of processes may search in one folder; each trial is a run with a folder and checkpoints of its
+own. A search that was killed goes on where it was, its unfinished trials included. Only dev documents are
+looked at.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import write_json
+from openmed_ner.bundle.manifest import MANIFEST, RECORD, write_json
 from openmed_ner.bundle.record import provenance
 from openmed_ner.errors import DivergenceError, RecipeError, RunError
 from openmed_ner.model.backbones import find_backbone
@@ -26,17 +26,16 @@ from openmed_ner.model.tagger import count_parameters
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.finetune import Annotated
 from openmed_ner.training.loop import StepReport
+from openmed_ner.training.processes import Processes, join
 from openmed_ner.training.run import build_model, train
 from openmed_ner.training.session import BUNDLE
+from openmed_ner.training.trials import JOURNAL, WAIT, Attempt, Trials, judge
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.trial import FrozenTrial
+    from optuna import Trial
 
 logger = logging.getLogger(__name__)
-JOURNAL = "search.log"
 RESULT = "search.json"
-TRIALS = "trials"
 
 
 def search(
@@ -47,56 +46,84 @@ def search(
     name: str,
     resume: bool = False,
     on_step: Callable[[str, StepReport], None] = lambda trial, report: None,
+    processes: Processes | None = None,
 ) -> Bundle:
     """Try settings until trials or time run out, and keep the bundle of the best.
+
+    Returns when no process has a trial under way any more, so that all return the same bundle.
 
     Args:
         recipe: what is not searched, and under ``search`` what is.
         corpora: one head each; their ``dev`` decides.
         folder: of the search; ``search.json`` lists every trial.
         name: of the bundle.
-        resume: go on with the search that the folder holds.
+        resume: go on with the search that the folder holds, beside other processes if there are any.
         on_step: told of each step and evaluation, and of which trial it is.
+        processes: this one, with its device.
 
     Raises:
         RecipeError: no adapter of the search space is small enough.
-        RunError: the folder holds a search that is not to be resumed, or no trial came to its end.
+        RunError: the folder holds a search that is not to be resumed, a launcher makes several processes one
+            run, or no trial came to its end.
     """
-    journal = folder / JOURNAL
-    if journal.exists() and not resume:
-        raise RunError(f"{folder} already holds a search; resume it, or choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    study = open_study(journal, seed=recipe.seed)
-    adapters = small_adapters(recipe, corpora)
-    _take_up_unfinished(study)
+    processes = processes or join()
+    if processes.count > 1:
+        raise RunError("a search is not spread by a launcher: start it once for each device, on one folder")
+    if (folder / JOURNAL).exists() and not resume:
+        raise RunError(f"{folder} already holds a search; resume or join it, or choose another folder")
+    trials = Trials(folder)
+    choose = partial(suggest, recipe, adapters=small_adapters(recipe, corpora))
     deadline = time.monotonic() + 60 * (recipe.search.minutes or float("inf"))
+    run = partial(_run, corpora=corpora, name=name, on_step=on_step, processes=processes)
+    while True:
+        with ExitStack() as locks:
+            with trials.turn():
+                n_running = trials.take_up_dead()
+                n_done = len(trials.finished())
+                wanted = n_done + n_running < recipe.search.trials
+                wanted &= time.monotonic() < deadline or not n_done
+                attempt = trials.begin(choose, recipe.seed, locks) if wanted else None
+                if not wanted and not n_running:
+                    _write_result(trials, recipe, folder)
+                    return _keep_best(trials, folder)
+            if attempt is None:
+                time.sleep(WAIT)
+                continue
+            score = run(attempt)
+            with trials.turn():
+                trials.end(attempt, score)
+                _write_result(trials, recipe, folder)
 
+
+def _run(
+    attempt: Attempt[Recipe],
+    corpora: Sequence[Annotated],
+    *,
+    name: str,
+    on_step: Callable[[str, StepReport], None],
+    processes: Processes,
+) -> float | None:
+    """Train with the settings of a trial; return its best score, or nothing if it was stopped or diverged."""
     from optuna import TrialPruned
 
-    def attempt(trial: Trial) -> float:
-        own = suggest(recipe, trial, adapters)
-        target = folder / TRIALS / _fingerprint(trial.params)
-        trial.set_user_attr("folder", target.name)
+    trial = attempt.trial
 
-        def watch(report: StepReport) -> None:
-            on_step(f"trial {trial.number + 1}", report)
-            if report.scores is not None:
-                judge(trial, report)
+    def watch(report: StepReport) -> None:
+        on_step(f"trial {trial.number + 1}", report)
+        if report.scores is not None:
+            judge(trial, report.epoch, report.scores["score"])
 
-        try:
-            bundle = train(own, corpora, target, name=name, resume=True, on_step=watch)
-        except DivergenceError as error:
-            raise TrialPruned(str(error)) from error
-        record = bundle.read_json("run.json")
-        trial.set_user_attr("seconds", record["history"]["seconds"])
-        trial.set_user_attr("share", record["parameters"]["share"])
-        history = record["history"]
-        return float(history["scores"][history["best_epoch"]]["score"])
-
-    while _n_done(study) < recipe.search.trials and (time.monotonic() < deadline or not _n_done(study)):
-        study.optimize(attempt, n_trials=1)
-        _write_result(study, recipe, folder)
-    return _keep_best(study, folder)
+    how: dict[str, Any] = {"name": name, "resume": True, "on_step": watch, "processes": processes}
+    try:
+        bundle = train(attempt.settings, corpora, attempt.folder, **how)
+    except (DivergenceError, TrialPruned) as error:
+        logger.info("trial %d is given up: %s", trial.number + 1, error)
+        return None
+    record = bundle.read_json(RECORD)
+    history = record["history"]
+    trial.set_user_attr("seconds", history["seconds"])
+    trial.set_user_attr("share", record["parameters"]["share"])
+    return float(history["scores"][history["best_epoch"]]["score"])
 
 
 def small_adapters(recipe: Recipe, corpora: Sequence[Annotated]) -> list[str]:
@@ -139,66 +166,14 @@ def suggest(recipe: Recipe, trial: Trial, adapters: Sequence[str]) -> Recipe:
         label_smoothing=trial.suggest_float("label_smoothing", *space.label_smoothing),
         warmup=trial.suggest_float("warmup", *space.warmup),
     )
+    for name in ("batch_subwords", "weight_decay"):
+        if choices := getattr(space, name):
+            schedule = replace(schedule, **{name: trial.suggest_categorical(name, choices)})
     return replace(recipe, schedule=schedule)
 
 
-def open_study(journal: Path, *, seed: int) -> Study:
-    """Open a search's journal; the draws of a resumed search are not those of its beginning again."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(journal))),
-        study_name="search",
-        direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
-        load_if_exists=True,
-    )
-    study.sampler = optuna.samplers.TPESampler(seed=seed * 1_000_003 + len(study.trials))
-    return study
-
-
-def _take_up_unfinished(study: Study) -> None:
-    """Try again what a killed search had begun: the same settings lead to the same folder."""
-    from optuna.trial import TrialState
-
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-    begun = {_fingerprint(trial.params): trial.params for trial in study.trials if trial.params}
-    for trial in _finished(study):
-        begun.pop(_fingerprint(trial.params), None)
-    for parameters in begun.values():
-        study.enqueue_trial(parameters, skip_if_exists=False)
-
-
-def judge(trial: Trial, report: StepReport) -> None:
-    """Report the score of an epoch, and stop the trial if those before it were better by then."""
-    import optuna
-
-    assert report.scores is not None
-    trial.report(report.scores["score"], report.epoch)
-    if trial.should_prune():
-        raise optuna.TrialPruned
-
-
-def _finished(study: Study) -> list[FrozenTrial]:
-    from optuna.trial import TrialState
-
-    return study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
-
-
-def _n_done(study: Study) -> int:
-    return len(_finished(study))
-
-
-def _fingerprint(parameters: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _write_result(study: Study, recipe: Recipe, folder: Path) -> None:
-    trials = [
+def _write_result(trials: Trials, recipe: Recipe, folder: Path) -> None:
+    rows = [
         {
             "number": trial.number,
             "state": trial.state.name.lower(),
@@ -207,19 +182,21 @@ def _write_result(study: Study, recipe: Recipe, folder: Path) -> None:
             **trial.params,
             **trial.user_attrs,
         }
-        for trial in _finished(study)
+        for trial in trials.finished()
     ]
-    write_json(folder / RESULT, {"recipe": asdict(recipe), **provenance(), "trials": trials})
+    write_json(folder / RESULT, {"recipe": asdict(recipe), **provenance(), "trials": rows})
 
 
-def _keep_best(study: Study, folder: Path) -> Bundle:
-    from optuna.trial import TrialState
-
-    complete = study.get_trials(states=(TrialState.COMPLETE,))
-    if not complete:
+def _keep_best(trials: Trials, folder: Path) -> Bundle:
+    """Copy the bundle of the best trial, unless another process has."""
+    best = trials.best()
+    if best is None:
         raise RunError(f"no trial of {folder} came to its end; give the search more time")
-    best = max(complete, key=lambda trial: trial.value if trial.value is not None else 0.0)
-    source, target = folder / TRIALS / best.user_attrs["folder"] / BUNDLE, folder / BUNDLE
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
+    source, target = best / BUNDLE, folder / BUNDLE
+    if not target.exists() or (target / MANIFEST).read_bytes() != (source / MANIFEST).read_bytes():
+        partial = target.with_name(f"{BUNDLE}.partial")
+        for leftover in (partial, target):
+            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.copytree(source, partial)
+        partial.rename(target)
     return open_bundle(target)

@@ -6,30 +6,45 @@ import ctypes
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from openmed_ner.alignment import SubwordEncoder
-from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
-from openmed_ner.bundle.card import write_card
+from openmed_ner.bundle import Manifest, seal
 from openmed_ner.bundle.manifest import CARD, RECORD, TOKENIZER, write_json
+from openmed_ner.cards import write_card
 from openmed_ner.errors import RunError
-from openmed_ner.training.loop import CHECKPOINT
+from openmed_ner.training.config import Schedule
+from openmed_ner.training.energy import Meter, measure_energy
+from openmed_ner.training.history import CHECKPOINT
+from openmed_ner.training.processes import Processes, join
 
 BUNDLE = "bundle"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP = 1 << 30
 
 
-def open_run(folder: Path, *, resume: bool) -> None:
-    """Prepare for a run in a folder.
+def open_run(
+    folder: Path, *, resume: bool, schedule: Schedule, processes: Processes | None = None
+) -> Processes:
+    """Prepare for a run in a folder; return the processes that share it, those that were launched by default.
 
     Raises:
+        RecipeError: there are more processes than a step has batches.
         RunError: it holds a run already, which is not to be resumed.
     """
+    processes = processes or join()
+    processes.check_step(schedule.accumulate)
     if not resume and any(folder.rglob(CHECKPOINT)):
         raise RunError(f"{folder} already holds a run; resume it, or choose another folder")
     keep_memory()
+    return processes
+
+
+def measure(processes: Processes) -> AbstractContextManager[Meter | None]:
+    """Measure the energy of a block, on one process of each machine: it sees all of the machine's devices."""
+    return measure_energy() if processes.local_index == 0 else nullcontext()
 
 
 def keep_memory() -> None:
@@ -51,7 +66,7 @@ def write_bundle(
     record: Mapping[str, Any],
     save: Callable[[Path], object],
     encoder: SubwordEncoder,
-) -> Bundle:
+) -> None:
     """Write a bundle in one move: weights, tokenizer, record and card.
 
     Args:
@@ -71,4 +86,3 @@ def write_bundle(
     write_card(partial / CARD, manifest, record=record)
     seal(partial, manifest)
     partial.rename(target)
-    return open_bundle(target)
