@@ -10,7 +10,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("openmed-ner", "numpy", "onnxruntime", "peft", "tokenizers", "torch", "transformers")
+PACKAGES = (
+    "openmed-ner",
+    "accelerate",
+    "numpy",
+    "onnxruntime",
+    "peft",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 def provenance() -> dict[str, object]:
@@ -24,6 +33,7 @@ def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{key: record[key] for key in ("commit", "recipe", "parameters", "energy", "host")},
         "best_epoch": history["best_epoch"],
+        "processes": record.get("processes", {"count": 1, "device": "cpu"}),
         "epochs": len(history["scores"]),
         "dev": history["scores"][history["best_epoch"]],
         "seconds": history["seconds"],

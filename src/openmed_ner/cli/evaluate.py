@@ -114,7 +114,9 @@ def evaluate(
         if report:
             _write_reports(report, answers, results)
         if attach and opened:
-            _attach(opened, [result for result in results if result["protocol"] == "mention"])
+            from openmed_ner.cards import attach as attach_scores
+
+            attach_scores(opened, [result for result in results if result["protocol"] == "mention"])
     if json_file:
         with open_output(json_file) as file:
             json.dump(record, file, indent=1, ensure_ascii=False)
@@ -291,15 +293,3 @@ def _identify(bundle: Bundle, backend: str | None = None) -> dict[str, Any]:
     if RECORD in bundle.manifest.files:
         record["training"] = describe_training(bundle.read_json(RECORD))
     return record
-
-
-def _attach(bundle: Bundle, results: list[dict[str, Any]]) -> None:
-    from openmed_ner.bundle import seal
-    from openmed_ner.bundle.card import write_card
-    from openmed_ner.bundle.manifest import CARD, PARITY, RECORD, SCORES, write_json
-
-    files = bundle.manifest.files
-    record, parity = (bundle.read_json(name) if name in files else None for name in (RECORD, PARITY))
-    write_json(bundle.folder / SCORES, {"results": results})
-    write_card(bundle.folder / CARD, bundle.manifest, record=record or {}, scores=results, parity=parity)
-    seal(bundle.folder, bundle.manifest)

@@ -10,9 +10,9 @@ from typing import Literal
 
 from openmed_ner.alignment import Reader, SubwordEncoder, predict
 from openmed_ner.bundle import Bundle, open_bundle, seal
-from openmed_ner.bundle.card import write_card
 from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, write_json
 from openmed_ner.bundle.record import version
+from openmed_ner.cards import write_card
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.export.merging import choose_merges
 from openmed_ner.export.onnx import export_onnx, merge_adapter

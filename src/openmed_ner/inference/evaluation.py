@@ -14,6 +14,7 @@ from openmed_ner.evaluation.calibration import (
     reliability,
     threshold_for_precision,
 )
+from openmed_ner.evaluation.errors import KINDS, count_errors, find_errors
 from openmed_ner.evaluation.summary import check_labels, summarise
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.text import Document
@@ -82,11 +83,17 @@ class Answers:
             protocol=protocol,
         )
         if protocol == "mention":
-            result.update(self._calibrate(precision))
+            result.update(self._calibrate(precision), errors=self._count_errors())
         coverages = [document.meta["coverage"] for document in self.predicted if "coverage" in document.meta]
         if coverages:
             result["coverage_complete"] = all(coverage["complete"] for coverage in coverages)
         return result
+
+    def _count_errors(self) -> dict[str, int]:
+        """How many errors of each kind there are, in the order of the kinds."""
+        pairs = zip(self.gold.documents, self.predicted, strict=True)
+        found = count_errors(error for pair in pairs for error in find_errors(*pair))
+        return {kind: found[kind] for kind in KINDS if found[kind]}
 
     def _calibrate(self, precision: float | None) -> dict[str, Any]:
         """Reliability of the scores, if every prediction has one, and the threshold asked for."""
