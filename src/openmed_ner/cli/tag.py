@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from openmed_ner.enrich import apply as enrich
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, tagged_writers
 from openmed_ner.inference.inputs import FORMATS, STDIN, Input, Problem, find_inputs, iter_items
-from openmed_ner.inference.job import ERRORS, Job
+from openmed_ner.inference.job import ERRORS, Job, Read
 from openmed_ner.inference.receipt import Counts, Stretch, Tag, make_receipt
 from openmed_ner.text import Document
 
@@ -55,6 +56,7 @@ def _targets(*, attributes: bool = False) -> dict[str, Callable[..., None]]:
 
 
 _FORMATS = (*_targets(), *FOLDER_WRITERS)
+_ENGINES = ("local", "ray")
 
 
 def tag(
@@ -98,7 +100,10 @@ def tag(
     backend: Backend = None,
     threads: Threads = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Batches computed at the same time; one per thread by default.")
+        int | None,
+        typer.Option(
+            min=1, help="Batches computed at the same time, in as many processes if by ray; one per thread."
+        ),
     ] = None,
     shard: Annotated[
         int | None,
@@ -112,6 +117,12 @@ def tag(
         Path | None,
         typer.Option(help="Write what could not be tagged to this file, as JSON lines; --shard has its own."),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help=f"Where to compute: {', '.join(_ENGINES)}; ray takes processes, or a cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="A running cluster of Ray, host:port or auto; a local one by default.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Find biomedical entities in text.
@@ -122,23 +133,33 @@ def tag(
 
     inputs = find_inputs(files or [STDIN], format=None if source == "auto" else source)
     _check(inputs, target, output, shard=shard, resume=resume, sides=(receipt, errors))
+    _check_engine(engine, address, inputs, output)
     if not files and sys.stdin.isatty():
         raise InputError("nothing to tag: name a file or a folder, or pipe text in")
     options = {"corpora": _split(corpora), "types": _split(types), "threshold": threshold}
     steps = _split(add) or []
-    load = partial(Tagger.load, bundle, backend=backend, threads=threads, workers=workers)
-    tagging, identity = _load(load, bundle or embedded_bundle(), options, steps)
+    folder = bundle or embedded_bundle()
+    ours = {"threads": threads, "workers": workers} if engine == "local" else {"threads": 1}
+    load = partial(Tagger.load, bundle, backend=backend, **ours)
+    tagging, identity = _load(load, folder, options, steps)
     write = FOLDER_WRITERS[target] if target in FOLDER_WRITERS else _targets(attributes=bool(steps))[target]
     hidden = quiet or not sys.stderr.isatty() or (output is None and sys.stdout.isatty())
     on_problem = complain if shard is None and errors is None else _ignore
     try:
-        with TaggingProgress([each.size for each in inputs], quiet=hidden, on_problem=on_problem) as watcher:
+        with ExitStack() as stack:
+            read: Read = iter_items
+            if engine == "ray":
+                tagging, read = stack.enter_context(
+                    _on_cluster(identity, folder, backend, address=address, threads=threads, workers=workers)
+                )
+            progress = TaggingProgress([each.size for each in inputs], quiet=hidden, on_problem=on_problem)
+            watcher = stack.enter_context(progress)
             if shard is not None and output is not None:
-                job = Job(inputs, output, _SUFFIXES[target], tagging, write, shard, identity)
+                job = Job(inputs, output, _SUFFIXES[target], tagging, write, shard, identity, read)
                 counts, errors = job.run(resume=resume, watcher=watcher), output / ERRORS
             else:
                 start = monotonic()
-                stretch = Stretch(iter_items(inputs, on_open=watcher.open), tagging, watcher)
+                stretch = Stretch(read(inputs, on_open=watcher.open), tagging, watcher)
                 if target in FOLDER_WRITERS:
                     stretch.write(write, output)
                 else:
@@ -186,6 +207,49 @@ def _check(
         raise InputError("standard input cannot be read again, so there are no parts of it; name files")
     if any(sides):
         raise InputError("--shard writes receipt.json and errors.jsonl into its folder; name no others")
+
+
+def _check_engine(engine: str, address: str | None, inputs: Sequence[Input], output: Path | None) -> None:
+    if engine not in _ENGINES:
+        raise InputError(f"unknown engine {engine!r}; known: {', '.join(_ENGINES)}")
+    if engine == "local":
+        if address is not None:
+            raise InputError("--address is that of a cluster; add --engine ray")
+        return
+    if output is None:
+        raise InputError("--engine ray writes to a file or a folder; name it with --output")
+    if any(each.path == STDIN for each in inputs):
+        raise InputError("--engine ray reads files from several processes; it cannot read standard input")
+
+
+@contextmanager
+def _on_cluster(
+    identity: Mapping[str, Any],
+    folder: Path,
+    backend: str | None,
+    *,
+    address: str | None,
+    threads: int | None,
+    workers: int | None,
+) -> Iterator[tuple[Tag, Read]]:
+    """What tags and what reads on a cluster, which is there as long as this is."""
+    from openmed_ner.scale import RayEngine, connect, load_tag
+
+    each = 1 if threads is None or workers is None else max(1, threads // workers)
+    options = dict(identity["options"])
+    load = partial(
+        load_tag,
+        folder.absolute(),
+        sha256=identity["bundle"]["sha256"],
+        version=identity["version"],
+        backend=backend,
+        threads=each,
+        steps=options.pop("add"),
+        options=options,
+    )
+    with connect(address=address, workers=workers or threads, threads=each) as n_workers:
+        engine = RayEngine(load, n_workers, threads=each)
+        yield engine.tag, engine.read
 
 
 def _load(
