@@ -1,22 +1,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from openmed_ner.corpora import Split, find_corpus
-from openmed_ner.errors import InputError, RecipeError
-from openmed_ner.inference import evaluation
-from openmed_ner.study import reproduce as study_module
-from openmed_ner.study import summary
-from openmed_ner.study.plan import BASELINE, iter_runs, read_study
+from openmed_ner.corpora import SPLITS, Split, find_corpus
+from openmed_ner.errors import CorpusError, InputError, RecipeError, RunError
+from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.study import sources as sources_module
+from openmed_ner.study.cost import DEVICES, Device, estimate_study, require_memory, this_machine
+from openmed_ner.study.plan import BASELINE, OwnCorpus, iter_runs, read_study
+from openmed_ner.study.report import write_report
 from openmed_ner.study.reproduce import reproduce
+from openmed_ner.study.sources import Sources
 from openmed_ner.study.summary import summarise_study
-from openmed_ner.text import Account
-from openmed_ner.training.finetune import Annotated
+from openmed_ner.text import Account, Document
+from pages import ROOT, Terminal, load_tool, read_blocks
 from tiny import CORPORA
 
 ADAPTATION = """
@@ -40,49 +44,42 @@ title = "Does it help?"
 lora = "adapt.toml"
 [stages]
 early = "lora/rounds/1"
+[corpora.diseases]
+train = "diseases.jsonl"
+dev = "diseases.jsonl"
+test = "diseases.jsonl"
+[corpora.chemicals]
+train = "chemicals.jsonl"
+dev = "chemicals.jsonl"
+test = "chemicals.jsonl"
+format = "jsonl"
 [models.both]
-corpora = ["ncbi-disease", "bc5cdr-chemical"]
+corpora = ["diseases", "chemicals"]
 seeds = [0, 1]
 stages = ["early"]
 [training]
 backbone = "tiny"
 window = 80
 overlap = 16
+leave_out = "nothing"
 [training.schedule]
 epochs = 1
 batch_subwords = 64
 precision = "fp32"
 """
-NAMES = {"ncbi-disease": CORPORA[0], "bc5cdr-chemical": CORPORA[1]}
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
+def recipe(backbone: Path, tmp_path: Path) -> Path:
+    for corpus in CORPORA:
+        with (tmp_path / f"{corpus.head.corpus}.jsonl").open("w") as file:
+            write_jsonl(corpus.train, file)
     (tmp_path / "adapt.toml").write_text(ADAPTATION)
     (tmp_path / "study.toml").write_text(STUDY)
     return tmp_path / "study.toml"
 
 
-@pytest.fixture
-def catalog(backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The eight sentences in place of the corpora of the catalog."""
-
-    def load_corpora(names: tuple[str, ...], *, leave_out: str) -> list[Annotated]:
-        heads = {name: type(NAMES[name].head)(name, NAMES[name].head.labels) for name in names}
-        return [Annotated(heads[name], NAMES[name].train, NAMES[name].dev) for name in names]
-
-    def load_split(name: str, split: str) -> Split:
-        return Split(find_corpus(name), split, NAMES[name].dev, Account())
-
-    monkeypatch.setattr(study_module, "load_corpora", load_corpora)
-    monkeypatch.setattr(evaluation, "load_split", load_split)
-    monkeypatch.setattr(evaluation, "load_alternatives", lambda name, split: None)
-    monkeypatch.setattr(summary, "load_split", load_split)
-
-
-def test_a_study_is_carried_out_step_by_step(
-    recipe: Path, catalog: None, passages: Path, tmp_path: Path
-) -> None:
+def test_a_study_is_carried_out_step_by_step(recipe: Path, passages: Path, tmp_path: Path) -> None:
     folder, seen = tmp_path / "out", []
 
     def note(name: str, state: str) -> None:
@@ -92,7 +89,7 @@ def test_a_study_is_carried_out_step_by_step(
     waits = [name for state, name in seen if state == "waits"]
     steps = ["lora/seed-0", "early/seed-0", "lora/seed-1"]
     assert waits == [f"models/both/{step}" for step in steps], "the encoders are not there yet"
-    partial = summarise_study(read_study(recipe), folder)
+    partial = summarise_study(recipe, folder)
     assert {row["encoder"] for row in partial["scores"]} == {BASELINE} and not partial["comparisons"]
     with pytest.raises(InputError, match="needs prepared passages"):
         reproduce(recipe, folder)
@@ -103,7 +100,7 @@ def test_a_study_is_carried_out_step_by_step(
     assert reproduce(recipe, folder, passages=passages, on_step=note)
     assert {state for state, _ in seen} == {"done"} and len(seen) == 6
 
-    found = summarise_study(read_study(recipe), folder)
+    found = summarise_study(recipe, folder)
     json.dumps(found)
     assert len(found["runs"]) == 5
     assert len(found["scores"]) == 2 * 2 * 3  # corpora, splits, encoders
@@ -115,15 +112,32 @@ def test_a_study_is_carried_out_step_by_step(
         assert 0 <= low <= high <= 1
     assert [(row["first"], row["second"]) for row in found["comparisons"]] == [("lora", "none")] * 4
     for run in found["runs"]:
-        scored = [
-            (row["split"], row["protocol"]) for row in run["results"] if row["corpus"] == "ncbi-disease"
-        ]
+        scored = [(row["split"], row["protocol"]) for row in run["results"] if row["corpus"] == "diseases"]
         assert scored == [("dev", "mention"), *(("test", name) for name in ("mention", "word", "subword"))]
         assert all(row["coverage_complete"] for row in run["results"] if row["protocol"] == "mention")
     assert found["encoders"]["early"]["subwords"] <= found["encoders"]["lora"]["subwords"]
     encoder = found["encoders"]["lora"]
     assert encoder["subwords"] == pytest.approx(1000, rel=0.2) and encoder["held_out"]["after"]
     assert str(tmp_path) not in json.dumps(found), "no path of this machine"
+    check_best(found)
+    page = write_report(found)
+    for row in found["best"]:
+        assert f"| {row['corpus']} | {row['encoder']} (of 2) | {100 * row['dev']:.2f} |" in page
+    assert "## Adaptation and method" not in page, "there is one method"
+
+
+def check_best(found: dict[str, Any]) -> None:
+    """What is called best is what dev says, and its score that of test."""
+    for best in found["best"]:
+        own = [
+            row for row in found["scores"] if (row["model"], row["corpus"]) == (best["model"], best["corpus"])
+        ]
+        dev = {
+            row["encoder"]: row["mean"] for row in own if row["split"] == "dev" and row["encoder"] != "early"
+        }
+        assert best["dev"] == max(dev.values()) == dev[best["encoder"]] and best["compared"] == list(dev)
+        (test,) = (row for row in own if row["split"] == "test" and row["encoder"] == best["encoder"])
+        assert test["mean"] == best["mean"] and {"word", "subword"} <= set(test)
 
 
 def test_a_model_may_differ_from_the_others(recipe: Path) -> None:
@@ -138,7 +152,7 @@ def test_a_model_may_differ_from_the_others(recipe: Path) -> None:
         read_study(recipe)
 
 
-def test_a_step_belongs_to_one_process(recipe: Path, catalog: None, tmp_path: Path) -> None:
+def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "models/both/none/seed-0"
     folder.mkdir(parents=True)
     script = (
@@ -169,7 +183,10 @@ def test_a_step_belongs_to_one_process(recipe: Path, catalog: None, tmp_path: Pa
     ("old", "new", "message"),
     [
         ("[models.both]", "[nothing.both]", "unknown setting 'nothing'"),
-        ('corpora = ["ncbi-disease", "bc5cdr-chemical"]', "corpora = []", "at least one corpus"),
+        ('corpora = ["diseases", "chemicals"]', "corpora = []", "at least one corpus"),
+        ('test = "chemicals.jsonl"\n', "", r"corpora\.chemicals\.test: expected a file"),
+        ("seeds = [0, 1]", 'encoders = ["full"]', "there is no encoder 'full'; there are: none, lora"),
+        ("[adaptations]", 'backbones = ["a", "b"]\n[adaptations]', "none where backbones are compared"),
         ("seeds = [0, 1]", 'seeds = ["a"]', r"models\.both\.seeds\[0\] = 'a': expected int"),
         ('lora = "adapt.toml"', 'none = "adapt.toml"', "that name is taken"),
         ('lora = "adapt.toml"', "lora = 3", "adaptations.lora = 3: expected str"),
@@ -198,3 +215,166 @@ def test_the_first_seed_of_every_model_comes_first(recipe: Path) -> None:
         (BASELINE, 0), ("lora", 0), ("early", 0), (BASELINE, 1), ("lora", 1)
     ]  # fmt: skip
     assert len({run.name for run in runs}) == 5
+
+
+BACKBONES = """
+backbones = ["tiny", "other"]
+[adaptations]
+lora = "adapt.toml"
+[corpora.diseases]
+train = "diseases.jsonl"
+dev = "diseases.jsonl"
+test = "diseases.jsonl"
+[models.diseases]
+corpora = ["diseases"]
+searched = true
+encoders = ["tiny+lora", "other"]
+[models.full]
+corpora = ["diseases"]
+[models.full.training]
+method = "full"
+[training]
+window = 80
+overlap = 16
+leave_out = "nothing"
+[training.schedule]
+epochs = 1
+batch_subwords = 64
+precision = "fp32"
+[training.search]
+trials = 2
+rank = [2]
+max_share = 1.0
+"""
+
+
+def test_backbones_are_compared_and_settings_searched(
+    recipe: Path, backbone: Path, passages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tiny", "other"):
+        shutil.copytree(backbone, tmp_path / "backbones" / name)
+        shutil.copytree(passages, tmp_path / "sets" / name)
+    monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path / "backbones"))
+    recipe.write_text(BACKBONES)
+    folder = tmp_path / "out"
+    assert reproduce(recipe, folder, passages=tmp_path / "sets")
+    found = summarise_study(recipe, folder)
+    assert list(found["encoders"]) == ["tiny+lora", "other+lora"]
+    assert [each["recipe"]["backbone"] for each in found["encoders"].values()] == ["tiny", "other"]
+    runs = {(run["model"], run["encoder"]): run for run in found["runs"]}
+    searched = {encoder for (model, encoder), run in runs.items() if run["searched"]}
+    assert searched == {encoder for model, encoder in runs if model == "diseases"} == {"tiny+lora", "other"}
+    for encoder in searched:
+        trials = json.loads((folder / f"models/diseases/{encoder}/seed-0/search.json").read_text())["trials"]
+        assert len(trials) == 2
+    assert {encoder for model, encoder in runs if model == "full"} == {
+        "tiny", "tiny+lora", "other", "other+lora"
+    }  # fmt: skip
+    assert {run["parameters"]["share"] for key, run in runs.items() if key[0] == "full"} == {1.0}
+    pairs = [(row["first"], row["second"]) for row in found["comparisons"] if row["split"] == "test"]
+    own = [("tiny+lora", "tiny"), ("other+lora", "other")]
+    assert sorted(pairs) == sorted([*own, ("other", "tiny")]), "within a backbone, and as released"
+    check_best(found)
+    page = write_report(found)
+    assert "| diseases | other | full | " in page and "## Adaptation and method" in page
+
+
+def test_a_corpus_of_ones_own_is_read_from_its_files(recipe: Path, tmp_path: Path) -> None:
+    own = {"mine": OwnCorpus("diseases.jsonl", "diseases.jsonl", "chemicals.jsonl")}
+    sources = Sources(own, tmp_path)
+    assert sources.documents("mine", "dev") == CORPORA[0].dev
+    with pytest.raises(CorpusError, match=r"corpora\.mine\.test: the label 'Chemical' does not occur"):
+        sources.head("mine")
+    with (tmp_path / "empty.jsonl").open("w") as file:
+        write_jsonl([Document("1", "Nothing.")], file)
+    nothing = Sources({"mine": OwnCorpus("empty.jsonl", "empty.jsonl", "empty.jsonl")}, tmp_path)
+    with pytest.raises(CorpusError, match="nothing to learn"):
+        nothing.head("mine")
+    twice = Sources({"mine": OwnCorpus("diseases.jsonl", "diseases.jsonl", "diseases.jsonl")}, tmp_path)
+    (corpus,) = twice.annotated(["mine"], leave_out="held-out")
+    assert corpus.left_out and not set(corpus.left_out) & {document.id for document in corpus.train}
+    (corpus,) = twice.annotated(["mine"], leave_out="nothing")
+    assert corpus.train == CORPORA[0].train
+    gold = twice.gold("mine", "test")
+    assert gold.documents == gold.training == CORPORA[0].dev
+
+
+def test_a_catalogued_corpus_teaches_the_types_of_the_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = {split: (Document(split, f"In {split}."),) for split in SPLITS}
+
+    def load_split(name: str, split: str) -> Split:
+        return Split(find_corpus(name), split, documents[split], Account())
+
+    monkeypatch.setattr(sources_module, "load_split", load_split)
+    (corpus,) = Sources().annotated(["ncbi-disease"], leave_out="held-out")
+    assert (corpus.head.labels, corpus.train, corpus.dev) == (
+        ("Disease",),
+        documents["train"],
+        documents["dev"],
+    )
+
+
+def test_a_plan_grows_with_the_work_and_shrinks_with_the_device(recipe: Path) -> None:
+    slow, fast = (Device("a machine", rate, 1e9, 100) for rate in (1e-3, 2e-3))
+    plan = {each.name: each for each in estimate_study(recipe, slow)}
+    assert list(plan) == ["encoders/lora", *(run.name for run in iter_runs(read_study(recipe)))]
+    quicker = {each.name: each for each in estimate_study(recipe, fast)}
+    recipe.write_text(STUDY.replace("epochs = 1", "epochs = 50"))
+    longer = {each.name: each for each in estimate_study(recipe, slow)}
+    for name in plan:
+        assert quicker[name].seconds <= plan[name].seconds and quicker[name].memory == plan[name].memory
+        assert plan[name].kwh == pytest.approx(plan[name].seconds * 100 / 3.6e6)
+        if name.startswith("models/"):
+            assert longer[name].seconds > plan[name].seconds
+    require_memory(plan.values(), slow)
+    with pytest.raises(RunError, match=r"needs about .* GB, and a machine has 0\.0: lower schedule"):
+        require_memory(plan.values(), Device("a machine", 1, 1e3, 100))
+
+
+def test_the_rate_of_this_machine_is_measured() -> None:
+    machine = this_machine()
+    assert 1e-3 < machine.tflops < 5000 and machine.memory > 1e8
+
+
+STUDIES = ("adaptation", "cpu", "paper", "suite")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_published_studies_can_be_planned_anywhere(name: str) -> None:
+    path = ROOT / f"recipes/{name}.toml"
+    plan = estimate_study(path, DEVICES["a100-80gb"])
+    assert len(plan) >= len(list(iter_runs(read_study(path)))) > 5
+    require_memory(plan, DEVICES["a100-80gb"])
+
+
+def test_the_toy_study_ends_with_a_table_a_card_and_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands of docs/reproduce.md, on fewer documents and with fewer steps."""
+    toy, folder = load_tool("make_toy"), tmp_path / "runs/toy"
+    monkeypatch.setattr(toy, "SIZES", {"train": 12, "dev": 4, "test": 4})
+    toy.main(folder)
+    recipe = (folder / "toy.toml").read_text()
+    for old, new in (("epochs = 10", "epochs = 1"), ("trials = 3", "trials = 1")):
+        assert old in recipe
+        recipe = recipe.replace(old, new)
+    (folder / "toy.toml").write_text(recipe)
+    adaptation = (folder / "toy-adapt.toml").read_text()
+    assert "subwords = 100_000\nhead_subwords = 20_000" in adaptation
+    (folder / "toy-adapt.toml").write_text(adaptation.replace("0_000\n", "000\n"))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/one.txt").write_text("Patients with cardiba were given chlormi.\n")
+    monkeypatch.setenv("OPENMED_NER_BACKBONES", str(folder / "backbones"))
+    terminal = Terminal(tmp_path, monkeypatch)
+    blocks = read_blocks((ROOT / "docs/reproduce.md").read_text())
+    lines = [each.line for _, commands in blocks for each in commands if " runs/toy" in each.line]
+    assert len(lines) == 7
+    for line in lines:
+        if line.startswith("openmed-ner"):
+            printed = terminal.run(line)
+            assert not terminal.status, f"{line}\n{printed}"
+    out = folder / "out"
+    assert "| toy-full | toy | toy-bert" in (out / "report.md").read_text()
+    card = (out / "models/toy/toy-bert/seed-0/bundle/README.md").read_text()
+    assert "model-index" in card and "| toy | test |" in card
+    assert (folder / "runtime/parity.json").exists()

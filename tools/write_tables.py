@@ -14,6 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from openmed_ner.model.backbones import BACKBONES
+from openmed_ner.study import cost, report
+from openmed_ner.training.config import Recipe, from_table
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
@@ -25,6 +29,7 @@ PAGES = (
     "docs/evaluation.md",
     "docs/passages.md",
     "docs/pretraining.md",
+    "docs/reproduce.md",
 )
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SYSTEMS = (
@@ -134,6 +139,22 @@ def scale() -> str:
         cells = (name, f"{row['documents_per_second']:.1f}", *days, f"{cores * hours:,.0f}", f"{kwh:.0f}")
         lines.append(_row(cells))
     return "\n".join([*lines, "", _conditions(record, f"{record['documents']} documents")])
+
+
+def scaling() -> str:
+    """How the rate grows with the workers, and what all of PubMed would take at it."""
+    record = read("benchmark-scaling")
+    lines = [
+        "| workers | documents/s | to local-1 | start-up, s | memory, MB | days, one machine | days, ten |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in record["engines"].items():
+        days = PUBMED / row["documents_per_second"] / 86400
+        rates = (f"{row['documents_per_second']:.1f}", f"{row['ratio']:.2f}")
+        costs = (f"{row['start_up_seconds']:.1f}", f"{row['peak_megabytes']:.0f}")
+        lines.append(_row((name, *rates, *costs, f"{days:.1f}", f"{days / 10:.1f}")))
+    sizes = f"{record['documents']:,} documents of {record['characters_per_document']:.0f} characters"
+    return "\n".join([*lines, "", _conditions(record, sizes)])
 
 
 def service() -> str:
@@ -329,59 +350,48 @@ def passages() -> str:
 
 def encoders() -> str:
     """What each adaptation took, and what it did to perplexity."""
-    lines = [
-        "| encoder | trained | subwords | perplexity before | after | minutes | Wh | seed | commit |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in read("adaptation")["encoders"].items():
-        share, energy = f"{100 * row['parameters']['share']:.2f} %", row["energy"]
-        measured = (row["held_out"].get(when) for when in ("before", "after"))  # a stage has no before
-        perplexity = (f"{each['perplexity']:.1f}" if each else "" for each in measured)
-        cost = (f"{row['seconds'] / 60:.0f}", f"{1000 * energy['kwh']:.1f} ({energy['mode']})")
-        ends = (row["recipe"]["seed"], f"`{row['commit'][:8]}`")
-        lines.append(_row((name, share, f"{row['subwords']:,}", *perplexity, *cost, *ends)))
-    return "\n".join(lines)
+    return report.encoder_table(read("adaptation"))
 
 
 def adaptation() -> str:
-    """Test scores of models fine-tuned from each encoder."""
-    record = read("adaptation")
-    lines = [
-        "| corpus | encoder | seeds | dev F1 | test F1 | deviation | 95 % interval |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    dev = {(row["corpus"], row["encoder"]): row for row in record["scores"] if row["split"] == "dev"}
-    for row in record["scores"]:
-        if row["split"] == "test":
-            low, high = row["ci95"]
-            spread = f"{100 * row['deviation']:.2f}" if len(row["seeds"]) > 1 else ""
-            mean = f"**{_percent(row['mean'])}**"
-            lines.append(
-                _row(
-                    (
-                        row["corpus"],
-                        row["encoder"],
-                        ", ".join(map(str, row["seeds"])),
-                        _percent(dev[row["corpus"], row["encoder"]]["mean"]),
-                        mean,
-                        spread,
-                        f"{100 * low:.1f} to {100 * high:.1f}",
-                    )
-                )
-            )
-    return "\n".join(lines)
+    """Scores of models fine-tuned from each encoder."""
+    return report.score_table(read("adaptation"))
 
 
 def gains() -> str:
     """Whether encoders differ by more than chance."""
-    lines = ["| corpus (test) | encoders | difference | 95 % interval | p |", "|---|---|---|---|---|"]
-    for row in read("adaptation")["comparisons"]:
-        if row["split"] == "test":
-            low, high = row["ci95"]
-            names = (row["corpus"], f"{row['first']} against {row['second']}")
-            interval = f"{100 * low:+.1f} to {100 * high:+.1f}"
-            lines.append(_row((*names, f"{100 * row['difference']:+.2f}", interval, f"{row['p_value']:.4f}")))
-    return "\n".join(lines)
+    return report.gain_table(read("adaptation"))
+
+
+def estimates() -> str:
+    """What the cost model says of runs that were measured."""
+    pretrained, tuned = read("benchmark-pretraining"), read("benchmark-training")
+    watts = cost.CPU_WATTS
+    machine = cost.Device("", pretrained["matrix_multiply_gflops"] / 1e3, 1e12, watts, cost.CPU_REACHED)
+    shape = BACKBONES["minilm-l6"].shape
+    guess = 3 * 2 * shape.embedding * shape.vocabulary * 0.15
+    rows = []
+    for stage, record, ways in (
+        ("pretraining", pretrained["subwords_per_second"], {"lora": "ours/lora", "all": "ours/full"}),
+        ("fine-tuning", tuned["subwords_per_second"], {"lora": "lora-folded", "all": "full"}),
+    ):
+        number = ("pretraining", "fine-tuning").index(stage)
+        for trained, key in ways.items():
+            flops = shape.flops(160, trained=trained) + (0 if number else guess)
+            said = machine.tflops * 1e12 * machine.reached[number] / flops
+            ratio = f"{said / record[key]:.2f}"
+            rows.append((f"{stage}, {trained}", "subwords/s", f"{said:,.0f}", f"{record[key]:,.0f}", ratio))
+    for name in ("lora", "full"):
+        training = read(f"embedded-{name}-fp32")["training"]
+        said = cost.estimate_run(from_table(Recipe, training["recipe"]), machine).seconds / 60
+        took = training["seconds"] / 60
+        rows.append(
+            (f"embedded model, {name}", "minutes", f"{said:.0f}", f"{took:.0f}", f"{said / took:.2f}")
+        )
+    names = "what", "unit", "estimated", "measured", "estimated / measured"
+    return "\n".join(
+        [report.table(names, rows), "", _conditions(pretrained, "MiniLM-L6, windows of 160 subwords")]
+    )
 
 
 def pretraining() -> str:
@@ -438,6 +448,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         runs,
         tagging,
         scale,
+        scaling,
         service,
         tokens,
         memory,
@@ -453,6 +464,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         encoders,
         adaptation,
         gains,
+        estimates,
         pretraining,
     )
 }

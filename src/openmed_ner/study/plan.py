@@ -1,7 +1,8 @@
 """What a study consists of: which encoders are compared, on which corpora, with how many seeds.
 
-A study's recipe names the recipes of its adaptations by file, lying beside it. Every model is trained from
-every encoder by the same settings, and scored on dev and test once.
+A study's recipe names the recipes of its adaptations and the files of its own corpora, lying beside it. Every
+model is trained from every encoder by the same settings, and scored on dev and test once. An encoder is a
+backbone, as released or adapted.
 """
 
 from __future__ import annotations
@@ -20,19 +21,40 @@ BASELINE = "none"
 
 
 @dataclass(frozen=True, slots=True)
+class OwnCorpus:
+    """A corpus that is not in the catalog.
+
+    Attributes:
+        train: file or folder of documents to learn from, relative to the recipe.
+        dev: documents to choose by.
+        test: documents to score once.
+        format: of all three; told from their names if empty.
+    """
+
+    train: str = ""
+    dev: str = ""
+    test: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model that is trained from every encoder.
 
     Attributes:
-        corpora: names from the catalog; one head each.
+        corpora: names from the catalog or of the study's own corpora; one head each.
         seeds: a run for each.
         stages: encoders on the way that it is also trained from, with the first seed.
+        searched: try the settings of ``training.search`` on dev, instead of taking those of ``training``.
+        encoders: train it from these only; from all if empty.
         training: settings in which this model differs from the study's.
     """
 
     corpora: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     stages: tuple[str, ...] = ()
+    searched: bool = False
+    encoders: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -42,34 +64,104 @@ class Study:
 
     Attributes:
         title: what it asks.
-        adaptations: recipes of pretraining, by the name of the encoder they make.
+        backbones: those that are compared; that of ``training`` alone if empty.
+        adaptations: recipes of pretraining, by the name of the encoder they make. Where backbones are
+            compared, each is adapted, and the recipe's own backbone is not read.
         stages: encoders on the way to those, by name: ``ENCODER/rounds/N``, where the recipe keeps round N.
+        corpora: those that are not in the catalog, by name.
         models: what is trained from each encoder, by name.
-        training: how; its corpora, seed and encoder are filled in.
+        training: how; its corpora, seed, backbone and encoder are filled in.
     """
 
     title: str = ""
+    backbones: tuple[str, ...] = ()
     adaptations: Mapping[str, str] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
+    corpora: Mapping[str, OwnCorpus] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     training: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
         if BASELINE in self.adaptations:
             raise RecipeError(f"adaptations.{BASELINE}: that name is taken by the encoder as released")
+        if self.stages and len(self.backbones) > 1:
+            raise RecipeError("stages: expected none where backbones are compared")
         for name, place in self.stages.items():
             if place.partition("/")[0] not in self.adaptations or name in (BASELINE, *self.adaptations):
                 raise RecipeError(f"stages.{name} = {place!r}: expected a new name and ADAPTATION/rounds/N")
+        for name, corpus in self.corpora.items():
+            if missing := [split for split in ("train", "dev", "test") if not getattr(corpus, split)]:
+                raise RecipeError(f"corpora.{name}.{missing[0]}: expected a file or folder of documents")
         for name, model in self.models.items():
-            if unknown := [stage for stage in model.stages if stage not in self.stages]:
-                raise RecipeError(f"models.{name}.stages: there is no stage {unknown[0]!r}")
-            if not model.corpora or not model.seeds:
-                raise RecipeError(f"models.{name}: expected at least one corpus and one seed")
+            self._check(name, model)
+
+    def _check(self, name: str, model: Model) -> None:
+        if unknown := [stage for stage in model.stages if stage not in self.stages]:
+            raise RecipeError(f"models.{name}.stages: there is no stage {unknown[0]!r}")
+        known = [start.name for start in self.starts]
+        if unknown := [encoder for encoder in model.encoders if encoder not in known]:
+            raise RecipeError(
+                f"models.{name}.encoders: there is no encoder {unknown[0]!r}; there are: {', '.join(known)}"
+            )
+        if not model.corpora or not model.seeds:
+            raise RecipeError(f"models.{name}: expected at least one corpus and one seed")
 
     @property
-    def encoders(self) -> tuple[str, ...]:
-        """The encoders that are compared, the baseline first."""
-        return (BASELINE, *self.adaptations)
+    def starts(self) -> tuple[Start, ...]:
+        """The encoders that are compared; of each backbone the one as released first."""
+        backbones = self.backbones or (self.training.backbone,)
+        return tuple(
+            Start(backbone, adaptation, several=len(backbones) > 1)
+            for backbone in backbones
+            for adaptation in (BASELINE, *self.adaptations)
+        )
+
+    @property
+    def passing(self) -> tuple[Start, ...]:
+        """The encoders on the way, which are trained from but not compared."""
+        return tuple(
+            Start(self.training.backbone, name, several=False, place=f"encoders/{place}")
+            for name, place in self.stages.items()
+        )
+
+    def starts_of(self, model: Model) -> list[Start]:
+        """The encoders that a model is trained from with every seed."""
+        return [start for start in self.starts if not model.encoders or start.name in model.encoders]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An encoder that models are trained from.
+
+    Attributes:
+        backbone: what it was made from.
+        adaptation: how it was adapted, or ``none``.
+        several: whether it is one of several backbones', so that its name has to say which.
+        place: where its bundle is in the study's folder, if it is none of those the names lead to.
+    """
+
+    backbone: str
+    adaptation: str = BASELINE
+    several: bool = False
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tables and folders call it."""
+        if not self.several:
+            return self.adaptation
+        backbone = Path(self.backbone).name
+        return backbone if self.adaptation == BASELINE else f"{backbone}+{self.adaptation}"
+
+    @property
+    def is_released(self) -> bool:
+        """Whether it is a backbone as it was released."""
+        return self.adaptation == BASELINE
+
+    @property
+    def bundle(self) -> str:
+        """The folder of its bundle in that of the study."""
+        return self.place or f"encoders/{self.name}/{BUNDLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +169,21 @@ class Run:
     """A model to be trained and scored.
 
     Attributes:
-        encoder: the one it starts from.
+        start: what it is trained from.
         model: its name.
         recipe: all settings; the adapted encoder's folder is filled in when it is there.
+        searched: whether settings are tried.
     """
 
-    encoder: str
+    start: Start
     model: str
     recipe: Recipe
+    searched: bool = False
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder it is trained from."""
+        return self.start.name
 
     @property
     def name(self) -> str:
@@ -105,34 +204,42 @@ def read_study(path: Path) -> Study:
     return study
 
 
-def read_adaptation(path: Path, study: Study, encoder: str) -> Pretraining:
+def read_adaptation(path: Path, study: Study, start: Start) -> Pretraining:
     """Read the recipe of one of a study's adaptations, which lies beside the study's own.
 
     Raises:
-        RecipeError: it cannot be read, or is for another backbone than the study's.
+        RecipeError: it cannot be read, or is for another backbone than the study's only one.
     """
-    recipe = read_recipe(path.parent / study.adaptations[encoder], kind=Pretraining)
-    if recipe.backbone != study.training.backbone:
+    recipe = read_recipe(path.parent / study.adaptations[start.adaptation], kind=Pretraining)
+    if start.several:
+        return replace(recipe, backbone=start.backbone)
+    if recipe.backbone != start.backbone:
         raise RecipeError(
-            f"{study.adaptations[encoder]}: backbone = {recipe.backbone!r}, but the study trains from "
-            f"{study.training.backbone!r}"
+            f"{study.adaptations[start.adaptation]}: backbone = {recipe.backbone!r}, but the study trains "
+            f"from {start.backbone!r}"
         )
     return recipe
 
 
-def place_of(study: Study, encoder: str) -> str:
-    """The folder of an encoder's bundle in that of the study."""
-    return f"encoders/{study.stages.get(encoder, f'{encoder}/{BUNDLE}')}"
+def iter_adaptations(path: Path, study: Study) -> Iterator[tuple[Start, Pretraining]]:
+    """Every encoder to be adapted, and how."""
+    for start in study.starts:
+        if not start.is_released:
+            yield start, read_adaptation(path, study, start)
 
 
 def iter_runs(study: Study) -> Iterator[Run]:
     """Every model to be trained, seed by seed, so that the first seed of all is there first."""
     for turn in range(max(len(model.seeds) for model in study.models.values())):
-        for encoder in (*study.encoders, *study.stages):
+        for start in (*study.starts, *study.passing):
             for name, model in study.models.items():
-                wanted = encoder in study.encoders or (encoder in model.stages and turn == 0)
-                if turn < len(model.seeds) and wanted:
-                    recipe = from_table(
-                        Recipe, model.training, prefix=f"models.{name}.training.", base=study.training
-                    )
-                    yield Run(encoder, name, replace(recipe, corpora=model.corpora, seed=model.seeds[turn]))
+                on_the_way = start.name in model.stages and turn == 0
+                if turn < len(model.seeds) and (start in study.starts_of(model) or on_the_way):
+                    yield _make_run(study, start, name, model.seeds[turn])
+
+
+def _make_run(study: Study, start: Start, name: str, seed: int) -> Run:
+    model = study.models[name]
+    recipe = from_table(Recipe, model.training, prefix=f"models.{name}.training.", base=study.training)
+    own = replace(recipe, corpora=model.corpora, seed=seed, backbone=start.backbone)
+    return Run(start, name, own, searched=model.searched)

@@ -18,14 +18,19 @@ from openmed_ner.alignment import PROTOCOLS
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import RECORD, write_json
 from openmed_ner.bundle.record import provenance
-from openmed_ner.errors import InputError
+from openmed_ner.cards import attach
+from openmed_ner.errors import InputError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
-from openmed_ner.inference.evaluation import answer, load_gold
-from openmed_ner.inference.locks import claim
+from openmed_ner.inference.evaluation import answer
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.study.plan import BASELINE, Run, iter_runs, place_of, read_adaptation, read_study
+from openmed_ner.locks import claim
+from openmed_ner.study.plan import Run, Start, iter_adaptations, iter_runs, read_study
+from openmed_ner.study.sources import Sources
 from openmed_ner.training.adaptation import adapt
-from openmed_ner.training.run import load_corpora, train
+from openmed_ner.training.config import Pretraining
+from openmed_ner.training.processes import count_launched
+from openmed_ner.training.run import train
+from openmed_ner.training.search import search
 from openmed_ner.training.session import BUNDLE
 
 logger = logging.getLogger(__name__)
@@ -47,7 +52,7 @@ def reproduce(
     Args:
         path: its recipe.
         folder: where everything goes.
-        passages: the prepared set that adaptations read.
+        passages: the prepared set that adaptations read, or a folder with one for each backbone, by its name.
         only: whether a step of that name is to be done here.
         on_step: told of each step and ``done``, ``to do``, ``begun``, ``finished``, ``elsewhere`` (another
             process does it) or ``waits`` (for its encoder).
@@ -57,45 +62,63 @@ def reproduce(
 
     Raises:
         InputError: an adaptation is to be made, but there are no passages.
+        RunError: a launcher started several processes for it.
     """
+    if count_launched() > 1:
+        raise RunError("a study is not spread by a launcher: start it once for each device, on one folder")
     study = read_study(path)
+    sources = Sources(study.corpora, path.parent)
     complete = True
-    for encoder in study.adaptations:
-        name = f"encoders/{encoder}"
-        recipe = read_adaptation(path, study, encoder)
+    for start, recipe in iter_adaptations(path, study):
+        name = f"encoders/{start.name}"
 
-        def make(target: Path, encoder: str = encoder, recipe: Any = recipe) -> None:
-            if passages is None:
-                raise InputError(f"{encoder}: the adaptation needs prepared passages; name them")
-            adapt(recipe, passages, target, name=f"{study.training.backbone}-{encoder}", resume=True)
+        def make(target: Path, start: Start = start, recipe: Pretraining = recipe) -> None:
+            read = _passages_for(start, passages)
+            adapt(recipe, read, target, name=_name_encoder(start), resume=True)
 
         complete &= _do(folder / name, f"{BUNDLE}/manifest.json", name, make, only, on_step)
     for run in iter_runs(study):
-        adapted = None if run.encoder == BASELINE else folder / place_of(study, run.encoder)
+        adapted = None if run.start.is_released else folder / run.start.bundle
         if adapted and not (adapted / "manifest.json").exists():
             on_step(run.name, "waits")
             complete = False
             continue
 
         def build(target: Path, run: Run = run, adapted: Path | None = adapted) -> None:
-            train_and_score(run, target, adapted=adapted)
+            train_and_score(run, target, sources, adapted=adapted)
 
         complete &= _do(folder / run.name, SCORES, run.name, build, only, on_step)
     return complete
 
 
-def train_and_score(run: Run, folder: Path, *, adapted: Path | None) -> None:
-    """Train one model of a study, and score it once on dev and, by every protocol, on test."""
+def _passages_for(start: Start, passages: Path | None) -> Path:
+    if passages is None:
+        raise InputError(f"{start.name}: the adaptation needs prepared passages; name them")
+    own = passages / Path(start.backbone).name
+    return own if own.is_dir() else passages
+
+
+def _name_encoder(start: Start) -> str:
+    return f"{Path(start.backbone).name}-{start.adaptation}"
+
+
+def train_and_score(run: Run, folder: Path, sources: Sources, *, adapted: Path | None) -> None:
+    """Train one model of a study, and score it once on dev and, by every protocol, on test.
+
+    The scores also go into its bundle and onto its card.
+    """
     recipe = replace(run.recipe, adapted=str(adapted) if adapted else "")
-    corpora = load_corpora(recipe.corpora, leave_out=recipe.leave_out)
-    bundle = train(recipe, corpora, folder, name=run.model, resume=True)
+    corpora = sources.annotated(recipe.corpora, leave_out=recipe.leave_out)
+    learn = search if run.searched else train
+    bundle = learn(recipe, corpora, folder, name=run.model, resume=True)
     tagger = Tagger.load(bundle)
     results = []
     for split in SPLITS:
-        for answers in answer(tagger, [load_gold(name, split) for name in recipe.corpora]):
+        for answers in answer(tagger, [sources.gold(name, split) for name in recipe.corpora]):
             results += [answers.score(protocol) for protocol in (PROTOCOLS if split == "test" else MENTION)]
             with (folder / f"{split}-{answers.gold.corpus}.jsonl").open("w", encoding="utf-8") as file:
                 write_jsonl(answers.predicted, file)
+    attach(bundle, [row for row in results if row["protocol"] == MENTION[0]])
     record = {"sha256": bundle.sha256, **provenance(), "results": results}
     partial = folder / f"{SCORES}.partial"
     write_json(partial, record)

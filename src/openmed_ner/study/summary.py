@@ -1,4 +1,4 @@
-"""What a study found: scores of every encoder, and whether they differ by more than chance.
+"""What a study found: scores of every encoder, which is best on dev, and whether they differ beyond chance.
 
 Seeds are pooled document by document: a document counts once for every seed, for each encoder, so the paired
 test and the bootstrap draw whole documents and see the spread between seeds.
@@ -6,7 +6,7 @@ test and the bootstrap draw whole documents and see the spread between seeds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -14,52 +14,62 @@ from typing import Any
 
 from openmed_ner.bundle.manifest import RECORD
 from openmed_ner.bundle.record import describe_training, provenance
-from openmed_ner.corpora import load_split
 from openmed_ner.evaluation import Scores, score_documents, total
 from openmed_ner.evaluation.scores import bootstrap_f1, mean_and_deviation
 from openmed_ner.evaluation.significance import paired_randomisation
 from openmed_ner.formats import read_documents
-from openmed_ner.study.plan import Run, Study, iter_runs, place_of
+from openmed_ner.study.plan import Run, Start, iter_runs, read_study
 from openmed_ner.study.reproduce import SPLITS, open_encoder, open_run
+from openmed_ner.study.sources import Sources
 
 
-def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
+def summarise_study(path: Path, folder: Path) -> dict[str, Any]:
     """Collect what is done of a study.
+
+    Args:
+        path: its recipe.
+        folder: where it was carried out.
 
     Returns:
         ``encoders``: what each adaptation took and did to perplexity; ``runs``: each model trained;
-        ``scores``: per corpus, split and encoder, over the seeds; ``comparisons``: each pair of encoders.
+        ``scores``: per corpus, split and encoder, over the seeds; ``best``: the encoder that dev chooses for
+        each corpus of a model; ``comparisons``: pairs of encoders.
     """
+    study = read_study(path)
+    sources = Sources(study.corpora, path.parent)
     done = [Done(run, *found) for run in iter_runs(study) if (found := open_run(folder, run))]
     encoders = {
-        name: bundle
-        for name in (*study.adaptations, *study.stages)
-        if (bundle := open_encoder(folder / place_of(study, name)))
+        start.name: _describe_encoder(bundle.read_json(RECORD))
+        for start in (*study.starts, *study.passing)
+        if not start.is_released and (bundle := open_encoder(folder / start.bundle))
     }
-    scores, comparisons = [], []
+    rows = []
+    comparisons: list[dict[str, Any]] = []
     for model, settings in study.models.items():
         for corpus in settings.corpora:
             for split in SPLITS:
                 pooled = {}
-                for encoder in (*study.encoders, *settings.stages):
-                    own = [each for each in done if (each.run.model, each.run.encoder) == (model, encoder)]
+                for start in (*study.starts, *study.passing):
+                    own = [each for each in done if each.run.model == model and each.run.start == start]
                     if own:
-                        row, own_scores = _score(folder, own, corpus, split)
-                        scores.append({"model": model, "encoder": encoder, **row})
-                        if encoder in study.encoders:  # a stage has one seed, and is not compared
-                            pooled[encoder] = own_scores
-                comparisons += _compare(model, corpus, split, pooled)
+                        row, documents = _score(folder, own, corpus, sources, split)
+                        rows.append({"model": model, "encoder": start.name, **_describe_start(own[0]), **row})
+                        pooled[start] = documents
+                names = {"model": model, "corpus": corpus, "split": split}
+                comparisons += ({**names, **row} for row in _compare(study.starts, pooled))
     return {
         "title": study.title,
         **provenance(),
-        "encoders": {name: _describe_encoder(bundle.read_json(RECORD)) for name, bundle in encoders.items()},
+        "encoders": encoders,
         "runs": [_describe_run(each) for each in done],
-        "scores": scores,
+        "scores": rows,
+        "best": list(_choose(rows, [start.name for start in study.starts])),
         "comparisons": comparisons,
     }
 
 
 _KEPT = ("corpus", "split", "protocol", "documents", "micro", "seen", "unseen", "coverage_complete")
+_OTHERS = ("word", "subword")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +80,23 @@ class Done:
     record: Mapping[str, Any]
     scores: Mapping[str, Any]
 
+    def result(self, corpus: str, split: str, protocol: str) -> Mapping[str, Any]:
+        """One of its scores."""
+        wanted = corpus, split, protocol
+        rows: Sequence[Mapping[str, Any]] = self.scores["results"]
+        return next(row for row in rows if (row["corpus"], row["split"], row["protocol"]) == wanted)
+
+
+def _describe_start(done: Done) -> dict[str, Any]:
+    start = done.run.start
+    return {"backbone": start.backbone, "adaptation": start.adaptation, "method": done.run.recipe.method}
+
 
 def _score(
-    folder: Path, runs: Sequence[Done], corpus: str, split: str
+    folder: Path, runs: Sequence[Done], corpus: str, sources: Sources, split: str
 ) -> tuple[dict[str, Any], list[Scores]]:
     """The scores of one encoder on a corpus: a row, and the documents' scores summed over the seeds."""
-    gold = load_split(corpus, split).documents
+    gold = sources.documents(corpus, split)
     by_seed = []
     for each in runs:
         predicted = list(read_documents(folder / each.run.name / f"{split}-{corpus}.jsonl"))
@@ -83,13 +104,7 @@ def _score(
     pooled = [total(each) for each in zip(*by_seed, strict=True)]
     f1 = [total(each).micro.f1 for each in by_seed]
     mean, deviation = mean_and_deviation(f1)
-    wanted = corpus, split, "mention"
-    results = [
-        next(
-            row for row in each.scores["results"] if (row["corpus"], row["split"], row["protocol"]) == wanted
-        )
-        for each in runs
-    ]
+    mentions = [each.result(corpus, split, "mention") for each in runs]
     row = {
         "corpus": corpus,
         "split": split,
@@ -101,22 +116,38 @@ def _score(
         "deviation": deviation,
         "ci95": list(bootstrap_f1(pooled)),
         "with_alternatives": [
-            row["with_alternatives"]["f1"] for row in results if "with_alternatives" in row
+            each["with_alternatives"]["f1"] for each in mentions if "with_alternatives" in each
         ],
     }
+    if split == "test":
+        for protocol in _OTHERS:
+            values = [each.result(corpus, split, protocol)["micro"]["f1"] for each in runs]
+            row[protocol] = mean_and_deviation(values)[0]
     return row, pooled
 
 
-def _compare(
-    model: str, corpus: str, split: str, pooled: Mapping[str, Sequence[Scores]]
-) -> list[dict[str, Any]]:
-    """Every pair of encoders; the later one first, so that a gain is positive."""
-    rows = []
-    for second, first in combinations(pooled, 2):
-        comparison = paired_randomisation(pooled[first], pooled[second])
-        names = {"model": model, "corpus": corpus, "split": split, "first": first, "second": second}
-        rows.append({**names, **asdict(comparison), "difference": comparison.difference})
-    return rows
+def _compare(starts: Sequence[Start], pooled: Mapping[Start, Sequence[Scores]]) -> Iterator[dict[str, Any]]:
+    """Encoders of one backbone, and backbones as released; the later first, so that a gain is positive."""
+    for second, first in combinations([start for start in starts if start in pooled], 2):
+        if first.backbone == second.backbone or (first.is_released and second.is_released):
+            comparison = paired_randomisation(pooled[first], pooled[second])
+            names = {"first": first.name, "second": second.name}
+            yield {**names, **asdict(comparison), "difference": comparison.difference}
+
+
+def _choose(rows: Sequence[Mapping[str, Any]], encoders: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The row of test scores of the encoder with the best mean on dev, for each model and corpus."""
+    scores = {
+        (row["model"], row["corpus"], row["split"], row["encoder"]): row
+        for row in rows
+        if row["encoder"] in encoders  # not one on the way
+    }
+    for model, corpus in dict.fromkeys((row["model"], row["corpus"]) for row in rows):
+        keys = [(model, corpus, "dev", name) for name in encoders]
+        dev = {key[-1]: scores[key] for key in keys if key in scores}
+        if dev:
+            best = max(dev, key=lambda name: dev[name]["mean"])
+            yield {**scores[model, corpus, "test", best], "dev": dev[best]["mean"], "compared": list(dev)}
 
 
 def _describe_encoder(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,6 +170,7 @@ def _describe_run(done: Done) -> dict[str, Any]:
         "model": run.model,
         "encoder": run.encoder,
         "seed": run.recipe.seed,
+        "searched": run.searched,
         "sha256": done.scores["sha256"],
         **describe_training(done.record),
         "results": [{key: row[key] for key in _KEPT if key in row} for row in done.scores["results"]],

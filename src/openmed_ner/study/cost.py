@@ -1,0 +1,227 @@
+"""What a study will take: time, memory and energy, estimated before anything is loaded.
+
+Time is arithmetic: floating-point operations in closed form, divided by a device's matrix-multiply rate and
+by the share of it that our loop reaches. On this machine the rate is measured and the shares are those of
+our benchmarks; of other devices the rate is the vendor's, and the share an assumption, not a measurement.
+Memory is weights, what the optimiser keeps, and activations (Korthikanti et al., 2022, arXiv 2205.05198).
+Searches are counted as if no trial were stopped early.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from openmed_ner.corpora.sizes import WORDS
+from openmed_ner.errors import InputError, RunError
+from openmed_ner.model.backbones import BACKBONES, find_backbone
+from openmed_ner.model.shapes import Shape
+from openmed_ner.model.tagger import load_config
+from openmed_ner.study.plan import Run, Start, iter_adaptations, iter_runs, read_study
+from openmed_ner.study.sources import Sources
+from openmed_ner.text import iter_tokens
+from openmed_ner.training.config import Pretraining, Recipe, Schedule
+from openmed_ner.training.precision import autocast_dtype
+
+SUBWORDS_PER_WORD = 1.5
+"""Subwords read per word of a corpus, overlaps included: 1.35 to 1.55 with a general vocabulary."""
+HELD_OUT = 10_000, 200
+"""Passages of a prepared set's held-out part, and subwords of one, where the set is not at hand."""
+ACTIVATION, SCORES = 34, 5
+"""Bytes of activations in half precision: per dimension and layer, and per head and neighbour."""
+ADAM = 12
+"""Bytes per trained parameter: a gradient and two moments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What computes.
+
+    Attributes:
+        name: of the device.
+        tflops: its matrix-multiply rate in half precision, in 10^12 operations per second.
+        memory: bytes it has.
+        watts: what it draws under load, with its share of the machine.
+        reached: share of the rate that pretraining and fine-tuning reach.
+    """
+
+    name: str
+    tflops: float
+    memory: float
+    watts: float
+    reached: tuple[float, float] = (0.35, 0.35)
+
+
+DEVICES: Mapping[str, Device] = {
+    device.name: device
+    for device in (
+        Device("t4", 65, 16e9, 70),
+        Device("l4", 121, 24e9, 72),
+        Device("a100-80gb", 312, 80e9, 400),
+        Device("h100-80gb", 989, 80e9, 700),
+    )
+}
+"""Rates without sparsity and limits of power as their vendor publishes them; the share reached is assumed."""
+CPU_REACHED = 0.65, 0.45
+"""Of benchmarks/pretraining.py and benchmarks/training.py."""
+BATCH_SECONDS, BEGIN_SECONDS = 0.03, 20.0
+"""What a batch and a run take beside their arithmetic: starting kernels; loading, writing, scoring."""
+CPU_WATTS = 27.0
+"""Mean of our runs, as CodeCarbon estimates it for 2 cores of this kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a step of a study takes.
+
+    Attributes:
+        name: of the step.
+        seconds: on the device asked about.
+        memory: bytes at the peak.
+        kwh: electric energy.
+    """
+
+    name: str
+    seconds: float
+    memory: float
+    kwh: float
+
+
+def estimate_study(path: Path, device: Device) -> list[Estimate]:
+    """Estimate every step of a study.
+
+    Raises:
+        InputError: the shape of a backbone is not known and its folder is not at hand.
+        RecipeError: the recipe is wrong.
+    """
+    study = read_study(path)
+    sources = Sources(study.corpora, path.parent)
+    adaptations = [
+        _cost(f"encoders/{start.name}", *_adaptation_work(recipe), recipe, device, stage=0)
+        for start, recipe in iter_adaptations(path, study)
+    ]
+    runs = [
+        _cost(run.name, *_run_work(run, sources), run.recipe, device, stage=1) for run in iter_runs(study)
+    ]
+    return [*adaptations, *runs]
+
+
+def estimate_run(recipe: Recipe, device: Device) -> Estimate:
+    """Estimate a fine-tuning run on corpora of the catalog."""
+    run = Run(Start(recipe.backbone), "run", recipe)
+    return _cost(run.name, *_run_work(run, Sources()), recipe, device, stage=1)
+
+
+def require_memory(estimates: Iterable[Estimate], device: Device) -> None:
+    """Make sure that every step fits.
+
+    Raises:
+        RunError: one does not.
+    """
+    for each in estimates:
+        if each.memory > device.memory:
+            raise RunError(
+                f"{each.name} needs about {each.memory / 1e9:.1f} GB, and {device.name} has "
+                f"{device.memory / 1e9:.1f}: lower schedule.batch_subwords and raise schedule.accumulate, "
+                "set schedule.checkpoint_activations, or go on with --ignore-memory"
+            )
+
+
+def this_machine() -> Device:
+    """The GPU, or else the processor, of this machine; its rate is measured, which takes about a second."""
+    if torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info()
+        return Device(torch.cuda.get_device_name(), _multiply_rate("cuda", 4096), free, 400)
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Device("this machine", _multiply_rate("cpu", 1024), free, CPU_WATTS, CPU_REACHED)
+
+
+def _multiply_rate(device: str, size: int) -> float:
+    """Matrix-multiply rate in 10^12 operations per second: the best of several, after one to warm up."""
+    dtype = autocast_dtype("auto", torch.device(device)) or torch.float32
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(8):
+        start = time.perf_counter()
+        product = left @ right
+        product[0, 0].item()  # wait for a GPU
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * size**3 / best / 1e12
+
+
+def shape_of(name: str) -> Shape:
+    """The shape of a backbone, from the table or from its configuration."""
+    if name in BACKBONES:
+        return BACKBONES[name].shape
+    return Shape.of(load_config(find_backbone(name), dropout=0.0, attention_dropout=0.0))
+
+
+def _cost(
+    name: str, flops: float, subwords: float, recipe: Recipe | Pretraining, device: Device, *, stage: int
+) -> Estimate:
+    batches = subwords / recipe.schedule.batch_subwords
+    arithmetic = flops / (device.tflops * 1e12 * device.reached[stage])
+    seconds = BEGIN_SECONDS + max(arithmetic, BATCH_SECONDS * batches)
+    return Estimate(name, seconds, _memory(recipe), seconds * device.watts / 3.6e6)
+
+
+def _adaptation_work(recipe: Pretraining) -> tuple[float, float]:
+    """Floating-point operations of an adaptation, and subwords it reads."""
+    shape, window = shape_of(recipe.backbone), recipe.window
+    guess = 2 * shape.embedding * shape.vocabulary * recipe.masking.share  # of the head, per subword
+    passages, length = HELD_OUT
+    scored = (2 * passages + recipe.schedule.epochs * recipe.held_out) * length
+    forward = shape.flops(window) + guess
+    trained = shape.flops(window, trained="lora" if recipe.method == "lora" else "all") + 3 * guess
+    head = shape.flops(window) + 3 * guess
+    flops = recipe.subwords * trained + recipe.head_subwords * head + scored * forward
+    return flops, float(recipe.subwords + recipe.head_subwords + scored)
+
+
+def _run_work(run: Run, sources: Sources) -> tuple[float, float]:
+    """Floating-point operations of a model's training and scoring, and subwords it reads."""
+    recipe = run.recipe
+    shape = shape_of(recipe.backbone)
+    words = {count_words(name, sources) for name in recipe.corpora}  # of one size: the same texts, read once
+    train, dev, test = (SUBWORDS_PER_WORD * sum(each) for each in zip(*words, strict=True))
+    trained = shape.flops(recipe.window, trained="lora" if recipe.method == "lora" else "all")
+    forward = shape.flops(recipe.window)
+    epochs = recipe.schedule.epochs * (recipe.search.trials if run.searched else 1)
+    flops = epochs * (train * trained + dev * forward) + (dev + test) * forward
+    return flops, epochs * (train + dev) + dev + test
+
+
+def count_words(name: str, sources: Sources) -> tuple[int, int, int]:
+    """Words of a corpus's train, dev and test splits."""
+    if name not in sources.own:
+        if name not in WORDS:
+            raise InputError(f"{name}: its size is not known; known: {', '.join(WORDS)}")
+        return WORDS[name]
+    train, dev, test = (
+        sum(sum(1 for _ in iter_tokens(document.text)) for document in sources.documents(name, split))
+        for split in ("train", "dev", "test")
+    )
+    return train, dev, test
+
+
+def _memory(recipe: Recipe | Pretraining) -> float:
+    """Bytes at the peak of a step: the weights twice, for their copy in half precision, and the rest."""
+    shape, schedule = shape_of(recipe.backbone), recipe.schedule
+    full = recipe.method == "full"
+    trained = shape.n_parameters if full else shape.lora_parameters(recipe.lora.rank, "all-linear")
+    activations = _activations(shape, recipe.window, schedule)
+    if isinstance(recipe, Pretraining):
+        activations += schedule.batch_subwords * recipe.masking.share * shape.vocabulary * 3 * 4
+    return 6.0 * shape.n_parameters + ADAM * trained + activations
+
+
+def _activations(shape: Shape, window: int, schedule: Schedule) -> float:
+    per_subword = ACTIVATION * shape.hidden + SCORES * shape.heads * window
+    precision = 1 if autocast_dtype(schedule.precision) else 2
+    layers = 2 if schedule.checkpoint_activations else shape.layers
+    return float(precision * schedule.batch_subwords * per_subword * layers)

@@ -1,0 +1,84 @@
+"""The documents of the corpora that a study names: those of the catalog, and its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openmed_ner.alignment import Head
+from openmed_ner.corpora import SPLITS, find_corpus, load_split
+from openmed_ner.errors import CorpusError
+from openmed_ner.formats import read_documents
+from openmed_ner.inference.evaluation import Gold, load_gold
+from openmed_ner.study.plan import OwnCorpus
+from openmed_ner.text import Document
+from openmed_ner.training.finetune import Annotated
+from openmed_ner.training.run import without
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where documents come from.
+
+    Attributes:
+        own: corpora that are not in the catalog.
+        folder: that their files are relative to.
+    """
+
+    own: Mapping[str, OwnCorpus] = field(default_factory=dict)
+    folder: Path = Path()
+
+    def documents(self, name: str, split: str) -> tuple[Document, ...]:
+        """The documents of a corpus's split."""
+        corpus = self.own.get(name)
+        if corpus is None:
+            return load_split(name, split).documents
+        path = self.folder / getattr(corpus, split)
+        return tuple(read_documents(path, format=corpus.format or None))
+
+    def head(self, name: str) -> Head:
+        """What a corpus teaches; of one's own, the types that occur in its training documents.
+
+        Raises:
+            CorpusError: they have none, or dev or test documents have others.
+        """
+        if name not in self.own:
+            return Head(name, find_corpus(name).types)
+        labels = {
+            split: {span.label for document in self.documents(name, split) for span in document.spans}
+            for split in SPLITS
+        }
+        if not labels["train"]:
+            raise CorpusError(
+                f"corpora.{name}: no training document has an entity; there is nothing to learn"
+            )
+        for split in ("dev", "test"):
+            if unknown := sorted(labels[split] - labels["train"]):
+                raise CorpusError(
+                    f"corpora.{name}.{split}: the label {unknown[0]!r} does not occur in training documents"
+                )
+        return Head(name, tuple(sorted(labels["train"])))
+
+    def annotated(self, names: Sequence[str], *, leave_out: str) -> list[Annotated]:
+        """Training and dev documents of some corpora, as one model learns them.
+
+        Args:
+            names: of the corpora.
+            leave_out: ``held-out`` or ``nothing``, as in the recipe.
+        """
+        corpora = [
+            Annotated(self.head(name), self.documents(name, "train"), self.documents(name, "dev"))
+            for name in names
+        ]
+        if leave_out == "nothing":
+            return corpora
+        splits = [self.documents(name, split) for name in names for split in ("dev", "test")]
+        held_out = [document for documents in splits for document in documents]
+        return [without(corpus, held_out) for corpus in corpora]
+
+    def gold(self, name: str, split: str) -> Gold:
+        """A split as something to score a head on."""
+        if name not in self.own:
+            return load_gold(name, split)
+        return Gold(name, split, self.documents(name, split), self.documents(name, "train"))
