@@ -438,7 +438,7 @@ def test_the_embedded_model_tags_the_examples() -> None:
 
 def test_the_doctor_finds_the_embedded_model_well() -> None:
     findings = json.loads(run("doctor", "--json").stdout)
-    assert findings["embedded"] == "works" and findings["extras"] == {"train": [], "plots": []}
+    assert findings["embedded"] == "works" and not any(findings["extras"].values())
     report = run("doctor", OPENMED_NER_CORPORA="/nowhere").stdout.decode()
     assert "OPENMED_NER_CORPORA names /nowhere, which is no folder" in report
 

@@ -13,19 +13,30 @@ from openmed_ner.errors import OpenMedError
 
 EXTRAS = {
     "train": (
-        "torch",
-        "transformers",
-        "peft",
-        "safetensors",
-        "onnx",
-        "onnxscript",
-        "codecarbon",
-        "optuna",
-        "py3langid",
-        "rensa",
+        "training and export",
+        (
+            "torch",
+            "accelerate",
+            "transformers",
+            "peft",
+            "safetensors",
+            "onnx",
+            "onnxscript",
+            "codecarbon",
+            "optuna",
+            "py3langid",
+            "rensa",
+            "sentencepiece",
+        ),
     ),
-    "plots": ("matplotlib",),
+    "plots": ("figures", ("matplotlib",)),
+    "serve": ("the page and HTTP", ("fastapi", "prometheus_client", "python_multipart", "uvicorn")),
+    "spacy": ("spaCy pipelines", ("spacy",)),
+    "context": ("negation and context", ("spacy", "negspacy")),
+    "openvino": ("a faster backend", ("openvino",)),
+    "ray": ("clusters", ("ray", "pyarrow")),
 }
+"""What each extra is for, and the modules it brings."""
 VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", "OPENMED_NER_OFFLINE")
 
 
@@ -57,10 +68,10 @@ def examine() -> dict[str, Any]:
 
     extras = {
         extra: [module for module in modules if find_spec(module) is None]
-        for extra, modules in EXTRAS.items()
+        for extra, (_, modules) in EXTRAS.items()
     }
     problems = [
-        f"pip install 'openmed-ner[{extra}]'  # for training and export"
+        f"pip install 'openmed-ner[{extra}]'  # for {EXTRAS[extra][0]}"
         for extra, missing in extras.items()
         if missing
     ]

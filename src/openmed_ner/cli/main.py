@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from openmed_ner.cli import (
+    bench,
     bundles,
+    cards,
     corpora,
     doctor,
     evaluate,
@@ -27,6 +29,7 @@ from openmed_ner.cli import (
 )
 from openmed_ner.cli.output import complain
 from openmed_ner.errors import OpenMedError
+from openmed_ner.offline import is_offline, refuse_network
 
 app = typer.Typer(
     name="openmed-ner",
@@ -44,8 +47,10 @@ app.command("plot")(plot.plot)
 app.command("reproduce")(reproduce.reproduce)
 app.command("serve")(serve.serve)
 app.command("evaluate")(evaluate.evaluate)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bundles.app, name="bundles")
+app.add_typer(cards.app, name="cards")
 app.add_typer(corpora.app, name="corpora")
 
 
@@ -63,6 +68,8 @@ def root(
 
 def main() -> None:
     """Run the command line and exit."""
+    if is_offline():
+        refuse_network()
     try:
         app()
     except OpenMedError as error:
