@@ -11,23 +11,14 @@ import typer
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import OpenMedError
 
+_TRAIN = (
+    "torch accelerate transformers peft safetensors onnx onnxscript codecarbon optuna py3langid rensa "
+    "sentencepiece"
+)
 EXTRAS = {
     "train": (
         "training and export",
-        (
-            "torch",
-            "accelerate",
-            "transformers",
-            "peft",
-            "safetensors",
-            "onnx",
-            "onnxscript",
-            "codecarbon",
-            "optuna",
-            "py3langid",
-            "rensa",
-            "sentencepiece",
-        ),
+        tuple(_TRAIN.split()),
     ),
     "plots": ("figures", ("matplotlib",)),
     "serve": ("the page and HTTP", ("fastapi", "prometheus_client", "python_multipart", "uvicorn")),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from openmed_ner.cards import markdown
 from openmed_ner.study.references import BIOBERT, BIOBERT_F1, PAPER, PAPER_F1
 
 Record = Mapping[str, Any]
@@ -145,8 +146,7 @@ def cost_table(record: Record) -> str:
 
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
-    lines = [f"| {' | '.join(map(str, row))} |" for row in (names, *rows)]
-    return "\n".join([lines[0], "|---" * len(names) + "|", *lines[1:]])
+    return markdown.table(names, [[str(cell) for cell in row] for row in rows]).rstrip()
 
 
 def _test(rows: Iterable[Record]) -> Iterable[Record]:
