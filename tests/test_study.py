@@ -12,6 +12,7 @@ import pytest
 from openmed_ner.corpora import SPLITS, Split, find_corpus
 from openmed_ner.errors import CorpusError, InputError, RecipeError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.model import backbones
 from openmed_ner.study import sources as sources_module
 from openmed_ner.study.cost import DEVICES, Device, estimate_study, require_memory, this_machine
 from openmed_ner.study.plan import BASELINE, OwnCorpus, iter_runs, read_study
@@ -345,6 +346,39 @@ def test_published_studies_can_be_planned_anywhere(name: str) -> None:
     plan = estimate_study(path, DEVICES["a100-80gb"])
     assert len(plan) >= len(list(iter_runs(read_study(path)))) > 5
     require_memory(plan, DEVICES["a100-80gb"])
+    if name == "paper":
+        assert all(each.share < 0.015 for each in plan if "-full" not in each.name), "the paper's limit"
+
+
+def test_the_study_for_two_cores_runs_as_it_stands_at_toy_size(
+    backbone: Path, passages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiny encoders under the names of its backbones, eight sentences under those of its corpora."""
+    study = read_study(ROOT / "recipes/cpu.toml")
+    for name in study.backbones:
+        shutil.copytree(backbone, tmp_path / "backbones" / name)
+    monkeypatch.setattr(backbones, "BACKBONES", {})
+    monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path / "backbones"))
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "own.jsonl").open("w") as file:
+        write_jsonl(CORPORA[0].train, file)
+    text = (ROOT / "recipes/cpu.toml").read_text()
+    for old, new in {
+        "window = 160": 'window = 80\nleave_out = "nothing"',
+        "epochs = 10": "epochs = 1",
+        "trials = 6": "trials = 1\nmax_share = 1.0",
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    for name in {corpus for model in study.models.values() for corpus in model.corpora}:
+        text += f'\n[corpora.{name}]\ntrain = "own.jsonl"\ndev = "own.jsonl"\ntest = "own.jsonl"\n'
+    (tmp_path / "cpu.toml").write_text(text)
+    (tmp_path / "adapt-cpu.toml").write_text(ADAPTATION)
+    assert reproduce(tmp_path / "cpu.toml", tmp_path / "out", passages=passages)
+    page = write_report(summarise_study(tmp_path / "cpu.toml", tmp_path / "out"))
+    best = page[: page.index("## All encoders")]
+    assert "| ncbi-disease | ncbi-disease |" in best and "| cll-full | cll |" in best
+    assert "| 91.10 | 88.30 |" in best, "the paper's score and BioBERT's stand beside it"
 
 
 def test_the_toy_study_ends_with_a_table_a_card_and_a_bundle(

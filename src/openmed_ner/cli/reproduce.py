@@ -66,7 +66,7 @@ def reproduce(
     left = dict(plan)
 
     def show(name: str, state: str) -> None:
-        takes = f"  {_describe([plan[name]])}"
+        takes = f"  {_describe([plan[name]])}, {100 * plan[name].share:.2f} % trained"
         if state in ("done", "finished"):
             takes = ""
             left.pop(name, None)

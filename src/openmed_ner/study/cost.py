@@ -20,7 +20,7 @@ import torch
 from openmed_ner.corpora.sizes import WORDS
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.model.backbones import BACKBONES, find_backbone
-from openmed_ner.model.shapes import Shape
+from openmed_ner.model.shapes import Shape, Targets
 from openmed_ner.model.tagger import load_config
 from openmed_ner.study.plan import Run, Start, iter_adaptations, iter_runs, read_study
 from openmed_ner.study.sources import Sources
@@ -84,12 +84,14 @@ class Estimate:
         seconds: on the device asked about.
         memory: bytes at the peak.
         kwh: electric energy.
+        share: of the parameters that train.
     """
 
     name: str
     seconds: float
     memory: float
     kwh: float
+    share: float
 
 
 def estimate_study(path: Path, device: Device) -> list[Estimate]:
@@ -102,11 +104,12 @@ def estimate_study(path: Path, device: Device) -> list[Estimate]:
     study = read_study(path)
     sources = Sources(study.corpora, path.parent)
     adaptations = [
-        _cost(f"encoders/{start.name}", *_adaptation_work(recipe), recipe, device, stage=0)
+        _cost(f"encoders/{start.name}", *_adaptation_work(recipe), recipe, device, stage=0, n_tags=0)
         for start, recipe in iter_adaptations(path, study)
     ]
     runs = [
-        _cost(run.name, *_run_work(run, sources), run.recipe, device, stage=1) for run in iter_runs(study)
+        _cost(run.name, *_run_work(run, sources), run.recipe, device, stage=1, n_tags=_n_tags(run, sources))
+        for run in iter_runs(study)
     ]
     return [*adaptations, *runs]
 
@@ -114,7 +117,8 @@ def estimate_study(path: Path, device: Device) -> list[Estimate]:
 def estimate_run(recipe: Recipe, device: Device) -> Estimate:
     """Estimate a fine-tuning run on corpora of the catalog."""
     run = Run(Start(recipe.backbone), "run", recipe)
-    return _cost(run.name, *_run_work(run, Sources()), recipe, device, stage=1)
+    n_tags = _n_tags(run, Sources())
+    return _cost(run.name, *_run_work(run, Sources()), recipe, device, stage=1, n_tags=n_tags)
 
 
 def require_memory(estimates: Iterable[Estimate], device: Device) -> None:
@@ -162,12 +166,37 @@ def shape_of(name: str) -> Shape:
 
 
 def _cost(
-    name: str, flops: float, subwords: float, recipe: Recipe | Pretraining, device: Device, *, stage: int
+    name: str,
+    flops: float,
+    subwords: float,
+    recipe: Recipe | Pretraining,
+    device: Device,
+    *,
+    stage: int,
+    n_tags: int,
 ) -> Estimate:
     batches = subwords / recipe.schedule.batch_subwords
     arithmetic = flops / (device.tflops * 1e12 * device.reached[stage])
     seconds = BEGIN_SECONDS + max(arithmetic, BATCH_SECONDS * batches)
-    return Estimate(name, seconds, _memory(recipe), seconds * device.watts / 3.6e6)
+    return Estimate(
+        name, seconds, _memory(recipe), seconds * device.watts / 3.6e6, _trained_share(recipe, n_tags)
+    )
+
+
+def _trained_share(recipe: Recipe | Pretraining, n_tags: int) -> float:
+    """Share of the parameters that train, without the head that an adaptation teaches beside its adapter.
+
+    Named layers count as if they were query and value; a search as if it kept the rank of the recipe.
+    """
+    if recipe.method == "full":
+        return 1.0
+    targets, rank = recipe.lora.targets, recipe.lora.rank
+    counted: Targets = "all-linear" if targets == "all-linear" else "query-value"
+    return shape_of(recipe.backbone).trained_share(rank, counted, n_tags=n_tags)
+
+
+def _n_tags(run: Run, sources: Sources) -> int:
+    return sum(len(sources.head(name).tags) for name in run.recipe.corpora)
 
 
 def _adaptation_work(recipe: Pretraining) -> tuple[float, float]:
