@@ -39,6 +39,7 @@ from openmed_ner.errors import CorpusError, CorpusFormatError, UnrepresentableEr
 from openmed_ner.formats import READERS, WRITERS
 from openmed_ner.formats.brat import read_brat, write_brat
 from openmed_ner.text import Account, Document, iter_tokens
+from openmed_ner.training.config import Recipe
 from openmed_ner.training.run import load_corpora
 
 PUBTATOR = """1|t|Aspirin and asthma.
@@ -414,9 +415,9 @@ def test_training_leaves_out_what_stands_in_a_held_out_split(
     }
     know(monkeypatch, row(splits=splits))
     monkeypatch.setenv("OPENMED_NER_CORPORA", str(tmp_path))
-    (corpus,) = load_corpora(["small"])
+    (corpus,) = load_corpora(Recipe(corpora=("small",)))
     assert [document.id for document in corpus.train] == ["train1"] and corpus.left_out == ("train0",)
-    (corpus,) = load_corpora(["small"], leave_out="nothing")
+    (corpus,) = load_corpora(Recipe(corpora=("small",), leave_out="nothing"))
     assert len(corpus.train) == 2 and corpus.left_out == ()
 
 
@@ -524,7 +525,7 @@ class TestLeaks:
 
     def test_training_on_everything_leaves_nothing_of_a_held_out_split(self) -> None:
         names = ["jnlpba", "bc2gm", "anatem", "bionlp13-cg"]
-        corpora = load_corpora(names)
+        corpora = load_corpora(Recipe(corpora=tuple(names)))
         held = [d for name in names for split in ("dev", "test") for d in release(name, split).documents]
         sets = {"train": [d for corpus in corpora for d in corpus.train], "held": held}
         assert not [

@@ -21,6 +21,7 @@ from openmed_ner.study.reproduce import reproduce
 from openmed_ner.study.sources import Sources
 from openmed_ner.study.summary import summarise_study
 from openmed_ner.text import Account, Document
+from openmed_ner.training.config import Recipe
 from pages import ROOT, Terminal, load_tool, read_blocks
 from tiny import CORPORA
 
@@ -292,9 +293,9 @@ def test_a_corpus_of_ones_own_is_read_from_its_files(recipe: Path, tmp_path: Pat
     with pytest.raises(CorpusError, match="nothing to learn"):
         nothing.head("mine")
     twice = Sources({"mine": OwnCorpus("diseases.jsonl", "diseases.jsonl", "diseases.jsonl")}, tmp_path)
-    (corpus,) = twice.annotated(["mine"], leave_out="held-out")
+    (corpus,) = twice.annotated(Recipe(corpora=("mine",)))
     assert corpus.left_out and not set(corpus.left_out) & {document.id for document in corpus.train}
-    (corpus,) = twice.annotated(["mine"], leave_out="nothing")
+    (corpus,) = twice.annotated(Recipe(corpora=("mine",), leave_out="nothing"))
     assert corpus.train == CORPORA[0].train
     gold = twice.gold("mine", "test")
     assert gold.documents == gold.training == CORPORA[0].dev
@@ -307,7 +308,7 @@ def test_a_catalogued_corpus_teaches_the_types_of_the_catalog(monkeypatch: pytes
         return Split(find_corpus(name), split, documents[split], Account())
 
     monkeypatch.setattr(sources_module, "load_split", load_split)
-    (corpus,) = Sources().annotated(["ncbi-disease"], leave_out="held-out")
+    (corpus,) = Sources().annotated(Recipe(corpora=("ncbi-disease",)))
     assert (corpus.head.labels, corpus.train, corpus.dev) == (
         ("Disease",),
         documents["train"],

@@ -21,7 +21,8 @@ from openmed_ner.text import Document
 from openmed_ner.training.config import Pretraining, Recipe, Schedule, read_recipe
 from openmed_ner.training.finetune import IGNORED, Annotated, FineTuning, make_examples
 from openmed_ner.training.loop import CHECKPOINT, StepReport, Trainer, learning_rate
-from openmed_ner.training.run import build_model, train
+from openmed_ner.training.run import build_model, gather, train
+from openmed_ner.training.search import search
 from tiny import CORPORA, DOCUMENTS, make_recipe, tiny_tokenizer
 
 READER = Reader(SubwordEncoder(tiny_tokenizer()), tuple(corpus.head for corpus in CORPORA), 64, 16)
@@ -253,6 +254,27 @@ def test_a_corpus_needs_documents_on_both_sides(backbone: Path, tmp_path: Path) 
         train(make_recipe(backbone), [Annotated(head, DOCUMENTS, ())], tmp_path, name="tiny")
     with pytest.raises(CorpusError, match="no training documents"):
         train(make_recipe(backbone), [Annotated(head, (), DOCUMENTS)], tmp_path, name="tiny")
+
+
+def test_a_final_model_learns_from_dev_and_keeps_the_last_epoch(backbone: Path, tmp_path: Path) -> None:
+    """Nothing is left to choose by, so no epoch can be preferred to a later one."""
+    recipe = replace(make_recipe(backbone, epochs=3), learn="train+dev")
+    head = CORPORA[0].head
+    halves = {"train": CORPORA[0].train[:4], "dev": CORPORA[0].train[4:7], "test": CORPORA[0].train[7:]}
+    (corpus,) = gather({head: halves}, recipe)
+    assert corpus.train == CORPORA[0].train[:7] and not corpus.dev
+    (chosen,) = gather({head: halves}, replace(recipe, learn="train"))
+    assert (chosen.train, chosen.dev) == (halves["train"], halves["dev"])
+    (leaking,) = gather({head: {**halves, "test": halves["dev"]}}, recipe)
+    assert set(leaking.left_out) <= {document.id for document in halves["dev"]} and leaking.left_out
+    record = train(recipe, [corpus], tmp_path, name="tiny").read_json("run.json")
+    assert record["history"]["best_epoch"] == 2 and record["history"]["scores"] == [{}, {}, {}]
+    last = load_file(tmp_path / "checkpoint.safetensors")
+    for name, value in load_file(tmp_path / "best.safetensors").items():
+        assert torch.equal(value, last[f"weight/{name}"])
+    assert "dev splits were learnt from" in (tmp_path / "bundle/README.md").read_text()
+    with pytest.raises(RecipeError, match="a search chooses by dev"):
+        search(recipe, [corpus], tmp_path / "search", name="tiny")
 
 
 def test_windows_longer_than_the_backbone_are_refused(backbone: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from openmed_ner.cli.bench import draw
 from openmed_ner.model.backbones import BACKBONES
 from openmed_ner.study import cost, report
 from openmed_ner.training.config import Recipe, from_table
@@ -118,6 +119,25 @@ def tagging() -> str:
         )
         lines.append(_row(cells))
     return "\n".join([*lines, "", _conditions(record, f"{record['documents']} documents")])
+
+
+def energy() -> str:
+    """What bundles take for 1,000 documents, and what they score."""
+    record = read("bench")
+    rows = []
+    for row in record["bundles"]:
+        wh, f1 = row["energy"]["wh_per_1000_documents"], 100 * row["f1"]
+        name = f"{row['bundle']} ({row['kind']}, {row['precision']})"
+        speed = f"{row['documents_per_second']:.1f}", f"{row['p50']:.0f}"
+        rows.append((name, *speed, f"{wh:.3f} ({row['energy']['mode']})", f"{f1:.2f}", f"{f1 / wh:.0f}"))
+    names = "bundle", "documents/s", "ms for one", "Wh per 1,000", "mean test F1", "F1 per Wh"
+    first = record["bundles"][0]
+    host = record["host"]
+    where = (
+        f"Medians of {first['rounds']} rounds of {first['documents']} documents, {first['subwords']:,} "
+        f"subwords; {host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."
+    )
+    return "\n".join([report.table(names, rows), "", where])
 
 
 PUBMED = 37_000_000
@@ -447,6 +467,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         scores,
         runs,
         tagging,
+        energy,
         scale,
         scaling,
         service,
@@ -484,7 +505,8 @@ def render(page: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the pages."""
+    """Rewrite the pages, and draw what they show."""
+    draw(read("bench")["bundles"], ROOT / "docs/assets/f1-energy.svg")
     for page in PAGES:
         path = ROOT / page
         path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")

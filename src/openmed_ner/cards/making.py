@@ -143,8 +143,13 @@ def describe_training(record: Mapping[str, Any]) -> str:
         return NO_RECORD
     best = dig(record, "history", "best_epoch")
     scores = dig(record, "history", "scores")
+    who = (
+        "The dev splits were learnt from, and the last epoch is kept"
+        if dig(record, "recipe", "learn") == "train+dev"
+        else "The dev splits chose the epoch"
+    )
     return (
-        f"{_method(record)}; {_parameters(record)}. The dev splits chose the epoch: "
+        f"{_method(record)}; {_parameters(record)}. {who}: "
         f"{show(None if best is None else best + 1)} of {show(scores and len(scores))}. {_time(record)} "
         f"Processor: {show(dig(record, 'host', 'processor'))}. Commit: {show(dig(record, 'commit'))}.\n"
     )

@@ -70,7 +70,13 @@ def bench(
             return Tagger.load(opened, backend=backend, threads=threads, workers=workers)
 
         speed, tagger = measure_speed(load, texts, rounds=rounds)
-        row: dict[str, Any] = {"bundle": opened.manifest.name, "sha256": opened.sha256, **speed.to_json()}
+        row: dict[str, Any] = {
+            "bundle": opened.manifest.name,
+            "kind": opened.manifest.kind,
+            "precision": opened.manifest.precision,
+            "sha256": opened.sha256,
+            **speed.to_json(),
+        }
         if energy:
             row["energy"] = _measure_energy(tagger, texts)
             row["f1"] = _mean_f1(opened)
@@ -78,7 +84,7 @@ def bench(
         if not as_json:
             typer.echo(_describe(row))
     if chart:
-        _draw(rows, chart)
+        draw(rows, chart)
     if as_json:
         print_json({"bundles": rows, **provenance()})
 
@@ -125,7 +131,7 @@ def _mean_f1(bundle: Bundle) -> float | None:
 
 def _describe(row: Mapping[str, Any]) -> str:
     lines = [
-        f"{row['bundle']}: {row['documents_per_second']:.1f} documents/s, "
+        f"{_name(row)}: {row['documents_per_second']:.1f} documents/s, "
         f"{row['subwords_per_second']:,.0f} subwords/s; one document {row['p50']:.0f} ms "
         f"(99 %: {row['p99']:.0f}); first after {row['start_up']:.2f} s"
     ]
@@ -141,7 +147,11 @@ def _describe(row: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _draw(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['bundle']} ({row['kind']}, {row['precision']})"
+
+
+def draw(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
     """Draw F1 against energy; a bundle without one of the two cannot be drawn."""
     from openmed_ner.figures import COLOURS, printable, save_figure
 
@@ -156,7 +166,7 @@ def _draw(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
             point = row["energy"]["wh_per_1000_documents"], 100 * row["f1"]
             colour = COLOURS[number % len(COLOURS)]
             axes.plot(*point, "o", color=colour)
-            axes.annotate(printable(row["bundle"]), point, xytext=(6, 4), textcoords="offset points")
+            axes.annotate(printable(_name(row)), point, xytext=(6, 4), textcoords="offset points")
         axes.set_xlabel("Wh per 1,000 documents")
         axes.set_ylabel("mean test F1 (strict mentions, %)")
         axes.set_xlim(left=0)

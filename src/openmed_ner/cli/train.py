@@ -26,7 +26,8 @@ from openmed_ner.formats import FORMATS, read_documents
 from openmed_ner.text import Account
 
 if TYPE_CHECKING:
-    from openmed_ner.training.finetune import Annotated as AnnotatedCorpus
+    from openmed_ner.alignment import Head
+    from openmed_ner.text import Document
 
 
 def train(
@@ -64,7 +65,7 @@ def train(
     try:
         from openmed_ner.training.config import Recipe, read_recipe
         from openmed_ner.training.processes import join
-        from openmed_ner.training.run import load_corpora, without
+        from openmed_ner.training.run import gather, load_corpora
         from openmed_ner.training.run import train as run_training
         from openmed_ner.training.search import search as run_search
     except ModuleNotFoundError as error:
@@ -83,10 +84,9 @@ def train(
     if data is not None:
         if settings.corpora:
             raise RecipeError("name corpora of the catalog or your own --data, not both")
-        own = _read_own(data, dev, source)
-        corpora = [without(own, own.dev) if settings.leave_out == "held-out" else own]
+        corpora = gather(_read_own(data, dev, source), settings)
     else:
-        corpora = load_corpora(settings.corpora, leave_out=settings.leave_out)
+        corpora = load_corpora(settings)
     left_out = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
     for corpus_name, count in left_out.items() if processes.is_main else ():
         complain(f"{corpus_name}: {count} training documents stand in a dev or test split and are left out")
@@ -123,13 +123,15 @@ def train(
     for corpus_name, account in record["accounts"].items():
         typer.echo(f"{corpus_name}: gold entities of the training documents: {Account(**account)}")
     typer.echo(f"{parameters['trained']:,} parameters trained ({100 * parameters['share']:.2f} %)")
-    typer.echo(f"after epoch {history['best_epoch'] + 1}: {describe_f1(scores)}")
+    chosen = describe_f1(scores) if scores else "the last one; dev was learnt from"
+    typer.echo(f"after epoch {history['best_epoch'] + 1}: {chosen}")
     typer.echo(f"bundle: {bundle.folder}")
 
 
-def _read_own(data: Path, dev: Path | None, source: str | None) -> AnnotatedCorpus:
+def _read_own(
+    data: Path, dev: Path | None, source: str | None
+) -> dict[Head, dict[str, tuple[Document, ...]]]:
     from openmed_ner.alignment import Head
-    from openmed_ner.training.finetune import Annotated as AnnotatedCorpus
 
     if dev is None:
         raise RecipeError("--data needs --dev: documents to choose the best epoch by")
@@ -140,4 +142,4 @@ def _read_own(data: Path, dev: Path | None, source: str | None) -> AnnotatedCorp
     unknown = {span.label for document in dev_documents for span in document.spans} - set(labels)
     if unknown:
         raise CorpusError(f"{dev}: the label {min(unknown)!r} does not occur in {data}")
-    return AnnotatedCorpus(Head(data.stem, tuple(labels)), train_documents, dev_documents)
+    return {Head(data.stem, tuple(labels)): {"train": train_documents, "dev": dev_documents}}

@@ -81,7 +81,8 @@ def score_table(record: Record) -> str:
         spread = _percent(row["deviation"]) if len(row["seeds"]) > 1 else ""
         method = (row["method"],) if several else ()
         seeds = ", ".join(map(str, row["seeds"]))
-        scores = _percent(dev[_key(row)]["mean"]), f"**{_percent(row['mean'])}**", spread
+        chosen = _percent(dev[_key(row)]["mean"]) if _key(row) in dev else "learnt"
+        scores = chosen, f"**{_percent(row['mean'])}**", spread
         rows.append((row["corpus"], row["encoder"], *method, seeds, *scores, _interval(row["ci95"])))
     methods = ("method",) if several else ()
     ends = "seeds", "dev F1", "test F1", "deviation", "95 % interval"

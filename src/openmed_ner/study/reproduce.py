@@ -27,7 +27,7 @@ from openmed_ner.locks import claim
 from openmed_ner.study.plan import Run, Start, iter_adaptations, iter_runs, read_study
 from openmed_ner.study.sources import Sources
 from openmed_ner.training.adaptation import adapt
-from openmed_ner.training.config import Pretraining
+from openmed_ner.training.config import Pretraining, Recipe
 from openmed_ner.training.processes import count_launched
 from openmed_ner.training.run import train
 from openmed_ner.training.search import search
@@ -108,12 +108,12 @@ def train_and_score(run: Run, folder: Path, sources: Sources, *, adapted: Path |
     The scores also go into its bundle and onto its card.
     """
     recipe = replace(run.recipe, adapted=str(adapted) if adapted else "")
-    corpora = sources.annotated(recipe.corpora, leave_out=recipe.leave_out)
+    corpora = sources.annotated(recipe)
     learn = search if run.searched else train
     bundle = learn(recipe, corpora, folder, name=run.model, resume=True)
     tagger = Tagger.load(bundle)
     results = []
-    for split in SPLITS:
+    for split in splits_of(recipe):
         for answers in answer(tagger, [sources.gold(name, split) for name in recipe.corpora]):
             results += [answers.score(protocol) for protocol in (PROTOCOLS if split == "test" else MENTION)]
             with (folder / f"{split}-{answers.gold.corpus}.jsonl").open("w", encoding="utf-8") as file:
@@ -123,6 +123,11 @@ def train_and_score(run: Run, folder: Path, sources: Sources, *, adapted: Path |
     partial = folder / f"{SCORES}.partial"
     write_json(partial, record)
     partial.replace(folder / SCORES)
+
+
+def splits_of(recipe: Recipe) -> tuple[str, ...]:
+    """The splits that a model is scored on; one that learnt from dev says nothing by its score there."""
+    return SPLITS if recipe.learn == "train" else SPLITS[1:]
 
 
 def open_run(folder: Path, run: Run) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:

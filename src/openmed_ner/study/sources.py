@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from openmed_ner.formats import read_documents
 from openmed_ner.inference.evaluation import Gold, load_gold
 from openmed_ner.study.plan import OwnCorpus
 from openmed_ner.text import Document
+from openmed_ner.training.config import Recipe
 from openmed_ner.training.finetune import Annotated
-from openmed_ner.training.run import without
+from openmed_ner.training.run import gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +61,15 @@ class Sources:
                 )
         return Head(name, tuple(sorted(labels["train"])))
 
-    def annotated(self, names: Sequence[str], *, leave_out: str) -> list[Annotated]:
-        """Training and dev documents of some corpora, as one model learns them.
-
-        Args:
-            names: of the corpora.
-            leave_out: ``held-out`` or ``nothing``, as in the recipe.
-        """
-        corpora = [
-            Annotated(self.head(name), self.documents(name, "train"), self.documents(name, "dev"))
-            for name in names
-        ]
-        if leave_out == "nothing":
-            return corpora
-        splits = [self.documents(name, split) for name in names for split in ("dev", "test")]
-        held_out = [document for documents in splits for document in documents]
-        return [without(corpus, held_out) for corpus in corpora]
+    def annotated(self, recipe: Recipe) -> list[Annotated]:
+        """What the corpora of a recipe teach, and what chooses."""
+        return gather(
+            {
+                self.head(name): {split: self.documents(name, split) for split in SPLITS}
+                for name in recipe.corpora
+            },
+            recipe,
+        )
 
     def gold(self, name: str, split: str) -> Gold:
         """A split as something to score a head on."""

@@ -19,7 +19,7 @@ from openmed_ner.evaluation.scores import bootstrap_f1, mean_and_deviation
 from openmed_ner.evaluation.significance import paired_randomisation
 from openmed_ner.formats import read_documents
 from openmed_ner.study.plan import Run, Start, iter_runs, read_study
-from openmed_ner.study.reproduce import SPLITS, open_encoder, open_run
+from openmed_ner.study.reproduce import SPLITS, open_encoder, open_run, splits_of
 from openmed_ner.study.sources import Sources
 
 
@@ -51,7 +51,7 @@ def summarise_study(path: Path, folder: Path) -> dict[str, Any]:
                 pooled = {}
                 for start in (*study.starts, *study.passing):
                     own = [each for each in done if each.run.model == model and each.run.start == start]
-                    if own:
+                    if own and split in splits_of(own[0].run.recipe):
                         row, documents = _score(folder, own, corpus, sources, split)
                         rows.append({"model": model, "encoder": start.name, **_describe_start(own[0]), **row})
                         pooled[start] = documents

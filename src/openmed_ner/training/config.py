@@ -140,8 +140,11 @@ class Recipe:
         window: most subwords read at once.
         overlap: subwords that neighbouring windows share.
         weights: how often an epoch reads the training documents of a corpus, 1 unless named here.
-        leave_out: ``held-out``: training documents that stand in the dev or test split of any of the
-            corpora, whole or by half of their sentences, are not trained on; or ``nothing``.
+        learn: ``train``, and dev chooses the epoch; or ``train+dev``: dev documents are learnt from as well,
+            and the last epoch is kept, for a final model whose settings were chosen before.
+        leave_out: ``held-out``: documents to learn from that stand in the dev or test split of any of the
+            corpora, whole or by half of their sentences, are not trained on (in its test split, if dev is
+            learnt from); or ``nothing``.
         lora: the adapter; unused by ``full``.
         schedule: the optimisation.
         search: what a search tries; unused otherwise.
@@ -156,6 +159,7 @@ class Recipe:
     window: int = 512
     overlap: int = 128
     weights: Mapping[str, float] = field(default_factory=dict)
+    learn: Literal["train", "train+dev"] = "train"
     leave_out: Literal["held-out", "nothing"] = "held-out"
     lora: LoraSettings = field(default_factory=LoraSettings)
     schedule: Schedule = field(default_factory=Schedule)

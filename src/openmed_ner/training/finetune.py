@@ -167,7 +167,9 @@ class FineTuning:
         return Loss(torch.stack(losses).sum() / n_targets, n_targets, int(mask.sum()))
 
     def evaluate(self) -> Mapping[str, float]:
-        """Strict mention-level F1 on dev, per corpus; ``score`` is their mean."""
+        """Strict mention-level F1 on dev, per corpus; ``score`` is their mean. Nothing without dev."""
+        if not any(dev for _, dev in self._dev):
+            return {}
         f1 = {head.corpus: self.score(head, dev).micro.f1 for head, dev in self._dev}
         return {**f1, "score": sum(f1.values()) / len(f1)}
 

@@ -219,7 +219,8 @@ class Trainer(Generic[Batch]):
         history.epoch_loss = 0.0
         history.scores.append(scores)
         logger.info("epoch %d: loss %.4f, held-out %s", epoch, history.losses[-1], scores)
-        if history.best_epoch < 0 or scores["score"] > history.scores[history.best_epoch]["score"]:
+        best = history.scores[history.best_epoch] if history.best_epoch >= 0 else {}
+        if not (best and scores) or scores["score"] > best["score"]:
             history.best_epoch = epoch
             if self._processes.is_main:
                 write_tensors(self._folder / BEST, self._average.tensors or self._weights(), {})

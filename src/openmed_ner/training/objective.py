@@ -40,4 +40,4 @@ class Objective(Protocol[Batch]):
         """The loss of one batch."""
 
     def evaluate(self) -> Mapping[str, float]:
-        """Scores on held-out data; ``score`` is the one to maximise."""
+        """Scores on held-out data; ``score`` is the one to maximise. If there are none, the last counts."""

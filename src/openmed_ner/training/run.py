@@ -29,25 +29,42 @@ from openmed_ner.training.loop import StepReport, Trainer
 from openmed_ner.training.processes import Processes
 from openmed_ner.training.session import BUNDLE, measure, open_run, write_bundle
 
+Splits = Mapping[str, Sequence[Document]]
 
-def load_corpora(names: Sequence[str], *, leave_out: str = "held-out") -> list[Annotated]:
-    """Load the training and dev documents of catalogued corpora.
+
+def load_corpora(recipe: Recipe) -> list[Annotated]:
+    """Load what a recipe's corpora of the catalog teach, and what chooses."""
+    return gather(
+        {
+            Head(name, find_corpus(name).types): {
+                split: load_split(name, split).documents for split in SPLITS
+            }
+            for name in recipe.corpora
+        },
+        recipe,
+    )
+
+
+def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
+    """What heads learn from and are chosen by, without what stands in a held-out document of any of them.
 
     Args:
-        names: corpora of the catalog.
-        leave_out: ``held-out`` or ``nothing``, as in the recipe.
+        corpora: splits by name, ``test`` if there is one, of each head.
+        recipe: whether dev is learnt from, and whether anything is left out.
     """
-    splits = {name: {split: load_split(name, split).documents for split in SPLITS} for name in names}
-    held_out = [document for each in splits.values() for split in ("dev", "test") for document in each[split]]
-    corpora = [
-        Annotated(Head(name, find_corpus(name).types), each["train"], each["dev"])
-        for name, each in splits.items()
-    ]
-    return [without(corpus, held_out) for corpus in corpora] if leave_out == "held-out" else corpora
+    taught, chooses = (("train", "dev"), ()) if recipe.learn == "train+dev" else (("train",), ("dev",))
+
+    def take(splits: Splits, names: Sequence[str]) -> tuple[Document, ...]:
+        return tuple(document for name in names for document in splits.get(name, ()))
+
+    gathered = [Annotated(head, take(each, taught), take(each, chooses)) for head, each in corpora.items()]
+    if recipe.leave_out == "nothing":
+        return gathered
+    held_out = [document for each in corpora.values() for document in take(each, (*chooses, "test"))]
+    return [_without(corpus, held_out) for corpus in gathered]
 
 
-def without(corpus: Annotated, held_out: Sequence[Document]) -> Annotated:
-    """A corpus without the training documents that stand in a held-out one."""
+def _without(corpus: Annotated, held_out: Sequence[Document]) -> Annotated:
     kept, left = find_copies(corpus.train, held_out)
     return replace(corpus, train=tuple(kept), left_out=tuple(document.id for document in left))
 
@@ -67,7 +84,7 @@ def train(
 
     Args:
         recipe: everything that decides the outcome.
-        corpora: one head each; their ``train`` teaches, their ``dev`` chooses.
+        corpora: one head each; their ``train`` teaches, their ``dev`` chooses if there is one.
         folder: where checkpoints and the bundle go.
         name: of the bundle and its adapter.
         resume: go on from the folder's checkpoint; without one, start.
@@ -82,7 +99,7 @@ def train(
     if not corpora:
         raise RecipeError("there is nothing to train on: name at least one corpus")
     for corpus in corpora:
-        if not corpus.dev:
+        if not corpus.dev and recipe.learn == "train":
             raise RecipeError(f"{corpus.head.corpus}: there are no dev documents to choose by")
     processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
     backbone = find_backbone(recipe.backbone)

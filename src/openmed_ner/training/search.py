@@ -62,13 +62,15 @@ def search(
         processes: this one, with its device.
 
     Raises:
-        RecipeError: no adapter of the search space is small enough.
+        RecipeError: no adapter of the search space is small enough, or there is nothing to choose by.
         RunError: the folder holds a search that is not to be resumed, a launcher makes several processes one
             run, or no trial came to its end.
     """
     processes = processes or join()
     if processes.count > 1:
         raise RunError("a search is not spread by a launcher: start it once for each device, on one folder")
+    if recipe.learn != "train":
+        raise RecipeError(f"learn = {recipe.learn!r}: a search chooses by dev; learn train only")
     if (folder / JOURNAL).exists() and not resume:
         raise RunError(f"{folder} already holds a search; resume or join it, or choose another folder")
     trials = Trials(folder)
