@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LONG_ENOUGH = 3.0
 """Seconds that energy is measured for at least: the meter looks once a second at best."""
+MARGIN = 2.0
+"""Points of F1 above and below: less would make much of differences that mean nothing."""
 COPIES = 5
 """How often the example abstracts are taken, where no documents are named."""
 
@@ -164,11 +166,12 @@ def draw(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
     def draw(axes: Axes) -> None:
         for number, row in enumerate(rows):
             point = row["energy"]["wh_per_1000_documents"], 100 * row["f1"]
-            colour = COLOURS[number % len(COLOURS)]
-            axes.plot(*point, "o", color=colour)
-            axes.annotate(printable(_name(row)), point, xytext=(6, 4), textcoords="offset points")
+            axes.plot(*point, "o", color=COLOURS[number % len(COLOURS)], label=printable(_name(row)))
         axes.set_xlabel("Wh per 1,000 documents")
         axes.set_ylabel("mean test F1 (strict mentions, %)")
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.2 * max(row["energy"]["wh_per_1000_documents"] for row in rows))
+        f1 = [100 * row["f1"] for row in rows]
+        axes.set_ylim(min(f1) - MARGIN, max(f1) + MARGIN)
+        axes.legend(frameon=False)
 
     save_figure(draw, target)
