@@ -32,6 +32,7 @@ from openmed_ner.inference.job import Job
 from openmed_ner.inference.receipt import Tag
 from openmed_ner.inference.suite import digest
 from openmed_ner.scale import RayEngine, blocks, connect, load_tag
+from openmed_ner.scale import cluster as clusters
 from openmed_ner.scale.blocks import Block, Source
 from openmed_ner.scale.engine import _complete
 from openmed_ner.scale.worker import Worker
@@ -268,3 +269,25 @@ def test_the_command_writes_the_same_bytes_and_goes_on_when_it_was_killed(
     done = subprocess.run([*on_ray, "whole"], cwd=tmp_path, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b""), done.stderr.decode()
     assert results(tmp_path / "whole") == results(tmp_path / "local")
+
+
+def test_a_busy_machine_may_need_longer_than_ray_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    class Ray:
+        def init(self, **options: object) -> None:
+            tries.append("init")
+            raise RuntimeError(message)
+
+        def shutdown(self) -> None:
+            tries.append("shutdown")
+
+    message = "The current node timed out during startup."
+    with pytest.raises(RunError, match="Ray does not start on this machine"):
+        clusters._start(Ray(), "folder", 1, 1)
+    assert tries == ["init", "shutdown"] * 3
+    tries.clear()
+    message = "No room for shared memory."
+    with pytest.raises(RunError, match="No room"):
+        clusters._start(Ray(), "folder", 1, 1)
+    assert tries == ["init", "shutdown"], "what waiting does not mend is not tried again"

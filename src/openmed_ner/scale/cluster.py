@@ -15,11 +15,13 @@ from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.errors import InputError, MissingExtraError, RunError
 from openmed_ner.inference.backends import usable_cores
 
 _STORE = 256 << 20
 """Bytes of shared memory for blocks under way; a block is some hundred kilobytes."""
+_TRIES = 3
+"""How often a cluster of our own is started: a busy machine may need longer than Ray waits."""
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """On every system, whatever its name says: nodes listen on the loopback interface alone."""
@@ -42,6 +44,7 @@ def connect(*, address: str | None = None, workers: int | None = None, threads: 
     Raises:
         InputError: there is no cluster at the address, or not enough cores in it.
         MissingExtraError: Ray is not installed.
+        RunError: a cluster of our own does not start.
     """
     os.environ.update(_QUIET if address else _QUIET | _LOOPBACK)
     ray = import_ray()
@@ -74,14 +77,21 @@ def import_ray() -> Any:
 
 def _start(ray: Any, folder: str, workers: int, threads: int) -> int:
     """One core more than the workers need: the reader's. Logs, and blocks without room, go to the folder."""
-    ray.init(
-        _temp_dir=folder,
-        num_cpus=workers * threads + 1,
-        object_store_memory=_STORE,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    for left in reversed(range(_TRIES)):
+        try:
+            ray.init(
+                _temp_dir=folder,
+                num_cpus=workers * threads + 1,
+                object_store_memory=_STORE,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            break
+        except Exception as error:  # Ray has no class for this, and waits half a minute, whatever is set
+            ray.shutdown()
+            if "timed out during startup" not in str(error) or not left:
+                raise RunError(f"Ray does not start on this machine: {error}") from error
     return workers
 
 
