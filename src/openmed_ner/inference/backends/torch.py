@@ -12,7 +12,14 @@ from openmed_ner.model.tagger import TokenTagger
 
 
 def load_torch_backends(bundles: Sequence[Bundle], *, threads: int | None = None) -> list[TokenTagger]:
-    """The models of adapter and full bundles, in fp32; adapters of one backbone share its weights."""
+    """The models of adapter and full bundles, in fp32, on a GPU if there is one.
+
+    Adapters of one backbone share its weights.
+    """
     if threads:
         torch.set_num_threads(threads)
-    return list(load_models(bundles))
+    models = list(load_models(bundles))
+    if torch.cuda.is_available():
+        for model in models:
+            model.to("cuda")
+    return models
