@@ -1,0 +1,172 @@
+"""What the benchmark of tagging compares: each engine is made in a folder, and loaded from there."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.corpora import load_split
+from openmed_ner.errors import CorpusError
+from openmed_ner.examples import read_examples
+from openmed_ner.text import Document
+
+Tag = Callable[[list[str]], int]
+"""Tags texts, and says how many spans it found."""
+ADAPTER, TRANSFORMERS, SPACY = "adapter", "transformers", "spacy"
+SPACY_PASSES = 3
+"""Passes over the training documents of one corpus: its speed does not depend on how good it is."""
+
+
+def write_engines(bundle: Bundle, folder: Path) -> None:
+    """Write the models of all engines: ours in ONNX, transformers', and a pipeline of spaCy."""
+    from openmed_ner.export.runtime import export_runtime
+
+    shutil.copytree(bundle.folder, folder / ADAPTER)
+    write_transformers(bundle, folder / TRANSFORMERS)
+    write_spacy(bundle.manifest.heads[0].corpus, folder / SPACY)
+    gold = {bundle.manifest.heads[0].corpus: read_examples()}
+    for precision in ("fp32", "int8"):
+        target = folder / f"ours-{precision}"
+        export_runtime(bundle, target, precision=precision, gold=gold, texts="the example abstracts")
+
+
+def write_transformers(bundle: Bundle, folder: Path) -> None:
+    """Write the merged encoder and its first head as transformers' own token classifier."""
+    from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedTokenizerFast
+
+    from openmed_ner.export.onnx import merge_adapter
+    from openmed_ner.model.bundles import load_model
+
+    model = merge_adapter(load_model(bundle))
+    head = model.heads[0]
+    config = AutoConfig.for_model(**model.encoder.config.to_dict())
+    config.id2label = dict(enumerate(head.tags))
+    config.label2id = {tag: number for number, tag in enumerate(head.tags)}
+    classifier = AutoModelForTokenClassification.from_config(config)
+    getattr(classifier, classifier.base_model_prefix).load_state_dict(model.encoder.state_dict())
+    classifier.classifier.load_state_dict(model.layers[0].state_dict())
+    classifier.save_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(bundle.folder / "tokenizer.json"),
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=512,
+    )
+    tokenizer.save_pretrained(folder)
+
+
+def write_spacy(corpus: str, folder: Path) -> None:
+    """Train spaCy's own entity recogniser, a convolutional network, on one corpus."""
+    import spacy
+    from spacy.training import Example
+
+    try:
+        documents = load_split(corpus, "train").documents
+    except CorpusError:
+        documents = ()
+    nlp = spacy.blank("en")
+    nlp.add_pipe("ner").add_label("Disease")
+    examples = [Example.from_dict(nlp.make_doc(each.text), describe(each)) for each in documents]
+    optimizer = nlp.initialize(lambda: examples or [Example.from_dict(nlp.make_doc("A test."), {})])
+    order = random.Random(0)
+    for _ in range(SPACY_PASSES):
+        order.shuffle(examples)
+        for start in range(0, len(examples), 16):
+            with warnings.catch_warnings():  # of gold spans that its tokens cannot hold
+                warnings.simplefilter("ignore")
+                nlp.update(examples[start : start + 16], sgd=optimizer)
+    nlp.to_disk(folder)
+
+
+def describe(document: Document) -> dict[str, list[tuple[int, int, str]]]:
+    """The gold spans that do not overlap, as spaCy takes them."""
+    kept: list[tuple[int, int, str]] = []
+    for span in sorted(document.spans, key=lambda each: each.start):
+        if not kept or span.start >= kept[-1][1]:
+            kept.append((span.start, span.end, span.label))
+    return {"entities": kept}
+
+
+def load_pipeline(folder: Path, *, batch: int) -> Tag:
+    """The usual wrapper: one head, texts cut at 512 subwords."""
+    import transformers
+
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    pipe = transformers.pipeline(
+        "token-classification", model=str(folder / TRANSFORMERS), aggregation_strategy="first"
+    )
+    return lambda texts: sum(len(found) for found in pipe(texts, batch_size=batch))
+
+
+def load_spacy(folder: Path) -> Tag:
+    """The speed that people are used to: a convolutional network for one corpus."""
+    import spacy
+
+    nlp = spacy.load(folder / SPACY)
+    return lambda texts: sum(len(document.ents) for document in nlp.pipe(texts))
+
+
+def load_torch(folder: Path) -> Tag:
+    """Every head, everything read, by torch in bfloat16."""
+    import torch
+
+    from openmed_ner.alignment import Reader, SubwordEncoder, predict
+    from openmed_ner.alignment.batching import LongArray
+    from openmed_ner.alignment.decoding import FloatArray
+    from openmed_ner.model.bundles import load_model
+
+    bundle = open_bundle(folder / ADAPTER)
+    manifest, model = bundle.manifest, load_model(bundle).eval()
+    encoder = SubwordEncoder.from_json(bundle.read("tokenizer.json").decode("utf-8"))
+    reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap)
+
+    def run(ids: LongArray, mask: LongArray) -> FloatArray:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return model.run(ids, mask)
+
+    def tag(texts: list[str]) -> int:
+        documents = [Document(str(number), text) for number, text in enumerate(texts)]
+        return sum(len(document.spans) for document in predict(documents, run=run, reader=reader))
+
+    return tag
+
+
+def load_ours(folder: Path, *, precision: str, backend: str | None = None, workers: int | None = None) -> Tag:
+    """Every head, everything read, one pass."""
+    from openmed_ner.inference.tagger import Tagger
+
+    tagger = Tagger.load(folder / f"ours-{precision}", backend=backend, workers=workers)
+    return lambda texts: sum(len(document.spans) for document in tagger.pipe(texts))
+
+
+def load_passes(folder: Path) -> Tag:
+    """The same model, a pass for each corpus, as models of one corpus each would need."""
+    from openmed_ner.inference.tagger import Tagger
+
+    tagger = Tagger.load(folder / "ours-int8")
+    corpora = [head.corpus for head in tagger.manifest.heads]
+    return lambda texts: sum(
+        len(document.spans) for corpus in corpora for document in tagger.pipe(texts, corpora=[corpus])
+    )
+
+
+REFERENCE = "pipeline-batch1"
+ENGINES: Mapping[str, Callable[[Path], Tag]] = {
+    REFERENCE: partial(load_pipeline, batch=1),
+    "pipeline-batch8": partial(load_pipeline, batch=8),
+    "spacy-cnn": load_spacy,
+    "torch-bf16": load_torch,
+    "ours-fp32": partial(load_ours, precision="fp32"),
+    "ours-int8-1-worker": partial(load_ours, precision="int8", workers=1),
+    "ours-int8": partial(load_ours, precision="int8"),
+    "ours-int8-pass-per-corpus": load_passes,
+    "ours-int8-openvino": partial(load_ours, precision="int8", backend="openvino"),
+}
