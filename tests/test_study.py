@@ -126,6 +126,10 @@ def test_a_study_is_carried_out_step_by_step(recipe: Path, passages: Path, tmp_p
     for row in found["best"]:
         assert f"| {row['corpus']} | {row['encoder']} (of 2) | {100 * row['dev']:.2f} |" in page
     assert "## Adaptation and method" not in page, "there is one method"
+    (folder / "models/both/lora/seed-1/scores.json").unlink()
+    early = summarise_study(recipe, folder)
+    assert {tuple(row["seeds"]) for row in found["comparisons"]} == {(0, 1)}
+    assert {tuple(row["seeds"]) for row in early["comparisons"]} == {(0,)}, "those that both have"
 
 
 def check_best(found: dict[str, Any]) -> None:

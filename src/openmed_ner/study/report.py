@@ -98,8 +98,9 @@ def gain_table(record: Record) -> str:
         name = row["corpus"] if models[row["corpus"]] == 1 else f"{row['corpus']}, model {row['model']}"
         difference = f"{100 * row['difference']:+.2f}", f"{100 * low:+.1f} to {100 * high:+.1f}"
         encoders = f"{row['first']} against {row['second']}"
-        rows.append((name, encoders, *difference, f"{row['p_value']:.4f}"))
-    return table(("corpus (test)", "encoders", "difference", "95 % interval", "p"), rows)
+        seeds = ", ".join(map(str, row["seeds"]))
+        rows.append((name, encoders, seeds, *difference, f"{row['p_value']:.4f}"))
+    return table(("corpus (test)", "encoders", "seeds", "difference", "95 % interval", "p"), rows)
 
 
 def ablation_table(record: Record) -> str:

@@ -6,7 +6,7 @@ test and the bootstrap draw whole documents and see the spread between seeds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -70,6 +70,7 @@ def summarise_study(path: Path, folder: Path) -> dict[str, Any]:
 
 _KEPT = ("corpus", "split", "protocol", "documents", "micro", "seen", "unseen", "coverage_complete")
 _OTHERS = ("word", "subword")
+BySeed = dict[int, Sequence[Scores]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,14 @@ def _describe_start(done: Done) -> dict[str, Any]:
 
 def _score(
     folder: Path, runs: Sequence[Done], corpus: str, sources: Sources, split: str
-) -> tuple[dict[str, Any], list[Scores]]:
-    """The scores of one encoder on a corpus: a row, and the documents' scores summed over the seeds."""
+) -> tuple[dict[str, Any], BySeed]:
+    """The scores of one encoder on a corpus: a row, and the documents' scores of each seed."""
     gold = sources.documents(corpus, split)
-    by_seed = []
+    by_seed: BySeed = {}
     for each in runs:
         predicted = list(read_documents(folder / each.run.name / f"{split}-{corpus}.jsonl"))
-        by_seed.append(score_documents(gold, predicted))
-    pooled = [total(each) for each in zip(*by_seed, strict=True)]
-    f1 = [total(each).micro.f1 for each in by_seed]
+        by_seed[each.run.recipe.seed] = score_documents(gold, predicted)
+    f1 = [total(each).micro.f1 for each in by_seed.values()]
     mean, deviation = mean_and_deviation(f1)
     mentions = [each.result(corpus, split, "mention") for each in runs]
     row = {
@@ -110,11 +110,11 @@ def _score(
         "split": split,
         "protocol": "mention",
         "documents": len(gold),
-        "seeds": [each.run.recipe.seed for each in runs],
+        "seeds": list(by_seed),
         "f1": f1,
         "mean": mean,
         "deviation": deviation,
-        "ci95": list(bootstrap_f1(pooled)),
+        "ci95": list(bootstrap_f1(_pool(by_seed, by_seed))),
         "with_alternatives": [
             each["with_alternatives"]["f1"] for each in mentions if "with_alternatives" in each
         ],
@@ -123,15 +123,24 @@ def _score(
         for protocol in _OTHERS:
             values = [each.result(corpus, split, protocol)["micro"]["f1"] for each in runs]
             row[protocol] = mean_and_deviation(values)[0]
-    return row, pooled
+    return row, by_seed
 
 
-def _compare(starts: Sequence[Start], pooled: Mapping[Start, Sequence[Scores]]) -> Iterator[dict[str, Any]]:
-    """Encoders of one backbone, and backbones as released; the later first, so that a gain is positive."""
-    for second, first in combinations([start for start in starts if start in pooled], 2):
-        if first.backbone == second.backbone or (first.is_released and second.is_released):
-            comparison = paired_randomisation(pooled[first], pooled[second])
-            names = {"first": first.name, "second": second.name}
+def _pool(by_seed: BySeed, seeds: Iterable[int]) -> list[Scores]:
+    """The documents' scores summed over some seeds."""
+    return [total(each) for each in zip(*(by_seed[seed] for seed in seeds), strict=True)]
+
+
+def _compare(starts: Sequence[Start], found: Mapping[Start, BySeed]) -> Iterator[dict[str, Any]]:
+    """Encoders of one backbone, and backbones as released; the later first, so that a gain is positive.
+
+    The seeds that both have are compared.
+    """
+    for second, first in combinations([start for start in starts if start in found], 2):
+        seeds = [seed for seed in found[first] if seed in found[second]]
+        if seeds and (first.backbone == second.backbone or (first.is_released and second.is_released)):
+            comparison = paired_randomisation(*(_pool(found[start], seeds) for start in (first, second)))
+            names = {"first": first.name, "second": second.name, "seeds": seeds}
             yield {**names, **asdict(comparison), "difference": comparison.difference}
 
 
