@@ -6,6 +6,9 @@ import re
 import resource
 from pathlib import Path
 
+from openmed_ner.examples import read_examples
+from openmed_ner.formats import read_documents
+
 
 def peak_megabytes() -> float:
     """Peak resident memory of this process.
@@ -17,3 +20,11 @@ def peak_megabytes() -> float:
     if status.exists() and (match := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
         return int(match[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def load_texts(data: Path | None) -> list[str]:
+    """The texts of a file, or else the example abstracts, two by two."""
+    if data is not None:
+        return [document.text for document in read_documents(data)]
+    texts = [document.text for document in read_examples()]
+    return [f"{one}\n{other}" for one in texts for other in texts if one != other]

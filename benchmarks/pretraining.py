@@ -42,6 +42,7 @@ from openmed_ner.bundle.record import provenance
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel
 from openmed_ner.passages import Prepared
+from openmed_ner.study.cost import multiply_rate
 from openmed_ner.training.config import Pretraining, Schedule
 from openmed_ner.training.loop import Trainer as Loop
 from openmed_ner.training.precision import autocast_dtype
@@ -180,18 +181,6 @@ def with_our_loop(way: str, rows: np.ndarray, encoder: SubwordEncoder) -> Callab
     return run
 
 
-def multiply_rate(n_subwords: int) -> float:
-    """GFLOP/s of the largest product of a layer, in the training precision."""
-    dtype = autocast_dtype("auto") or torch.float32
-    states, weight = torch.randn(n_subwords, HIDDEN).to(dtype), torch.randn(INNER, HIDDEN).to(dtype)
-    rates = []
-    for _ in range(20):
-        begin = time.perf_counter()
-        nn.functional.linear(states, weight)
-        rates.append(2 * n_subwords * HIDDEN * INNER / (time.perf_counter() - begin) / 1e9)
-    return statistics.median(rates[5:])
-
-
 def needed(way: str, window: int) -> float:
     """Floating-point operations of a step per subword that cannot be avoided, by hand."""
     layer = 4 * HIDDEN * HIDDEN + 2 * HIDDEN * INNER
@@ -232,7 +221,7 @@ def main() -> None:
     rounds, ceilings = [], []
     for _ in range(options.rounds):
         rounds.append({name: rows.size / run(options.steps) for name, run in runs.items()})
-        ceilings.append(multiply_rate(rows.size))
+        ceilings.append(1e3 * multiply_rate(rows.size, HIDDEN, INNER))
         print({name: round(speed) for name, speed in rounds[-1].items()}, round(ceilings[-1]), flush=True)
     result = summarise(rounds)
     ceiling = statistics.median(ceilings)

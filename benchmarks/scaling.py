@@ -29,10 +29,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from common import load_texts
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance, version
-from openmed_ner.examples import read_examples
-from openmed_ner.formats import read_documents
 from openmed_ner.inference.backends import usable_cores
 from openmed_ner.inference.inputs import find_inputs, iter_items
 from openmed_ner.inference.receipt import Counts, Stretch, Watcher
@@ -43,13 +42,6 @@ from openmed_ner.scale import RayEngine, connect, load_tag
 REFERENCE = "local-1"
 SECONDS_BETWEEN = 0.5
 """Between two looks at the memory, which cost about ten milliseconds each."""
-
-
-def load_texts(data: Path | None) -> list[str]:
-    if data is not None:
-        return [document.text for document in read_documents(data)]
-    texts = [document.text for document in read_examples()]
-    return [f"{one}\n{other}" for one in texts for other in texts if one != other]
 
 
 def write_texts(texts: Iterable[str], path: Path) -> None:

@@ -28,20 +28,12 @@ from typing import Any
 
 import httpx
 
+from common import load_texts
 from openmed_ner.alignment.prediction import BUFFER
 from openmed_ner.bundle.record import provenance
-from openmed_ner.examples import read_examples
-from openmed_ner.formats import read_documents
 
 SAMPLES = 11
 """Times that the server's memory is looked at, evenly over the run."""
-
-
-def load_texts(data: Path | None) -> list[str]:
-    if data is not None:
-        return [document.text for document in read_documents(data)]
-    texts = [document.text for document in read_examples()]
-    return [f"{one}\n{other}" for one in texts for other in texts if one != other]
 
 
 def measure_engine(bundle: str | None, texts: list[str], seconds: float) -> float:

@@ -35,6 +35,7 @@ from openmed_ner.corpora.archive import digest, read_members
 from openmed_ner.corpora.corpus import Correction
 from openmed_ner.corpora.quality import find_overlaps
 from openmed_ner.corpora.releases import LAYOUTS
+from openmed_ner.corpora.sizes import WORDS
 from openmed_ner.errors import CorpusError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats import READERS, WRITERS
 from openmed_ner.formats.brat import read_brat, write_brat
@@ -573,3 +574,11 @@ REASONS = ("white space", "does not begin and end with a word", "overlap", "line
 
 def in_order(document: Document) -> tuple[object, ...]:
     return document.id, document.text, sorted(span.key for span in document.spans)
+
+
+def test_the_sizes_that_plans_use_are_those_that_were_counted() -> None:
+    splits = json.loads((Path(__file__).parents[1] / "results/corpora.json").read_text())["splits"]
+    counted = {(row["corpus"], row["split"]): row["words"] for row in splits}
+    for name, words in WORDS.items():
+        assert words == tuple(counted.get((name, split), 0) for split in SPLITS)
+    assert set(WORDS) == {corpus for corpus, _ in counted} == set(CATALOG)

@@ -21,13 +21,13 @@ from openmed_ner.cli.options import (
 )
 from openmed_ner.cli.output import complain, print_json
 from openmed_ner.cli.progress import TrainingProgress, describe_f1
-from openmed_ner.errors import CorpusError, MissingExtraError, RecipeError
+from openmed_ner.errors import MissingExtraError, RecipeError
 from openmed_ner.formats import FORMATS, read_documents
 from openmed_ner.text import Account
 
 if TYPE_CHECKING:
     from openmed_ner.alignment import Head
-    from openmed_ner.text import Document
+    from openmed_ner.training.run import Splits
 
 
 def train(
@@ -128,18 +128,11 @@ def train(
     typer.echo(f"bundle: {bundle.folder}")
 
 
-def _read_own(
-    data: Path, dev: Path | None, source: str | None
-) -> dict[Head, dict[str, tuple[Document, ...]]]:
-    from openmed_ner.alignment import Head
+def _read_own(data: Path, dev: Path | None, source: str | None) -> dict[Head, Splits]:
+    from openmed_ner.training.run import learn_types
 
     if dev is None:
         raise RecipeError("--data needs --dev: documents to choose the best epoch by")
-    train_documents, dev_documents = (tuple(read_documents(path, format=source)) for path in (data, dev))
-    labels = sorted({span.label for document in train_documents for span in document.spans})
-    if not labels:
-        raise CorpusError(f"{data}: no document has an entity; there is nothing to learn")
-    unknown = {span.label for document in dev_documents for span in document.spans} - set(labels)
-    if unknown:
-        raise CorpusError(f"{dev}: the label {min(unknown)!r} does not occur in {data}")
-    return {Head(data.stem, tuple(labels)): {"train": train_documents, "dev": dev_documents}}
+    places = {"train": data, "dev": dev}
+    splits = {split: tuple(read_documents(path, format=source)) for split, path in places.items()}
+    return {learn_types(data.stem, splits, places): splits}

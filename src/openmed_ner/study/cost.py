@@ -10,6 +10,7 @@ Searches are counted as if no trial were stopped early.
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -104,21 +105,17 @@ def estimate_study(path: Path, device: Device) -> list[Estimate]:
     study = read_study(path)
     sources = Sources(study.corpora, path.parent)
     adaptations = [
-        _cost(f"encoders/{start.name}", *_adaptation_work(recipe), recipe, device, stage=0, n_tags=0)
+        _cost(f"encoders/{start.name}", _adaptation_work(recipe), device)
         for start, recipe in iter_adaptations(path, study)
     ]
-    runs = [
-        _cost(run.name, *_run_work(run, sources), run.recipe, device, stage=1, n_tags=_n_tags(run, sources))
-        for run in iter_runs(study)
-    ]
+    runs = [_cost(run.name, _run_work(run, sources), device) for run in iter_runs(study)]
     return [*adaptations, *runs]
 
 
 def estimate_run(recipe: Recipe, device: Device) -> Estimate:
     """Estimate a fine-tuning run on corpora of the catalog."""
     run = Run(Start(recipe.backbone), "run", recipe)
-    n_tags = _n_tags(run, Sources())
-    return _cost(run.name, *_run_work(run, Sources()), recipe, device, stage=1, n_tags=n_tags)
+    return _cost(run.name, _run_work(run, Sources()), device)
 
 
 def require_memory(estimates: Iterable[Estimate], device: Device) -> None:
@@ -140,22 +137,24 @@ def this_machine() -> Device:
     """The GPU, or else the processor, of this machine; its rate is measured, which takes about a second."""
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
-        return Device(torch.cuda.get_device_name(), _multiply_rate("cuda", 4096), free, 400)
+        return Device(torch.cuda.get_device_name(), multiply_rate(4096, 4096, 4096, device="cuda"), free, 400)
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Device("this machine", _multiply_rate("cpu", 1024), free, CPU_WATTS, CPU_REACHED)
+    return Device("this machine", multiply_rate(1024, 1024, 1024), free, CPU_WATTS, CPU_REACHED)
 
 
-def _multiply_rate(device: str, size: int) -> float:
-    """Matrix-multiply rate in 10^12 operations per second: the best of several, after one to warm up."""
+def multiply_rate(rows: int, inner: int, columns: int, *, device: str = "cpu") -> float:
+    """Rate of a matrix product in the training precision, in 10^12 operations per second: a median."""
     dtype = autocast_dtype("auto", torch.device(device)) or torch.float32
-    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    best = float("inf")
-    for _ in range(8):
-        start = time.perf_counter()
-        product = left @ right
+    left, right = (
+        torch.randn(*shape, device=device, dtype=dtype) for shape in ((rows, inner), (columns, inner))
+    )
+    seconds = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        product = torch.nn.functional.linear(left, right)
         product[0, 0].item()  # wait for a GPU
-        best = min(best, time.perf_counter() - start)
-    return 2.0 * size**3 / best / 1e12
+        seconds.append(time.perf_counter() - begin)
+    return 2.0 * rows * inner * columns / statistics.median(seconds[5:]) / 1e12
 
 
 def shape_of(name: str) -> Shape:
@@ -165,42 +164,37 @@ def shape_of(name: str) -> Shape:
     return Shape.of(load_config(find_backbone(name), dropout=0.0, attention_dropout=0.0))
 
 
-def _cost(
-    name: str,
-    flops: float,
-    subwords: float,
-    recipe: Recipe | Pretraining,
-    device: Device,
-    *,
-    stage: int,
-    n_tags: int,
-) -> Estimate:
-    batches = subwords / recipe.schedule.batch_subwords
-    arithmetic = flops / (device.tflops * 1e12 * device.reached[stage])
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done in a step: operations, subwords to read, and tags of the heads to teach, if any."""
+
+    recipe: Recipe | Pretraining
+    flops: float
+    subwords: float
+    n_tags: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of the parameters that train, without the head that an adaptation teaches.
+
+        Named layers count as if they were query and value; a search as if it kept the rank of the recipe.
+        """
+        if self.recipe.method == "full":
+            return 1.0
+        lora = self.recipe.lora
+        targets: Targets = "all-linear" if lora.targets == "all-linear" else "query-value"
+        return shape_of(self.recipe.backbone).trained_share(lora.rank, targets, n_tags=self.n_tags)
+
+
+def _cost(name: str, work: _Work, device: Device) -> Estimate:
+    batches = work.subwords / work.recipe.schedule.batch_subwords
+    reached = device.reached[not isinstance(work.recipe, Pretraining)]
+    arithmetic = work.flops / (device.tflops * 1e12 * reached)
     seconds = BEGIN_SECONDS + max(arithmetic, BATCH_SECONDS * batches)
-    return Estimate(
-        name, seconds, _memory(recipe), seconds * device.watts / 3.6e6, _trained_share(recipe, n_tags)
-    )
+    return Estimate(name, seconds, _memory(work.recipe), seconds * device.watts / 3.6e6, work.share)
 
 
-def _trained_share(recipe: Recipe | Pretraining, n_tags: int) -> float:
-    """Share of the parameters that train, without the head that an adaptation teaches beside its adapter.
-
-    Named layers count as if they were query and value; a search as if it kept the rank of the recipe.
-    """
-    if recipe.method == "full":
-        return 1.0
-    targets, rank = recipe.lora.targets, recipe.lora.rank
-    counted: Targets = "all-linear" if targets == "all-linear" else "query-value"
-    return shape_of(recipe.backbone).trained_share(rank, counted, n_tags=n_tags)
-
-
-def _n_tags(run: Run, sources: Sources) -> int:
-    return sum(len(sources.head(name).tags) for name in run.recipe.corpora)
-
-
-def _adaptation_work(recipe: Pretraining) -> tuple[float, float]:
-    """Floating-point operations of an adaptation, and subwords it reads."""
+def _adaptation_work(recipe: Pretraining) -> _Work:
     shape, window = shape_of(recipe.backbone), recipe.window
     guess = 2 * shape.embedding * shape.vocabulary * recipe.masking.share  # of the head, per subword
     passages, length = HELD_OUT
@@ -209,11 +203,10 @@ def _adaptation_work(recipe: Pretraining) -> tuple[float, float]:
     trained = shape.flops(window, trained="lora" if recipe.method == "lora" else "all") + 3 * guess
     head = shape.flops(window) + 3 * guess
     flops = recipe.subwords * trained + recipe.head_subwords * head + scored * forward
-    return flops, float(recipe.subwords + recipe.head_subwords + scored)
+    return _Work(recipe, flops, recipe.subwords + recipe.head_subwords + scored)
 
 
-def _run_work(run: Run, sources: Sources) -> tuple[float, float]:
-    """Floating-point operations of a model's training and scoring, and subwords it reads."""
+def _run_work(run: Run, sources: Sources) -> _Work:
     recipe = run.recipe
     shape = shape_of(recipe.backbone)
     words = {count_words(name, sources) for name in recipe.corpora}  # of one size: the same texts, read once
@@ -222,7 +215,8 @@ def _run_work(run: Run, sources: Sources) -> tuple[float, float]:
     forward = shape.flops(recipe.window)
     epochs = recipe.schedule.epochs * (recipe.search.trials if run.searched else 1)
     flops = epochs * (train * trained + dev * forward) + (dev + test) * forward
-    return flops, epochs * (train + dev) + dev + test
+    n_tags = sum(len(sources.head(name).tags) for name in recipe.corpora)
+    return _Work(recipe, flops, epochs * (train + dev) + dev + test, n_tags)
 
 
 def count_words(name: str, sources: Sources) -> tuple[int, int, int]:

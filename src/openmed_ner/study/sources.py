@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from openmed_ner.alignment import Head
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
-from openmed_ner.errors import CorpusError
 from openmed_ner.formats import read_documents
 from openmed_ner.inference.evaluation import Gold, load_gold
 from openmed_ner.study.plan import OwnCorpus
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.finetune import Annotated
-from openmed_ner.training.run import gather
+from openmed_ner.training.run import gather, learn_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,7 @@ class Sources:
         corpus = self.own.get(name)
         if corpus is None:
             return load_split(name, split).documents
-        path = self.folder / getattr(corpus, split)
-        return tuple(read_documents(path, format=corpus.format or None))
+        return _read(self.folder / getattr(corpus, split), corpus.format)
 
     def head(self, name: str) -> Head:
         """What a corpus teaches; of one's own, the types that occur in its training documents.
@@ -46,20 +45,8 @@ class Sources:
         """
         if name not in self.own:
             return Head(name, find_corpus(name).types)
-        labels = {
-            split: {span.label for document in self.documents(name, split) for span in document.spans}
-            for split in SPLITS
-        }
-        if not labels["train"]:
-            raise CorpusError(
-                f"corpora.{name}: no training document has an entity; there is nothing to learn"
-            )
-        for split in ("dev", "test"):
-            if unknown := sorted(labels[split] - labels["train"]):
-                raise CorpusError(
-                    f"corpora.{name}.{split}: the label {unknown[0]!r} does not occur in training documents"
-                )
-        return Head(name, tuple(sorted(labels["train"])))
+        places = {split: f"corpora.{name}.{split}" for split in SPLITS}
+        return learn_types(name, {split: self.documents(name, split) for split in SPLITS}, places)
 
     def annotated(self, recipe: Recipe) -> list[Annotated]:
         """What the corpora of a recipe teach, and what chooses."""
@@ -76,3 +63,9 @@ class Sources:
         if name not in self.own:
             return load_gold(name, split)
         return Gold(name, split, self.documents(name, split), self.documents(name, "train"))
+
+
+@lru_cache(maxsize=3)
+def _read(path: Path, format: str) -> tuple[Document, ...]:
+    """Read a split once for its types, its size, and what it teaches; those of one corpus are kept."""
+    return tuple(read_documents(path, format=format or None))

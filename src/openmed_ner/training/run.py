@@ -17,7 +17,7 @@ from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
 from openmed_ner.bundle.record import provenance, version
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
 from openmed_ner.corpora.quality import leave_out as find_copies
-from openmed_ner.errors import RecipeError
+from openmed_ner.errors import CorpusError, RecipeError
 from openmed_ner.model.backbones import find_backbone, hash_file
 from openmed_ner.model.bundles import adapted_weights, apply_adaptation, refer, save_model
 from openmed_ner.model.lora import attach_lora
@@ -62,6 +62,31 @@ def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
         return gathered
     held_out = [document for each in corpora.values() for document in take(each, (*chooses, "test"))]
     return [_without(corpus, held_out) for corpus in gathered]
+
+
+def learn_types(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
+    """The head that documents of one's own teach: the types that occur in those to learn from.
+
+    Args:
+        name: of the head.
+        splits: documents by split.
+        places: where the documents of a split stand, for messages.
+
+    Raises:
+        CorpusError: there is no entity to learn, or another split has a type that is not learnt.
+    """
+    types = {
+        split: {span.label for document in documents for span in document.spans}
+        for split, documents in splits.items()
+    }
+    if not types["train"]:
+        raise CorpusError(f"{places['train']}: no document has an entity; there is nothing to learn")
+    for split, found in types.items():
+        if unknown := sorted(found - types["train"]):
+            raise CorpusError(
+                f"{places[split]}: the label {unknown[0]!r} does not occur in {places['train']}"
+            )
+    return Head(name, tuple(sorted(types["train"])))
 
 
 def _without(corpus: Annotated, held_out: Sequence[Document]) -> Annotated:
