@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import string
 from collections.abc import Iterator
 from dataclasses import replace
@@ -103,3 +104,14 @@ def passages(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings=settings,
     )
     return folder / "set"
+
+
+@pytest.fixture
+def no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection, or asks for a name, fails."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)

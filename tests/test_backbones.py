@@ -42,7 +42,7 @@ from openmed_ner.export.quantise import quantise
 from openmed_ner.export.runtime import export_runtime
 from openmed_ner.inference.backends import load_runtime
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.model.architectures import ARCHITECTURES, longest_input
+from openmed_ner.model.architectures import ARCHITECTURES, check_fit, longest_input
 from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
 from openmed_ner.model.bundles import load_model, refer
 from openmed_ner.model.lora import attach_lora
@@ -440,3 +440,15 @@ def test_the_page_says_what_the_code_says() -> None:
     text = tool.PAGE.read_text(encoding="utf-8")
     assert len(tool.BLOCK.findall(text)) == len(tool.TABLES)
     assert tool.render(text) == text, "run python tools/write_backbones.py"
+
+
+def test_what_does_not_fit_an_encoder_is_refused() -> None:
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    bert, deberta = (kind(max_position_embeddings=64, **small) for kind in (BertConfig, DebertaV2Config))
+    for config in (bert, deberta):
+        check_fit(config, backbone="it", window=64, precision="bf16")
+        with pytest.raises(RecipeError, match="window = 65: it reads at most 64 subwords"):
+            check_fit(config, backbone="it", window=65, precision="bf16")
+    check_fit(bert, backbone="it", window=64, precision="fp16")
+    with pytest.raises(RecipeError, match="it may overflow; expected bf16 or fp32"):
+        check_fit(deberta, backbone="it", window=64, precision="fp16")

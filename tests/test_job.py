@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs import line, write_inputs
 from openmed_ner.errors import CorpusFormatError, InputError, RunError
 from openmed_ner.formats import READERS, WRITERS, files, read_documents
 from openmed_ner.formats.conll import MAX_GAP, read_conll, write_conll
@@ -53,17 +54,6 @@ def tag_words(documents: Iterable[Document], *, ahead: int = 1) -> Iterator[Docu
 
 def ahead(number: int) -> Tag:
     return lambda documents: tag_words(documents, ahead=number)
-
-
-def line(number: int, text: str = "text") -> str:
-    return json.dumps({"id": f"d{number}", "text": f"{text} {number}"})
-
-
-def write_inputs(folder: Path, contents: list[list[str]]) -> list[Input]:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, lines in enumerate(contents):
-        (folder / f"{number}.jsonl").write_text("".join(f"{each}\n" for each in lines))
-    return find_inputs([folder])
 
 
 def make_job(inputs: list[Input], folder: Path, *, size: int = 3, tag: Tag = tag_words, **how: Any) -> Job:

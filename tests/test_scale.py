@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs import line, write_inputs
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.record import version
 from openmed_ner.cli.main import app
@@ -57,17 +58,6 @@ def tag_words(documents: Iterable[Document], *, before: Callable[[str], None]) -
 def refuse_poison(text: str) -> None:
     if "refuse" in text:
         raise RunError("the model computed scores that are no numbers")
-
-
-def line(number: int, text: str = "text") -> str:
-    return json.dumps({"id": f"d{number}", "text": f"{text} {number}"})
-
-
-def write_inputs(folder: Path, contents: list[list[str]]) -> list[Input]:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, lines in enumerate(contents):
-        (folder / f"{number}.jsonl").write_text("".join(f"{each}\n" for each in lines))
-    return find_inputs([folder])
 
 
 def run(inputs: list[Input], folder: Path, tag: Tag, **how: Any) -> dict[str, bytes]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from openmed_ner.errors import RecipeError
+
 Subwords = Literal["WordPiece", "SentencePiece", "byte-level"]
 VOCABULARY_FILES: Mapping[Subwords, tuple[str, ...]] = {
     "WordPiece": ("vocab.txt",),
@@ -96,3 +98,21 @@ def longest_input(config: Any) -> int:
     if find_architecture(config.model_type).counts_after_padding:
         return longest - int(config.pad_token_id) - 1
     return longest
+
+
+def check_fit(config: Any, *, backbone: str, window: int, precision: str) -> None:
+    """Make sure that an encoder can be trained as a recipe says.
+
+    Args:
+        config: the encoder's transformers configuration.
+        backbone: how the recipe calls it.
+        window: subwords read at once.
+        precision: of the arithmetic.
+
+    Raises:
+        RecipeError: its windows are longer than the encoder reads, or it overflows in that precision.
+    """
+    if window > (longest := longest_input(config)):
+        raise RecipeError(f"window = {window}: {backbone} reads at most {longest} subwords")
+    if precision == "fp16" and precision not in find_architecture(config.model_type).halves:
+        raise RecipeError(f"schedule.precision = 'fp16': {backbone} may overflow; expected bf16 or fp32")

@@ -23,8 +23,8 @@ from openmed_ner.alignment import SubwordEncoder
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.manifest import TOKENIZER, write_json
 from openmed_ner.bundle.record import provenance, version
-from openmed_ner.errors import InputError, RecipeError
-from openmed_ner.model.architectures import longest_input
+from openmed_ner.errors import InputError
+from openmed_ner.model.architectures import check_fit
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import LM_HEAD_WEIGHTS, refer, save_encoder
 from openmed_ner.model.lora import attach_lora
@@ -124,8 +124,8 @@ def adapt(
     model = load_masked(
         backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
     )
-    if recipe.window > (longest := longest_input(model.encoder.config)):
-        raise RecipeError(f"window = {recipe.window}: {recipe.backbone} reads at most {longest} subwords")
+    config, precision = model.encoder.config, recipe.schedule.precision
+    check_fit(config, backbone=recipe.backbone, window=recipe.window, precision=precision)
     objective = partial(Pretrain, model, train, held_out, encoder, recipe=recipe)
     about = {**provenance(), "processes": processes.describe(), "passages": train.page}
     writer = Writer(model, encoder, recipe, about, name, backbone)

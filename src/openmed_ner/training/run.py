@@ -18,6 +18,7 @@ from openmed_ner.bundle.record import provenance, version
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
 from openmed_ner.corpora.quality import leave_out as find_copies
 from openmed_ner.errors import CorpusError, RecipeError
+from openmed_ner.model.architectures import check_fit
 from openmed_ner.model.backbones import find_backbone, hash_file
 from openmed_ner.model.bundles import adapted_weights, apply_adaptation, refer, save_model
 from openmed_ner.model.lora import attach_lora
@@ -211,24 +212,21 @@ def build_model(
     """Load the backbone, put the adapter on it if the recipe wants one, and fresh heads.
 
     Raises:
-        RecipeError: the recipe's windows are longer than the backbone reads.
+        RecipeError: the recipe does not fit the backbone.
     """
     torch.manual_seed(recipe.seed)
     encoder = load_encoder(
         backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
     )
+    precision = recipe.schedule.precision
+    check_fit(encoder.config, backbone=recipe.backbone, window=recipe.window, precision=precision)
     if adapted is not None:
         encoder = apply_adaptation(encoder, adapted_weights(adapted), mode=recipe.adapted_as)
     if recipe.schedule.checkpoint_activations:
         checkpoint_activations(encoder)
     if recipe.method == "lora":
         encoder = attach_lora(encoder, **asdict(recipe.lora))
-    model = TokenTagger(encoder, heads)
-    if recipe.window > model.longest:
-        raise RecipeError(
-            f"window = {recipe.window}: {recipe.backbone} reads at most {model.longest} subwords"
-        )
-    return model
+    return TokenTagger(encoder, heads)
 
 
 def describe_data(corpus: Annotated) -> Mapping[str, Any]:
