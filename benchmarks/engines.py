@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.corpora import load_split
@@ -24,15 +25,17 @@ SPACY_PASSES = 3
 
 def write_engines(bundle: Bundle, folder: Path) -> None:
     """Write the models of all engines: ours in ONNX, transformers', and a pipeline of spaCy."""
-    from openmed_ner.export.runtime import export_runtime
+    from openmed_ner.export.runtime import Precision, export_runtime
 
     shutil.copytree(bundle.folder, folder / ADAPTER)
     write_transformers(bundle, folder / TRANSFORMERS)
     write_spacy(bundle.manifest.heads[0].corpus, folder / SPACY)
-    gold = {bundle.manifest.heads[0].corpus: read_examples()}
-    for precision in ("fp32", "int8"):
+    samples = read_examples()
+    gold = {bundle.manifest.heads[0].corpus: samples}
+    for precision in get_args(Precision):
         target = folder / f"ours-{precision}"
-        export_runtime(bundle, target, precision=precision, gold=gold, texts="the example abstracts")
+        texts = "the example abstracts"
+        export_runtime(bundle, target, precision=precision, gold=gold, texts=texts, calibration=samples)
 
 
 def write_transformers(bundle: Bundle, folder: Path) -> None:
@@ -169,4 +172,5 @@ ENGINES: Mapping[str, Callable[[Path], Tag]] = {
     "ours-int8": partial(load_ours, precision="int8"),
     "ours-int8-pass-per-corpus": load_passes,
     "ours-int8-openvino": partial(load_ours, precision="int8", backend="openvino"),
+    "ours-int8-static-openvino": partial(load_ours, precision="int8-static", backend="openvino"),
 }

@@ -2,7 +2,7 @@
 
     python benchmarks/tagging.py ADAPTER_BUNDLE [--rounds 5] [--data FILE.jsonl]
 
-ADAPTER_BUNDLE is exported to ONNX in fp32 and int8 and, with its first head, to the transformers
+ADAPTER_BUNDLE is exported to ONNX in every precision and, with its first head, to the transformers
 format; beside them stand torch in bfloat16, a pass for each corpus, and spaCy's convolutional network,
 trained on the corpus of the first head. Every engine then tags the same texts in a process of its own,
 round after round, so that a machine whose speed drifts slows all of them alike. The pipeline computes

@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -21,8 +21,9 @@ from openmed_ner.bundle import Bundle, seal
 from openmed_ner.bundle.manifest import RUNTIMES
 from openmed_ner.corpora import Corpus, Split
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
+from openmed_ner.export import static
 from openmed_ner.export.onnx import export_onnx, merge_adapter
-from openmed_ner.export.quantise import quantise
+from openmed_ner.export.quantise import name_heads, quantise
 from openmed_ner.export.runtime import Precision, export_runtime
 from openmed_ner.inference.backends.onnx import OnnxBackend
 from openmed_ner.inference.backends.openvino import OpenVinoBackend
@@ -270,13 +271,19 @@ def test_heads_are_scored_on_every_corpus_of_their_types_without_what_they_were_
 
 
 @pytest.mark.parametrize("backend", RUNTIMES)
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", get_args(Precision))
 def test_workers_threads_batches_and_order_change_nothing(
     adapter_bundle: Bundle, tmp_path: Path, precision: Precision, backend: str
 ) -> None:
     """To the last bit of every score, for windows of every width up to the widest."""
     bundle = export_runtime(
-        adapter_bundle, tmp_path / "b", precision=precision, backend=backend, gold={}, texts=""
+        adapter_bundle,
+        tmp_path / "b",
+        precision=precision,
+        backend=backend,
+        gold={},
+        texts="",
+        calibration=DOCUMENTS,
     )
     words = " ".join(document.text for document in DOCUMENTS * 3).split()
     texts = [" ".join(words[: 1 + 7 * number]) for number in range(20)]
@@ -295,6 +302,52 @@ def test_workers_threads_batches_and_order_change_nothing(
             backwards = list(tagger.pipe(texts[::-1]))
         assert [document.spans for document in backwards[::-1]] == [document.spans for document in reference]
         assert list(tagger.pipe(texts)) == reference
+
+
+@pytest.mark.usefixtures("no_socket")
+def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
+    adapter_bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gold = {corpus.head.corpus: corpus.dev for corpus in CORPORA}
+    bundle = export_runtime(
+        adapter_bundle,
+        tmp_path / "b",
+        precision="int8-static",
+        backend="openvino",
+        gold=gold,
+        texts="eight",
+        calibration=DOCUMENTS,
+    )
+    assert capfd.readouterr() == ("", "")
+    assert bundle.manifest.precision == "int8-static"
+    assert bundle.read_json("parity.json")["span_agreement"] > 0.9
+    proto = onnx.load_from_string(bundle.read("model.onnx"))
+    stored = {each.name: each.data_type for each in proto.graph.initializer}
+    makers = {output: node for node in proto.graph.node for output in node.output}
+    products = [node for node in proto.graph.node if node.op_type == "MatMul"]
+    eight = [node for node in products if makers[node.input[0]].op_type == "DequantizeLinear"]
+    heads = name_heads(proto)
+    assert len(heads) == len(CORPORA) and not {node.name for node in eight} & set(heads)
+    assert len(eight) >= 6 * 2  # of each layer: query, key, value, output, and two of the feed-forward net
+    assert onnx.TensorProto.INT8 in stored.values()
+
+
+def test_static_int8_needs_samples_and_nncf(
+    adapter_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {"precision": "int8-static", "gold": {}, "texts": ""}
+    with pytest.raises(InputError, match="no text to calibrate on"):
+        export_runtime(adapter_bundle, tmp_path / "b", **how, calibration=[Document("empty", " ")])
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(MissingExtraError, match=r"openmed-ner\[quantise\]"):
+        export_runtime(adapter_bundle, tmp_path / "b", **how, calibration=DOCUMENTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_calibration_windows_are_spread_over_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static, "N_WINDOWS", 4)
+    assert static.spread(list(range(10))) == [0, 2, 5, 7]
+    assert static.spread([1, 2]) == [1, 2]
 
 
 def test_a_bundle_is_computed_by_what_it_was_certified_with(adapter_bundle: Bundle, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Manifest:
         overlap: subwords that neighbouring windows share.
         backbone: what it was made from.
         licence: SPDX identifier for the weights.
-        precision: of the arithmetic, ``fp32`` or ``int8``.
+        precision: of the arithmetic, ``fp32``, ``int8`` or ``int8-static``.
         backend: what computes a runtime bundle unless asked otherwise; its certificate is for that.
         adaptation: what the backbone was adapted to before, if it was.
         merges: for a type of several heads, how their layers become one; chosen on dev.

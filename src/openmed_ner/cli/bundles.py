@@ -17,7 +17,7 @@ app = typer.Typer(help="List, look at, check, export, publish and fetch bundles.
 app.command()(publish.push)
 app.command()(publish.fetch)
 Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "int8", "int8-static")
 
 
 @app.command(name="list")
@@ -102,10 +102,26 @@ def verify(
 def export(
     bundle: Annotated[Path, typer.Argument(help="Folder of an adapter or full bundle.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new runtime bundle.")],
-    precision: Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")] = "int8",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(PRECISIONS)}; the last has scales fixed beforehand, and is for openvino."
+        ),
+    ] = "int8",
     backend: Annotated[
-        str, typer.Option(help=f"What computes it, and is certified: {', '.join(RUNTIMES)}.")
-    ] = RUNTIMES[0],
+        str | None,
+        typer.Option(
+            help=f"What computes it, and is certified: {', '.join(RUNTIMES)}; by default the first, and the "
+            "second for int8-static."
+        ),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Documents to fix the scales of int8-static by; the training splits of the heads' corpora, "
+            "or the example abstracts, by default."
+        ),
+    ] = None,
 ) -> None:
     """Make a runtime bundle, which needs no torch, and certify how far it agrees with the original.
 
@@ -114,6 +130,10 @@ def export(
     """
     if precision not in PRECISIONS:
         raise InputError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    static = precision == "int8-static"
+    if calibrate is not None and not static:
+        raise InputError(f"--calibrate is for int8-static; {precision} has no scales to fix")
+    backend = backend or RUNTIMES[static]
     if backend not in RUNTIMES:
         raise InputError(f"unknown backend {backend!r}; known: {', '.join(RUNTIMES)}")
     try:
@@ -124,6 +144,7 @@ def export(
     from openmed_ner.corpora import CATALOG, load_split
     from openmed_ner.corpora.archive import ENVIRONMENT
     from openmed_ner.examples import read_examples
+    from openmed_ner.formats import read_documents
 
     source = open_bundle(bundle)
     source.require_heads()
@@ -131,8 +152,12 @@ def export(
     if os.environ.get(ENVIRONMENT) and names:
         gold = {name: list(load_split(name, "dev").documents) for name in names}
         texts = f"dev splits of {', '.join(names)}"
+        samples = [each for name in names for each in load_split(name, "train").documents] if static else []
     else:
-        gold, texts = {source.manifest.heads[0].corpus: read_examples()}, "the example abstracts"
+        samples = read_examples()
+        gold, texts = {source.manifest.heads[0].corpus: samples}, "the example abstracts"
+    if calibrate is not None:
+        samples = list(read_documents(calibrate))
     made = export_runtime(
         source,
         output,
@@ -140,6 +165,7 @@ def export(
         backend=backend,
         gold=gold,
         texts=texts,
+        calibration=samples,
     )
     parity = made.read_json("parity.json")
     agreement = f"{100 * parity['span_agreement']:.2f} % of spans agree"

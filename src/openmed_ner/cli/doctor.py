@@ -25,6 +25,7 @@ EXTRAS = {
     "spacy": ("spaCy pipelines", ("spacy",)),
     "context": ("negation and context", ("spacy", "negspacy")),
     "openvino": ("a faster backend", ("openvino",)),
+    "quantise": ("static int8", ("nncf",)),
     "ray": ("clusters", ("ray", "pyarrow")),
 }
 """What each extra is for, and the modules it brings."""

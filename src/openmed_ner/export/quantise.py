@@ -12,13 +12,11 @@ import logging
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
 BLOCK = 128
 MIN_TABLE = 1 << 20
 """Entries above which a lookup table is worth quantising."""
-MIN_OUTPUTS = 32
-"""Columns below which a product is a head, or not of constants at all, and stays as it is."""
 _ACCURACY_INT8 = 4
 
 
@@ -28,11 +26,6 @@ def quantise(model: bytes) -> bytes:
 
     proto = onnx.load_from_string(model)
     _quantise_tables(proto)
-    heads = [
-        node.name
-        for node in proto.graph.node
-        if node.op_type == "MatMul" and _n_outputs(proto, node) < MIN_OUTPUTS
-    ]
     logger = logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -43,7 +36,7 @@ def quantise(model: bytes) -> bytes:
             block_size=BLOCK,
             is_symmetric=True,
             accuracy_level=_ACCURACY_INT8,
-            nodes_to_exclude=heads,
+            nodes_to_exclude=name_heads(proto),
         )
         quantizer.process()
     finally:
@@ -52,12 +45,20 @@ def quantise(model: bytes) -> bytes:
     return result
 
 
-def _n_outputs(proto: ModelProto, node: NodeProto) -> int:
-    """Columns of a product's constant factor; 0 if it has none."""
-    for initializer in proto.graph.initializer:
-        if initializer.name == node.input[1]:
-            return int(initializer.dims[-1])
-    return 0
+def name_heads(proto: ModelProto) -> list[str]:
+    """The products that are the last before the output, each a head's."""
+    makers = {output: node for node in proto.graph.node for output in node.output}
+    names, heads, seen = [output.name for output in proto.graph.output], [], set()
+    while names:
+        node = makers.get(names.pop())
+        if node is None or node.name in seen:
+            continue
+        seen.add(node.name)
+        if node.op_type == "MatMul":
+            heads.append(node.name)
+        else:
+            names += node.input
+    return sorted(heads)
 
 
 def _quantise_tables(proto: ModelProto) -> None:

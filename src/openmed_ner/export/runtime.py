@@ -18,11 +18,12 @@ from openmed_ner.export.merging import choose_merges
 from openmed_ner.export.onnx import export_onnx, merge_adapter
 from openmed_ner.export.parity import certify
 from openmed_ner.export.quantise import quantise
+from openmed_ner.export.static import quantise_static
 from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model
 from openmed_ner.text import Document
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "int8", "int8-static"]
 
 
 def export_runtime(
@@ -33,6 +34,7 @@ def export_runtime(
     backend: str = RUNTIMES[0],
     gold: Mapping[str, Sequence[Document]],
     texts: str,
+    calibration: Sequence[Document] = (),
 ) -> Bundle:
     """Merge, export, quantise, certify and seal.
 
@@ -44,8 +46,10 @@ def export_runtime(
         gold: per head's corpus, documents to certify on, and to choose by how the layers of a type become
             one; see :func:`openmed_ner.export.parity.certify`.
         texts: what those documents are.
+        calibration: documents like those to be tagged, on which ``int8-static`` measures ranges.
 
     Raises:
+        InputError: there is no text to calibrate on.
         BundleError: the source is a runtime bundle already.
         RunError: the target exists.
     """
@@ -62,6 +66,8 @@ def export_runtime(
     content = export_onnx(merge_adapter(load_model(source)))
     if precision == "int8":
         content = quantise(content)
+    elif precision == "int8-static":
+        content = quantise_static(content, calibration, reader)
     documents = {document.text: document for each in gold.values() for document in each}.values()
     before, after = (
         list(predict(documents, run=run, reader=reader))
