@@ -61,11 +61,11 @@ def best_table(record: Record) -> str:
             f"{row['encoder']} (of {len(row['compared'])})",
             _percent(row["dev"]),
             f"**{_percent(row['mean'])}**",
-            _interval(row["ci95"]),
+            interval(row["ci95"]),
             _percent(row["word"]),
             _percent(row["subword"]),
-            _reference(PAPER_F1, corpus),
-            _reference(BIOBERT_F1, corpus),
+            reference(PAPER_F1, corpus),
+            reference(BIOBERT_F1, corpus),
         )
         rows.append(cells)
     ours = "dev", "mentions", "95 % interval", "words", "sub-words"
@@ -83,7 +83,7 @@ def score_table(record: Record) -> str:
         seeds = ", ".join(map(str, row["seeds"]))
         chosen = _percent(dev[_key(row)]["mean"]) if _key(row) in dev else "learnt"
         scores = chosen, f"**{_percent(row['mean'])}**", spread
-        rows.append((row["corpus"], row["encoder"], *method, seeds, *scores, _interval(row["ci95"])))
+        rows.append((row["corpus"], row["encoder"], *method, seeds, *scores, interval(row["ci95"])))
     methods = ("method",) if several else ()
     ends = "seeds", "dev F1", "test F1", "deviation", "95 % interval"
     return table(("corpus", "encoder", *methods, *ends), rows)
@@ -163,11 +163,13 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-def _interval(pair: Sequence[float]) -> str:
+def interval(pair: Sequence[float]) -> str:
+    """A confidence interval in percent."""
     return f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
 
 
-def _reference(published: Mapping[str, float], corpus: str) -> str:
+def reference(published: Mapping[str, float], corpus: str) -> str:
+    """A published score, if there is one."""
     return f"{published[corpus]:.2f}" if corpus in published else ""
 
 

@@ -1,0 +1,37 @@
+"""The tables of the README and the docs, each a function of the files under results/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tables import adapting, models, speed, texts
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    function.__name__: function
+    for function in (
+        models.scores,
+        models.runs,
+        models.suite,
+        models.energy,
+        models.protocols,
+        models.across,
+        models.evaluation,
+        speed.tagging,
+        speed.scale,
+        speed.scaling,
+        speed.service,
+        speed.training,
+        speed.memory,
+        speed.estimates,
+        texts.tokens,
+        texts.corpora,
+        texts.overlaps,
+        texts.catalog,
+        texts.sources,
+        texts.passages,
+        adapting.encoders,
+        adapting.adaptation,
+        adapting.gains,
+        adapting.pretraining,
+    )
+}

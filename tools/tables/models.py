@@ -1,0 +1,190 @@
+"""Scores of models: what was published, and by which way of counting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from openmed_ner.alignment import PROTOCOLS
+from openmed_ner.study import report
+from openmed_ner.study.references import BIOBERT_F1, PAPER_F1
+from tables.common import ROOT, conditions, percent, read, table_row
+
+SYSTEMS = (
+    ("embedded-lora-int8", "**embedded**: LoRA, int8"),
+    ("embedded-lora-fp32", "LoRA, fp32"),
+    ("embedded-full-fp32", "control: full fine-tuning, fp32"),
+)
+
+
+def published(systems: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Keep the systems that have a results file: what was not measured has no row."""
+    return [(name, title) for name, title in systems if (ROOT / "results" / f"{name}.json").is_file()]
+
+
+def scores() -> str:
+    """Test scores of every system on every corpus."""
+    lines = [
+        "| model | corpus | precision | recall | F1 | 95 % interval | F1 seen / unseen |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, title in published(SYSTEMS):
+        for result in read(name)["results"]:
+            micro, seen, unseen = (result[key] for key in ("micro", "seen", "unseen"))
+            low, high = micro["ci95"]
+            cells = (
+                title,
+                result["corpus"],
+                percent(micro["precision"]),
+                percent(micro["recall"]),
+                f"**{percent(micro['f1'])}**",
+                f"{100 * low:.1f} to {100 * high:.1f}",
+                f"{100 * seen['f1']:.1f} / {100 * unseen['f1']:.1f}",
+            )
+            lines.append(table_row(cells))
+    return "\n".join(lines)
+
+
+def runs() -> str:
+    """How each system was trained."""
+    lines = [
+        "| model | seed | parameters trained | epoch chosen on dev | dev F1 | minutes | Wh | commit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, title in published(SYSTEMS[1:]):
+        training = read(name)["training"]
+        parameters, energy = training["parameters"], training["energy"]
+        dev = ", ".join(percent(value) for key, value in training["dev"].items() if key != "score")
+        cells = (
+            title,
+            training["recipe"]["seed"],
+            f"{100 * parameters['share']:.2f} %",
+            f"{training['best_epoch'] + 1} of {training['epochs']}",
+            dev,
+            f"{training['seconds'] / 60:.0f}",
+            f"{1000 * energy['kwh']:.1f} ({energy['mode']})",
+            f"`{training['commit'][:8]}`",
+        )
+        lines.append(table_row(cells))
+    return "\n".join(lines)
+
+
+JOINT = "joint"
+"""The model of the suite's study that has all heads."""
+
+
+def suite() -> str:
+    """For each corpus a model of its own, the joint model, and that in int8, beside published ones."""
+    found = {
+        (row["model"] == JOINT, row["corpus"]): row
+        for row in read("suite")["scores"]
+        if row["split"] == "test"
+    }
+    shipped = {(row["corpus"], row["protocol"]): row["micro"] for row in read("joint-int8")["results"]}
+    rows = []
+    for corpus in dict.fromkeys(corpus for _, corpus in found):
+        own, joint = found.get((False, corpus)), found[True, corpus]
+        mention, word, subword = (shipped[corpus, protocol] for protocol in PROTOCOLS)
+        rows.append(
+            (
+                corpus,
+                f"{percent(own['mean'])} ({len(own['seeds'])})" if own else "",
+                percent(joint["mean"]),
+                f"**{percent(mention['f1'])}**",
+                report.interval(mention["ci95"]),
+                percent(word["f1"]),
+                report.reference(BIOBERT_F1, corpus),
+                percent(subword["f1"]),
+                report.reference(PAPER_F1, corpus),
+            )
+        )
+    names = "corpus", "a model each (seeds)", "joint", "joint, int8", "95 % interval"
+    counted = "counted on words", "BioBERT", "counted on sub-words", "paper"
+    notes = _notes(corpus for _, corpus in found)
+    return "\n".join([report.table((*names, *counted), rows), "", _of_bundle(read("joint-int8")), "", *notes])
+
+
+def energy() -> str:
+    """What bundles take for 1,000 documents, and what they score."""
+    record = read("bench")
+    rows = []
+    for row in record["bundles"]:
+        wh, f1 = row["energy"]["wh_per_1000_documents"], 100 * row["f1"]
+        name = f"{row['bundle']} ({row['kind']}, {row['precision']})"
+        speed = f"{row['documents_per_second']:.1f}", f"{row['p50']:.0f}"
+        rows.append((name, *speed, f"{wh:.3f} ({row['energy']['mode']})", f"{f1:.2f}", f"{f1 / wh:.0f}"))
+    names = "bundle", "documents/s", "ms for one", "Wh per 1,000", "mean test F1", "F1 per Wh"
+    first = record["bundles"][0]
+    host = record["host"]
+    where = (
+        f"Medians of {first['rounds']} rounds of {first['documents']} documents, {first['subwords']:,} "
+        f"subwords; {host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."
+    )
+    return "\n".join([report.table(names, rows), "", where])
+
+
+def protocols() -> str:
+    """Mention, word and sub-word F1 on the same predictions."""
+    record = read("protocols")
+    lines = [
+        "| corpus (test) | mention F1 | word F1 | sub-word F1 | difference | gold mentions | gold units |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = {(row["corpus"], row["protocol"]): row["micro"] for row in record["results"]}
+    for corpus in dict.fromkeys(corpus for corpus, _ in rows):
+        mention, word, subword = (rows[corpus, name] for name in ("mention", "word", "subword"))
+        difference = f"{100 * (subword['f1'] - mention['f1']):+.2f}"
+        sizes = (row["tp"] + row["fn"] for row in (mention, subword))
+        values = (percent(row["f1"]) for row in (mention, word, subword))
+        lines.append(table_row((corpus, *values, difference, *sizes)))
+    accepted = [
+        f"{row['corpus']} with the alternatives its official scorer accepts: mention F1 "
+        f"{percent(row['with_alternatives']['f1'])}."
+        for row in record["results"]
+        if "with_alternatives" in row
+    ]
+    notes = _notes(corpus for corpus, _ in rows)
+    return "\n".join([*lines, "", _of_bundle(record), *accepted, "", *notes])
+
+
+def across() -> str:
+    """Every head on every corpus of its types."""
+    record = read("across")
+    lines = [
+        "| head | corpus (test) | types | precision | recall | F1 | 95 % interval | documents | left out |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in record["results"]:
+        micro = row["micro"]
+        low, high = micro["ci95"]
+        values = (percent(micro[key]) for key in ("precision", "recall", "f1"))
+        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+        names = (row["head"], row["corpus"], ", ".join(row["types"]))
+        lines.append(table_row((*names, *values, interval, row["documents"], row["left_out"])))
+    notes = _notes(row["corpus"] for row in record["results"])
+    return "\n".join([*lines, "", _of_bundle(record), "", *notes])
+
+
+def evaluation() -> str:
+    """Time of scoring."""
+    record = read("benchmark-evaluation")
+    lines = ["| step | seconds |", "|---|---|"]
+    lines += [table_row((name, f"{value:.2f}")) for name, value in record["seconds"].items()]
+    sizes = f"{record['documents']:,} documents, {record['mentions']:,} gold and as many predicted mentions"
+    return "\n".join([*lines, "", conditions(record, sizes)])
+
+
+def _notes(names: Iterable[str]) -> list[str]:
+    """What was scored, where that is not the official test split of the whole corpus."""
+    from openmed_ner.corpora import CATALOG
+
+    rows = [CATALOG[name] for name in dict.fromkeys(names)]
+    return [f"- {row.name}: {row.note}" for row in rows if "test" not in row.official or not row.complete]
+
+
+def _of_bundle(record: Mapping[str, Any]) -> str:
+    seed, commit = record["training"]["recipe"]["seed"], record["training"]["commit"]
+    return (
+        f"Bundle {record['bundle']}, {record['precision']}, seed {seed}, trained at commit `{commit[:8]}`, "
+        f"scored at `{record['commit'][:8]}`."
+    )

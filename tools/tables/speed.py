@@ -1,0 +1,148 @@
+"""Speed and memory of tagging, serving and training."""
+
+from __future__ import annotations
+
+from openmed_ner.model.backbones import BACKBONES
+from openmed_ner.study import cost, report
+from openmed_ner.training.config import Recipe, from_table
+from tables.common import conditions, read, table_row
+
+
+def tagging() -> str:
+    """Speed of tagging against the transformers pipeline."""
+    record = read("benchmark-tagging")
+    lines = [
+        "| engine | documents/s | subwords/s | ratio | range | ms, p50/p99 | start, s | MB | Wh per 1,000 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in record["engines"].items():
+        cells = (
+            name,
+            f"{row['documents_per_second']:.1f}",
+            f"{row['subwords_per_second']:.0f}",
+            f"{row['ratio_to_pipeline']:.2f}",
+            "{:.2f} to {:.2f}".format(*row["ratio_range"]),
+            f"{row['milliseconds_p50']:.0f}, {row['milliseconds_p99']:.0f}",
+            f"{row['start_up_seconds']:.2f}",
+            f"{row['peak_megabytes']:.0f}",
+            f"{row['wh_per_1000_documents']:.2f}",
+        )
+        lines.append(table_row(cells))
+    return "\n".join([*lines, "", conditions(record, f"{record['documents']} documents")])
+
+
+PUBMED = 37_000_000
+"""Citations in PubMed, rounded; about two thirds of them have an abstract, so this is an upper bound."""
+
+
+def scale() -> str:
+    """What tagging all of PubMed would take, at the measured rates."""
+    record = read("benchmark-tagging")
+    cores = record["host"]["cores"]
+    lines = [
+        f"| engine | documents/s on {cores} cores | days, one such machine | days, ten | core hours | kWh |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in record["engines"].items():
+        hours = PUBMED / row["documents_per_second"] / 3600
+        kwh = PUBMED / 1000 * row["wh_per_1000_documents"] / 1000
+        days = (f"{hours / 24:.1f}", f"{hours / 240:.1f}")
+        cells = (name, f"{row['documents_per_second']:.1f}", *days, f"{cores * hours:,.0f}", f"{kwh:.0f}")
+        lines.append(table_row(cells))
+    return "\n".join([*lines, "", conditions(record, f"{record['documents']} documents")])
+
+
+def scaling() -> str:
+    """How the rate grows with the workers, and what all of PubMed would take at it."""
+    record = read("benchmark-scaling")
+    lines = [
+        "| workers | documents/s | to local-1 | start-up, s | memory, MB | days, one machine | days, ten |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in record["engines"].items():
+        days = PUBMED / row["documents_per_second"] / 86400
+        rates = (f"{row['documents_per_second']:.1f}", f"{row['ratio']:.2f}")
+        costs = (f"{row['start_up_seconds']:.1f}", f"{row['peak_megabytes']:.0f}")
+        lines.append(table_row((name, *rates, *costs, f"{days:.1f}", f"{days / 10:.1f}")))
+    sizes = f"{record['documents']:,} documents of {record['characters_per_document']:.0f} characters"
+    return "\n".join([*lines, "", conditions(record, sizes)])
+
+
+def service() -> str:
+    """The service under load, against the tagger alone."""
+    record = read("benchmark-service")
+    lines = [
+        "| round | documents/s | tagger alone | ratio | p50, s | p99, s | answers | memory, MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for number, row in enumerate(record["rounds"], start=1):
+        speeds = (row["documents_per_second"], row["engine_documents_per_second"])
+        times = (f"{row[f'{name}_seconds']:.1f}" for name in ("p50", "p99"))
+        answers = ", ".join(f"{count:,} of status {status}" for status, count in row["statuses"].items())
+        memory = f"{row['megabytes'][0]:.0f} at first, {row['megabytes'][-1]:.0f} at last"
+        lines.append(
+            table_row((number, *map("{:.1f}".format, speeds), f"{row['ratio']:.2f}", *times, answers, memory))
+        )
+    host = record["host"]
+    where = (
+        f"{record['clients']} clients at once for {record['seconds']:.0f} s, texts of "
+        f"{record['characters_per_text']:.0f} characters; {host['processor']}, {host['cores']} cores; "
+        f"commit `{record['commit'][:8]}`."
+    )
+    return "\n".join([*lines, "", where])
+
+
+def training() -> str:
+    """Speed of a training step."""
+    record = read("benchmark-training")
+    lines = ["| way | subwords/s | ratio to full fine-tuning |", "|---|---|---|"]
+    for way, speed in record["subwords_per_second"].items():
+        lines.append(table_row((way, f"{speed:.0f}", f"{record['ratio_to_full'][way]:.2f}")))
+    return "\n".join([*lines, "", conditions(record, f"batches of {record['shape']} subwords")])
+
+
+def memory() -> str:
+    """Peak memory against the length of one document."""
+    record = read("benchmark-memory")
+    lines = [
+        "| pages | characters | windows | read completely | seconds | peak memory, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for pages, row in record["pages"].items():
+        complete = "yes" if row["complete"] else "no"
+        cells = (pages, row["characters"], row["windows"], complete)
+        lines.append(table_row((*cells, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}")))
+    host = record["host"]
+    where = f"One run each; {host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."
+    return "\n".join([*lines, "", where])
+
+
+def estimates() -> str:
+    """What the cost model says of runs that were measured."""
+    pretrained, tuned = read("benchmark-pretraining"), read("benchmark-training")
+    watts = cost.CPU_WATTS
+    machine = cost.Device("", pretrained["matrix_multiply_gflops"] / 1e3, 1e12, watts, cost.CPU_REACHED)
+    shape = BACKBONES["minilm-l6"].shape
+    guess = 3 * 2 * shape.embedding * shape.vocabulary * 0.15
+    rows = []
+    for stage, record, ways in (
+        ("pretraining", pretrained["subwords_per_second"], {"lora": "ours/lora", "all": "ours/full"}),
+        ("fine-tuning", tuned["subwords_per_second"], {"lora": "lora-folded", "all": "full"}),
+    ):
+        number = ("pretraining", "fine-tuning").index(stage)
+        for trained, key in ways.items():
+            flops = shape.flops(160, trained=trained) + (0 if number else guess)
+            said = machine.tflops * 1e12 * machine.reached[number] / flops
+            ratio = f"{said / record[key]:.2f}"
+            rows.append((f"{stage}, {trained}", "subwords/s", f"{said:,.0f}", f"{record[key]:,.0f}", ratio))
+    for name in ("lora", "full"):
+        training = read(f"embedded-{name}-fp32")["training"]
+        said = cost.estimate_run(from_table(Recipe, training["recipe"]), machine).seconds / 60
+        took = training["seconds"] / 60
+        rows.append(
+            (f"embedded model, {name}", "minutes", f"{said:.0f}", f"{took:.0f}", f"{said / took:.2f}")
+        )
+    names = "what", "unit", "estimated", "measured", "estimated / measured"
+    return "\n".join(
+        [report.table(names, rows), "", conditions(pretrained, "MiniLM-L6, windows of 160 subwords")]
+    )

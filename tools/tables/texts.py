@@ -1,0 +1,96 @@
+"""Corpora and passages: what is read, and what leaks."""
+
+from __future__ import annotations
+
+from tables.common import percent, read, table_row
+
+
+def tokens() -> str:
+    """Mentions that tokenizers cut through."""
+    record = read("benchmark-tokens")
+    lines = ["| corpus (dev) | mentions | spaCy's English tokens | our words |", "|---|---|---|---|"]
+    for row in record["corpora"]:
+        shares = (f"{percent(row[name] / row['mentions'])} %" for name in ("spacy", "ours"))
+        lines.append(table_row((row["corpus"], f"{row['mentions']:,}", *shares)))
+    return "\n".join([*lines, "", f"spaCy {record['spacy']}; commit `{record['commit'][:8]}`."])
+
+
+def corpora() -> str:
+    """What the catalog reads: whose splits, which types, how much."""
+    lines = [
+        "| corpus | types | split | documents | sentences | words | mentions | nested | lost to words |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in read("corpora")["splits"]:
+        types = ", ".join(row["mentions"]) if len(row["mentions"]) < 6 else f"{len(row['mentions'])} types"
+        cells = (row["documents"], row["sentences"], row["words"], sum(row["mentions"].values()))
+        lost = (row["nested"], row["unrepresentable"])
+        lines.append(table_row((row["corpus"], types, row["split"], *cells, *lost)))
+    return "\n".join(lines)
+
+
+def overlaps() -> str:
+    """Which documents of which training split stand in which dev or test split."""
+    record = read("corpora")
+    sizes = {f"{row['corpus']}/{row['split']}": row["documents"] for row in record["splits"]}
+    lines = ["| documents of | stand in | how many | of | shared sentences |", "|---|---|---|---|---|"]
+    for row in record["overlaps"]:
+        leak = row["first"].endswith("/train") and row["second"].endswith(("/dev", "/test"))
+        if leak and row["documents"]:
+            cells = (row["first"], row["second"], row["documents"], sizes[row["first"]], row["sentences"])
+            lines.append(table_row(cells))
+    host, seconds = record["host"], record["seconds"]
+    where = (
+        f"Read in {seconds['reading']:.0f} s and compared in {seconds['comparing']:.0f} s, peak memory "
+        f"{record['peak_megabytes']:.0f} MB; {host['processor']}, {host['cores']} cores; "
+        f"commit `{record['commit'][:8]}`."
+    )
+    return "\n".join([*lines, "", where])
+
+
+def catalog() -> str:
+    """Licence, citation, whose splits and what to know, from the catalog itself."""
+    from openmed_ner.corpora import CATALOG
+
+    lines = ["| corpus | official splits | licence of the annotations | note |", "|---|---|---|---|"]
+    for name, row in CATALOG.items():
+        title = f"[{name}]({row.home})"
+        lines.append(table_row((title, ", ".join(row.official) or "none", row.licence, row.note)))
+    return "\n".join(lines)
+
+
+def sources() -> str:
+    """Licence classes of the sources we know, from the table itself."""
+    from openmed_ner.passages import SOURCES
+
+    lines = ["| source | class | terms |", "|---|---|---|"]
+    for name, source in SOURCES.items():
+        title = f"[{name}]({source.home})" if source.home else name
+        lines.append(table_row((title, source.licence_class, source.licence)))
+    return "\n".join(lines)
+
+
+def passages() -> str:
+    """What became of the passages of the set that the adaptations read."""
+    record = read("passages")
+    lines = [
+        "| source | class | read | kept | dropped | pieces | subwords |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    by_size = sorted(record["sources"], key=lambda row: -row["subwords"])
+    for row in [*by_size, {"name": "**total**", "licence_class": "", **record["total"]}]:
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in row["dropped"].items())
+        sizes = (f"{row[key]:,}" for key in ("read", "kept"))
+        lines.append(
+            table_row(
+                (
+                    row["name"],
+                    row["licence_class"],
+                    *sizes,
+                    dropped,
+                    f"{row['pieces']:,}",
+                    f"{row['subwords']:,}",
+                )
+            )
+        )
+    return "\n".join(lines)
