@@ -15,9 +15,11 @@ from transformers import get_cosine_schedule_with_warmup
 from openmed_ner.alignment import Head, Reader, SubwordEncoder
 from openmed_ner.alignment.batching import padded_length
 from openmed_ner.bundle import Bundle
-from openmed_ner.errors import CorpusError, RecipeError, RunError
+from openmed_ner.errors import CorpusError, InputError, RecipeError, RunError
+from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.inference.tagger import Tagger
 from openmed_ner.study.plan import iter_adaptations, iter_runs, read_study
-from openmed_ner.text import Document
+from openmed_ner.text import Document, Span
 from openmed_ner.training.config import Pretraining, Recipe, Schedule, read_recipe
 from openmed_ner.training.finetune import IGNORED, Annotated, FineTuning, make_examples
 from openmed_ner.training.loop import CHECKPOINT, StepReport, Trainer, learning_rate
@@ -183,6 +185,68 @@ def test_weights_say_how_often_an_epoch_reads_a_corpus(backbone: Path) -> None:
         count({"nowhere": 1.0})
     with pytest.raises(RecipeError, match="a number above 0"):
         replace(recipe, weights={"third": 0.0})
+
+
+def test_what_another_model_tagged_teaches_beside_a_corpus(
+    adapter_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    """One annotated document and what the tagger says of all eight are worth as much as eight."""
+    path = tmp_path / "silver.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        write_jsonl(Tagger.load(adapter_bundle).pipe(DOCUMENTS), file)
+    recipe = replace(make_recipe(backbone), silver=str(path), leave_out="nothing")
+    corpora = gather({each.head: {"train": each.train[:1], "dev": each.dev} for each in CORPORA}, recipe)
+    bundle = train(recipe, corpora, tmp_path / "run", name="student")
+    record = bundle.read_json("run.json")
+    assert max(scores["score"] for scores in record["history"]["scores"]) == 1.0
+    assert record["accounts"]["diseases"]["kept"] == 1
+    sizes = {
+        name: data["documents"] for name, data in record["data"]["diseases"].items() if name != "left_out"
+    }
+    assert sizes == {"train": 1, "dev": 8, "silver": 8}
+    assert "1/8; 8 tagged by another model" in bundle.read("README.md").decode("utf-8")
+
+
+def test_an_annotation_stands_above_a_silver_one_and_silver_texts_are_read_once() -> None:
+    wrong = CORPORA[0].train[0].with_spans([Span(0, 9, "Disease")])
+    silver = Document("silver", "Aspirin in rats.", ())
+    corpora = (replace(CORPORA[0], silver=(wrong, silver)), replace(CORPORA[1], silver=(silver,)))
+    examples, accounts = make_examples(corpora, READER)
+    plain, expected = make_examples(CORPORA, READER)
+    assert accounts == expected
+    for example, other in zip(examples, plain, strict=False):
+        assert (example.tags == other.tags).all() and example.annotators == (0, 1)
+    (last,) = examples[len(plain) :]
+    assert last.annotators == () and (last.tags != IGNORED).sum() == 2 * 4
+    objective = FineTuning.__new__(FineTuning)
+    objective._weights = np.array([3.0, 0.5])
+    assert [objective._times(each, chance=0.9) for each in examples] == [3] * 8 + [1]
+
+
+def test_silver_documents_must_fit_the_heads_and_no_held_out_text(backbone: Path, tmp_path: Path) -> None:
+    path = tmp_path / "silver.jsonl"
+    recipe = replace(make_recipe(backbone), silver=str(path))
+    splits = {CORPORA[0].head: {"train": CORPORA[0].train[:1], "dev": CORPORA[0].dev[4:]}}
+
+    def write(*documents: Document) -> None:
+        with path.open("w", encoding="utf-8") as file:
+            write_jsonl(documents, file)
+
+    tagged = [
+        each.with_spans(replace(span, corpus="diseases") for span in each.spans) for each in CORPORA[0].train
+    ]
+    write(*tagged)
+    (kept,) = gather(splits, recipe)
+    assert [each.id for each in kept.silver] == ["0", "1", "2", "3", "6"]  # 6 is too short to tell anything
+    assert kept.left_out == ("4", "5", "7")
+    write(tagged[0].with_spans([replace(tagged[0].spans[0], corpus="other")]))
+    with pytest.raises(CorpusError, match=r"silver\.jsonl: no entity is of diseases; tag it with a bundle"):
+        gather(splits, recipe)
+    write(tagged[0].with_spans([replace(tagged[0].spans[0], label="Drug")]))
+    with pytest.raises(CorpusError, match=r"silver\.jsonl: diseases has no label 'Drug'"):
+        gather(splits, recipe)
+    with pytest.raises(InputError, match=r"missing\.jsonl"):
+        gather(splits, replace(recipe, silver=str(tmp_path / "missing.jsonl")))
 
 
 def test_averaged_weights_are_what_is_scored_and_kept(backbone: Path, tmp_path: Path) -> None:

@@ -65,7 +65,15 @@ def describe_data(manifest: Manifest, record: Mapping[str, Any]) -> str:
 
 def _sizes(data: Mapping[str, Any] | None) -> str:
     sizes = "/".join(show(dig(data, split, "documents"), ",") for split in ("train", "dev"))
-    return sizes + (f"; {len(left)} left out" if (left := dig(data, "left_out")) else "")
+    silver = dig(data, "silver", "documents")
+    left = dig(data, "left_out")
+    return "".join(
+        (
+            sizes,
+            f"; {show(silver, ',')} tagged by another model" if silver else "",
+            f"; {len(left)} left out" if left else "",
+        )
+    )
 
 
 def describe_adaptation(record: Mapping[str, Any]) -> str:

@@ -142,6 +142,8 @@ class Recipe:
         weights: how often an epoch reads the training documents of a corpus, 1 unless named here.
         learn: ``train``, and dev chooses the epoch; or ``train+dev``: dev documents are learnt from as well,
             and the last epoch is kept, for a final model whose settings were chosen before.
+        silver: documents that another model tagged, as ``openmed-ner tag --to jsonl`` writes them, to learn
+            from beside the corpora's own: each head learns the spans of its corpus; none if empty.
         leave_out: ``held-out``: documents to learn from that stand in the dev or test split of any of the
             corpora, whole or by half of their sentences, are not trained on (in its test split, if dev is
             learnt from); or ``nothing``.
@@ -160,6 +162,7 @@ class Recipe:
     overlap: int = 128
     weights: Mapping[str, float] = field(default_factory=dict)
     learn: Literal["train", "train+dev"] = "train"
+    silver: str = ""
     leave_out: Literal["held-out", "nothing"] = "held-out"
     lora: LoraSettings = field(default_factory=LoraSettings)
     schedule: Schedule = field(default_factory=Schedule)

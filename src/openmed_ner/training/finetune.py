@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,12 +34,14 @@ class Annotated:
         train: documents to learn from.
         dev: documents to choose the epoch by.
         left_out: ids of training documents that stand in a held-out split, and are not in ``train``.
+        silver: documents that another model tagged, to learn from as well.
     """
 
     head: Head
     train: tuple[Document, ...]
     dev: tuple[Document, ...]
     left_out: tuple[str, ...] = ()
+    silver: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,18 @@ class Example:
     Attributes:
         window: what the model reads.
         tags: index of each owned word's tag in each head, ``IGNORED`` elsewhere, ``(n_words, n_heads)``.
+        annotators: indices of the corpora whose own annotation is among the tags; none: all are silver.
     """
 
     window: Window
     tags: NDArray[np.int64]
+    annotators: tuple[int, ...]
 
 
 def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
+
+    A corpus's own annotation of a text stands above a silver one.
 
     Returns:
         The examples, and for each corpus what became of its gold spans.
@@ -64,12 +71,17 @@ def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Ex
         CorpusError: a corpus has no training documents.
     """
     texts: dict[str, dict[int, Document]] = {}
+    annotators: dict[str, set[int]] = defaultdict(set)
     accounts = {corpus.head.corpus: Account() for corpus in corpora}
     for index, corpus in enumerate(corpora):
         if not corpus.train:
             raise CorpusError(f"{corpus.head.corpus}: there are no training documents")
         for document in corpus.train:
             texts.setdefault(document.text, {})[index] = document
+            annotators[document.text].add(index)
+    for index, corpus in enumerate(corpora):
+        for document in corpus.silver:
+            texts.setdefault(document.text, {}).setdefault(index, document)
     examples = []
     for text, annotated in texts.items():
         tokens = list(iter_tokens(text))
@@ -78,11 +90,12 @@ def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Ex
             head = corpora[index].head
             encoded, account = encode_spans(document, tokens, head.labels, scheme=head.scheme)
             tags[:, index] = [head.tags.index(tag) for tag in encoded]
-            accounts[head.corpus] += account
+            if index in annotators[text]:
+                accounts[head.corpus] += account
         for window in reader.windows(text):
             own = np.full((len(window.heads), len(corpora)), IGNORED, dtype=np.int64)
             own[window.owned] = tags[window.first + window.owned.start : window.first + window.owned.stop]
-            examples.append(Example(window, own))
+            examples.append(Example(window, own, tuple(annotators[text])))
     return examples, accounts
 
 
@@ -139,8 +152,8 @@ class FineTuning:
         return [[examples[index] for index in batch] for batch in by_length]
 
     def _times(self, example: Example, *, chance: float) -> int:
-        """How often an epoch reads an example: the largest weight of the corpora that annotate it."""
-        weight = float(self._weights[(example.tags != IGNORED).any(axis=0)].max(initial=0.0))
+        """How often an epoch reads an example: the largest weight of its corpora, once if it is silver."""
+        weight = max((float(self._weights[index]) for index in example.annotators), default=1.0)
         return int(weight) + (chance < weight % 1)
 
     def loss(self, batch: Sequence[Example]) -> Loss:

@@ -18,6 +18,7 @@ from openmed_ner.bundle.record import provenance, version
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
 from openmed_ner.corpora.quality import leave_out as find_copies
 from openmed_ner.errors import CorpusError, RecipeError
+from openmed_ner.formats import read_documents
 from openmed_ner.model.architectures import check_fit
 from openmed_ner.model.backbones import find_backbone, hash_file
 from openmed_ner.model.bundles import adapted_weights, apply_adaptation, refer, save_model
@@ -59,10 +60,33 @@ def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
         return tuple(document for name in names for document in splits.get(name, ()))
 
     gathered = [Annotated(head, take(each, taught), take(each, chooses)) for head, each in corpora.items()]
-    if recipe.leave_out == "nothing":
-        return gathered
-    held_out = [document for each in corpora.values() for document in take(each, (*chooses, "test"))]
-    return [_without(corpus, held_out) for corpus in gathered]
+    held_out = []
+    if recipe.leave_out == "held-out":
+        held_out = [document for each in corpora.values() for document in take(each, (*chooses, "test"))]
+        gathered = [_without(corpus, held_out) for corpus in gathered]
+    return add_silver(gathered, Path(recipe.silver), held_out) if recipe.silver else gathered
+
+
+def add_silver(corpora: Sequence[Annotated], path: Path, held_out: Sequence[Document]) -> list[Annotated]:
+    """Let every head also learn what another model found for it, but in held-out documents.
+
+    Raises:
+        CorpusError: a head finds nothing in the file, or a label that is not its own.
+        InputError, CorpusFormatError: the file cannot be read.
+    """
+    documents, left = find_copies(list(read_documents(path)), held_out)
+    taught = []
+    for corpus in corpora:
+        name = corpus.head.corpus
+        own = [each.with_spans(span for span in each.spans if span.corpus == name) for each in documents]
+        labels = {span.label for document in own for span in document.spans}
+        if not labels:
+            raise CorpusError(f"{path}: no entity is of {name}; tag it with a bundle that has this head")
+        if unknown := sorted(labels - set(corpus.head.labels)):
+            raise CorpusError(f"{path}: {name} has no label {unknown[0]!r}")
+        ids = (*corpus.left_out, *(document.id for document in left))
+        taught.append(replace(corpus, silver=tuple(own), left_out=ids))
+    return taught
 
 
 def learn_types(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
@@ -233,7 +257,8 @@ def describe_data(corpus: Annotated) -> Mapping[str, Any]:
     """Size and SHA-256 of what a run learnt from and chose by, and what it left out."""
     sizes = {
         split: {"documents": len(documents), "sha256": hash_documents(documents)}
-        for split, documents in (("train", corpus.train), ("dev", corpus.dev))
+        for split, documents in (("train", corpus.train), ("dev", corpus.dev), ("silver", corpus.silver))
+        if documents or split != "silver"
     }
     return {**sizes, "left_out": list(corpus.left_out)}
 
