@@ -200,6 +200,7 @@ def test_what_another_model_tagged_teaches_beside_a_corpus(
     record = bundle.read_json("run.json")
     assert max(scores["score"] for scores in record["history"]["scores"]) == 1.0
     assert record["accounts"]["diseases"]["kept"] == 1
+    assert record["recipe"]["silver"] == "silver.jsonl"  # and not where on this machine it lies
     sizes = {
         name: data["documents"] for name, data in record["data"]["diseases"].items() if name != "left_out"
     }

@@ -23,6 +23,7 @@ PAGES = (
     "docs/spacy.md",
     "docs/corpora.md",
     "docs/evaluation.md",
+    "docs/scores.md",
     "docs/passages.md",
     "docs/pretraining.md",
     "docs/reproduce.md",

@@ -12,6 +12,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
         models.scores,
         models.runs,
         models.suite,
+        models.details,
+        models.suite_runs,
         models.energy,
         models.protocols,
         models.across,

@@ -104,6 +104,28 @@ def suite() -> str:
     return "\n".join([report.table((*names, *counted), rows), "", _of_bundle(read("joint-int8")), "", *notes])
 
 
+def details() -> str:
+    """Precision, recall, and mentions seen and unseen in training, of the joint model as it is shipped."""
+    rows = [row for row in read("joint-int8")["results"] if row["protocol"] == "mention"]
+    lines = [
+        (
+            row["corpus"],
+            *(percent(row["micro"][key]) for key in ("precision", "recall", "f1")),
+            report.interval(row["micro"]["ci95"]),
+            *(f"{100 * row[part]['f1']:.1f}" for part in ("seen", "unseen")),
+            row["documents"],
+        )
+        for row in rows
+    ]
+    names = "corpus", "precision", "recall", "F1", "95 % interval", "F1 seen", "F1 unseen", "documents"
+    return report.table(names, lines)
+
+
+def suite_runs() -> str:
+    """What the models of the suite and the joint model took."""
+    return report.cost_table(read("suite"))
+
+
 def energy() -> str:
     """What bundles take for 1,000 documents, and what they score."""
     record = read("bench")

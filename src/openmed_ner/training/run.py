@@ -177,7 +177,9 @@ def train(
         history = trainer.run()
     trained, total = count_parameters(model)
     record = {
-        "recipe": asdict(replace(recipe, adapted=adapted.manifest.name if adapted else "")),
+        "recipe": asdict(
+            replace(recipe, adapted=adapted.manifest.name if adapted else "", silver=Path(recipe.silver).name)
+        ),
         **provenance(),
         "processes": processes.describe(),
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
