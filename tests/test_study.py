@@ -11,6 +11,7 @@ import pytest
 
 from openmed_ner.corpora import SPLITS, Split, find_corpus
 from openmed_ner.errors import CorpusError, InputError, RecipeError, RunError
+from openmed_ner.formats import read_documents
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.model import backbones
 from openmed_ner.study import sources as sources_module
@@ -18,12 +19,13 @@ from openmed_ner.study.cost import DEVICES, Device, estimate_study, require_memo
 from openmed_ner.study.plan import BASELINE, OwnCorpus, iter_runs, read_study
 from openmed_ner.study.report import write_report
 from openmed_ner.study.reproduce import reproduce
+from openmed_ner.study.silver import draw, read_texts
 from openmed_ner.study.sources import Sources
 from openmed_ner.study.summary import summarise_study
 from openmed_ner.text import Account, Document
 from openmed_ner.training.config import Recipe
 from pages import ROOT, Terminal, load_tool, read_blocks
-from tiny import CORPORA
+from tiny import CORPORA, DOCUMENTS
 
 ADAPTATION = """
 backbone = "tiny"
@@ -146,6 +148,56 @@ def check_best(found: dict[str, Any]) -> None:
         assert test["mean"] == best["mean"] and {"word", "subword"} <= set(test)
 
 
+TEACHING = """
+[models.small]
+corpora = ["diseases"]
+teacher = "large"
+encoders = ["none"]
+[teachers.large]
+model = "both"
+texts = 5
+"""
+
+
+def test_a_model_learns_from_texts_that_another_one_tagged(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of the steps follows from what each needs; the teacher knows its eight sentences."""
+    monkeypatch.chdir(tmp_path)
+    study = STUDY.replace('[adaptations]\nlora = "adapt.toml"\n[stages]\nearly = "lora/rounds/1"\n', "")
+    study = study.replace('stages = ["early"]\n', "").replace("seeds = [0, 1]", "seeds = [0]")
+    quick = "epochs = 30\nlearning_rate = 2e-2\ndropout = 0.0\nlabel_smoothing = 0.0\n"
+    recipe.write_text(study.replace("epochs = 1\n", quick) + TEACHING)
+    with (tmp_path / "texts.jsonl").open("w") as file:
+        write_jsonl([each.with_spans(()) for each in DOCUMENTS * 2], file)
+    folder, seen = tmp_path / "out", []
+    with pytest.raises(InputError, match=r"teachers\.large: it needs texts to tag"):
+        reproduce(recipe, folder)
+    texts = tmp_path / "texts.jsonl"
+    assert reproduce(recipe, folder, texts=texts, on_step=lambda name, state: seen.append((state, name)))
+    assert [name for state, name in seen if state == "begun"] == ["silver/large", "models/small/none/seed-0"]
+    tagged = list(read_documents(folder / "silver/large/silver.jsonl"))
+    assert len(tagged) == len({each.text for each in tagged}) == 5
+    assert {span.corpus for each in tagged for span in each.spans} == {"diseases", "chemicals"}
+    (run,) = (each for each in summarise_study(recipe, folder)["runs"] if each["model"] == "small")
+    assert run["recipe"]["silver"] == "silver.jsonl"
+    page = write_report(summarise_study(recipe, folder))
+    assert "| corpus | model | encoder |" in page
+    names = {each.name for each in estimate_study(recipe, Device("d", 1.0, 1e12, 100.0))}
+    assert names == {"models/both/none/seed-0", "models/small/none/seed-0", "silver/large"}
+    with (tmp_path / "bad.jsonl").open("w") as file:
+        file.write("{}\n")
+    with pytest.raises(InputError, match=r"bad\.jsonl, item 1"):
+        list(read_texts(tmp_path / "bad.jsonl"))
+
+
+def test_texts_are_drawn_whatever_their_order() -> None:
+    documents = [Document(str(number), f"text {number}") for number in range(50)]
+    drawn = draw(documents, 10)
+    assert len(drawn) == 10 and draw(documents[::-1] + documents, 10) == drawn
+    assert draw(documents[:3], 10) == draw(documents[2::-1], 10)
+
+
 def test_a_model_may_differ_from_the_others(recipe: Path) -> None:
     own = '[models.long]\ncorpora = ["gellus"]\n[models.long.training.schedule]\nepochs = 7\n'
     recipe.write_text(recipe.read_text() + own)
@@ -198,6 +250,17 @@ def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
         ('lora = "adapt.toml"', "lora = 3", "adaptations.lora = 3: expected str"),
         ('"lora/rounds/1"', '"full/rounds/1"', "expected a new name and ADAPTATION/rounds/N"),
         ('stages = ["early"]', 'stages = ["late"]', r"models\.both\.stages: there is no stage 'late'"),
+        ("seeds = [0, 1]", 'teacher = "x"', r"models\.both\.teacher: there is no teacher 'x'"),
+        (
+            "[training]",
+            '[teachers.x]\nmodel = "y"\n[training]',
+            r"teachers\.x\.model = 'y': expected a model",
+        ),
+        (
+            "[training]",
+            '[teachers.x]\nmodel = "both"\nencoder = "y"\n[training]',
+            r"teachers\.x\.encoder = 'y': both is trained from none, lora",
+        ),
     ],
 )
 def test_mistakes_in_a_study_are_named(recipe: Path, old: str, new: str, message: str) -> None:

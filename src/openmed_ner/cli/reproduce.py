@@ -27,6 +27,10 @@ def reproduce(
             "for each backbone."
         ),
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="File, folder or quoted pattern of the texts that teachers tag, in any format."),
+    ] = None,
     only: Annotated[
         str | None, typer.Option(help="Do only the steps whose names match: 'models/bc2gm/*'.")
     ] = None,
@@ -73,7 +77,12 @@ def reproduce(
         typer.echo(f"{state:<10} {name}{takes}", err=as_json)
 
     complete = run_study(
-        recipe, output, passages=passages, only=lambda name: fnmatch(name, pattern), on_step=show
+        recipe,
+        output,
+        passages=passages,
+        texts=texts,
+        only=lambda name: fnmatch(name, pattern),
+        on_step=show,
     )
     if dry_run and left:
         typer.echo(f"all that is left, on {machine.name}: {_describe(left.values())}", err=as_json)

@@ -23,7 +23,7 @@ from openmed_ner.errors import InputError, RunError
 from openmed_ner.model.backbones import BACKBONES, find_backbone
 from openmed_ner.model.shapes import Shape, Targets
 from openmed_ner.model.tagger import load_config
-from openmed_ner.study.plan import Run, Start, iter_adaptations, iter_runs, read_study
+from openmed_ner.study.plan import Run, Start, iter_adaptations, iter_runs, name_silver, read_study
 from openmed_ner.study.sources import Sources
 from openmed_ner.text import iter_tokens
 from openmed_ner.training.config import Pretraining, Recipe, Schedule
@@ -33,6 +33,8 @@ SUBWORDS_PER_WORD = 1.5
 """Subwords read per word of a corpus, overlaps included: 1.35 to 1.55 with a general vocabulary."""
 HELD_OUT = 10_000, 200
 """Passages of a prepared set's held-out part, and subwords of one, where the set is not at hand."""
+TEXT = 300
+"""Subwords of a text that a teacher tags, of the length of an abstract, overlaps included."""
 ACTIVATION, SCORES = 34, 5
 """Bytes of activations in half precision: per dimension and layer, and per head and neighbour."""
 ADAM = 12
@@ -108,8 +110,20 @@ def estimate_study(path: Path, device: Device) -> list[Estimate]:
         _cost(f"encoders/{start.name}", _adaptation_work(recipe), device)
         for start, recipe in iter_adaptations(path, study)
     ]
-    runs = [_cost(run.name, _run_work(run, sources), device) for run in iter_runs(study)]
-    return [*adaptations, *runs]
+    runs = {run.name: run for run in iter_runs(study)}
+    trained = [
+        _cost(
+            name,
+            _run_work(run, sources, texts=study.teachers[run.teacher].texts if run.teacher else 0),
+            device,
+        )
+        for name, run in runs.items()
+    ]
+    teaching = [
+        _cost(name_silver(name), _teaching_work(runs[study.run_of(teacher)], teacher.texts), device)
+        for name, teacher in study.teachers.items()
+    ]
+    return [*adaptations, *trained, *teaching]
 
 
 def estimate_run(recipe: Recipe, device: Device) -> Estimate:
@@ -206,11 +220,17 @@ def _adaptation_work(recipe: Pretraining) -> _Work:
     return _Work(recipe, flops, recipe.subwords + recipe.head_subwords + scored)
 
 
-def _run_work(run: Run, sources: Sources) -> _Work:
+def _teaching_work(run: Run, texts: int) -> _Work:
+    shape = shape_of(run.recipe.backbone)
+    return _Work(run.recipe, texts * TEXT * shape.flops(run.recipe.window), texts * TEXT)
+
+
+def _run_work(run: Run, sources: Sources, *, texts: int = 0) -> _Work:
     recipe = run.recipe
     shape = shape_of(recipe.backbone)
     words = {count_words(name, sources) for name in recipe.corpora}  # of one size: the same texts, read once
     train, dev, test = (SUBWORDS_PER_WORD * sum(each) for each in zip(*words, strict=True))
+    train += texts * TEXT
     trained = shape.flops(recipe.window, trained="lora" if recipe.method == "lora" else "all")
     forward = shape.flops(recipe.window)
     epochs = recipe.schedule.epochs * (recipe.search.trials if run.searched else 1)

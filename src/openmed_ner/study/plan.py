@@ -38,6 +38,21 @@ class OwnCorpus:
 
 
 @dataclass(frozen=True, slots=True)
+class Teacher:
+    """A model of the study that tags texts for others to learn from.
+
+    Attributes:
+        model: its name; its first seed teaches.
+        encoder: what it was trained from; the first of the study if empty.
+        texts: how many it tags, drawn at random from those that are given.
+    """
+
+    model: str = ""
+    encoder: str = ""
+    texts: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model that is trained from every encoder.
 
@@ -47,6 +62,7 @@ class Model:
         stages: encoders on the way that it is also trained from, with the first seed.
         searched: try the settings of ``training.search`` on dev, instead of taking those of ``training``.
         encoders: train it from these only; from all if empty.
+        teacher: the one whose tagged texts it also learns from, if any.
         training: settings in which this model differs from the study's.
     """
 
@@ -55,6 +71,7 @@ class Model:
     stages: tuple[str, ...] = ()
     searched: bool = False
     encoders: tuple[str, ...] = ()
+    teacher: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -70,6 +87,7 @@ class Study:
         stages: encoders on the way to those, by name: ``ENCODER/rounds/N``, where the recipe keeps round N.
         corpora: those that are not in the catalog, by name.
         models: what is trained from each encoder, by name.
+        teachers: those of them that teach others, by the name that ``models.NAME.teacher`` calls them by.
         training: how; its corpora, seed, backbone and encoder are filled in.
     """
 
@@ -79,6 +97,7 @@ class Study:
     stages: Mapping[str, str] = field(default_factory=dict)
     corpora: Mapping[str, OwnCorpus] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
+    teachers: Mapping[str, Teacher] = field(default_factory=dict)
     training: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
@@ -94,6 +113,8 @@ class Study:
                 raise RecipeError(f"corpora.{name}.{missing[0]}: expected a file or folder of documents")
         for name, model in self.models.items():
             self._check(name, model)
+        for name, teacher in self.teachers.items():
+            self._check_teacher(f"teachers.{name}", teacher)
 
     def _check(self, name: str, model: Model) -> None:
         if unknown := [stage for stage in model.stages if stage not in self.stages]:
@@ -105,6 +126,27 @@ class Study:
             )
         if not model.corpora or not model.seeds:
             raise RecipeError(f"models.{name}: expected at least one corpus and one seed")
+
+        if model.teacher and model.teacher not in self.teachers:
+            raise RecipeError(f"models.{name}.teacher: there is no teacher {model.teacher!r}")
+
+    def _check_teacher(self, name: str, teacher: Teacher) -> None:
+        model = self.models.get(teacher.model)
+        if model is None or model.teacher:
+            raise RecipeError(
+                f"{name}.model = {teacher.model!r}: expected a model that has no teacher itself"
+            )
+        encoders = [start.name for start in self.starts_of(model)]
+        if teacher.encoder and teacher.encoder not in encoders:
+            raise RecipeError(
+                f"{name}.encoder = {teacher.encoder!r}: {teacher.model} is trained from {', '.join(encoders)}"
+            )
+
+    def run_of(self, teacher: Teacher) -> str:
+        """The folder of the run that made a teacher in that of the study."""
+        model = self.models[teacher.model]
+        encoder = teacher.encoder or self.starts_of(model)[0].name
+        return name_run(teacher.model, encoder, model.seeds[0])
 
     @property
     def starts(self) -> tuple[Start, ...]:
@@ -173,12 +215,14 @@ class Run:
         model: its name.
         recipe: all settings; the adapted encoder's folder is filled in when it is there.
         searched: whether settings are tried.
+        teacher: whose tagged texts it also learns from, if any; their file is filled in when it is there.
     """
 
     start: Start
     model: str
     recipe: Recipe
     searched: bool = False
+    teacher: str = ""
 
     @property
     def encoder(self) -> str:
@@ -188,7 +232,17 @@ class Run:
     @property
     def name(self) -> str:
         """Its folder in that of the study."""
-        return f"models/{self.model}/{self.encoder}/seed-{self.recipe.seed}"
+        return name_run(self.model, self.encoder, self.recipe.seed)
+
+
+def name_silver(teacher: str) -> str:
+    """The folder of the texts that a teacher tagged in that of the study."""
+    return f"silver/{teacher}"
+
+
+def name_run(model: str, encoder: str, seed: int) -> str:
+    """The folder of a run in that of the study."""
+    return f"models/{model}/{encoder}/seed-{seed}"
 
 
 def read_study(path: Path) -> Study:
@@ -242,4 +296,4 @@ def _make_run(study: Study, start: Start, name: str, seed: int) -> Run:
     model = study.models[name]
     recipe = from_table(Recipe, model.training, prefix=f"models.{name}.training.", base=study.training)
     own = replace(recipe, corpora=model.corpora, seed=seed, backbone=start.backbone)
-    return Run(start, name, own, searched=model.searched)
+    return Run(start, name, own, searched=model.searched, teacher=model.teacher)

@@ -75,18 +75,21 @@ def best_table(record: Record) -> str:
 def score_table(record: Record) -> str:
     """Dev and test scores of models fine-tuned from each encoder."""
     several = len({row["method"] for row in record["scores"]}) > 1
+    models = _count_models(record["scores"])
     dev = {_key(row): row for row in record["scores"] if row["split"] == "dev"}
     rows = []
     for row in _test(record["scores"]):
         spread = _percent(row["deviation"]) if len(row["seeds"]) > 1 else ""
+        names = (row["model"],) if models > 1 else ()
         method = (row["method"],) if several else ()
         seeds = ", ".join(map(str, row["seeds"]))
         chosen = _percent(dev[_key(row)]["mean"]) if _key(row) in dev else "learnt"
         scores = chosen, f"**{_percent(row['mean'])}**", spread
-        rows.append((row["corpus"], row["encoder"], *method, seeds, *scores, interval(row["ci95"])))
+        rows.append((row["corpus"], *names, row["encoder"], *method, seeds, *scores, interval(row["ci95"])))
+    names_of = ("model",) if models > 1 else ()
     methods = ("method",) if several else ()
     ends = "seeds", "dev F1", "test F1", "deviation", "95 % interval"
-    return table(("corpus", "encoder", *methods, *ends), rows)
+    return table(("corpus", *names_of, "encoder", *methods, *ends), rows)
 
 
 def gain_table(record: Record) -> str:
@@ -149,6 +152,12 @@ def cost_table(record: Record) -> str:
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     return markdown.table(names, [[str(cell) for cell in row] for row in rows]).rstrip()
+
+
+def _count_models(rows: Iterable[Record]) -> int:
+    """How many models the corpus has that has the most."""
+    pairs = {(row["corpus"], row["model"]) for row in rows}
+    return max(Counter(corpus for corpus, _ in pairs).values(), default=0)
 
 
 def _test(rows: Iterable[Record]) -> Iterable[Record]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from openmed_ner.alignment import PROTOCOLS
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import RECORD, write_json
+from openmed_ner.bundle.manifest import MANIFEST, RECORD, write_json
 from openmed_ner.bundle.record import provenance
 from openmed_ner.cards import attach
 from openmed_ner.errors import InputError, RunError
@@ -24,7 +24,16 @@ from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.evaluation import answer
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.locks import claim
-from openmed_ner.study.plan import Run, Start, iter_adaptations, iter_runs, read_study
+from openmed_ner.study.plan import (
+    Run,
+    Start,
+    Study,
+    iter_adaptations,
+    iter_runs,
+    name_silver,
+    read_study,
+)
+from openmed_ner.study.silver import SILVER, draw, read_texts, write_silver
 from openmed_ner.study.sources import Sources
 from openmed_ner.training.adaptation import adapt
 from openmed_ner.training.config import Pretraining, Recipe
@@ -39,11 +48,29 @@ MENTION = PROTOCOLS[:1]
 SCORES = "scores.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to make, once.
+
+    Attributes:
+        name: its folder in that of the study.
+        proof: the file in there that says it is done.
+        make: makes it, given its folder.
+        needs: files that other steps make first.
+    """
+
+    name: str
+    proof: str
+    make: Callable[[Path], None]
+    needs: tuple[Path, ...] = ()
+
+
 def reproduce(
     path: Path,
     folder: Path,
     *,
     passages: Path | None = None,
+    texts: Path | None = None,
     only: Callable[[str], bool] = lambda name: True,
     on_step: Callable[[str, str], None] = lambda name, state: None,
 ) -> bool:
@@ -53,42 +80,70 @@ def reproduce(
         path: its recipe.
         folder: where everything goes.
         passages: the prepared set that adaptations read, or a folder with one for each backbone, by its name.
+        texts: file, folder or pattern of the texts that teachers tag.
         only: whether a step of that name is to be done here.
         on_step: told of each step and ``done``, ``to do``, ``begun``, ``finished``, ``elsewhere`` (another
-            process does it) or ``waits`` (for its encoder).
+            process does it) or ``waits`` (for another step).
 
     Returns:
         Whether everything is done.
 
     Raises:
-        InputError: an adaptation is to be made, but there are no passages.
+        InputError: an adaptation is to be made, but there are no passages; or a teacher has no texts.
         RunError: a launcher started several processes for it.
     """
     if count_launched() > 1:
         raise RunError("a study is not spread by a launcher: start it once for each device, on one folder")
     study = read_study(path)
-    sources = Sources(study.corpora, path.parent)
+    left = [
+        *_iter_adaptations(path, study, passages),
+        *_iter_models(study, folder, Sources(study.corpora, path.parent)),
+        *_iter_teachers(study, folder, texts),
+    ]
     complete = True
+    while ready := [step for step in left if all(file.exists() for file in step.needs)]:
+        left = [step for step in left if step not in ready]
+        for step in ready:
+            complete &= _do(folder / step.name, step, only, on_step)
+    for step in left:
+        on_step(step.name, "waits")
+    return complete and not left
+
+
+def _iter_adaptations(path: Path, study: Study, passages: Path | None) -> Iterator[Step]:
     for start, recipe in iter_adaptations(path, study):
-        name = f"encoders/{start.name}"
 
-        def make(target: Path, start: Start = start, recipe: Pretraining = recipe) -> None:
+        def make(folder: Path, start: Start = start, recipe: Pretraining = recipe) -> None:
             read = _passages_for(start, passages)
-            adapt(recipe, read, target, name=_name_encoder(start), resume=True)
+            adapt(recipe, read, folder, name=_name_encoder(start), resume=True)
 
-        complete &= _do(folder / name, f"{BUNDLE}/manifest.json", name, make, only, on_step)
+        yield Step(f"encoders/{start.name}", f"{BUNDLE}/{MANIFEST}", make)
+
+
+def _iter_models(study: Study, folder: Path, sources: Sources) -> Iterator[Step]:
     for run in iter_runs(study):
         adapted = None if run.start.is_released else folder / run.start.bundle
-        if adapted and not (adapted / "manifest.json").exists():
-            on_step(run.name, "waits")
-            complete = False
-            continue
+        silver = folder / name_silver(run.teacher) / SILVER if run.teacher else None
 
-        def build(target: Path, run: Run = run, adapted: Path | None = adapted) -> None:
-            train_and_score(run, target, sources, adapted=adapted)
+        def make(
+            target: Path, run: Run = run, adapted: Path | None = adapted, silver: Path | None = silver
+        ) -> None:
+            train_and_score(run, target, sources, adapted=adapted, silver=silver)
 
-        complete &= _do(folder / run.name, SCORES, run.name, build, only, on_step)
-    return complete
+        needs = ((adapted / MANIFEST,) if adapted else ()) + ((silver,) if silver else ())
+        yield Step(run.name, SCORES, make, needs)
+
+
+def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[Step]:
+    for name, teacher in study.teachers.items():
+        run = folder / study.run_of(teacher)
+
+        def make(target: Path, name: str = name, run: Path = run, count: int = teacher.texts) -> None:
+            if texts is None:
+                raise InputError(f"teachers.{name}: it needs texts to tag; name them")
+            write_silver(open_bundle(run / BUNDLE), draw(read_texts(texts), count), target)
+
+        yield Step(name_silver(name), SILVER, make, (run / SCORES,))
 
 
 def _passages_for(start: Start, passages: Path | None) -> Path:
@@ -102,12 +157,14 @@ def _name_encoder(start: Start) -> str:
     return f"{Path(start.backbone).name}-{start.adaptation}"
 
 
-def train_and_score(run: Run, folder: Path, sources: Sources, *, adapted: Path | None) -> None:
+def train_and_score(
+    run: Run, folder: Path, sources: Sources, *, adapted: Path | None, silver: Path | None = None
+) -> None:
     """Train one model of a study, and score it once on dev and, by every protocol, on test.
 
     The scores also go into its bundle and onto its card.
     """
-    recipe = replace(run.recipe, adapted=str(adapted) if adapted else "")
+    recipe = replace(run.recipe, adapted=str(adapted or ""), silver=str(silver or run.recipe.silver))
     corpora = sources.annotated(recipe)
     learn = search if run.searched else train
     bundle = learn(recipe, corpora, folder, name=run.model, resume=True)
@@ -141,31 +198,24 @@ def open_run(folder: Path, run: Run) -> tuple[Mapping[str, Any], Mapping[str, An
 
 def open_encoder(target: Path) -> Bundle | None:
     """The bundle of an adapted encoder that is done, or ``None``."""
-    return open_bundle(target) if (target / "manifest.json").exists() else None
+    return open_bundle(target) if (target / MANIFEST).exists() else None
 
 
-def _do(
-    folder: Path,
-    proof: str,
-    name: str,
-    make: Callable[[Path], None],
-    only: Callable[[str], bool],
-    on_step: Callable[[str, str], None],
-) -> bool:
+def _do(folder: Path, step: Step, only: Callable[[str], bool], on_step: Callable[[str, str], None]) -> bool:
     """Do a step unless it is done, not ours, or under way elsewhere; return whether it is done."""
-    if (folder / proof).exists():
-        on_step(name, "done")
+    if (folder / step.proof).exists():
+        on_step(step.name, "done")
         return True
-    if not only(name):
-        on_step(name, "to do")
+    if not only(step.name):
+        on_step(step.name, "to do")
         return False
     folder.mkdir(parents=True, exist_ok=True)
     with claim(folder) as ours:
         if not ours:
-            on_step(name, "elsewhere")
+            on_step(step.name, "elsewhere")
             return False
-        if not (folder / proof).exists():
-            on_step(name, "begun")
-            make(folder)
-        on_step(name, "finished")
+        if not (folder / step.proof).exists():
+            on_step(step.name, "begun")
+            step.make(folder)
+        on_step(step.name, "finished")
     return True
