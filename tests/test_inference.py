@@ -346,8 +346,9 @@ def test_static_int8_needs_samples_and_nncf(
 
 def test_calibration_windows_are_spread_over_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static, "N_WINDOWS", 4)
-    assert static.spread(list(range(10))) == [0, 2, 5, 7]
+    assert static.spread(range(10)) == [0, 2, 5, 7]
     assert static.spread([1, 2]) == [1, 2]
+    assert static.spread([]) == []
 
 
 def test_a_bundle_is_computed_by_what_it_was_certified_with(adapter_bundle: Bundle, tmp_path: Path) -> None:

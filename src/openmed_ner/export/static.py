@@ -13,16 +13,17 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import onnx
 
-from openmed_ner.alignment import Reader, Window
+from openmed_ner.alignment import Reader
 from openmed_ner.alignment.batching import pad_windows
 from openmed_ner.errors import InputError, MissingExtraError
 from openmed_ner.export.quantise import name_heads
 from openmed_ner.text import Document
 
+Item = TypeVar("Item")
 N_WINDOWS = 256
 """Windows that ranges are measured on, if the texts have so many."""
 
@@ -32,15 +33,16 @@ def quantise_static(model: bytes, documents: Sequence[Document], reader: Reader)
 
     Args:
         model: the graph.
-        documents: texts like those to be tagged, to measure ranges on; ``N_WINDOWS`` windows, evenly spread
-            over them, are read.
+        documents: texts like those to be tagged, to measure ranges on; ``N_WINDOWS`` windows of as many
+            texts, evenly spread over them, are read.
         reader: cuts texts as the model reads them.
 
     Raises:
         InputError: the documents have no text to measure on.
         MissingExtraError: NNCF is not installed.
     """
-    windows = [window for document in documents for window in reader.windows(document.text)]
+    read = [each for each in documents if each.text.strip()]
+    windows = [window for document in spread(read) for window in reader.windows(document.text)]
     if not windows:
         raise InputError("there is no text to calibrate on: expected documents like those to be tagged")
     with _quiet_nncf() as nncf:
@@ -61,10 +63,10 @@ def quantise_static(model: bytes, documents: Sequence[Document], reader: Reader)
     return result
 
 
-def spread(windows: Sequence[Window]) -> list[Window]:
-    """At most ``N_WINDOWS`` of some windows, evenly spread over them."""
-    count = min(N_WINDOWS, len(windows))
-    return [windows[number * len(windows) // count] for number in range(count)]
+def spread(items: Sequence[Item]) -> list[Item]:
+    """At most ``N_WINDOWS`` of some items, evenly spread over them."""
+    count = min(N_WINDOWS, len(items))
+    return [items[number * len(items) // count] for number in range(count)]
 
 
 @contextmanager
