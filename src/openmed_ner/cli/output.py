@@ -13,7 +13,7 @@ from typing import TextIO
 from openmed_ner.errors import InputError
 from openmed_ner.text import Document
 
-_LABEL, _SCORE = 10, 5
+_SCORE = 5
 
 
 def complain(error: Exception | str) -> None:
@@ -61,13 +61,16 @@ def write_table(documents: Iterable[Document], file: TextIO) -> None:
     for document in documents:
         n_found = len(document.spans)
         file.write(f"{_printable(document.id)}  ({n_found} {'entity' if n_found == 1 else 'entities'})\n")
-        width = max((len(str(span.end)) for span in document.spans), default=0)
+        width, wide = (
+            max((len(each) for each in column), default=0)
+            for column in ([str(span.end) for span in document.spans], [span.label for span in document.spans])
+        )
         for span in document.spans:
             place = f"{span.start:>{width}}-{span.end:<{width}}"
             score = "" if span.score is None else f"{span.score:.2f}"
             mention = _printable(document.mention(span))
             file.write(
-                f"  {place}  {span.label:<{_LABEL}} {score:<{_SCORE}} {mention}  [{span.corpus or '-'}]\n"
+                f"  {place}  {span.label:<{wide}}  {score:<{_SCORE}} {mention}  [{span.corpus or '-'}]\n"
             )
 
 

@@ -45,10 +45,11 @@ class Tagger:
     >>> from openmed_ner import load
     >>> tagger = load()
     >>> document = tagger("Cisplatin caused nephrotoxicity in 3 of 40 patients.")
-    >>> [(document.mention(span), span.label) for span in document.spans if span.corpus != "ncbi-disease"]
-    [('Cisplatin', 'Chemical'), ('nephrotoxicity', 'Disease')]
-    >>> [document.mention(span) for span in tagger(document.text, types=["Disease"]).spans]
+    >>> [document.mention(span) for span in document.spans if span.corpus == "bc5cdr-disease"]
     ['nephrotoxicity']
+    >>> document = tagger(document.text, types=["Chemical", "Disease"])
+    >>> [(document.mention(span), span.label) for span in document.spans]
+    [('Cisplatin', 'Chemical'), ('nephrotoxicity', 'Disease')]
     """
 
     def __init__(
