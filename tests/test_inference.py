@@ -317,9 +317,10 @@ def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
         gold=gold,
         texts="eight",
         calibration=DOCUMENTS,
+        name="static",
     )
     assert capfd.readouterr() == ("", "")
-    assert bundle.manifest.precision == "int8-static"
+    assert (bundle.manifest.name, bundle.manifest.precision) == ("static", "int8-static")
     assert bundle.read_json("parity.json")["span_agreement"] > 0.9
     proto = onnx.load_from_string(bundle.read("model.onnx"))
     stored = {each.name: each.data_type for each in proto.graph.initializer}

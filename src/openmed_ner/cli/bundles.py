@@ -115,6 +115,9 @@ def export(
             "second for int8-static."
         ),
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new bundle; that of the original by default.")
+    ] = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -166,6 +169,7 @@ def export(
         gold=gold,
         texts=texts,
         calibration=samples,
+        name=name,
     )
     parity = made.read_json("parity.json")
     agreement = f"{100 * parity['span_agreement']:.2f} % of spans agree"

@@ -63,7 +63,10 @@ def write_table(documents: Iterable[Document], file: TextIO) -> None:
         file.write(f"{_printable(document.id)}  ({n_found} {'entity' if n_found == 1 else 'entities'})\n")
         width, wide = (
             max((len(each) for each in column), default=0)
-            for column in ([str(span.end) for span in document.spans], [span.label for span in document.spans])
+            for column in (
+                [str(span.end) for span in document.spans],
+                [span.label for span in document.spans],
+            )
         )
         for span in document.spans:
             place = f"{span.start:>{width}}-{span.end:<{width}}"

@@ -35,6 +35,7 @@ def export_runtime(
     gold: Mapping[str, Sequence[Document]],
     texts: str,
     calibration: Sequence[Document] = (),
+    name: str | None = None,
 ) -> Bundle:
     """Merge, export, quantise, certify and seal.
 
@@ -47,6 +48,7 @@ def export_runtime(
             one; see :func:`openmed_ner.export.parity.certify`.
         texts: what those documents are.
         calibration: documents like those to be tagged, on which ``int8-static`` measures ranges.
+        name: of the new bundle; that of the original if ``None``.
 
     Raises:
         InputError: there is no text to calibrate on.
@@ -76,6 +78,7 @@ def export_runtime(
     parity = {"backend": backend, **certify(before, after, gold=gold, texts=texts)}
     manifest = replace(
         source.manifest,
+        name=name or source.manifest.name,
         kind="runtime",
         version=version(),
         precision=precision,
