@@ -31,6 +31,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         texts.catalog,
         texts.sources,
         texts.passages,
+        texts.preparation,
         adapting.encoders,
         adapting.adaptation,
         adapting.gains,

@@ -70,6 +70,40 @@ def sources() -> str:
     return "\n".join(lines)
 
 
+BY = {
+    "language": "`py3langid`, 300 characters",
+    "subwords": "a look-up per word; the tokenizer for new ones",
+    "guard": "sentences looked up",
+    "hashing words": "for shingles",
+    "duplicates": "hash of letters and digits",
+    "near duplicates": "MinHash",
+    "near duplicates of held-out pieces": "MinHash",
+}
+"""How the steps of the preparation are done."""
+
+
+def preparation() -> str:
+    """What preparing the set takes, and which share of it each step."""
+    record = read("benchmark-passages")
+    computing = sum(
+        row["seconds"] for name, row in record["stages"].items() if name in ("passing", "writing")
+    )
+    steps = sorted(record["steps"].items(), key=lambda pair: -pair[1])
+    steps.append(("reading, counting, writing", computing - sum(record["steps"].values())))
+    lines = ["| step | share of the computing time | by |", "|---|---|---|"]
+    lines += [
+        table_row((name, f"{percent(seconds / computing)} %", BY.get(name, ""))) for name, seconds in steps
+    ]
+    host, seconds = record["host"], record["seconds_computing"]
+    where = (
+        f"{record['total']['read']:,} passages in {seconds:.0f} s of computing "
+        f"({record['total']['read'] / seconds:.0f} a second), {seconds - computing:.0f} s of them for "
+        f"loading and the guard; peak memory {record['peak_megabytes']:.0f} MB; one run on one core of "
+        f"{host['processor']}; commit `{record['commit'][:8]}`."
+    )
+    return "\n".join([*lines, "", where])
+
+
 def passages() -> str:
     """What became of the passages of the set that the adaptations read."""
     record = read("passages")
