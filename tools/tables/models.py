@@ -147,7 +147,7 @@ def energy() -> str:
 
 def protocols() -> str:
     """Mention, word and sub-word F1 on the same predictions."""
-    record = read("protocols")
+    record = read("joint-int8")
     lines = [
         "| corpus (test) | mention F1 | word F1 | sub-word F1 | difference | gold mentions | gold units |",
         "|---|---|---|---|---|---|---|",
