@@ -82,7 +82,7 @@ def suite() -> str:
     }
     shipped = {(row["corpus"], row["protocol"]): row["micro"] for row in read("joint-int8")["results"]}
     rows = []
-    for corpus in dict.fromkeys(corpus for _, corpus in found):
+    for corpus in (corpus for is_joint, corpus in found if is_joint):
         own, joint = found.get((False, corpus)), found[True, corpus]
         mention, word, subword = (shipped[corpus, protocol] for protocol in PROTOCOLS)
         rows.append(
