@@ -14,7 +14,7 @@ import io
 import os
 import subprocess
 import sys
-import tarfile
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,9 +25,9 @@ SOURCES = (".gitignore", "LICENSE", "NOTICE", "README.md", "pyproject.toml", "sr
 
 def export(commit: str, folder: Path) -> int:
     """Write the sources of a commit into a folder, and return the commit's time in seconds since 1970."""
-    content = _git("archive", "--format=tar", commit, *SOURCES)
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        tar.extractall(folder, filter="data")
+    content = _git("archive", "--format=zip", commit, *SOURCES)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(folder)
     return int(_git("log", "-1", "--format=%ct", commit))
 
 
