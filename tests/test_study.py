@@ -191,6 +191,14 @@ def test_a_model_learns_from_texts_that_another_one_tagged(
         list(read_texts(tmp_path / "bad.jsonl"))
 
 
+@pytest.mark.parametrize("name", ["suite", "adaptation", "cpu"])
+def test_our_adapters_and_heads_stay_below_one_and_a_half_percent(name: str) -> None:
+    path = ROOT / f"recipes/{name}.toml"
+    methods = {run.name: run.recipe.method for run in iter_runs(read_study(path))}
+    shares = {each.name: each.share for each in estimate_study(path, Device("d", 1.0, 1e12, 100.0))}
+    assert max(shares[run] for run, method in methods.items() if method == "lora") < 0.015
+
+
 def test_texts_are_drawn_whatever_their_order() -> None:
     documents = [Document(str(number), f"text {number}") for number in range(50)]
     drawn = draw(documents, 10)
