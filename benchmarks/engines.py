@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.manifest import Precision
 from openmed_ner.corpora import load_split
 from openmed_ner.errors import CorpusError
 from openmed_ner.examples import read_examples
@@ -25,7 +26,7 @@ SPACY_PASSES = 3
 
 def write_engines(bundle: Bundle, folder: Path) -> None:
     """Write the models of all engines: ours in ONNX, transformers', and a pipeline of spaCy."""
-    from openmed_ner.export.runtime import Precision, export_runtime
+    from openmed_ner.export.runtime import export_runtime
 
     shutil.copytree(bundle.folder, folder / ADAPTER)
     write_transformers(bundle, folder / TRANSFORMERS)

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from openmed_ner.alignment import prediction
 from openmed_ner.bundle import Bundle, seal
-from openmed_ner.bundle.manifest import RUNTIMES
+from openmed_ner.bundle.manifest import RUNTIMES, Precision
 from openmed_ner.corpora import Corpus, Split
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.export import static
 from openmed_ner.export.onnx import export_onnx, merge_adapter
 from openmed_ner.export.quantise import name_heads, quantise
-from openmed_ner.export.runtime import Precision, export_runtime
+from openmed_ner.export.runtime import export_runtime
 from openmed_ner.inference.backends.onnx import OnnxBackend
 from openmed_ner.inference.backends.openvino import OpenVinoBackend
 from openmed_ner.inference.cross import cross

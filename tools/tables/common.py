@@ -28,8 +28,10 @@ def percent(value: float) -> str:
 
 def conditions(record: Mapping[str, Any], what: str) -> str:
     """How often, what and where was measured."""
+    return f"Medians of {record['rounds']} rounds, each in turn; {what}; {machine(record)}"
+
+
+def machine(record: Mapping[str, Any]) -> str:
+    """Where it was measured, and by which commit."""
     host = record["host"]
-    return (
-        f"Medians of {record['rounds']} rounds, each in turn; {what}; "
-        f"{host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."
-    )
+    return f"{host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."

@@ -8,7 +8,7 @@ from typing import Any
 from openmed_ner.alignment import PROTOCOLS
 from openmed_ner.study import report
 from openmed_ner.study.references import BIOBERT_F1, PAPER_F1
-from tables.common import ROOT, conditions, percent, read, table_row
+from tables.common import ROOT, conditions, machine, percent, read, table_row
 
 SYSTEMS = (
     ("embedded-lora-int8", "**embedded**: LoRA, int8"),
@@ -137,10 +137,9 @@ def energy() -> str:
         rows.append((name, *speed, f"{wh:.3f} ({row['energy']['mode']})", f"{f1:.2f}", f"{f1 / wh:.0f}"))
     names = "bundle", "documents/s", "ms for one", "Wh per 1,000", "mean test F1", "F1 per Wh"
     first = record["bundles"][0]
-    host = record["host"]
     where = (
         f"Medians of {first['rounds']} rounds of {first['documents']} documents, {first['subwords']:,} "
-        f"subwords; {host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."
+        f"subwords; {machine(record)}"
     )
     return "\n".join([report.table(names, rows), "", where])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from openmed_ner.model.backbones import BACKBONES
 from openmed_ner.study import cost, report
 from openmed_ner.training.config import Recipe, from_table
-from tables.common import conditions, read, table_row
+from tables.common import conditions, machine, read, table_row
 
 
 def tagging() -> str:
@@ -83,11 +83,9 @@ def service() -> str:
         lines.append(
             table_row((number, *map("{:.1f}".format, speeds), f"{row['ratio']:.2f}", *times, answers, memory))
         )
-    host = record["host"]
     where = (
         f"{record['clients']} clients at once for {record['seconds']:.0f} s, texts of "
-        f"{record['characters_per_text']:.0f} characters; {host['processor']}, {host['cores']} cores; "
-        f"commit `{record['commit'][:8]}`."
+        f"{record['characters_per_text']:.0f} characters; {machine(record)}"
     )
     return "\n".join([*lines, "", where])
 
@@ -112,8 +110,7 @@ def memory() -> str:
         complete = "yes" if row["complete"] else "no"
         cells = (pages, row["characters"], row["windows"], complete)
         lines.append(table_row((*cells, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}")))
-    host = record["host"]
-    where = f"One run each; {host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."
+    where = f"One run each; {machine(record)}"
     return "\n".join([*lines, "", where])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tables.common import percent, read, table_row
+from tables.common import machine, percent, read, table_row
 
 
 def tokens() -> str:
@@ -39,11 +39,10 @@ def overlaps() -> str:
         if leak and row["documents"]:
             cells = (row["first"], row["second"], row["documents"], sizes[row["first"]], row["sentences"])
             lines.append(table_row(cells))
-    host, seconds = record["host"], record["seconds"]
+    seconds = record["seconds"]
     where = (
         f"Read in {seconds['reading']:.0f} s and compared in {seconds['comparing']:.0f} s, peak memory "
-        f"{record['peak_megabytes']:.0f} MB; {host['processor']}, {host['cores']} cores; "
-        f"commit `{record['commit'][:8]}`."
+        f"{record['peak_megabytes']:.0f} MB; {machine(record)}"
     )
     return "\n".join([*lines, "", where])
 

@@ -32,6 +32,8 @@ PARITY = "parity.json"
 KINDS = (".json", ".md", ".onnx", ".safetensors", ".txt")
 MAX_JSON = 4 << 20
 Kind = Literal["adapter", "full", "runtime"]
+Precision = Literal["fp32", "int8", "int8-static"]
+"""How a bundle computes; adapter and full bundles are fp32."""
 RUNTIMES = ("onnxruntime", "openvino")
 """What can compute a runtime bundle."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from openmed_ner.bundle.manifest import RUNTIMES
+from openmed_ner.bundle.manifest import RUNTIMES, Precision
 from openmed_ner.cli import publish
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError, MissingExtraError
@@ -17,7 +17,7 @@ app = typer.Typer(help="List, look at, check, export, publish and fetch bundles.
 app.command()(publish.push)
 app.command()(publish.fetch)
 Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
-PRECISIONS = ("fp32", "int8", "int8-static")
+PRECISIONS = get_args(Precision)
 
 
 @app.command(name="list")
@@ -174,7 +174,7 @@ def export(
     parity = made.read_json("parity.json")
     agreement = f"{100 * parity['span_agreement']:.2f} % of spans agree"
     typer.echo(f"{agreement} over {parity['documents']} documents ({texts})")
-    for name, row in parity["corpora"].items():
+    for corpus, row in parity["corpora"].items():
         f1, difference = 100 * row["f1_exported"], 100 * row["f1_difference"]
-        typer.echo(f"  {name}: dev F1 {f1:.2f}, {difference:+.2f} against the original")
+        typer.echo(f"  {corpus}: dev F1 {f1:.2f}, {difference:+.2f} against the original")
     typer.echo(f"bundle: {made.folder}")

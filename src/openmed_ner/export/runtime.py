@@ -6,11 +6,19 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from openmed_ner.alignment import Reader, SubwordEncoder, predict
 from openmed_ner.bundle import Bundle, open_bundle, seal
-from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, write_json
+from openmed_ner.bundle.manifest import (
+    CARD,
+    MODEL,
+    PARITY,
+    RECORD,
+    RUNTIMES,
+    TOKENIZER,
+    Precision,
+    write_json,
+)
 from openmed_ner.bundle.record import version
 from openmed_ner.cards import write_card
 from openmed_ner.errors import BundleError, RunError
@@ -22,8 +30,6 @@ from openmed_ner.export.static import quantise_static
 from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model
 from openmed_ner.text import Document
-
-Precision = Literal["fp32", "int8", "int8-static"]
 
 
 def export_runtime(

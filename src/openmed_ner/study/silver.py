@@ -51,7 +51,10 @@ def read_texts(path: Path) -> Iterator[Document]:
 
 
 def write_silver(bundle: Bundle, documents: Iterable[Document], folder: Path) -> None:
-    """Let a model tag documents, in the precision it was trained in, and write them to ``folder/SILVER``."""
+    """Let a model tag documents, in the precision it was trained in, and write them to ``folder/SILVER``.
+
+    A tagger would compute in threads of its own, which autocast here does not reach.
+    """
     model = load_model(bundle)
     device = join().device
     model.to(device).eval()
