@@ -50,6 +50,9 @@ def test_the_best_trial_on_dev_is_kept(recipe: Recipe, tmp_path: Path) -> None:
     assert (lora["targets"], lora["rank"]) == (targets, int(rank))
     assert lora["alpha"] / lora["rank"] == recipe.lora.alpha / recipe.lora.rank
     assert record["recipe"]["schedule"]["learning_rate"] == best["learning_rate"]
+    own = recipe.schedule
+    first = {name: trials[0][name] for name in ("learning_rate", "dropout", "warmup", "label_smoothing")}
+    assert first == {name: getattr(own, name) for name in first}, "the recipe's own settings come first"
     for trial in trials:
         assert 1e-3 <= trial["learning_rate"] <= 1e-2 and 0 <= trial["dropout"] <= 0.2
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 RESULT = "search.json"
+RANGES = "learning_rate", "dropout", "label_smoothing", "warmup"
+CHOICES = "batch_subwords", "weight_decay"
 
 
 def search(
@@ -50,6 +52,7 @@ def search(
 ) -> Bundle:
     """Try settings until trials or time run out, and keep the bundle of the best.
 
+    The recipe's own settings come first, where the space holds them, so that the best is no worse on dev.
     Returns when no process has a trial under way any more, so that all return the same bundle.
 
     Args:
@@ -74,9 +77,12 @@ def search(
     if (folder / JOURNAL).exists() and not resume:
         raise RunError(f"{folder} already holds a search; resume or join it, or choose another folder")
     trials = Trials(folder)
-    choose = partial(suggest, recipe, adapters=small_adapters(recipe, corpora))
+    adapters = small_adapters(recipe, corpora)
+    choose = partial(suggest, recipe, adapters=adapters)
     deadline = time.monotonic() + 60 * (recipe.search.minutes or float("inf"))
     run = partial(_run, corpora=corpora, name=name, on_step=on_step, processes=processes)
+    with trials.turn():
+        trials.propose(own_settings(recipe, adapters))
     while True:
         with ExitStack() as locks:
             with trials.turn():
@@ -161,17 +167,27 @@ def suggest(recipe: Recipe, trial: Trial, adapters: Sequence[str]) -> Recipe:
         ratio = recipe.lora.alpha / recipe.lora.rank
         lora = replace(recipe.lora, targets=targets, rank=int(rank), alpha=ratio * int(rank))
         recipe = replace(recipe, lora=lora)
-    schedule = replace(
-        recipe.schedule,
-        learning_rate=trial.suggest_float("learning_rate", *space.learning_rate, log=True),
-        dropout=trial.suggest_float("dropout", *space.dropout),
-        label_smoothing=trial.suggest_float("label_smoothing", *space.label_smoothing),
-        warmup=trial.suggest_float("warmup", *space.warmup),
-    )
-    for name in ("batch_subwords", "weight_decay"):
+    found: dict[str, Any] = {
+        name: trial.suggest_float(name, *getattr(space, name), log=name == "learning_rate") for name in RANGES
+    }
+    for name in CHOICES:
         if choices := getattr(space, name):
-            schedule = replace(schedule, **{name: trial.suggest_categorical(name, choices)})
-    return replace(recipe, schedule=schedule)
+            found[name] = trial.suggest_categorical(name, choices)
+    return replace(recipe, schedule=replace(recipe.schedule, **found))
+
+
+def own_settings(recipe: Recipe, adapters: Sequence[str]) -> dict[str, Any]:
+    """The draw that tries the recipe as it stands, without what the space does not hold."""
+    space, schedule = recipe.search, recipe.schedule
+    own: dict[str, Any] = {"adapter": f"{recipe.lora.targets}/{recipe.lora.rank}"}
+    own = {name: value for name, value in own.items() if value in adapters}
+    for name in RANGES:
+        lowest, highest = getattr(space, name)
+        if lowest <= getattr(schedule, name) <= highest:
+            own[name] = getattr(schedule, name)
+    return own | {
+        name: getattr(schedule, name) for name in CHOICES if getattr(schedule, name) in getattr(space, name)
+    }
 
 
 def _write_result(trials: Trials, recipe: Recipe, folder: Path) -> None:

@@ -58,6 +58,10 @@ class Trials:
                     return
             time.sleep(0.05)
 
+    def propose(self, parameters: Mapping[str, Any]) -> None:
+        """Queue settings that are to be tried before any others, unless they were; the rest is drawn."""
+        self._study.enqueue_trial(dict(parameters), skip_if_exists=True)
+
     def take_up_dead(self) -> int:
         """Queue again what killed processes had begun; the same settings lead to the same folder.
 
