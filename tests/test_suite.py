@@ -6,13 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from openmed_ner.alignment.merging import Merge
 from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
 from openmed_ner.bundle.manifest import MANIFEST
-from openmed_ner.errors import BundleError
+from openmed_ner.cli.main import app
+from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.bundles import load_models
+from openmed_ner.study.collecting import collect
 from openmed_ner.text import Document
 from openmed_ner.training.run import train
 from tiny import CORPORA, DOCUMENTS, make_recipe
@@ -80,6 +83,51 @@ def test_bundles_that_do_not_fit_together_are_refused(
     seal(folder / "diseases", replace(manifest, overlap=manifest.overlap + 1))
     with pytest.raises(BundleError, match="differ in their overlap"):
         Tagger.load(folder)
+
+
+@pytest.fixture
+def study(suite: Path, tmp_path: Path) -> Path:
+    """What a study leaves: two models, one of them with two seeds, of which dev prefers the second."""
+    folder = tmp_path / "study"
+    for model, seed, f1 in (("diseases", 0, 0.5), ("diseases", 1, 0.6), ("chemicals", 0, 0.7)):
+        run = folder / f"models/{model}/none/seed-{seed}"
+        shutil.copytree(suite / model, run / "bundle")
+        rows = [{"corpus": model, "split": "dev", "protocol": "mention", "micro": {"f1": f1}}]
+        (run / "scores.json").write_text(json.dumps({"results": rows}))
+    return folder
+
+
+def test_a_study_becomes_a_suite_of_the_bundles_that_dev_chooses(study: Path, tmp_path: Path) -> None:
+    second = study / "models/diseases/none/seed-1/bundle"
+    seal(second, replace(open_bundle(second).manifest, version="chosen"))
+    command = ("bundles", "collect", str(study), "-o", str(tmp_path / "suite"), "--prefix", "our-")
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0 and "our-diseases, diseases, " in shown.stdout
+    bundle = open_bundle(tmp_path / "suite/diseases")
+    assert (bundle.manifest.name, bundle.manifest.version) == ("our-diseases", "chosen")
+    assert bundle.read("README.md").decode().count("# our-diseases\n") == 1
+    assert "adapter/our-diseases/adapter_model.safetensors" in bundle.manifest.files
+    own = [found(document) for document in Tagger.load(bundle).pipe(TEXTS)]
+    assert own == [found(document) for document in Tagger.load(second).pipe(TEXTS)]
+    assert set(Tagger.load(tmp_path / "suite").corpora) == {"diseases", "chemicals"}
+
+
+def test_what_cannot_be_collected_is_named(study: Path, tmp_path: Path) -> None:
+    target = tmp_path / "suite"
+    with pytest.raises(InputError, match=r"no model joint in .*; there are: chemicals, diseases"):
+        collect(study, target, leave_out=["joint"])
+    shutil.copytree(study / "models/diseases", study / "models/joint")
+    with pytest.raises(BundleError, match="both have a head diseases"):
+        collect(study, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["study"], "nothing is left behind"
+    collect(study, target, leave_out=["joint"])
+    with pytest.raises(InputError, match="already exists"):
+        collect(study, target, leave_out=["joint"])
+    (study / "models/diseases/none/seed-1/scores.json").write_text('{"results": []}')
+    with pytest.raises(RunError, match="diseases: 2 runs, and not all of them have scores on dev"):
+        collect(study, tmp_path / "new", leave_out=["joint"])
+    with pytest.raises(RunError, match="no model is done"):
+        collect(tmp_path / "suite", tmp_path / "new")
 
 
 def test_types_merge_their_layers_as_the_bundle_says(runtime_bundle: Bundle, tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def iter_measured() -> Any:
     """Every test score under results/."""
     for path in sorted((ROOT / "results").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        for row in record.get("results", []):
+        rows = [row for each in (record, *record.get("runs", ())) for row in each.get("results", ())]
+        for row in rows:
             if row.get("split") == "test" and row.get("protocol") == "mention":
                 yield row["corpus"], Score(row["micro"]["f1"], *row["micro"]["ci95"])
 

@@ -1,4 +1,4 @@
-"""``openmed-ner bundles``: list, look at, check, export, publish and fetch bundles."""
+"""``openmed-ner bundles``: list, look at, check, export, collect, publish and fetch bundles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from openmed_ner.cli import publish
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError, MissingExtraError
 
-app = typer.Typer(help="List, look at, check, export, publish and fetch bundles.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, look at, check, export, collect, publish and fetch bundles.", no_args_is_help=True
+)
 app.command()(publish.push)
 app.command()(publish.fetch)
 Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
@@ -178,3 +180,28 @@ def export(
         f1, difference = 100 * row["f1_exported"], 100 * row["f1_difference"]
         typer.echo(f"  {corpus}: dev F1 {f1:.2f}, {difference:+.2f} against the original")
     typer.echo(f"bundle: {made.folder}")
+
+
+@app.command()
+def collect(
+    study: Annotated[Path, typer.Argument(help="Folder of a study that openmed-ner reproduce carried out.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="New folder for the bundles.")],
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(help="A model that is not taken, such as one whose heads others have; repeatable."),
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="Put before the name of each bundle.")] = "",
+) -> None:
+    """Make a suite of a study: a folder with the bundle of every model that scored best on dev.
+
+    tag --bundle and serve --bundle take the folder, and use all heads over one backbone.
+    """
+    try:
+        from openmed_ner.study.collecting import collect as collect_bundles
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "train") from error
+
+    for bundle in collect_bundles(study, output, leave_out=leave_out or (), prefix=prefix):
+        size = sum(file.size for file in bundle.manifest.files.values())
+        heads = ", ".join(head.corpus for head in bundle.manifest.heads)
+        typer.echo(f"{bundle.folder}: {bundle.manifest.name}, {heads}, {size / 1e6:.1f} MB")
