@@ -255,6 +255,8 @@ def test_control_c_pressed_twice_leaves_a_run_that_goes_on(
         (["--corpora", "gellus", "-"], "unknown corpus 'gellus'"),
         (["--types", "Gene", "-"], "unknown type 'Gene'"),
         (["--threshold", "2", "-"], "between 0 and 1"),
+        (["--workers", "some", "-"], "--workers some: expected a number above 0, or auto"),
+        (["--workers", "0", "-"], "--workers 0: expected a number above 0, or auto"),
         (["--threads", "0", "-"], "Invalid value for '--threads'"),
         (["--nonsense", "-"], "nonsense"),
         (["-o", "nowhere/out.jsonl", "-"], "nowhere/out.jsonl: cannot be written"),

@@ -25,6 +25,7 @@ from openmed_ner.export import static
 from openmed_ner.export.onnx import export_onnx, merge_adapter
 from openmed_ner.export.quantise import name_heads, quantise
 from openmed_ner.export.runtime import export_runtime
+from openmed_ner.inference.backends import Backend, layout
 from openmed_ner.inference.backends.onnx import OnnxBackend
 from openmed_ner.inference.backends.openvino import OpenVinoBackend
 from openmed_ner.inference.cross import cross
@@ -380,6 +381,29 @@ def test_a_backend_that_cannot_be_is_refused(
     monkeypatch.delitem(sys.modules, "openmed_ner.inference.backends.openvino")
     with pytest.raises(MissingExtraError, match=r"openmed-ner\[openvino\]"):
         Tagger.load(runtime_bundle, backend="openvino")
+
+
+def test_the_number_of_workers_is_found_out_where_that_is_asked_for(
+    runtime_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [layout.candidates(threads) for threads in (1, 2, 6, 12)] == [
+        [1],
+        [1, 2],
+        [1, 2, 6],
+        [1, 2, 4, 12],
+    ]
+    assert layout.fastest((1, 2, 4), {1: 0.3, 2: 0.2, 4: 0.2}.__getitem__) == 2
+    seen = []
+
+    def time(model: Backend, workers: int, batches: int, window: int) -> float:
+        seen.append((workers, batches, window, measure(model, workers, batches, window) > 0))
+        return 1 / workers if workers < 4 else 1.0
+
+    measure = layout._time
+    monkeypatch.setattr(layout, "_time", time)
+    tagger = Tagger.load(runtime_bundle, threads=4, workers="auto")
+    assert seen == [(workers, 4, runtime_bundle.manifest.window, True) for workers in (1, 2, 4)]
+    assert tagger._reader.workers == 2
 
 
 def test_more_workers_than_threads_are_refused(runtime_bundle: Bundle) -> None:

@@ -24,6 +24,8 @@ from openmed_ner.alignment.windows import Window, iter_windows
 from openmed_ner.errors import RunError
 from openmed_ner.text import Document
 
+BUDGET = 2048
+"""Most subwords in a batch, unless a reader says otherwise."""
 BUFFER = 128
 IN_FLIGHT = 2
 """Buffers that a model may be computing while the next is filled."""
@@ -50,7 +52,7 @@ class Reader:
     heads: tuple[Head, ...]
     window: int
     overlap: int
-    budget: int = 2048
+    budget: int = BUDGET
     workers: int = 1
 
     def windows(self, text: str) -> Iterator[Window]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openmed_ner.cli.options import AsJson, Backend, Threads
+from openmed_ner.cli.options import AsJson, Backend, Threads, WorkersOption, read_workers
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError
 from openmed_ner.text import Document
@@ -46,9 +46,7 @@ def bench(
     ] = None,
     backend: Backend = None,
     threads: Threads = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Batches computed at the same time; one per thread by default.")
-    ] = None,
+    workers: WorkersOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast bundles tag here, one after the other.
@@ -69,7 +67,7 @@ def bench(
         opened.require_heads()
 
         def load(opened: Bundle = opened) -> Tagger:
-            return Tagger.load(opened, backend=backend, threads=threads, workers=workers)
+            return Tagger.load(opened, backend=backend, threads=threads, workers=read_workers(workers))
 
         speed, tagger = measure_speed(load, texts, rounds=rounds)
         row: dict[str, Any] = {

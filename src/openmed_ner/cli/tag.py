@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from openmed_ner.cli.options import Backend, Threads
+from openmed_ner.cli.options import Backend, Threads, WorkersOption, read_workers
 from openmed_ner.cli.output import complain, open_output, write_table
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.enrich import STEPS
@@ -31,6 +31,7 @@ from openmed_ner.inference.receipt import Counts, Stretch, Tag, make_receipt
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:
+    from openmed_ner.inference.backends import Workers
     from openmed_ner.inference.tagger import Tagger
 
 _SUFFIXES = {
@@ -99,12 +100,7 @@ def tag(
     ] = None,
     backend: Backend = None,
     threads: Threads = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Batches computed at the same time, in as many processes if by ray; one per thread."
-        ),
-    ] = None,
+    workers: WorkersOption = None,
     shard: Annotated[
         int | None,
         typer.Option(min=1, help="Write parts of this many documents into a folder, to be resumed."),
@@ -139,7 +135,8 @@ def tag(
     options = {"corpora": _split(corpora), "types": _split(types), "threshold": threshold}
     steps = _split(add) or []
     folder = bundle or embedded_bundle()
-    ours = {"threads": threads, "workers": workers} if engine == "local" else {"threads": 1}
+    n_workers = read_workers(workers)
+    ours: dict[str, Any] = {"threads": threads, "workers": n_workers} if engine == "local" else {"threads": 1}
     load = partial(Tagger.load, bundle, backend=backend, **ours)
     tagging, identity = _load(load, folder, options, steps)
     write = FOLDER_WRITERS[target] if target in FOLDER_WRITERS else _targets(attributes=bool(steps))[target]
@@ -150,7 +147,9 @@ def tag(
             read: Read = iter_items
             if engine == "ray":
                 tagging, read = stack.enter_context(
-                    _on_cluster(identity, folder, backend, address=address, threads=threads, workers=workers)
+                    _on_cluster(
+                        identity, folder, backend, address=address, threads=threads, workers=n_workers
+                    )
                 )
             progress = TaggingProgress([each.size for each in inputs], quiet=hidden, on_problem=on_problem)
             watcher = stack.enter_context(progress)
@@ -230,9 +229,11 @@ def _on_cluster(
     *,
     address: str | None,
     threads: int | None,
-    workers: int | None,
+    workers: Workers,
 ) -> Iterator[tuple[Tag, Read]]:
     """What tags and what reads on a cluster, which is there as long as this is."""
+    if workers == "auto":
+        raise InputError("--workers auto is for --engine local: by ray, each worker is a process")
     from openmed_ner.scale import RayEngine, connect, load_tag
 
     each = 1 if threads is None or workers is None else max(1, threads // workers)

@@ -20,7 +20,7 @@ from openmed_ner.alignment.prediction import Run
 from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import BundleError, InputError
-from openmed_ner.inference.backends import Backend, load_backends
+from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.inference.suite import join_manifests, open_bundles
 from openmed_ner.text import Document, Span
 
@@ -73,7 +73,7 @@ class Tagger:
         *,
         backend: str | None = None,
         threads: int | None = None,
-        workers: int | None = None,
+        workers: Workers = None,
     ) -> Self:
         """Load a bundle, or a suite: a folder of bundles that are used together.
 
@@ -83,7 +83,8 @@ class Tagger:
                 was certified with.
             threads: processor threads to use; all of them if ``None``.
             workers: batches to compute at the same time, among which the threads are divided; one for each
-                thread if ``None``. It changes speed, never results.
+                thread if ``None``; what is fastest here, after seconds of trying, if ``auto``. It changes
+                speed, never results.
 
         Raises:
             BundleError: a bundle is missing, damaged, tampered with or unsafe, or those of a suite read

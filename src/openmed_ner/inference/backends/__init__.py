@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import MODEL, RUNTIMES
 from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.inference.backends.layout import choose_workers
 
-__all__ = ["Backend", "load_backends", "load_runtime", "usable_cores"]
+__all__ = ["Backend", "Workers", "load_backends", "load_runtime", "usable_cores"]
+Workers = int | Literal["auto"] | None
+"""Batches to compute at the same time; as many as threads if ``None``."""
 
 
 class Backend(Protocol):
@@ -35,7 +38,7 @@ def load_backends(
     *,
     backend: str | None = None,
     threads: int | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> tuple[Sequence[Backend], int]:
     """Load the models of some bundles: torch for adapter and full ones, one of ``RUNTIMES`` for the others.
 
@@ -45,7 +48,8 @@ def load_backends(
             with.
         threads: to use in all; one for every core this process may use if ``None``.
         workers: batches to compute at the same time, among which the threads are divided. By default as
-            many as threads: a thread that shares no batch never waits for another. Torch computes one.
+            many as threads: a thread that shares no batch never waits for another. ``auto`` tries some
+            numbers, which takes seconds, and takes the fastest. Torch computes one.
 
     Returns:
         The models, and how many batches may be computed at the same time.
@@ -66,6 +70,14 @@ def load_backends(
             raise MissingExtraError(str(error.name), "train") from error
         return load_torch_backends(bundles, threads=threads), 1
     threads = usable_cores() if threads is None else threads
+    if workers == "auto":
+        first = bundles[0]
+
+        def load_first(workers: int) -> Backend:
+            model, runtime = first.read(MODEL), backend or first.manifest.backend
+            return load_runtime(model, runtime, threads=threads // workers, workers=workers)
+
+        workers = choose_workers(load_first, threads, window=first.manifest.window)
     workers = threads if workers is None else workers
     if not 1 <= workers <= threads:
         raise InputError(f"{workers} workers on {threads} threads: expected at least one thread for each")
