@@ -32,7 +32,7 @@ TEXT = DOCUMENTS[0].text
 def run(
     *arguments: str | Path, stdin: bytes = b"", status: int = 0, **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-W", "error", "-c", "from openmed_ner.cli.main import main; main()"]
+    command = [sys.executable, "-W", "error", "-m", "openmed_ner"]
     done = subprocess.run(
         [*command, *map(str, arguments)],
         input=stdin,

@@ -102,7 +102,7 @@ def random_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Host and port of a running service."""
-    command = [sys.executable, "-c", "from openmed_ner.cli.main import main; main()", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "openmed_ner", "serve", "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, text=True, cwd=tmp_path_factory.mktemp("run"), **pipes) as process:
         assert process.stdout

@@ -15,7 +15,7 @@ import pytest
 from openmed_ner.offline import ENVIRONMENT, VARIABLES, OfflineError, is_offline, require_network
 
 NOBODY = "203.0.113.7"  # an address that is reserved for documentation: nobody answers there
-COMMAND = [sys.executable, "-c", "from openmed_ner.cli.main import main; main()"]
+COMMAND = [sys.executable, "-m", "openmed_ner"]
 
 
 def run(*command: str, given: str = "") -> subprocess.CompletedProcess[str]:

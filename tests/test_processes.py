@@ -34,7 +34,7 @@ from openmed_ner.training.search import search
 from tiny import CORPORA, DOCUMENTS, make_recipe
 
 ROOT = Path(__file__).parent
-COMMAND = [sys.executable, "-c", "from openmed_ner.cli.main import main; main()"]
+COMMAND = [sys.executable, "-m", "openmed_ner"]
 
 
 class StoppedError(Exception):

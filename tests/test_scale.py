@@ -243,7 +243,7 @@ def test_the_command_writes_the_same_bytes_and_goes_on_when_it_was_killed(
     lines = [[json.dumps({"id": f"d{n}", "text": text}) for n, text in enumerate(each)] for each in texts]
     write_inputs(tmp_path / "in", [[BAD, *lines[0]], lines[1]])
     words = ["tag", "in", "--to", "jsonl", "--shard", "7", "--bundle", str(runtime_bundle.folder)]
-    command = [sys.executable, "-c", "from openmed_ner.cli.main import main; main()", *words, "--resume"]
+    command = [sys.executable, "-m", "openmed_ner", *words, "--resume"]
     on_ray = [*command, "--engine", "ray", "--address", cluster, "--workers", "2", "-o"]
     assert subprocess.run([*command, "-o", "local"], cwd=tmp_path, check=False).returncode == 1
 
