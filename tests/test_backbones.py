@@ -37,7 +37,7 @@ from architectures import (
 )
 from openmed_ner.alignment import Head, SubwordEncoder
 from openmed_ner.bundle import Bundle
-from openmed_ner.errors import InputError, MissingExtraError, RecipeError
+from openmed_ner.errors import BundleError, InputError, MissingExtraError, RecipeError
 from openmed_ner.export.quantise import quantise
 from openmed_ner.export.runtime import export_runtime
 from openmed_ner.inference.backends import load_runtime
@@ -48,7 +48,7 @@ from openmed_ner.model.bundles import load_model, refer
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import load_masked
 from openmed_ner.model.shapes import Shape
-from openmed_ner.model.tagger import TokenTagger, count_parameters, load_encoder
+from openmed_ner.model.tagger import TokenTagger, count_parameters, keep_layers, load_encoder
 from openmed_ner.text import iter_tokens
 from openmed_ner.training.adaptation import adapt
 from openmed_ner.training.config import LoraSettings, Pretraining, Schedule
@@ -289,6 +289,55 @@ def test_from_adaptation_to_exact_offsets(name: str, tmp_path: Path, monkeypatch
         np.testing.assert_allclose(load_runtime(content, "onnxruntime").run(ids, mask), expected, atol=1e-3)
         eight_bits = load_runtime(quantise(content), "onnxruntime").run(ids, mask)
         assert np.abs(eight_bits - expected).mean() < 0.1 * expected.std()
+
+
+@pytest.mark.parametrize("name", sorted(name for name, each in ARCHITECTURES.items() if each.layers))
+def test_a_model_keeps_the_layers_it_is_told_to(name: str) -> None:
+    make_config = CONFIGURATIONS["deberta-always" if name == "deberta-v2" else name]
+    encoder = AutoModel.from_config(make_config(60), attn_implementation="eager").eval()
+    encoder.pooler = None
+    shape = Shape.of(encoder.config)
+    ids = torch.arange(6, 26)[None]
+    whole = encoder(ids).last_hidden_state
+    last = encoder.get_submodule(f"{ARCHITECTURES[name].layers}.{shape.layers - 1}")
+    keep_layers(encoder, range(shape.layers))
+    assert torch.equal(encoder(ids).last_hidden_state, whole)
+    keep_layers(encoder, [shape.layers - 1])
+    assert encoder.get_submodule(f"{ARCHITECTURES[name].layers}.0") is last
+    assert count(encoder) == replace(shape, layers=1).n_parameters
+    assert not torch.equal(encoder(ids).last_hidden_state, whole)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_smaller_model_is_the_same_after_saving_and_exporting(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path))
+    backbone = make_backbone("bert", tmp_path / "bert")
+    recipe = replace(make_recipe(backbone, epochs=40), layers=(1,), method=method)  # type: ignore[arg-type]
+    bundle = train(recipe, corpora(), tmp_path / "run", name="small")
+    assert (
+        bundle.manifest.layers == (1,) and "of which layers 1 were kept" in bundle.read("README.md").decode()
+    )
+    model = load_model(bundle)
+    assert model.encoder.config.num_hidden_layers == 1
+    gold = {corpus.head.corpus: corpus.dev for corpus in corpora()}
+    runtime = export_runtime(bundle, tmp_path / "out", precision="fp32", gold=gold, texts="documents")
+    assert runtime.read_json("parity.json")["span_agreement"] == 1.0 and runtime.manifest.layers == (1,)
+    score = bundle.read_json("run.json")["history"]["scores"][-1]["score"]
+    assert score > 0.8, "it learns all the same"
+    manifest = replace(bundle.manifest, layers=(7,))
+    with pytest.raises(BundleError, match="there is no layer 7, the backbone has 0 to 1"):
+        load_model(replace(bundle, manifest=manifest))
+
+
+def test_layers_that_cannot_be_kept_are_named(tmp_path: Path) -> None:
+    for layers in ((1, 0), (0, 0), (-1,)):
+        with pytest.raises(RecipeError, match="numbers from 0 in rising order"):
+            replace(make_recipe(tmp_path), layers=layers)
+    modern = make_backbone("modernbert", tmp_path / "modern")
+    with pytest.raises(RecipeError, match="how to leave some out of 'modernbert' is not known"):
+        train(replace(make_recipe(modern), layers=(0,)), corpora(), tmp_path / "run", name="x")
 
 
 def place(name: str, root: Path, config: Any) -> Path:

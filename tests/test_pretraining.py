@@ -331,11 +331,12 @@ def test_plain_peft_loads_the_adapted_encoder(adapted: Bundle, backbone: Path) -
     assert lora and all(torch.equal(state[name], weights[name]) for name in lora)
 
 
+@pytest.mark.parametrize("layers", [(), (1,)])
 @pytest.mark.parametrize("mode", ["merged", "stacked"])
 def test_fine_tuning_stands_on_an_adapted_encoder(
-    mode: str, adapted: Bundle, backbone: Path, tmp_path: Path
+    mode: str, layers: tuple[int, ...], adapted: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
-    recipe = make_recipe(backbone, epochs=2)
+    recipe = replace(make_recipe(backbone, epochs=2), layers=layers)
     recipe = replace(recipe, adapted=str(adapted.folder), adapted_as=mode)  # type: ignore[arg-type]
     bundle = train(recipe, CORPORA, tmp_path, name="tuned")
     assert bundle.manifest.adaptation is not None and bundle.manifest.adaptation.mode == mode

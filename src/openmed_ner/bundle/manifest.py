@@ -89,6 +89,7 @@ class Manifest:
         precision: of the arithmetic, ``fp32``, ``int8`` or ``int8-static``.
         backend: what computes a runtime bundle unless asked otherwise; its certificate is for that.
         adaptation: what the backbone was adapted to before, if it was.
+        layers: of the backbone that were kept, by number from 0; all if empty.
         merges: for a type of several heads, how their layers become one; chosen on dev.
         files: every file but the manifest itself, by relative path.
     """
@@ -104,6 +105,7 @@ class Manifest:
     precision: str = "fp32"
     backend: str = RUNTIMES[0]
     adaptation: Adaptation | None = None
+    layers: tuple[int, ...] = ()
     merges: Mapping[str, Merge] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)
 
@@ -119,7 +121,7 @@ class Manifest:
             for head in self.heads
         ]
         rest = {key: value for key, value in asdict(self).items() if key not in ("heads", "files")}
-        for optional in ("adaptation", "merges"):
+        for optional in ("adaptation", "layers", "merges"):
             if not rest[optional]:
                 del rest[optional]
         if self.backend == RUNTIMES[0]:
@@ -154,6 +156,7 @@ class Manifest:
                 precision=str(record["precision"]),
                 backend=_one_of(RUNTIMES, record.get("backend", RUNTIMES[0])),
                 adaptation=Adaptation(**record["adaptation"]) if record.get("adaptation") else None,
+                layers=tuple(map(int, record.get("layers", ()))),
                 merges={
                     str(label): Merge(tuple(map(str, merge["order"])), merge["rule"])
                     for label, merge in record.get("merges", {}).items()

@@ -28,6 +28,8 @@ class Architecture:
 
     Attributes:
         query_value: names of the query and value projections.
+        layers: path of the list of layers, for a model that keeps only some; empty if layers depend on their
+            place, or it is not known.
         lm_head: modules of the language-modelling head, in the order they are applied.
         subwords: the usual kind of its vocabularies.
         dropout: settings of the dropout in hidden layers.
@@ -39,6 +41,7 @@ class Architecture:
     """
 
     query_value: tuple[str, ...] = ("query", "value")
+    layers: str = "encoder.layer"
     lm_head: tuple[str, ...] = ("lm_head",)
     subwords: Subwords = "WordPiece"
     dropout: tuple[str, ...] = ("hidden_dropout_prob",)
@@ -59,6 +62,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "distilbert": Architecture(
         query_value=("q_lin", "v_lin"),
+        layers="transformer.layer",
         lm_head=("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
         dropout=("dropout",),
         attention_dropout=("attention_dropout",),
@@ -66,6 +70,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "electra": Architecture(lm_head=("generator_predictions", "generator_lm_head")),
     "modernbert": Architecture(
         query_value=("Wqkv",),
+        layers="",
         lm_head=("head", "decoder"),
         subwords="byte-level",
         dropout=("embedding_dropout", "mlp_dropout"),
@@ -78,6 +83,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 
 UNKNOWN = Architecture(
     query_value=(),
+    layers="",
     lm_head=(),
     dropout=("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"),
     attention_dropout=("attention_probs_dropout_prob", "attention_dropout"),

@@ -11,10 +11,10 @@ from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
 from openmed_ner.bundle import BackboneReference, Bundle
-from openmed_ner.errors import BundleError, InputError
+from openmed_ner.errors import BundleError, InputError, RecipeError
 from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
-from openmed_ner.model.tagger import TokenTagger, load_encoder
+from openmed_ner.model.tagger import TokenTagger, keep_layers, load_encoder
 
 HEADS = "heads.safetensors"
 ENCODER = "encoder.safetensors"
@@ -145,7 +145,7 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
             _load(encoder, load(bundle.read(ENCODER)), bundle)
             yield _load_heads(TokenTagger(encoder, manifest.heads), bundle, HEADS)
             continue
-        base = manifest.backbone.sha256, manifest.adaptation
+        base = manifest.backbone.sha256, manifest.adaptation, manifest.layers
         if base not in shared:
             shared[base] = _load_backbone(bundle)
         folder, name = f"adapter/{manifest.name}", f"{ADAPTER}-{number}" if number else ADAPTER
@@ -154,7 +154,7 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
 
 
 def _load_backbone(bundle: Bundle) -> Any:
-    """The encoder that a bundle's weights were trained on, adapted as it was."""
+    """The encoder that a bundle's weights were trained on, adapted as it was, with the layers it kept."""
     manifest = bundle.manifest
     folder = find_backbone(manifest.backbone.name)
     if (found := hash_file(folder / "model.safetensors")) != manifest.backbone.sha256:
@@ -164,6 +164,10 @@ def _load_backbone(bundle: Bundle) -> Any:
     encoder = load_encoder(folder)
     if manifest.adaptation is not None and manifest.kind == "adapter":
         encoder = apply_adaptation(encoder, bundle.folder / ADAPTED, mode=manifest.adaptation.mode)
+    try:
+        keep_layers(encoder, manifest.layers)
+    except RecipeError as error:
+        raise BundleError(f"{bundle.folder}: {error}") from error
     return encoder
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
@@ -98,6 +99,31 @@ def load_encoder(
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     return encoder
+
+
+def keep_layers(encoder: Any, layers: Sequence[int]) -> None:
+    """Leave out all layers of an encoder but some, for a model that is smaller and faster.
+
+    Args:
+        encoder: plain or with an adapter; changed in place.
+        layers: numbers of those to keep, from 0; none: all.
+
+    Raises:
+        RecipeError: it has no such layer, or how to leave one out is not known of its architecture.
+    """
+    if not layers:
+        return
+    base: Any = encoder.get_base_model() if isinstance(encoder, PeftModel) else encoder
+    path = find_architecture(base.config.model_type).layers
+    if not path:
+        raise RecipeError(f"layers: how to leave some out of {base.config.model_type!r} is not known")
+    owner, _, name = path.rpartition(".")
+    parent = base.get_submodule(owner)
+    present = getattr(parent, name)
+    if (last := max(layers)) >= len(present):
+        raise RecipeError(f"layers: there is no layer {last}, the backbone has 0 to {len(present) - 1}")
+    setattr(parent, name, nn.ModuleList(present[number] for number in layers))
+    base.config.num_hidden_layers = len(layers)
 
 
 def load_config(folder: Path, *, dropout: float, attention_dropout: float) -> Any:

@@ -13,7 +13,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -171,11 +171,15 @@ def multiply_rate(rows: int, inner: int, columns: int, *, device: str = "cpu") -
     return 2.0 * rows * inner * columns / statistics.median(seconds[5:]) / 1e12
 
 
-def shape_of(name: str) -> Shape:
-    """The shape of a backbone, from the table or from its configuration."""
+def shape_of(recipe: Recipe | Pretraining) -> Shape:
+    """The shape of a backbone, from the table or from its configuration, with the layers that are kept."""
+    name = recipe.backbone
     if name in BACKBONES:
-        return BACKBONES[name].shape
-    return Shape.of(load_config(find_backbone(name), dropout=0.0, attention_dropout=0.0))
+        shape = BACKBONES[name].shape
+    else:
+        shape = Shape.of(load_config(find_backbone(name), dropout=0.0, attention_dropout=0.0))
+    kept = recipe.layers if isinstance(recipe, Recipe) else ()
+    return replace(shape, layers=len(kept) or shape.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,7 @@ class _Work:
             return 1.0
         lora = self.recipe.lora
         targets: Targets = "all-linear" if lora.targets == "all-linear" else "query-value"
-        return shape_of(self.recipe.backbone).trained_share(lora.rank, targets, n_tags=self.n_tags)
+        return shape_of(self.recipe).trained_share(lora.rank, targets, n_tags=self.n_tags)
 
 
 def _cost(name: str, work: _Work, device: Device) -> Estimate:
@@ -209,7 +213,7 @@ def _cost(name: str, work: _Work, device: Device) -> Estimate:
 
 
 def _adaptation_work(recipe: Pretraining) -> _Work:
-    shape, window = shape_of(recipe.backbone), recipe.window
+    shape, window = shape_of(recipe), recipe.window
     guess = 2 * shape.embedding * shape.vocabulary * recipe.masking.share  # of the head, per subword
     passages, length = HELD_OUT
     scored = (2 * passages + recipe.schedule.epochs * recipe.held_out) * length
@@ -221,13 +225,13 @@ def _adaptation_work(recipe: Pretraining) -> _Work:
 
 
 def _teaching_work(run: Run, texts: int) -> _Work:
-    shape = shape_of(run.recipe.backbone)
+    shape = shape_of(run.recipe)
     return _Work(run.recipe, texts * TEXT * shape.flops(run.recipe.window), texts * TEXT)
 
 
 def _run_work(run: Run, sources: Sources, *, texts: int = 0) -> _Work:
     recipe = run.recipe
-    shape = shape_of(recipe.backbone)
+    shape = shape_of(recipe)
     words = {count_words(name, sources) for name in recipe.corpora}  # of one size: the same texts, read once
     train, dev, test = (SUBWORDS_PER_WORD * sum(each) for each in zip(*words, strict=True))
     train += texts * TEXT
@@ -254,7 +258,7 @@ def count_words(name: str, sources: Sources) -> tuple[int, int, int]:
 
 def _memory(recipe: Recipe | Pretraining) -> float:
     """Bytes at the peak of a step: the weights twice, for their copy in half precision, and the rest."""
-    shape, schedule = shape_of(recipe.backbone), recipe.schedule
+    shape, schedule = shape_of(recipe), recipe.schedule
     full = recipe.method == "full"
     trained = shape.n_parameters if full else shape.lora_parameters(recipe.lora.rank, "all-linear")
     activations = _activations(shape, recipe.window, schedule)

@@ -135,6 +135,7 @@ class Recipe:
         adapted: folder of an adapted encoder's bundle, made from that backbone, to start from.
         adapted_as: ``merged`` into the backbone, or ``stacked`` beneath the new adapter; the same but for
             rounding, and of no account where the whole encoder was adapted.
+        layers: of the backbone to keep, by number from 0, for a smaller and faster model; all if empty.
         method: ``lora`` trains an adapter and the heads, ``full`` trains everything.
         seed: of the weights, the order of batches and dropout.
         window: most subwords read at once.
@@ -156,6 +157,7 @@ class Recipe:
     backbone: str = "minilm-l6"
     adapted: str = ""
     adapted_as: Literal["merged", "stacked"] = "merged"
+    layers: tuple[int, ...] = ()
     method: Literal["lora", "full"] = "lora"
     seed: int = 0
     window: int = 512
@@ -175,6 +177,8 @@ class Recipe:
         )
         for corpus, weight in self.weights.items():
             _require(weight > 0, f"weights.{corpus}", weight, "a number above 0")
+        ordered = tuple(sorted(set(self.layers))) == self.layers and min(self.layers, default=0) >= 0
+        _require(ordered, "layers", self.layers, "numbers from 0 in rising order")
         stacked = self.adapted_as == "stacked" and self.method == "full"
         _require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
 

@@ -23,7 +23,13 @@ from openmed_ner.model.architectures import check_fit
 from openmed_ner.model.backbones import find_backbone, hash_file
 from openmed_ner.model.bundles import adapted_weights, apply_adaptation, refer, save_model
 from openmed_ner.model.lora import attach_lora
-from openmed_ner.model.tagger import TokenTagger, checkpoint_activations, count_parameters, load_encoder
+from openmed_ner.model.tagger import (
+    TokenTagger,
+    checkpoint_activations,
+    count_parameters,
+    keep_layers,
+    load_encoder,
+)
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.finetune import Annotated, Example, FineTuning
@@ -198,6 +204,7 @@ def train(
         overlap=recipe.overlap,
         backbone=refer(recipe.backbone, backbone),
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
+        layers=recipe.layers,
     )
     save = partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted)
     processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, encoder))
@@ -248,6 +255,7 @@ def build_model(
     check_fit(encoder.config, backbone=recipe.backbone, window=recipe.window, precision=precision)
     if adapted is not None:
         encoder = apply_adaptation(encoder, adapted_weights(adapted), mode=recipe.adapted_as)
+    keep_layers(encoder, recipe.layers)
     if recipe.schedule.checkpoint_activations:
         checkpoint_activations(encoder)
     if recipe.method == "lora":
