@@ -1,9 +1,10 @@
-"""Peak memory of tagging one document, from a page to a thousand, each in a process of its own.
+"""Peak memory of tagging: one document, from a page to a thousand, and many documents; a process each.
 
-    python benchmarks/memory.py [--pages 2 20 200]
+    python benchmarks/memory.py [BUNDLE] [--pages 2 20 200] [--documents 1000 10000 100000] [--backend NAME]
 
-A page is 3,000 characters of the example abstracts. Reading must not need memory that grows with the
-document beyond the text itself and the entities found. The last line is JSON.
+A page is 3,000 characters of the example abstracts; documents are these abstracts, again and again. Reading
+must not need memory that grows with the text, beyond that of one document and the entities found in it. Every
+process uses all cores. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -13,25 +14,44 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
 
-import openmed_ner
 from common import peak_megabytes
+from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance
 from openmed_ner.examples import read_examples
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
 PAGE = 3_000
 
 
-def measure(n_pages: int) -> dict[str, float | bool]:
-    page = " ".join(document.text for document in read_examples())[:PAGE]
-    tagger = openmed_ner.load()
+def texts(kind: str, count: int) -> Iterator[str]:
+    """One text of so many pages, or so many abstracts."""
+    abstracts = [document.text for document in read_examples()]
+    if kind == "pages":
+        yield " ".join(abstracts)[:PAGE] * count
+    else:
+        yield from islice(cycle(abstracts), count)
+
+
+def measure(bundle: Path, backend: str | None, kind: str, count: int) -> dict[str, float | bool]:
+    """Tag, and keep nothing; runs in a process of its own."""
+    tagger = Tagger.load(bundle, backend=backend)
+    characters = spans = windows = 0
+    complete = True
     begin = time.perf_counter()
-    document = tagger(page * n_pages)
+    for document in tagger.pipe(texts(kind, count)):
+        characters += len(document.text)
+        spans += len(document.spans)
+        windows += document.meta["coverage"]["windows"]
+        complete &= document.meta["coverage"]["complete"]
     return {
-        "characters": len(document.text),
-        "spans": len(document.spans),
-        "windows": document.meta["coverage"]["windows"],
-        "complete": document.meta["coverage"]["complete"],
+        "characters": characters,
+        "spans": spans,
+        "windows": windows,
+        "complete": complete,
         "seconds": time.perf_counter() - begin,
         "peak_megabytes": peak_megabytes(),
     }
@@ -41,18 +61,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pages", type=int, nargs="+", default=[2, 20, 200])
-    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("bundle", type=Path, nargs="?", default=embedded_bundle())
+    parser.add_argument("--pages", type=int, nargs="*", default=[2, 20, 200])
+    parser.add_argument("--documents", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--backend")
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.measure)))
+        kind, count = options.measure
+        print(json.dumps(measure(options.bundle, options.backend, kind, int(count))))
         return
-    rows = {}
-    for n_pages in options.pages:
-        command = [sys.executable, __file__, "--measure", str(n_pages)]
-        rows[n_pages] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        print(n_pages, rows[n_pages], flush=True)
-    print(json.dumps({"benchmark": "memory", "pages": rows, **provenance()}))
+    manifest = open_bundle(options.bundle).manifest
+    found: dict[str, dict[int, dict[str, float]]] = {"pages": {}, "documents": {}}
+    for kind, rows in found.items():
+        for count in getattr(options, kind):
+            command = [sys.executable, __file__, str(options.bundle), "--measure", kind, str(count)]
+            command += ["--backend", options.backend] if options.backend else []
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            rows[count] = json.loads(output.splitlines()[-1])
+            print(kind, count, rows[count], flush=True)
+    what = {"bundle": manifest.name, "precision": manifest.precision, "heads": len(manifest.heads)}
+    backend = options.backend or manifest.backend
+    print(json.dumps({"benchmark": "memory", **what, "backend": backend, **found, **provenance()}))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice, pairwise, product
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from openmed_ner.alignment import (
     decode_spans,
     encode_spans,
     iter_windows,
+    learn_transitions,
     predict,
 )
 from openmed_ner.alignment.batching import LongArray, group_by_length, pad_windows
@@ -359,6 +361,16 @@ def matrices(n_tags: int, *, max_words: int) -> st.SearchStrategy[FloatArray]:
 
 
 HEADS = [Head("c", LABELS), Head("c", ("Disease",), TagScheme.IOBES)]
+
+
+def transitions(head: Head) -> st.SearchStrategy[Head]:
+    """A head that knows nothing of transitions, or quarters of one, so that totals are exact."""
+    n_tags = len(head.tags)
+    row = st.lists(st.integers(-4, 4).map(lambda each: each / 4), min_size=n_tags, max_size=n_tags).map(tuple)
+    learnt = st.lists(row, min_size=n_tags, max_size=n_tags).map(tuple)
+    return (st.just(()) | learnt).map(lambda rows: replace(head, transitions=rows))
+
+
 any_head = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.scheme.value)
 
 
@@ -368,16 +380,20 @@ any_head = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.scheme.v
 def test_decoding_finds_the_best_of_all_well_formed_sequences(
     head: Head, data: st.DataObject, last: bool
 ) -> None:
+    head = data.draw(transitions(head))
     scores = data.draw(matrices(len(head.tags), max_words=4))
+    scores[:, 0] += data.draw(st.sampled_from([0, 3]))  # nothing but O, more often
     previous = data.draw(st.sampled_from(range(len(head.tags))))
     edge = [None] if last else []
+    learnt = np.array(head.transitions or np.zeros((len(head.tags),) * 2))
 
     def well_formed(tags: tuple[int, ...]) -> bool:
         names = [*(head.tags[tag] for tag in (previous, *tags)), *edge]
         return all(head.scheme.may_follow(*pair) for pair in pairwise(names))
 
     def score(tags: Sequence[int]) -> float:
-        return float(sum(scores[index, tag] for index, tag in enumerate(tags)))
+        steps = sum(learnt[before, after] for before, after in pairwise((previous, *tags)))
+        return float(sum(scores[index, tag] for index, tag in enumerate(tags)) + steps)
 
     best = head.decode(scores, previous=previous, last=last)
     sequences = product(range(len(head.tags)), repeat=len(scores))
@@ -385,9 +401,42 @@ def test_decoding_finds_the_best_of_all_well_formed_sequences(
     assert score(best) == max(score(tags) for tags in sequences if well_formed(tags))
 
 
+def test_what_follows_what_is_learnt_from_documents() -> None:
+    texts = ["gastric cancer or lung cancer", "cancer", "no tumour here"]
+    spans = [[(0, 14), (18, 29)], [(0, 6)], []]
+    documents = [
+        Document(str(number), text, tuple(Span(start, end, "Disease") for start, end in found))
+        for number, (text, found) in enumerate(zip(texts, spans, strict=True))
+    ]
+    plain = Head("c", ("Disease",))
+    head = learn_transitions(plain, documents, weight=1.0)
+    pairs = {"OO": 3, "OB": 3, "OI": None, "BO": 0, "BB": 0, "BI": 2, "IO": 1, "IB": 0, "II": 0}
+    counts = {pair: 0.0 if n is None else n + 0.5 for pair, n in pairs.items()}
+    for before, row in zip("OBI", head.transitions, strict=True):
+        for after, value in zip("OBI", row, strict=True):
+            share = counts[before + after] / sum(counts[before + other] for other in "OBI")
+            anywhere = sum(counts[other + after] for other in "OBI") / sum(counts.values())
+            assert value == pytest.approx(np.log(share / anywhere) if share else 0.0, abs=1e-3)
+    half = learn_transitions(plain, documents, weight=0.5)
+    np.testing.assert_allclose(half.transitions, np.array(head.transitions) / 2, atol=1e-3)
+    assert learn_transitions(head, documents, weight=0.0) == plain
+    unsure = to_scores([[0, 1, 0], [1, 0, 1]])  # the second word is O or inside, the model cannot say
+    assert [each.decode(unsure).tolist() for each in (plain, head)] == [[1, 0], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(((0.0, 0.0),) * 2, "a square of them"), (((0.0,) * 3, (float("nan"),) * 3, (0.0,) * 3), "from -1000")],
+)
+def test_transitions_that_are_none_are_refused(rows: tuple[tuple[float, ...], ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Head("c", ("Disease",), transitions=rows)
+
+
 @any_head
 @given(data=st.data())
 def test_decoding_block_by_block_stays_well_formed(head: Head, data: st.DataObject) -> None:
+    head = data.draw(transitions(head))
     scores = data.draw(matrices(len(head.tags), max_words=20))
     cuts = data.draw(st.sets(st.integers(0, len(scores)), max_size=5))
     tags: list[int] = []

@@ -102,18 +102,17 @@ def training() -> str:
 
 
 def memory() -> str:
-    """Peak memory against the length of one document."""
+    """Peak memory against the length of one document, and the number of documents."""
     record = read("benchmark-memory")
-    lines = [
-        "| pages | characters | windows | read completely | seconds | peak memory, MB |",
-        "|---|---|---|---|---|---|",
-    ]
-    for pages, row in record["pages"].items():
-        complete = "yes" if row["complete"] else "no"
-        cells = (pages, row["characters"], row["windows"], complete)
-        lines.append(table_row((*cells, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}")))
-    where = f"One run each; {machine(record)}"
-    return "\n".join([*lines, "", where])
+    rows = []
+    for kind, name in (("pages", "one document of {} pages"), ("documents", "{} abstracts")):
+        for count, row in record[kind].items():
+            complete = "yes" if row["complete"] else "no"
+            sizes = name.format(f"{int(count):,}"), f"{row['characters']:,}", f"{row['windows']:,}"
+            rows.append((*sizes, complete, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}"))
+    names = "text", "characters", "windows", "read completely", "seconds", "peak memory, MB"
+    how = f"{record['bundle']}, {record['precision']}, {record['heads']} heads, by {record['backend']}"
+    return "\n".join([report.table(names, rows), "", f"One run each; {how}; {machine(record)}"])
 
 
 def estimates() -> str:

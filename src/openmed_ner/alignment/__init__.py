@@ -5,6 +5,7 @@ from openmed_ner.alignment.labels import decode_spans, encode_spans
 from openmed_ner.alignment.prediction import Reader, predict
 from openmed_ner.alignment.protocols import PROTOCOLS, Protocol, make_view
 from openmed_ner.alignment.subwords import Encoding, SubwordEncoder
+from openmed_ner.alignment.transitions import learn_transitions
 from openmed_ner.alignment.windows import Window, iter_windows
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "decode_spans",
     "encode_spans",
     "iter_windows",
+    "learn_transitions",
     "make_view",
     "predict",
 ]

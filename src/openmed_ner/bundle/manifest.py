@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -117,7 +118,12 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """The manifest as a JSON object."""
         heads = [
-            {"corpus": head.corpus, "labels": list(head.labels), "scheme": head.scheme.value}
+            {
+                "corpus": head.corpus,
+                "labels": list(head.labels),
+                "scheme": head.scheme.value,
+                **({"transitions": [list(row) for row in head.transitions]} if head.transitions else {}),
+            }
             for head in self.heads
         ]
         rest = {key: value for key, value in asdict(self).items() if key not in ("heads", "files")}
@@ -145,10 +151,7 @@ class Manifest:
                 name=str(record["name"]),
                 kind=cast(Kind, _one_of(get_args(Kind), record["kind"])),
                 version=str(record["version"]),
-                heads=tuple(
-                    Head(str(head["corpus"]), tuple(map(str, head["labels"])), TagScheme(head["scheme"]))
-                    for head in record["heads"]
-                ),
+                heads=tuple(_read_head(head) for head in record["heads"]),
                 window=int(record["window"]),
                 overlap=int(record["overlap"]),
                 backbone=BackboneReference(**{key: str(value) for key, value in record["backbone"].items()}),
@@ -168,6 +171,15 @@ class Manifest:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"the manifest is damaged: {type(error).__name__}: {error}") from error
+
+
+def _read_head(record: Mapping[str, Any]) -> Head:
+    return Head(
+        str(record["corpus"]),
+        tuple(map(str, record["labels"])),
+        TagScheme(record["scheme"]),
+        tuple(tuple(map(float, row)) for row in record.get("transitions", ())),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +282,18 @@ def seal(folder: Path, manifest: Manifest) -> Bundle:
         files[name] = File(len(content), hashlib.sha256(content).hexdigest())
     record = {**manifest.to_json(), "files": {name: asdict(file) for name, file in files.items()}}
     partial = folder.parent / f"{folder.name}.{MANIFEST}.partial"
-    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = json.dumps(record, indent=1, ensure_ascii=False)
+    partial.write_text(_NUMBERS.sub(_in_a_row, lines) + "\n", encoding="utf-8")
     os.replace(partial, folder / MANIFEST)  # noqa: PTH105 (replace, not rename: also over an existing file)
     return Bundle(folder, Manifest.from_json(record))
+
+
+_NUMBERS = re.compile(r"\[\n\s*-?\d[-+.e\d,\s]*\]")
+"""A list of numbers, each on a line of its own."""
+
+
+def _in_a_row(match: re.Match[str]) -> str:
+    return "[" + " ".join(match[0].strip("[]").split()) + "]"
 
 
 def write_json(path: Path, record: object) -> None:

@@ -141,6 +141,8 @@ class Recipe:
         window: most subwords read at once.
         overlap: subwords that neighbouring windows share.
         weights: how often an epoch reads the training documents of a corpus, 1 unless named here.
+        transitions: how much decoding expects tags to follow each other as they do in the training
+            documents; 0: not at all, beyond what is well formed.
         learn: ``train``, and dev chooses the epoch; or ``train+dev``: dev documents are learnt from as well,
             and the last epoch is kept, for a final model whose settings were chosen before.
         silver: documents that another model tagged, as ``openmed-ner tag --to jsonl`` writes them, to learn
@@ -163,6 +165,7 @@ class Recipe:
     window: int = 512
     overlap: int = 128
     weights: Mapping[str, float] = field(default_factory=dict)
+    transitions: float = 0.2
     learn: Literal["train", "train+dev"] = "train"
     silver: str = ""
     leave_out: Literal["held-out", "nothing"] = "held-out"
@@ -175,6 +178,7 @@ class Recipe:
         _require(
             0 <= self.overlap <= (self.window - 2) // 2, "overlap", self.overlap, "at most half a window"
         )
+        _require(self.transitions >= 0, "transitions", self.transitions, "0 or more")
         for corpus, weight in self.weights.items():
             _require(weight > 0, f"weights.{corpus}", weight, "a number above 0")
         ordered = tuple(sorted(set(self.layers))) == self.layers and min(self.layers, default=0) >= 0

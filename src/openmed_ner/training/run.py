@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from openmed_ner.alignment import Head, Reader, SubwordEncoder
+from openmed_ner.alignment import Head, Reader, SubwordEncoder, learn_transitions
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
 from openmed_ner.bundle.record import provenance, version
@@ -157,6 +157,10 @@ def train(
     for corpus in corpora:
         if not corpus.dev and recipe.learn == "train":
             raise RecipeError(f"{corpus.head.corpus}: there are no dev documents to choose by")
+    corpora = [
+        replace(corpus, head=learn_transitions(corpus.head, corpus.train, weight=recipe.transitions))
+        for corpus in corpora
+    ]
     processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
     backbone = find_backbone(recipe.backbone)
     encoder = SubwordEncoder.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
