@@ -1,10 +1,10 @@
 """From scores per word back to spans: constrained decoding per head, joined across windows.
 
 Each head's best well-formed tag sequence is found by Viterbi search over its scores. A transition is
-forbidden or allowed, and an allowed one may have a score of its own, learnt from training documents. Where it
-is certain which sequence is the best, the search is skipped: where the best tag of every word makes one, and
-all that is allowed scores alike, or where nothing but ``O`` is likely enough. Windows are decoded in order as
-they arrive, each starting from the last tag decided, so memory does not grow with the document.
+forbidden or allowed, and an allowed one may have a score of its own, learnt from training documents. Words
+that are certainly ``O`` in the best sequence, which most are, are found by arithmetic over all of them at
+once; the search goes over the runs of words between. Windows are decoded in order as they arrive, each
+starting from the last tag decided, so memory does not grow with the document.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,13 +82,10 @@ class Head:
         return steps
 
     @cached_property
-    def clearance(self) -> float:
-        """If ``O`` is ahead of every other tag by more, at every word, then the best sequence is all ``O``.
-
-        A sequence of m other tags has at most m + 1 transitions that all ``O`` has not.
-        """
-        most = self.steps[np.isfinite(self.steps)].max()
-        return 2 * float(most - self.steps[:, 0][np.isfinite(self.steps[:, 0])].min())
+    def most(self) -> float:
+        """The most that a transition adds to a sequence beyond one to ``O``."""
+        to_o = self.steps[:, 0]
+        return float(self.steps.max() - to_o[np.isfinite(to_o)].min())
 
     def decode(self, scores: FloatArray, *, previous: int = 0, last: bool = True) -> TagArray:
         """Find the best well-formed tag sequence.
@@ -115,19 +113,22 @@ class _Heads:
     """Several heads side by side: what decoding asks of all of them at once."""
 
     def __init__(self, heads: tuple[Head, ...]) -> None:
-        sizes = [len(head.tags) for head in heads]
-        self.ends: TagArray = np.cumsum(sizes, dtype=np.intp)
-        self.begins: TagArray = self.ends - np.array(sizes, dtype=np.intp)
-        self._all = heads
-        self._columns = np.arange(sum(sizes))
+        sizes = np.array([len(head.tags) for head in heads], dtype=np.intp)
+        ends = np.cumsum(sizes)
+        self.begins: TagArray = ends - sizes
         self._heads = np.repeat(np.arange(len(heads)), sizes)
-        self._forbidden = np.zeros((sum(sizes), sum(sizes)), dtype=np.float32)
-        for head, begin, end in zip(heads, self.begins, self.ends, strict=True):
-            self._forbidden[begin:end, begin:end] = head.forbidden
-        self._endings = np.concatenate([head.endings for head in heads])
-        self._learnt = np.array([bool(head.transitions) for head in heads])
-        self._clearances = np.array([head.clearance for head in heads])
         self._parts = np.stack([self.begins, self.begins + 1], axis=1).ravel()
+        self._most = np.array([head.most for head in heads])
+        self._may_stop = [np.isfinite(head.forbidden[:, 0]) for head in heads]
+        self._sizes = sizes
+        self._numbers = np.zeros(len(heads), dtype=np.intp)  # of a head among those of its size
+        self._steps: dict[int, FloatArray] = {}
+        self._endings: dict[int, FloatArray] = {}
+        for size in set(sizes.tolist()):
+            alike = np.flatnonzero(sizes == size)
+            self._numbers[alike] = np.arange(len(alike))
+            self._steps[size] = np.stack([heads[index].steps for index in alike])
+            self._endings[size] = np.stack([heads[index].endings for index in alike])
 
     def decode(self, scores: FloatArray, previous: TagArray, *, last: bool) -> TagArray:
         """The best tag sequence of each head.
@@ -140,29 +141,57 @@ class _Heads:
         Returns:
             Tags, ``(n_words, n_heads)``.
         """
-        peaks = np.maximum.reduceat(scores, self.begins, axis=1)
-        places = np.where(scores == peaks[:, self._heads], self._columns, len(self._columns))
-        best: TagArray = np.minimum.reduceat(places, self.begins, axis=1) - self.begins
-        unsure = np.where(self._learnt, ~self._is_clear(scores), self._is_broken(best, previous, last=last))
-        for index in np.flatnonzero(unsure).tolist():
-            own = scores[:, self.begins[index] : self.ends[index]]
-            best[:, index] = _search(own, self._all[index], int(previous[index]), last=last)
-        return best
+        tags = np.zeros((len(scores), len(self.begins)), dtype=np.intp)
+        edge = np.zeros((1, len(self.begins)), dtype=np.int8)
+        changes = np.diff(np.concatenate([edge, ~self._is_certainly_o(scores, previous), edge]), axis=0).T
+        heads, firsts = np.nonzero(changes == 1)
+        _, ends = np.nonzero(changes == -1)
+        for size in set(self._sizes[heads].tolist()):
+            chosen = self._sizes[heads] == size
+            runs = _Runs(heads[chosen], firsts[chosen], ends[chosen])
+            self._search(tags, scores, runs, previous, last=last)
+        return tags
 
-    def _is_clear(self, scores: FloatArray) -> NDArray[np.bool_]:
-        """Of each head, whether ``O`` is so far ahead everywhere that nothing else can be the best."""
+    def _is_certainly_o(self, scores: FloatArray, previous: TagArray) -> NDArray[np.bool_]:
+        """Of each word and head, whether ``O`` is proven to be its tag in the best sequence.
+
+        Were the word in a run of other tags, then ``O`` all over the run would lose at most ``most`` at each
+        of its transitions, one more than it has words, and win what ``O`` is ahead by at each word. So
+        it is ``O`` if for every run that holds it, the sum of (ahead - most) is above ``most``.
+        """
         parts = np.maximum.reduceat(scores, self._parts, axis=1)
-        clear: NDArray[np.bool_] = (parts[:, ::2] - parts[:, 1::2]).min(axis=0) > self._clearances
-        return clear
+        ahead = (parts[:, ::2] - parts[:, 1::2]).astype(np.float64) - self._most
+        sums = np.concatenate([np.zeros((1, ahead.shape[1])), ahead.cumsum(axis=0)])
+        highest_before = np.maximum.accumulate(sums[:-1], axis=0)
+        lowest_after = np.minimum.accumulate(sums[:0:-1], axis=0)[::-1]
+        certain: NDArray[np.bool_] = lowest_after - highest_before > self._most
+        for head, (tag, may_stop) in enumerate(zip(previous.tolist(), self._may_stop, strict=True)):
+            certain[:, head] &= may_stop[tag]
+        return certain
 
-    def _is_broken(self, best: TagArray, previous: TagArray, *, last: bool) -> NDArray[np.bool_]:
-        """Of each head, whether these tags, after the ``previous`` ones, are not well formed."""
-        columns: TagArray = best + self.begins
-        befores = np.concatenate([previous[None] + self.begins, columns[:-1]])
-        broken: NDArray[np.bool_] = self._forbidden[befores, columns].any(axis=0)
-        if last:
-            broken |= self._endings[columns[-1]] != 0
-        return broken
+    def _search(
+        self, tags: TagArray, scores: FloatArray, runs: _Runs, previous: TagArray, *, last: bool
+    ) -> None:
+        """Viterbi over runs of words between words that are ``O``, in heads of one size, all runs at once."""
+        heads, firsts, ends = runs
+        size = int(self._sizes[heads[0]])
+        steps = self._steps[size][self._numbers[heads]]
+        columns = self.begins[heads, None] + np.arange(size)
+        each, lengths = np.arange(len(heads)), ends - firsts
+        total = scores[firsts[:, None], columns] + steps[each, np.where(firsts == 0, previous[heads], 0)]
+        pointers = np.zeros((int(lengths.max()), len(heads), size), dtype=np.intp)
+        for index in range(1, len(pointers)):
+            candidates = total[:, :, None] + steps
+            pointers[index] = candidates.argmax(axis=1)
+            words = np.minimum(firsts + index, ends - 1)
+            longer = candidates.max(axis=1) + scores[words[:, None], columns]
+            total = np.where(index < lengths[:, None], longer, total)
+        closing = self._endings[size][self._numbers[heads]] if last else np.zeros_like(total)
+        best = (total + np.where(ends[:, None] == len(scores), closing, steps[:, :, 0])).argmax(axis=1)
+        for index in range(len(pointers) - 1, -1, -1):
+            inside = index < lengths
+            tags[firsts[inside] + index, heads[inside]] = best[inside]
+            best = np.where(inside, pointers[index, each, best], best)
 
     def log_probabilities(self, scores: FloatArray, tags: TagArray) -> FloatArray:
         """That of one tag per word and head: ``(n_words, n_heads)``."""
@@ -173,20 +202,12 @@ class _Heads:
         return logs
 
 
-def _search(scores: FloatArray, head: Head, previous: int, *, last: bool) -> TagArray:
-    """Viterbi: the best sequence of a head's tags for at least one word."""
-    total = scores[0] + head.steps[previous]
-    pointers = np.zeros(scores.shape, dtype=np.intp)
-    columns = np.arange(scores.shape[1])
-    for index in range(1, len(scores)):
-        candidates = total[:, None] + head.steps
-        pointers[index] = candidates.argmax(axis=0)
-        total = candidates[pointers[index], columns] + scores[index]
-    best = np.zeros(len(scores), dtype=np.intp)
-    best[-1] = int((total + head.endings if last else total).argmax())
-    for index in range(len(scores) - 1, 0, -1):
-        best[index - 1] = pointers[index, best[index]]
-    return best
+class _Runs(NamedTuple):
+    """Words that need searching: for each run its head, its first word and the one after its last."""
+
+    heads: TagArray
+    firsts: TagArray
+    ends: TagArray
 
 
 _side_by_side = lru_cache(maxsize=32)(_Heads)
