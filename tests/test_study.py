@@ -363,6 +363,8 @@ def test_backbones_are_compared_and_settings_searched(
     check_best(found)
     page = write_report(found)
     assert "| diseases | other | full | " in page and "## Adaptation and method" in page
+    tried = page[page.index("## Searches") : page.index("## What it took")]
+    assert tried.count("| diseases | tiny+lora | ") == 2 and tried.count("**") >= 4, "the best are marked"
 
 
 def test_a_corpus_of_ones_own_is_read_from_its_files(recipe: Path, tmp_path: Path) -> None:

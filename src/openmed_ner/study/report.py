@@ -35,6 +35,8 @@ def write_report(record: Record) -> str:
         parts += ["## Differences", _GAINS, gain_table(record)]
     if len({row["method"] for row in record["scores"]}) > 1:
         parts += ["## Adaptation and method", ablation_table(record)]
+    if any("trials" in run for run in record["runs"]):
+        parts += ["## Searches", _TRIALS, search_table(record)]
     return "\n\n".join([*parts, "## What it took", cost_table(record)]) + "\n"
 
 
@@ -46,6 +48,10 @@ _BEST = (
 _ALL = (
     "Strict mention-level micro F1. With several seeds F1 is the mean; intervals are 95 %, over documents, "
     "each counted once per seed."
+)
+_TRIALS = (
+    "Best dev F1 of each trial, the mean over the corpora of the model; those given up had fallen behind the "
+    "median of the trials before them. The first is the recipe as it stands, where the space holds it."
 )
 _GAINS = "A paired randomisation test over documents; intervals are 95 %."
 
@@ -147,6 +153,40 @@ def cost_table(record: Record) -> str:
         rows.append((*names, share, chosen, *cost, f"`{(row['commit'] or '')[:8]}`"))
     names_of = "model", "encoder", "method", "seed", "trained", "epoch", "minutes", "Wh", "g CO2e", "commit"
     return table(names_of, rows)
+
+
+SEARCHED = (
+    "adapter",
+    "learning_rate",
+    "dropout",
+    "label_smoothing",
+    "warmup",
+    "batch_subwords",
+    "weight_decay",
+)
+
+
+def search_table(record: Record) -> str:
+    """Every trial of every search, the best one marked."""
+    trials = [(run, trial) for run in record["runs"] for trial in run.get("trials", ())]
+    settings = [name for name in SEARCHED if any(name in trial for _, trial in trials)]
+    rows = []
+    for run, trial in trials:
+        complete = trial["state"] == "complete"
+        reached = max(trial["scores"].values(), default=0.0)
+        score = _percent(trial["score"] if complete else reached)
+        done = [each["score"] for each in run["trials"] if each["state"] == "complete"]
+        if complete and trial["score"] == max(done):
+            score = f"**{score}**"
+        state = "" if complete else f"given up after {len(trial['scores'])}"
+        names = run["model"], run["encoder"], trial["number"] + 1
+        rows.append((*names, score, state, *(_setting(trial.get(name, "")) for name in settings)))
+    names_of = "model", "encoder", "trial", "dev F1", "epochs"
+    return table((*names_of, *(name.replace("_", " ") for name in settings)), rows)
+
+
+def _setting(value: object) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

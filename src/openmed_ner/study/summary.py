@@ -6,6 +6,7 @@ test and the bootstrap draw whole documents and see the spread between seeds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -21,6 +22,7 @@ from openmed_ner.formats import read_documents
 from openmed_ner.study.plan import Run, Start, iter_runs, read_study
 from openmed_ner.study.reproduce import SPLITS, open_encoder, open_run, splits_of
 from openmed_ner.study.sources import Sources
+from openmed_ner.training.search import RESULT
 
 
 def summarise_study(path: Path, folder: Path) -> dict[str, Any]:
@@ -31,7 +33,8 @@ def summarise_study(path: Path, folder: Path) -> dict[str, Any]:
         folder: where it was carried out.
 
     Returns:
-        ``encoders``: what each adaptation took and did to perplexity; ``runs``: each model trained;
+        ``encoders``: what each adaptation took and did to perplexity; ``runs``: each model trained, and the
+        trials where settings were searched;
         ``scores``: per corpus, split and encoder, over the seeds; ``best``: the encoder that dev chooses for
         each corpus of a model; ``comparisons``: pairs of encoders.
     """
@@ -61,7 +64,7 @@ def summarise_study(path: Path, folder: Path) -> dict[str, Any]:
         "title": study.title,
         **provenance(),
         "encoders": encoders,
-        "runs": [_describe_run(each) for each in done],
+        "runs": [_describe_run(each, folder) for each in done],
         "scores": rows,
         "best": list(_choose(rows, [start.name for start in study.starts])),
         "comparisons": comparisons,
@@ -173,13 +176,17 @@ def _describe_encoder(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _describe_run(done: Done) -> dict[str, Any]:
+def _describe_run(done: Done, folder: Path) -> dict[str, Any]:
     run = done.run
+    trials = (
+        json.loads((folder / run.name / RESULT).read_text(encoding="utf-8"))["trials"] if run.searched else []
+    )
     return {
         "model": run.model,
         "encoder": run.encoder,
         "seed": run.recipe.seed,
         "searched": run.searched,
+        **({"trials": trials} if trials else {}),
         "sha256": done.scores["sha256"],
         **describe_training(done.record),
         "results": [{key: row[key] for key in _KEPT if key in row} for row in done.scores["results"]],
