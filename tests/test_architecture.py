@@ -24,6 +24,7 @@ LAYERS = (
     {"export", "training", "inference", "publish"},
     {"service", "scale", "integrations", "study"},
     {"cli"},
+    {"__main__"},
 )
 """From the bottom up; a module may import only from layers below its own, or from its own package."""
 DOWNWARD = {
