@@ -392,12 +392,11 @@ def test_the_number_of_workers_is_found_out_where_that_is_asked_for(
         [1, 2, 6],
         [1, 2, 4, 12],
     ]
-    assert layout.fastest((1, 2, 4), {1: 0.3, 2: 0.2, 4: 0.2}.__getitem__) == 2
     seen = []
 
     def time(model: Backend, workers: int, batches: int, window: int) -> float:
         seen.append((workers, batches, window, measure(model, workers, batches, window) > 0))
-        return 1 / workers if workers < 4 else 1.0
+        return {1: 0.3, 2: 0.2, 4: 0.2}[workers]
 
     measure = layout._time
     monkeypatch.setattr(layout, "_time", time)

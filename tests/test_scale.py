@@ -163,6 +163,7 @@ def test_ray_is_named_with_its_extra_where_it_is_missing(monkeypatch: pytest.Mon
         (["--engine", "ray"], "name it with --output"),
         (["--address", "auto"], "add --engine ray"),
         (["-", "--engine", "ray", "-o", "out"], "cannot read standard input"),
+        (["--engine", "ray", "-o", "out", "--workers", "auto"], "each worker is a process"),
     ],
 )
 def test_what_an_engine_cannot_do_is_said_before_it_starts(

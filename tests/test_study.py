@@ -431,7 +431,7 @@ STUDIES = ("adaptation", "cpu", "paper", "search", "suite")
 def test_published_studies_can_be_planned_anywhere(name: str) -> None:
     path = ROOT / f"recipes/{name}.toml"
     plan = estimate_study(path, DEVICES["a100-80gb"])
-    assert len(plan) >= len(list(iter_runs(read_study(path)))) > 1
+    assert len(plan) >= len(list(iter_runs(read_study(path)))) > (1 if name == "search" else 5)
     require_memory(plan, DEVICES["a100-80gb"])
     if name == "paper":
         assert all(each.share < 0.015 for each in plan if "-full" not in each.name), "the paper's limit"

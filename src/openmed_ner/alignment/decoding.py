@@ -28,7 +28,7 @@ MODEL_SCHEMES = (TagScheme.IOB2, TagScheme.IOBES)
 """Schemes in which any entities side by side can be written, each with its own begin."""
 
 
-MOST = 1000
+LARGEST = 1000
 """Largest score of a transition, far beyond what is ever learnt."""
 
 
@@ -54,8 +54,8 @@ class Head:
         sizes = {len(row) for row in self.transitions} | {len(self.transitions)}
         if self.transitions and sizes != {len(self.tags)}:
             raise ValueError(f"{self.corpus}: transitions between {len(self.tags)} tags are a square of them")
-        if not all(abs(value) <= MOST for row in self.transitions for value in row):
-            raise ValueError(f"{self.corpus}: transitions are numbers from -{MOST} to {MOST}")
+        if not all(abs(value) <= LARGEST for row in self.transitions for value in row):
+            raise ValueError(f"{self.corpus}: transitions are numbers from -{LARGEST} to {LARGEST}")
 
     @cached_property
     def tags(self) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ WorkersOption = Annotated[
     typer.Option(
         "--workers",
         metavar="N|auto",
-        help="Batches computed at the same time, in as many processes if by ray; one per thread by default; "
-        "auto tries some numbers and takes the fastest.",
+        help="Batches computed at the same time; one per thread by default; auto tries some numbers and "
+        "takes the fastest.",
     ),
 ]
 Backbone = Annotated[str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")]

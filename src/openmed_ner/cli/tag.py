@@ -114,7 +114,10 @@ def tag(
         typer.Option(help="Write what could not be tagged to this file, as JSON lines; --shard has its own."),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help=f"Where to compute: {', '.join(_ENGINES)}; ray takes processes, or a cluster.")
+        str,
+        typer.Option(
+            help=f"Where to compute: {', '.join(_ENGINES)}; ray takes a process per worker, or a cluster."
+        ),
     ] = "local",
     address: Annotated[
         str | None, typer.Option(help="A running cluster of Ray, host:port or auto; a local one by default.")
@@ -129,13 +132,13 @@ def tag(
 
     inputs = find_inputs(files or [STDIN], format=None if source == "auto" else source)
     _check(inputs, target, output, shard=shard, resume=resume, sides=(receipt, errors))
-    _check_engine(engine, address, inputs, output)
+    n_workers = read_workers(workers)
+    _check_engine(engine, address, inputs, output, n_workers)
     if not files and sys.stdin.isatty():
         raise InputError("nothing to tag: name a file or a folder, or pipe text in")
     options = {"corpora": _split(corpora), "types": _split(types), "threshold": threshold}
     steps = _split(add) or []
     folder = bundle or embedded_bundle()
-    n_workers = read_workers(workers)
     ours: dict[str, Any] = {"threads": threads, "workers": n_workers} if engine == "local" else {"threads": 1}
     load = partial(Tagger.load, bundle, backend=backend, **ours)
     tagging, identity = _load(load, folder, options, steps)
@@ -208,7 +211,9 @@ def _check(
         raise InputError("--shard writes receipt.json and errors.jsonl into its folder; name no others")
 
 
-def _check_engine(engine: str, address: str | None, inputs: Sequence[Input], output: Path | None) -> None:
+def _check_engine(
+    engine: str, address: str | None, inputs: Sequence[Input], output: Path | None, workers: Workers
+) -> None:
     if engine not in _ENGINES:
         raise InputError(f"unknown engine {engine!r}; known: {', '.join(_ENGINES)}")
     if engine == "local":
@@ -219,6 +224,8 @@ def _check_engine(engine: str, address: str | None, inputs: Sequence[Input], out
         raise InputError("--engine ray writes to a file or a folder; name it with --output")
     if any(each.path == STDIN for each in inputs):
         raise InputError("--engine ray reads files from several processes; it cannot read standard input")
+    if workers == "auto":
+        raise InputError("--workers auto is for --engine local: by ray, each worker is a process")
 
 
 @contextmanager
@@ -232,10 +239,9 @@ def _on_cluster(
     workers: Workers,
 ) -> Iterator[tuple[Tag, Read]]:
     """What tags and what reads on a cluster, which is there as long as this is."""
-    if workers == "auto":
-        raise InputError("--workers auto is for --engine local: by ray, each worker is a process")
     from openmed_ner.scale import RayEngine, connect, load_tag
 
+    assert workers != "auto"  # see _check_engine
     each = 1 if threads is None or workers is None else max(1, threads // workers)
     options = dict(identity["options"])
     load = partial(

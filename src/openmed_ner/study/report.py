@@ -168,19 +168,20 @@ SEARCHED = (
 
 def search_table(record: Record) -> str:
     """Every trial of every search, the best one marked."""
-    trials = [(run, trial) for run in record["runs"] for trial in run.get("trials", ())]
-    settings = [name for name in SEARCHED if any(name in trial for _, trial in trials)]
+    searches = [run for run in record["runs"] if "trials" in run]
+    settings = [
+        name for name in SEARCHED if any(name in trial for run in searches for trial in run["trials"])
+    ]
     rows = []
-    for run, trial in trials:
-        complete = trial["state"] == "complete"
-        reached = max(trial["scores"].values(), default=0.0)
-        score = _percent(trial["score"] if complete else reached)
-        done = [each["score"] for each in run["trials"] if each["state"] == "complete"]
-        if complete and trial["score"] == max(done):
-            score = f"**{score}**"
-        state = "" if complete else f"given up after {len(trial['scores'])}"
-        names = run["model"], run["encoder"], trial["number"] + 1
-        rows.append((*names, score, state, *(_setting(trial.get(name, "")) for name in settings)))
+    for run in searches:
+        best = max((trial["score"] for trial in run["trials"] if trial["state"] == "complete"), default=None)
+        for trial in run["trials"]:
+            complete = trial["state"] == "complete"
+            score = _percent(trial["score"] if complete else max(trial["scores"].values(), default=0.0))
+            score = f"**{score}**" if complete and trial["score"] == best else score
+            state = "" if complete else f"given up after {len(trial['scores'])}"
+            names = run["model"], run["encoder"], trial["number"] + 1
+            rows.append((*names, score, state, *(_setting(trial.get(name, "")) for name in settings)))
     names_of = "model", "encoder", "trial", "dev F1", "epochs"
     return table((*names_of, *(name.replace("_", " ") for name in settings)), rows)
 

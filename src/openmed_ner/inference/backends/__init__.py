@@ -70,19 +70,17 @@ def load_backends(
             raise MissingExtraError(str(error.name), "train") from error
         return load_torch_backends(bundles, threads=threads), 1
     threads = usable_cores() if threads is None else threads
+
+    def load(bundle: Bundle, workers: int) -> Backend:
+        model, runtime = bundle.read(MODEL), backend or bundle.manifest.backend
+        return load_runtime(model, runtime, threads=threads // workers, workers=workers)
+
     if workers == "auto":
-        first = bundles[0]
-
-        def load_first(workers: int) -> Backend:
-            model, runtime = first.read(MODEL), backend or first.manifest.backend
-            return load_runtime(model, runtime, threads=threads // workers, workers=workers)
-
-        workers = choose_workers(load_first, threads, window=first.manifest.window)
+        workers = choose_workers(partial(load, bundles[0]), threads, window=bundles[0].manifest.window)
     workers = threads if workers is None else workers
     if not 1 <= workers <= threads:
         raise InputError(f"{workers} workers on {threads} threads: expected at least one thread for each")
-    load = partial(load_runtime, threads=threads // workers, workers=workers)
-    return [load(bundle.read(MODEL), backend or bundle.manifest.backend) for bundle in bundles], workers
+    return [load(bundle, workers) for bundle in bundles], workers
 
 
 def load_runtime(model: bytes, backend: str, *, threads: int = 1, workers: int = 1) -> Backend:

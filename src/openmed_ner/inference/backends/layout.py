@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ def candidates(threads: int) -> list[int]:
 
 
 def choose_workers(load: Callable[[int], Backend], threads: int, *, window: int) -> int:
-    """The number of workers by which full batches are computed soonest, here and now.
+    """The number of workers by which full batches are computed soonest, here and now; the smaller of equals.
 
     Each layout computes the same batches, one for each thread. It changes speed, never results.
 
@@ -35,12 +35,7 @@ def choose_workers(load: Callable[[int], Backend], threads: int, *, window: int)
         threads: of all workers together.
         window: subwords of a full window.
     """
-    return fastest(candidates(threads), lambda workers: _time(load(workers), workers, threads, window))
-
-
-def fastest(numbers: Iterable[int], seconds: Callable[[int], float]) -> int:
-    """The number that takes the fewest seconds; the smaller of two that take as many."""
-    return min(numbers, key=lambda number: (seconds(number), number))
+    return min(candidates(threads), key=lambda workers: _time(load(workers), workers, threads, window))
 
 
 def _time(model: Backend, workers: int, batches: int, window: int) -> float:
