@@ -19,12 +19,13 @@ from openmed_ner.text import Document
 
 Tag = Callable[[list[str]], int]
 """Tags texts, and says how many spans it found."""
-ADAPTER, TRANSFORMERS, SPACY = "adapter", "transformers", "spacy"
+ADAPTER, TRANSFORMERS = "adapter", "transformers"
+OURS, SMALLER, SPACY = "ours", "smaller", "spacy-cnn"
 SPACY_PASSES = 3
 """Passes over the training documents of one corpus: its speed does not depend on how good it is."""
 
 
-def write_engines(bundle: Bundle, folder: Path) -> None:
+def write_engines(bundle: Bundle, folder: Path, smaller: Bundle | None) -> None:
     """Write the models of all engines: ours in ONNX, transformers', and a pipeline of spaCy."""
     from openmed_ner.export.runtime import export_runtime
 
@@ -33,18 +34,19 @@ def write_engines(bundle: Bundle, folder: Path) -> None:
     write_spacy(bundle.manifest.heads[0].corpus, folder / SPACY)
     samples = read_examples()
     gold = {bundle.manifest.heads[0].corpus: samples}
-    for precision in get_args(Precision):
-        target = folder / f"ours-{precision}"
-        texts = "the example abstracts"
-        export_runtime(bundle, target, precision=precision, gold=gold, texts=texts, calibration=samples)
+    texts = "the example abstracts"
+    models = {OURS: bundle, **({SMALLER: smaller} if smaller else {})}
+    for name, model in models.items():
+        for precision in get_args(Precision):
+            target = folder / f"{name}-{precision}"
+            export_runtime(model, target, precision=precision, gold=gold, texts=texts, calibration=samples)
 
 
 def write_transformers(bundle: Bundle, folder: Path) -> None:
     """Write the merged encoder and its first head as transformers' own token classifier."""
     from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedTokenizerFast
 
-    from openmed_ner.export.onnx import merge_adapter
-    from openmed_ner.model.bundles import load_model
+    from openmed_ner.model.bundles import load_model, merge_adapter
 
     model = merge_adapter(load_model(bundle))
     head = model.heads[0]
@@ -143,11 +145,13 @@ def load_torch(folder: Path) -> Tag:
     return tag
 
 
-def load_ours(folder: Path, *, precision: str, backend: str | None = None, workers: int | None = None) -> Tag:
+def load_ours(
+    folder: Path, *, precision: str, name: str = OURS, backend: str | None = None, workers: int | None = None
+) -> Tag:
     """Every head, everything read, one pass."""
     from openmed_ner.inference.tagger import Tagger
 
-    tagger = Tagger.load(folder / f"ours-{precision}", backend=backend, workers=workers)
+    tagger = Tagger.load(folder / f"{name}-{precision}", backend=backend, workers=workers)
     return lambda texts: sum(len(document.spans) for document in tagger.pipe(texts))
 
 
@@ -166,7 +170,7 @@ REFERENCE = "pipeline-batch1"
 ENGINES: Mapping[str, Callable[[Path], Tag]] = {
     REFERENCE: partial(load_pipeline, batch=1),
     "pipeline-batch8": partial(load_pipeline, batch=8),
-    "spacy-cnn": load_spacy,
+    SPACY: load_spacy,
     "torch-bf16": load_torch,
     "ours-fp32": partial(load_ours, precision="fp32"),
     "ours-int8-1-worker": partial(load_ours, precision="int8", workers=1),
@@ -174,4 +178,8 @@ ENGINES: Mapping[str, Callable[[Path], Tag]] = {
     "ours-int8-pass-per-corpus": load_passes,
     "ours-int8-openvino": partial(load_ours, precision="int8", backend="openvino"),
     "ours-int8-static-openvino": partial(load_ours, precision="int8-static", backend="openvino"),
+    "smaller-int8": partial(load_ours, precision="int8", name=SMALLER),
+    "smaller-int8-static-openvino": partial(
+        load_ours, precision="int8-static", name=SMALLER, backend="openvino"
+    ),
 }

@@ -1,10 +1,11 @@
 """Our tagger against the transformers pipeline: the same weights, the same texts, a process each, in turn.
 
-    python benchmarks/tagging.py ADAPTER_BUNDLE [--rounds 5] [--data FILE.jsonl]
+    python benchmarks/tagging.py ADAPTER_BUNDLE [--smaller BUNDLE] [--rounds 5] [--data FILE.jsonl]
 
 ADAPTER_BUNDLE is exported to ONNX in every precision and, with its first head, to the transformers
 format; beside them stand torch in bfloat16, a pass for each corpus, and spaCy's convolutional network,
-trained on the corpus of the first head. Every engine then tags the same texts in a process of its own,
+trained on the corpus of the first head. --smaller names a model of fewer layers that is measured in the
+same rounds. Every engine then tags the same texts in a process of its own,
 round after round, so that a machine whose speed drifts slows all of them alike. The pipeline computes
 one head and cuts texts at 512 subwords; ours computes every head and reads everything. Texts are the dev
 abstracts of NCBI Disease where the archives are at hand, else the example abstracts. The last line is
@@ -22,10 +23,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from common import peak_megabytes
-from engines import ENGINES, REFERENCE, write_engines
+from engines import ENGINES, REFERENCE, SMALLER, SPACY, write_engines
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import provenance
 from openmed_ner.corpora import load_split
@@ -34,7 +36,6 @@ from openmed_ner.examples import read_examples
 from openmed_ner.formats import read_documents
 from openmed_ner.training.energy import measure_energy
 
-SPACY = "spacy-cnn"
 ALONE = 50
 """Texts that are tagged one by one, for the time that one takes; and again together, for their energy."""
 
@@ -86,11 +87,21 @@ def count_subwords(bundle: Bundle, texts: list[str]) -> int:
     return sum(len(encoding.ids) for text in texts for encoding in encoder.iter_encodings(text))
 
 
+def count_flops(bundle: Bundle) -> float:
+    """Floating-point operations per subword."""
+    from openmed_ner.model.backbones import BACKBONES
+
+    manifest = bundle.manifest
+    shape = BACKBONES[manifest.backbone.name].shape
+    return replace(shape, layers=len(manifest.layers) or shape.layers).flops(manifest.window)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("adapter", type=Path)
+    parser.add_argument("--smaller", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
@@ -100,23 +111,24 @@ def main() -> None:
         print(json.dumps(measure(options.engine, options.adapter, options.texts)))
         return
 
-    from openmed_ner.model.backbones import BACKBONES  # here: no engine is to carry what it does not need
-    from openmed_ner.study.cost import this_machine
+    from openmed_ner.study.cost import this_machine  # here: no engine is to carry what it does not need
 
     bundle = open_bundle(options.adapter)
+    smaller = open_bundle(options.smaller) if options.smaller else None
+    names = [name for name in ENGINES if smaller or not name.startswith(SMALLER)]
     texts = load_texts(options.data)
     n_subwords = count_subwords(bundle, texts)
     rounds: list[dict[str, dict[str, float]]] = []
     ceilings = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_engines(bundle, folder)
+        write_engines(bundle, folder, smaller)
         texts_file = folder / "texts.json"
         texts_file.write_text(json.dumps(texts), encoding="utf-8")
         for number in range(options.rounds):
             rounds.append({})
             ceilings.append(this_machine().tflops)
-            for engine in ENGINES:
+            for engine in names:
                 command = [
                     sys.executable,
                     __file__,
@@ -131,8 +143,7 @@ def main() -> None:
                 print(f"round {number + 1} {engine}: {rounds[-1][engine]}", flush=True)
     engines = {}
     ceiling = statistics.median(ceilings)
-    flops = BACKBONES[bundle.manifest.backbone.name].shape.flops(bundle.manifest.window)
-    for engine in ENGINES:
+    for engine in names:
         row = {key: statistics.median(each[engine][key] for each in rounds) for key in rounds[0][engine]}
         row["ratio_range"] = [
             choose(
@@ -146,11 +157,13 @@ def main() -> None:
             each[engine]["documents_per_second"] / each[REFERENCE]["documents_per_second"] for each in rounds
         )
         if engine != SPACY:  # which is no such model
-            row["share_of_ceiling"] = row["subwords_per_second"] * flops / ceiling / 1e12
+            model = smaller if smaller and engine.startswith(SMALLER) else bundle
+            row["share_of_ceiling"] = row["subwords_per_second"] * count_flops(model) / ceiling / 1e12
         engines[engine] = row
     result = {
         "benchmark": "tagging",
         "bundle": bundle.manifest.name,
+        "smaller": smaller and smaller.manifest.name,
         "documents": len(texts),
         "subwords": n_subwords,
         "rounds": options.rounds,

@@ -69,21 +69,23 @@ def test_the_command_says_what_it_measured(
     assert str(bundle) not in json.dumps(record), "no path of this machine"
 
 
-def test_f1_is_drawn_against_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f1_is_drawn_against_energy_or_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openmed_ner.cli.bench.LONG_ENOUGH", 0.01)
     monkeypatch.setattr("openmed_ner.cli.bench.COPIES", 1)
     terminal = Terminal(tmp_path, monkeypatch)
     printed = run(terminal, "openmed-ner bench --rounds 1 --energy --chart chart.svg")
     assert "mean test F1" in printed
     assert (tmp_path / "chart.svg").read_text().startswith("<?xml")
+    assert "mean test F1" in run(terminal, "openmed-ner bench --rounds 1 --chart speed.svg")
+    assert (tmp_path / "speed.svg").read_bytes() != (tmp_path / "chart.svg").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--chart", "x.svg"], "add --energy"),
         (["--data", "empty.jsonl"], "there is no document to tag"),
         (["--energy", "--chart", "x.svg", "--rounds", "1", "BUNDLE"], "has no test scores"),
+        (["--chart", "x.svg", "--rounds", "1", "BUNDLE"], "has no test scores"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(

@@ -22,7 +22,7 @@ from openmed_ner.bundle.manifest import RUNTIMES, Precision
 from openmed_ner.corpora import Corpus, Split
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.export import static
-from openmed_ner.export.onnx import export_onnx, merge_adapter
+from openmed_ner.export.onnx import export_onnx
 from openmed_ner.export.quantise import name_heads, quantise
 from openmed_ner.export.runtime import export_runtime
 from openmed_ner.inference.backends import Backend, layout
@@ -31,7 +31,7 @@ from openmed_ner.inference.backends.openvino import OpenVinoBackend
 from openmed_ner.inference.cross import cross
 from openmed_ner.inference.evaluation import Gold, evaluate
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.model.bundles import load_model
+from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.text import Account, Document, Span
 from tiny import CORPORA, DOCUMENTS, only
 

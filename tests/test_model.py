@@ -23,9 +23,8 @@ from transformers import (
 from openmed_ner.alignment import Head
 from openmed_ner.bundle import Bundle
 from openmed_ner.errors import InputError, RecipeError, RunError
-from openmed_ner.export.onnx import merge_adapter
 from openmed_ner.model.backbones import BACKBONES, find_backbone
-from openmed_ner.model.bundles import load_model
+from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.lora import LoraLinear, attach_lora, load_lora
 from openmed_ner.model.tagger import TokenTagger, count_parameters, load_encoder
 from openmed_ner.training.run import build_model

@@ -44,8 +44,7 @@ from transformers import (
 from openmed_ner.alignment import SubwordEncoder
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.errors import BundleError, InputError, RecipeError, RunError
-from openmed_ner.export.onnx import merge_adapter
-from openmed_ner.model.bundles import load_model
+from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.masked import load_masked
 from openmed_ner.passages import Prepared, load_prepared
 from openmed_ner.training.adaptation import adapt

@@ -168,6 +168,46 @@ texts = 5
 """
 
 
+PROBABILITIES = """
+[models.small]
+corpora = ["chemicals", "diseases"]
+teacher = "large"
+training = {method = "full", layers = [0], distillation = {weight = 0.9}}
+[teachers.large]
+model = "both"
+by = "probabilities"
+"""
+
+
+def test_a_model_learns_the_probabilities_of_another_one(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = STUDY.replace('[adaptations]\nlora = "adapt.toml"\n[stages]\nearly = "lora/rounds/1"\n', "")
+    recipe.write_text(study.replace('stages = ["early"]\n', "").replace("[0, 1]", "[0]") + PROBABILITIES)
+    folder, seen = tmp_path / "out", []
+
+    def only_small(name: str) -> bool:
+        return "small" in name
+
+    note = lambda name, state: seen.append((state, name))  # noqa: E731
+    assert not reproduce(recipe, folder, only=only_small, on_step=note)
+    assert seen == [("to do", "models/both/none/seed-0"), ("waits", "models/small/none/seed-0")]
+    assert reproduce(recipe, folder)
+    teacher = open_bundle(folder / "models/both/none/seed-0/bundle")
+    record = open_bundle(folder / "models/small/none/seed-0/bundle").read_json("run.json")
+    assert record["teacher"]["sha256"] == teacher.sha256
+    assert record["recipe"]["distillation"] == {"teacher": "both", "weight": 0.9, "temperature": 2.0}
+    estimates = {each.name: each for each in estimate_study(recipe, Device("d", 1e-6, 1e12, 100.0))}
+    assert set(estimates) == {"models/both/none/seed-0", "models/small/none/seed-0"}
+    recipe.write_text(recipe.read_text().replace('method = "full", ', 'method = "lora", '))
+    with pytest.raises(RecipeError, match="expected full, where a teacher is named"):
+        read_study(recipe)
+    recipe.write_text(recipe.read_text().replace("{weight = 0.9}", '{teacher = "elsewhere"}'))
+    with pytest.raises(RecipeError, match=r"models\.small\.training\.distillation\.teacher: a study names"):
+        read_study(recipe)
+
+
 def test_a_model_learns_from_texts_that_another_one_tagged(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

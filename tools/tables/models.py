@@ -70,22 +70,30 @@ def runs() -> str:
     return "\n".join(lines)
 
 
-JOINT = "joint"
-"""The model of the suite's study that has all heads."""
+ALL_HEADS = JOINT, SMALL = "joint", "small"
+"""The models of the suite's study that have all heads."""
+
+
+def _way(model: str) -> str:
+    """A model that has all heads, or nothing for one of a corpus of its own."""
+    return model if model in ALL_HEADS else ""
+
+
+def _shipped(model: str) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The scores of a model in int8, by corpus and protocol."""
+    return {(row["corpus"], row["protocol"]): row for row in read(f"{model}-int8")["results"]}
 
 
 def suite() -> str:
-    """For each corpus a model of its own, the joint model, and that in int8, beside published ones."""
+    """For each corpus a model of its own, the joint model, and what is shipped, beside published ones."""
     found = {
-        (row["model"] == JOINT, row["corpus"]): row
-        for row in read("suite")["scores"]
-        if row["split"] == "test"
+        (_way(row["model"]), row["corpus"]): row for row in read("suite")["scores"] if row["split"] == "test"
     }
-    shipped = {(row["corpus"], row["protocol"]): row["micro"] for row in read("joint-int8")["results"]}
+    shipped, small = _shipped(JOINT), _shipped(SMALL)
     rows = []
-    for corpus in (corpus for is_joint, corpus in found if is_joint):
-        own, joint = found.get((False, corpus)), found[True, corpus]
-        mention, word, subword = (shipped[corpus, protocol] for protocol in PROTOCOLS)
+    for corpus in (corpus for way, corpus in found if way == JOINT):
+        own, joint = found.get(("", corpus)), found[JOINT, corpus]
+        mention, word, subword = (shipped[corpus, protocol]["micro"] for protocol in PROTOCOLS)
         rows.append(
             (
                 corpus,
@@ -93,13 +101,14 @@ def suite() -> str:
                 percent(joint["mean"]),
                 f"**{percent(mention['f1'])}**",
                 report.interval(mention["ci95"]),
+                percent(small[corpus, PROTOCOLS[0]]["micro"]["f1"]),
                 percent(word["f1"]),
                 report.reference(BIOBERT_F1, corpus),
                 percent(subword["f1"]),
                 report.reference(PAPER_F1, corpus),
             )
         )
-    names = "corpus", "a model each (seeds)", "joint", "joint, int8", "95 % interval"
+    names = "corpus", "a model each (seeds)", "joint", "joint, int8", "95 % interval", "small, int8"
     counted = "counted on words", "BioBERT", "counted on sub-words", "paper"
     notes = _notes(corpus for _, corpus in found)
     return "\n".join([report.table((*names, *counted), rows), "", _of_bundle(read("joint-int8")), "", *notes])
@@ -109,30 +118,23 @@ def details() -> str:
     """Precision, recall, mentions seen and unseen in training: a model each, joint, and as it is shipped."""
     study = read("suite")
     intervals = {
-        (row["model"] == JOINT, row["corpus"]): row["ci95"]
-        for row in study["scores"]
-        if row["split"] == "test"
+        (_way(row["model"]), row["corpus"]): row["ci95"] for row in study["scores"] if row["split"] == "test"
     }
-    own: dict[str, list[Mapping[str, Any]]] = {}
-    joint = {}
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for run in study["runs"]:
         for row in run["results"]:
-            if (row["split"], row["protocol"]) != ("test", "mention"):
-                continue
-            if run["model"] == JOINT:
-                joint[row["corpus"]] = row
-            else:
-                own.setdefault(row["corpus"], []).append(row)
+            if (row["split"], row["protocol"]) == ("test", "mention"):
+                found.setdefault((_way(run["model"]), row["corpus"]), []).append(row)
+    shipped = {model: _shipped(model) for model in ALL_HEADS}
     lines = []
-    for row in read("joint-int8")["results"]:
-        if row["protocol"] == "mention":
-            corpus = row["corpus"]
-            found = own.get(corpus, [])
-            if found:
-                seeds = f"a model each ({len(found)})"
-                lines.append(_detail(corpus, seeds, found, intervals[False, corpus]))
-            lines.append(_detail(corpus, "joint", [joint[corpus]], intervals[True, corpus]))
-            lines.append(_detail(corpus, "joint, int8", [row], row["micro"]["ci95"]))
+    for corpus in dict.fromkeys(corpus for corpus, _ in shipped[JOINT]):
+        for way in ("", *ALL_HEADS):
+            if rows := found.get((way, corpus)):
+                name = way or f"a model each ({len(rows)})"
+                lines.append(_detail(corpus, name, rows, intervals[way, corpus]))
+            if way:
+                row = shipped[way][corpus, "mention"]
+                lines.append(_detail(corpus, f"{way}, int8", [row], row["micro"]["ci95"]))
     names = (
         "corpus",
         "model",
@@ -168,7 +170,7 @@ def energy() -> str:
     rows = []
     for row in record["bundles"]:
         wh, f1 = row["energy"]["wh_per_1000_documents"], 100 * row["f1"]
-        name = f"{row['bundle']} ({row['kind']}, {row['precision']})"
+        name = f"{row['bundle']} ({row['precision']}, {row['backend']})"
         speed = f"{row['documents_per_second']:.1f}", f"{row['p50']:.0f}"
         rows.append((name, *speed, f"{wh:.3f} ({row['energy']['mode']})", f"{f1:.2f}", f"{f1 / wh:.0f}"))
     names = "bundle", "documents/s", "ms for one", "Wh per 1,000", "mean test F1", "F1 per Wh"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +42,8 @@ def bench(
         bool, typer.Option("--energy", help="Also measure watt hours per 1,000 documents (needs CodeCarbon).")
     ] = False,
     chart: Annotated[
-        Path | None, typer.Option(help="With --energy: draw F1 against watt hours into this .svg or .png.")
+        Path | None,
+        typer.Option(help="Draw F1 against speed, with --energy against watt hours, into this .svg or .png."),
     ] = None,
     backend: Backend = None,
     threads: Threads = None,
@@ -58,8 +59,6 @@ def bench(
     from openmed_ner.inference.speed import measure_speed
     from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
-    if chart and not energy:
-        raise InputError("--chart shows what energy buys; add --energy")
     texts = _read_texts(data)
     rows = []
     for folder in bundles or [embedded_bundle()]:
@@ -74,17 +73,18 @@ def bench(
             "bundle": opened.manifest.name,
             "kind": opened.manifest.kind,
             "precision": opened.manifest.precision,
+            "backend": tagger.backend,
             "sha256": opened.sha256,
+            "f1": _mean_f1(opened),
             **speed.to_json(),
         }
         if energy:
             row["energy"] = _measure_energy(tagger, texts)
-            row["f1"] = _mean_f1(opened)
         rows.append(row)
         if not as_json:
             typer.echo(_describe(row))
     if chart:
-        draw(rows, chart)
+        draw(rows, chart, ENERGY if energy else SPEED)
     if as_json:
         print_json({"bundles": rows, **provenance()})
 
@@ -142,32 +142,40 @@ def _describe(row: Mapping[str, Any]) -> str:
             if wh is None
             else f"  {wh:.3f} Wh per 1,000 documents (mode: {mode})"
         )
-        if row["f1"] is not None:
-            lines.append(f"  mean test F1 {100 * row['f1']:.2f}")
+    if row["f1"] is not None:
+        lines.append(f"  mean test F1 {100 * row['f1']:.2f}")
     return "\n".join(lines)
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    return f"{row['bundle']} ({row['kind']}, {row['precision']})"
+    return f"{row['bundle']} ({row['precision']}, {row['backend']})"
 
 
-def draw(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
-    """Draw F1 against energy; a bundle without one of the two cannot be drawn."""
+Axis = tuple[str, Callable[[Mapping[str, Any]], float | None]]
+"""What a chart shows F1 against: its name, and how to find it in a row."""
+SPEED: Axis = "documents per second", lambda row: row["documents_per_second"]
+ENERGY: Axis = "Wh per 1,000 documents", lambda row: row["energy"]["wh_per_1000_documents"]
+
+
+def draw(rows: Sequence[Mapping[str, Any]], target: Path, axis: Axis) -> None:
+    """Draw F1 against speed or energy; a bundle without one of the two cannot be drawn."""
     from openmed_ner.figures import COLOURS, printable, save_figure
 
-    lacking = [row["bundle"] for row in rows if None in (row["f1"], row["energy"]["wh_per_1000_documents"])]
+    name, find = axis
+    values = [find(row) for row in rows]
+    lacking = [row["bundle"] for row, value in zip(rows, values, strict=True) if None in (row["f1"], value)]
     if lacking:
         raise InputError(
             f"{lacking[0]}: has no test scores, or its energy was not measured, so {target} cannot be drawn"
         )
 
     def draw(axes: Axes) -> None:
-        for number, row in enumerate(rows):
-            point = row["energy"]["wh_per_1000_documents"], 100 * row["f1"]
+        for number, (row, value) in enumerate(zip(rows, values, strict=True)):
+            point = value, 100 * row["f1"]
             axes.plot(*point, "o", color=COLOURS[number % len(COLOURS)], label=printable(_name(row)))
-        axes.set_xlabel("Wh per 1,000 documents")
+        axes.set_xlabel(name)
         axes.set_ylabel("mean test F1 (strict mentions, %)")
-        axes.set_xlim(0, 1.2 * max(row["energy"]["wh_per_1000_documents"] for row in rows))
+        axes.set_xlim(0, 1.2 * max(value for value in values if value is not None))
         f1 = [100 * row["f1"] for row in rows]
         axes.set_ylim(min(f1) - MARGIN, max(f1) + MARGIN)
         axes.legend(frameon=False)

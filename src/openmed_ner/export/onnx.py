@@ -8,21 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from peft import PeftModel
 
 from openmed_ner.model.tagger import TokenTagger
 
 OPSET = 20
 LOGGERS = ("torch.onnx", "onnx_ir", "onnxscript")
-
-
-def merge_adapter(model: TokenTagger) -> TokenTagger:
-    """Fold a LoRA adapter into the encoder's weights; a model without one is returned as it is."""
-    if not isinstance(model.encoder, PeftModel):
-        return model
-    merged = TokenTagger(model.encoder.merge_and_unload(), model.heads)
-    merged.layers.load_state_dict(model.layers.state_dict())
-    return merged.eval()
 
 
 def export_onnx(model: TokenTagger) -> bytes:

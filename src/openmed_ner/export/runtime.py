@@ -23,12 +23,12 @@ from openmed_ner.bundle.record import version
 from openmed_ner.cards import write_card
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.export.merging import choose_merges
-from openmed_ner.export.onnx import export_onnx, merge_adapter
+from openmed_ner.export.onnx import export_onnx
 from openmed_ner.export.parity import certify
 from openmed_ner.export.quantise import quantise
 from openmed_ner.export.static import quantise_static
 from openmed_ner.inference.backends import load_runtime
-from openmed_ner.model.bundles import load_model
+from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.text import Document
 
 

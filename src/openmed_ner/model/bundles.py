@@ -153,6 +153,15 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
         yield _load_heads(TokenTagger(shared[base], manifest.heads, name), bundle, f"{folder}/{HEADS}")
 
 
+def merge_adapter(model: TokenTagger) -> TokenTagger:
+    """Fold a LoRA adapter into the encoder's weights; a model without one is returned as it is."""
+    if not isinstance(model.encoder, PeftModel):
+        return model
+    merged = TokenTagger(model.encoder.merge_and_unload(), model.heads)
+    merged.layers.load_state_dict(model.layers.state_dict())
+    return merged.eval()
+
+
 def _load_backbone(bundle: Bundle) -> Any:
     """The encoder that a bundle's weights were trained on, adapted as it was, with the layers it kept."""
     manifest = bundle.manifest

@@ -114,7 +114,7 @@ def estimate_study(path: Path, device: Device) -> list[Estimate]:
     trained = [
         _cost(
             name,
-            _run_work(run, sources, texts=study.teachers[run.teacher].texts if run.teacher else 0),
+            _run_work(run, sources, texts=study.teachers[run.silver].texts if run.silver else 0),
             device,
         )
         for name, run in runs.items()
@@ -122,6 +122,7 @@ def estimate_study(path: Path, device: Device) -> list[Estimate]:
     teaching = [
         _cost(name_silver(name), _teaching_work(runs[study.run_of(teacher)], teacher.texts), device)
         for name, teacher in study.teachers.items()
+        if teacher.by == "texts"
     ]
     return [*adaptations, *trained, *teaching]
 
@@ -237,6 +238,8 @@ def _run_work(run: Run, sources: Sources, *, texts: int = 0) -> _Work:
     train += texts * TEXT
     trained = shape.flops(recipe.window, trained="lora" if recipe.method == "lora" else "all")
     forward = shape.flops(recipe.window)
+    if recipe.distillation.teacher:  # which reads along, with all layers
+        trained += shape_of(replace(recipe, layers=())).flops(recipe.window)
     epochs = recipe.schedule.epochs * (recipe.search.trials if run.searched else 1)
     flops = epochs * (train * trained + dev * forward) + (dev + test) * forward
     n_tags = sum(len(sources.head(name).tags) for name in recipe.corpora)

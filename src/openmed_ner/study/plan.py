@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from openmed_ner.errors import RecipeError
 from openmed_ner.training.config import Pretraining, Recipe, from_table, read_recipe
@@ -39,16 +39,19 @@ class OwnCorpus:
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A model of the study that tags texts for others to learn from.
+    """A model of the study that others learn from.
 
     Attributes:
         model: its name; its first seed teaches.
         encoder: what it was trained from; the first of the study if empty.
+        by: ``texts`` that it tags, or its ``probabilities`` on the documents that others learn from
+            (``distillation`` in their settings).
         texts: how many it tags, drawn at random from those that are given.
     """
 
     model: str = ""
     encoder: str = ""
+    by: Literal["texts", "probabilities"] = "texts"
     texts: int = 20_000
 
 
@@ -62,7 +65,7 @@ class Model:
         stages: encoders on the way that it is also trained from, with the first seed.
         searched: try the settings of ``training.search`` on dev, instead of taking those of ``training``.
         encoders: train it from these only; from all if empty.
-        teacher: the one whose tagged texts it also learns from, if any.
+        teacher: the one it also learns from, if any.
         training: settings in which this model differs from the study's.
     """
 
@@ -215,14 +218,15 @@ class Run:
         model: its name.
         recipe: all settings; the adapted encoder's folder is filled in when it is there.
         searched: whether settings are tried.
-        teacher: whose tagged texts it also learns from, if any; their file is filled in when it is there.
+        silver: the teacher whose tagged texts it also learns from, if any; their file is filled in when it
+            is there. A teacher by probabilities stands in the recipe, by its place in the study's folder.
     """
 
     start: Start
     model: str
     recipe: Recipe
     searched: bool = False
-    teacher: str = ""
+    silver: str = ""
 
     @property
     def encoder(self) -> str:
@@ -296,4 +300,16 @@ def _make_run(study: Study, start: Start, name: str, seed: int) -> Run:
     model = study.models[name]
     recipe = from_table(Recipe, model.training, prefix=f"models.{name}.training.", base=study.training)
     own = replace(recipe, corpora=model.corpora, seed=seed, backbone=start.backbone)
-    return Run(start, name, own, searched=model.searched, teacher=model.teacher)
+    if own.distillation.teacher:
+        raise RecipeError(
+            f"models.{name}.training.distillation.teacher: a study names its teachers in [teachers.NAME], "
+            'those that teach so with by = "probabilities"'
+        )
+    silver = ""
+    if teacher := study.teachers.get(model.teacher):
+        if teacher.by == "texts":
+            silver = model.teacher
+        else:
+            place = f"{study.run_of(teacher)}/{BUNDLE}"
+            own = replace(own, distillation=replace(own.distillation, teacher=place))
+    return Run(start, name, own, searched=model.searched, silver=silver)

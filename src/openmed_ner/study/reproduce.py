@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,19 +124,26 @@ def _iter_adaptations(path: Path, study: Study, passages: Path | None) -> Iterat
 def _iter_models(study: Study, folder: Path, sources: Sources) -> Iterator[Step]:
     for run in iter_runs(study):
         adapted = None if run.start.is_released else folder / run.start.bundle
-        silver = folder / name_silver(run.teacher) / SILVER if run.teacher else None
+        silver = folder / name_silver(run.silver) / SILVER if run.silver else None
+        taught = run.recipe.distillation.teacher
+        teacher = folder / taught if taught else None
+        recipe = replace(
+            run.recipe,
+            adapted=str(adapted or ""),
+            silver=str(silver or run.recipe.silver),
+            distillation=replace(run.recipe.distillation, teacher=str(teacher or "")),
+        )
 
-        def make(
-            target: Path, run: Run = run, adapted: Path | None = adapted, silver: Path | None = silver
-        ) -> None:
-            train_and_score(run, target, sources, adapted=adapted, silver=silver)
+        make = partial(train_and_score, replace(run, recipe=recipe), sources)
 
-        needs = ((adapted / MANIFEST,) if adapted else ()) + ((silver,) if silver else ())
-        yield Step(run.name, SCORES, make, needs)
+        needs = (adapted and adapted / MANIFEST, silver, teacher and teacher.parent / SCORES)
+        yield Step(run.name, SCORES, make, tuple(filter(None, needs)))
 
 
 def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[Step]:
     for name, teacher in study.teachers.items():
+        if teacher.by != "texts":
+            continue
         run = folder / study.run_of(teacher)
 
         def make(target: Path, name: str = name, run: Path = run, count: int = teacher.texts) -> None:
@@ -157,14 +165,12 @@ def _name_encoder(start: Start) -> str:
     return f"{Path(start.backbone).name}-{start.adaptation}"
 
 
-def train_and_score(
-    run: Run, folder: Path, sources: Sources, *, adapted: Path | None, silver: Path | None = None
-) -> None:
+def train_and_score(run: Run, sources: Sources, folder: Path) -> None:
     """Train one model of a study, and score it once on dev and, by every protocol, on test.
 
     The scores also go into its bundle and onto its card.
     """
-    recipe = replace(run.recipe, adapted=str(adapted or ""), silver=str(silver or run.recipe.silver))
+    recipe = run.recipe
     corpora = sources.annotated(recipe)
     learn = search if run.searched else train
     bundle = learn(recipe, corpora, folder, name=run.model, resume=True)

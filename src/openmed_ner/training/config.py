@@ -126,6 +126,27 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Distillation:
+    """A teacher, whose probabilities are learnt beside the annotations.
+
+    Attributes:
+        teacher: folder of a bundle of the same backbone that has every head that learns, and that torch can
+            load; none if empty. What learns starts from its weights, so ``method`` has to be ``full``.
+        weight: of what the teacher says against the annotations, from 0 to 1.
+        temperature: what the logits of both are divided by; above 1, what the teacher thinks unlikely counts
+            for more.
+    """
+
+    teacher: str = ""
+    weight: float = 0.5
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.weight <= 1, "distillation.weight", self.weight, "a share from 0 to 1")
+        _require(self.temperature > 0, "distillation.temperature", self.temperature, "a number above 0")
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """A fine-tuning run.
 
@@ -151,6 +172,7 @@ class Recipe:
             corpora, whole or by half of their sentences, are not trained on (in its test split, if dev is
             learnt from); or ``nothing``.
         lora: the adapter; unused by ``full``.
+        distillation: from a teacher, if one is named.
         schedule: the optimisation.
         search: what a search tries; unused otherwise.
     """
@@ -170,6 +192,7 @@ class Recipe:
     silver: str = ""
     leave_out: Literal["held-out", "nothing"] = "held-out"
     lora: LoraSettings = field(default_factory=LoraSettings)
+    distillation: Distillation = field(default_factory=Distillation)
     schedule: Schedule = field(default_factory=Schedule)
     search: Search = field(default_factory=Search)
 
@@ -185,6 +208,9 @@ class Recipe:
         _require(ordered, "layers", self.layers, "numbers from 0 in rising order")
         stacked = self.adapted_as == "stacked" and self.method == "full"
         _require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
+        if self.distillation.teacher:
+            _require(self.method == "full", "method", self.method, "full, where a teacher is named")
+            _require(not self.adapted, "adapted", self.adapted, "nothing, where a teacher is named")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
+from openmed_ner.training.distillation import Teacher
 from openmed_ner.training.objective import Loss
 
 IGNORED = -100
@@ -100,7 +101,10 @@ def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Ex
 
 
 class FineTuning:
-    """The objective: label-smoothed cross-entropy over each word's first subword, per head."""
+    """The objective: label-smoothed cross-entropy over each word's first subword, per head.
+
+    With a teacher, a part of it is how far the probabilities of all heads are from the teacher's.
+    """
 
     def __init__(
         self,
@@ -111,6 +115,7 @@ class FineTuning:
         schedule: Schedule,
         seed: int,
         weights: Mapping[str, float] | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         """Set up a run.
 
@@ -121,6 +126,7 @@ class FineTuning:
             schedule: of the run.
             seed: of the order of batches.
             weights: how often an epoch reads the documents of a corpus, 1 where nothing is said.
+            teacher: whose probabilities are learnt as well.
 
         Raises:
             CorpusError: a corpus has no training documents.
@@ -136,6 +142,7 @@ class FineTuning:
         self._reader = replace(reader, budget=2 * schedule.batch_subwords)
         self._schedule = schedule
         self._seed = seed
+        self._teacher = teacher
 
     def batches(self, epoch: int) -> list[list[Example]]:
         """Examples of like length together, in an order that the seed and the epoch determine."""
@@ -157,27 +164,37 @@ class FineTuning:
         return int(weight) + (chance < weight % 1)
 
     def loss(self, batch: Sequence[Example]) -> Loss:
-        """Mean over all annotated words and heads of the batch."""
-        ids, mask = pad_windows([example.window for example in batch], self._reader.encoder)
+        """Mean over all annotated words and heads of the batch; a teacher speaks of all words and heads."""
         device = next(self.model.layers.parameters()).device
-        states = self.model.hidden(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-        rows = np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch])
-        columns = np.concatenate([example.window.heads + 1 for example in batch])
-        words = states[torch.from_numpy(rows), torch.from_numpy(columns)]
+        windows = pad_windows([example.window for example in batch], self._reader.encoder)
+        ids, mask = (torch.from_numpy(each).to(device) for each in windows)
+        rows = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch]))
+        columns = torch.from_numpy(np.concatenate([example.window.heads + 1 for example in batch]))
+        words = self.model.hidden(ids, mask)[rows, columns]
         tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
+        annotated = (tags != IGNORED).any(dim=0).tolist()
+        logits = {
+            index: layer(words).float()
+            for index, layer in enumerate(self.model.layers)
+            if annotated[index] or self._teacher
+        }
         losses = [
             nn.functional.cross_entropy(
-                layer(words).float(),
+                logits[index],
                 tags[:, index].to(device),
                 ignore_index=IGNORED,
                 label_smoothing=self._schedule.label_smoothing,
                 reduction="sum",
             )
-            for index, layer in enumerate(self.model.layers)
-            if (tags[:, index] != IGNORED).any()
+            for index in logits
+            if annotated[index]
         ]
         n_targets = int((tags != IGNORED).sum())
-        return Loss(torch.stack(losses).sum() / n_targets, n_targets, int(mask.sum()))
+        mean = torch.stack(losses).sum() / n_targets
+        if teacher := self._teacher:
+            taught = teacher.answer(ids, mask, rows, columns)
+            mean = torch.lerp(mean, teacher.divergence(taught, list(logits.values())), teacher.weight)
+        return Loss(mean, n_targets, int(mask.sum()))
 
     def evaluate(self) -> Mapping[str, float]:
         """Strict mention-level F1 on dev, per corpus; ``score`` is their mean. Nothing without dev."""

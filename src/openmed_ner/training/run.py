@@ -32,6 +32,7 @@ from openmed_ner.model.tagger import (
 )
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
+from openmed_ner.training.distillation import Teacher, open_teacher
 from openmed_ner.training.finetune import Annotated, Example, FineTuning
 from openmed_ner.training.loop import StepReport, Trainer
 from openmed_ner.training.processes import Processes
@@ -167,9 +168,16 @@ def train(
     heads = tuple(corpus.head for corpus in corpora)
     reader = Reader(encoder, heads, recipe.window, recipe.overlap)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
-    model = build_model(recipe, backbone, heads, adapted=adapted)
+    teacher = open_teacher(recipe, backbone, heads) if recipe.distillation.teacher else None
+    model = build_model(recipe, backbone, heads, adapted=adapted, teacher=teacher)
     objective = FineTuning(
-        model, corpora, reader, schedule=recipe.schedule, seed=recipe.seed, weights=recipe.weights
+        model,
+        corpora,
+        reader,
+        schedule=recipe.schedule,
+        seed=recipe.seed,
+        weights=recipe.weights,
+        teacher=teacher,
     )
     with measure(processes) as meter:
         trainer: Trainer[list[Example]] = Trainer(
@@ -187,15 +195,14 @@ def train(
         history = trainer.run()
     trained, total = count_parameters(model)
     record = {
-        "recipe": asdict(
-            replace(recipe, adapted=adapted.manifest.name if adapted else "", silver=Path(recipe.silver).name)
-        ),
+        "recipe": asdict(_without_places(recipe, adapted=adapted, teacher=teacher)),
         **provenance(),
         "processes": processes.describe(),
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
         **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
+        **({"teacher": describe_teacher(teacher)} if teacher else {}),
         "history": history.to_json(),
         "energy": history.energy.to_json(),
     }
@@ -243,10 +250,33 @@ def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
     }
 
 
+def describe_teacher(teacher: Teacher) -> Mapping[str, Any]:
+    """Who taught, for the record of what learnt."""
+    bundle = teacher.bundle
+    record = bundle.read_json(RECORD)
+    return {"name": bundle.manifest.name, "sha256": bundle.sha256, "commit": record["commit"]}
+
+
+def _without_places(recipe: Recipe, *, adapted: Bundle | None, teacher: Teacher | None) -> Recipe:
+    """The recipe with the names of what it was given, and not where on this machine they lie."""
+    name = teacher.bundle.manifest.name if teacher else ""
+    return replace(
+        recipe,
+        adapted=adapted.manifest.name if adapted else "",
+        silver=Path(recipe.silver).name,
+        distillation=replace(recipe.distillation, teacher=name),
+    )
+
+
 def build_model(
-    recipe: Recipe, backbone: Path, heads: Sequence[Head], *, adapted: Bundle | None = None
+    recipe: Recipe,
+    backbone: Path,
+    heads: Sequence[Head],
+    *,
+    adapted: Bundle | None = None,
+    teacher: Teacher | None = None,
 ) -> TokenTagger:
-    """Load the backbone, put the adapter on it if the recipe wants one, and fresh heads.
+    """Load the backbone, put the adapter on it if the recipe wants one, and fresh heads, or the teacher's.
 
     Raises:
         RecipeError: the recipe does not fit the backbone.
@@ -259,12 +289,18 @@ def build_model(
     check_fit(encoder.config, backbone=recipe.backbone, window=recipe.window, precision=precision)
     if adapted is not None:
         encoder = apply_adaptation(encoder, adapted_weights(adapted), mode=recipe.adapted_as)
-    keep_layers(encoder, recipe.layers)
+    if teacher is not None:
+        teacher.start(encoder, recipe.layers)
+    else:
+        keep_layers(encoder, recipe.layers)
     if recipe.schedule.checkpoint_activations:
         checkpoint_activations(encoder)
     if recipe.method == "lora":
         encoder = attach_lora(encoder, **asdict(recipe.lora))
-    return TokenTagger(encoder, heads)
+    model = TokenTagger(encoder, heads)
+    if teacher is not None:
+        model.layers.load_state_dict(teacher.model.layers.state_dict())
+    return model
 
 
 def describe_data(corpus: Annotated) -> Mapping[str, Any]:
