@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from openmed_ner.bundle import open_bundle
 from openmed_ner.corpora import SPLITS, Split, find_corpus
 from openmed_ner.errors import CorpusError, InputError, RecipeError, RunError
 from openmed_ner.formats import read_documents
@@ -186,12 +187,12 @@ def test_a_model_learns_the_probabilities_of_another_one(
     study = STUDY.replace('[adaptations]\nlora = "adapt.toml"\n[stages]\nearly = "lora/rounds/1"\n', "")
     recipe.write_text(study.replace('stages = ["early"]\n', "").replace("[0, 1]", "[0]") + PROBABILITIES)
     folder, seen = tmp_path / "out", []
-
-    def only_small(name: str) -> bool:
-        return "small" in name
-
-    note = lambda name, state: seen.append((state, name))  # noqa: E731
-    assert not reproduce(recipe, folder, only=only_small, on_step=note)
+    assert not reproduce(
+        recipe,
+        folder,
+        only=lambda name: "small" in name,
+        on_step=lambda name, state: seen.append((state, name)),
+    )
     assert seen == [("to do", "models/both/none/seed-0"), ("waits", "models/small/none/seed-0")]
     assert reproduce(recipe, folder)
     teacher = open_bundle(folder / "models/both/none/seed-0/bundle")
@@ -203,6 +204,7 @@ def test_a_model_learns_the_probabilities_of_another_one(
     recipe.write_text(recipe.read_text().replace('method = "full", ', 'method = "lora", '))
     with pytest.raises(RecipeError, match="expected full, where a teacher is named"):
         read_study(recipe)
+    recipe.write_text(recipe.read_text().replace('method = "lora"', 'method = "full"'))
     recipe.write_text(recipe.read_text().replace("{weight = 0.9}", '{teacher = "elsewhere"}'))
     with pytest.raises(RecipeError, match=r"models\.small\.training\.distillation\.teacher: a study names"):
         read_study(recipe)
