@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import resource
+from dataclasses import replace
 from pathlib import Path
 
+from openmed_ner.bundle import Bundle
 from openmed_ner.examples import read_examples
 from openmed_ner.formats import read_documents
 
@@ -28,3 +30,12 @@ def load_texts(data: Path | None) -> list[str]:
         return [document.text for document in read_documents(data)]
     texts = [document.text for document in read_examples()]
     return [f"{one}\n{other}" for one in texts for other in texts if one != other]
+
+
+def count_flops(bundle: Bundle) -> float:
+    """Floating-point operations of a model per subword, in full windows."""
+    from openmed_ner.model.backbones import BACKBONES  # here: no engine is to carry what it does not need
+
+    manifest = bundle.manifest
+    shape = BACKBONES[manifest.backbone.name].shape
+    return replace(shape, layers=len(manifest.layers) or shape.layers).flops(manifest.window)

@@ -23,10 +23,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
-from common import peak_megabytes
+from common import count_flops, peak_megabytes
 from engines import ENGINES, REFERENCE, SMALLER, SPACY, write_engines
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import provenance
@@ -85,15 +84,6 @@ def count_subwords(bundle: Bundle, texts: list[str]) -> int:
 
     encoder = SubwordEncoder.from_json(bundle.read("tokenizer.json").decode("utf-8"))
     return sum(len(encoding.ids) for text in texts for encoding in encoder.iter_encodings(text))
-
-
-def count_flops(bundle: Bundle) -> float:
-    """Floating-point operations per subword."""
-    from openmed_ner.model.backbones import BACKBONES
-
-    manifest = bundle.manifest
-    shape = BACKBONES[manifest.backbone.name].shape
-    return replace(shape, layers=len(manifest.layers) or shape.layers).flops(manifest.window)
 
 
 def main() -> None:

@@ -209,6 +209,8 @@ def test_the_parity_certificate_compares_on_the_given_texts(runtime_bundle: Bund
     parity = runtime_bundle.read_json("parity.json")
     assert parity["documents"] == len(DOCUMENTS)
     assert parity["span_agreement"] == 1.0
+    assert parity["documents_per_second_reference"] > 0 < parity["documents_per_second_exported"]
+    assert parity["host"]["cores"] > 0
     assert parity["corpora"]["diseases"] == {"f1_reference": 1.0, "f1_exported": 1.0, "f1_difference": 0.0}
 
 

@@ -24,6 +24,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         speed.service,
         speed.training,
         speed.memory,
+        speed.stages,
         speed.estimates,
         texts.tokens,
         texts.corpora,

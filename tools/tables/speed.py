@@ -103,16 +103,41 @@ def training() -> str:
 
 def memory() -> str:
     """Peak memory against the length of one document, and the number of documents."""
-    record = read("benchmark-memory")
+    records = [read("benchmark-memory"), read("benchmark-memory-many")]
     rows = []
-    for kind, name in (("pages", "one document of {} pages"), ("documents", "{} abstracts")):
-        for count, row in record[kind].items():
-            complete = "yes" if row["complete"] else "no"
-            sizes = name.format(f"{int(count):,}"), f"{row['characters']:,}", f"{row['windows']:,}"
-            rows.append((*sizes, complete, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}"))
-    names = "text", "characters", "windows", "read completely", "seconds", "peak memory, MB"
-    how = f"{record['bundle']}, {record['precision']}, {record['heads']} heads, by {record['backend']}"
-    return "\n".join([report.table(names, rows), "", f"One run each; {how}; {machine(record)}"])
+    for record in records:
+        how = f"{record['precision']}, {record['backend']}"
+        for kind, name in (("pages", "one document of {} pages"), ("documents", "{} abstracts")):
+            for count, row in record[kind].items():
+                complete = "yes" if row["complete"] else "no"
+                sizes = name.format(f"{int(count):,}"), f"{row['characters']:,}", f"{row['windows']:,}"
+                rows.append((how, *sizes, complete, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}"))
+    names = (
+        "computed in, by",
+        "text",
+        "characters",
+        "windows",
+        "read completely",
+        "seconds",
+        "peak memory, MB",
+    )
+    model = f"{records[0]['bundle']}, {records[0]['heads']} heads"
+    return "\n".join([report.table(names, rows), "", f"One run each; {model}; {machine(records[0])}"])
+
+
+def stages() -> str:
+    """Where the time of one document goes, on one thread."""
+    record = read("benchmark-stages")
+    rows = []
+    for row in record["bundles"]:
+        parts = row["milliseconds"]
+        name = f"{row['bundle']} ({row['precision']}, {row['backend']})"
+        shown = (f"{parts[part]:.1f}" for part in ("reading", "model", "decoding"))
+        rows.append((name, *shown, f"{sum(parts.values()):.1f}", f"{row['floor']:.1f}"))
+    names = "bundle", "reading", "model", "decoding", "together", "floor of the model"
+    subwords = record["bundles"][0]["subwords"]
+    sizes = f"milliseconds for one of {record['documents']} documents of {subwords:.0f} subwords"
+    return "\n".join([report.table(names, rows), "", conditions(record, sizes)])
 
 
 def estimates() -> str:

@@ -162,22 +162,22 @@ def draw(rows: Sequence[Mapping[str, Any]], target: Path, axis: Axis) -> None:
     from openmed_ner.figures import COLOURS, printable, save_figure
 
     name, find = axis
-    values = [find(row) for row in rows]
-    lacking = [row["bundle"] for row, value in zip(rows, values, strict=True) if None in (row["f1"], value)]
-    if lacking:
-        raise InputError(
-            f"{lacking[0]}: has no test scores, or its energy was not measured, so {target} cannot be drawn"
-        )
+    points = []
+    for row in rows:
+        value, f1 = find(row), row["f1"]
+        if value is None or f1 is None:
+            reason = "has no test scores, or its energy was not measured"
+            raise InputError(f"{row['bundle']}: {reason}, so {target} cannot be drawn")
+        points.append((value, 100 * f1))
 
     def draw(axes: Axes) -> None:
-        for number, (row, value) in enumerate(zip(rows, values, strict=True)):
-            point = value, 100 * row["f1"]
+        for number, (row, point) in enumerate(zip(rows, points, strict=True)):
             axes.plot(*point, "o", color=COLOURS[number % len(COLOURS)], label=printable(_name(row)))
         axes.set_xlabel(name)
         axes.set_ylabel("mean test F1 (strict mentions, %)")
-        axes.set_xlim(0, 1.2 * max(value for value in values if value is not None))
-        f1 = [100 * row["f1"] for row in rows]
-        axes.set_ylim(min(f1) - MARGIN, max(f1) + MARGIN)
+        costs, scores = zip(*points, strict=True)
+        axes.set_xlim(0, 1.2 * max(costs))
+        axes.set_ylim(min(scores) - MARGIN, max(scores) + MARGIN)
         axes.legend(frameon=False)
 
     save_figure(draw, target)

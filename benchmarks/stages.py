@@ -1,0 +1,106 @@
+"""Where the time of tagging goes: one thread, one stage after the other.
+
+    python benchmarks/stages.py [BUNDLE ...] [--rounds 5] [--data FILE.jsonl]
+
+Reading is tokens and windows; the model is the runtime's work on full batches; decoding is words, tags and
+spans of all heads. In use they overlap. The floor is what the model's multiplications and additions would
+take if this thread made them at the rate at which it multiplies large matrices in half precision; smaller
+numbers or a smaller model lower it. Texts are the example abstracts, two by two, unless --data names others.
+The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common import count_flops, load_texts
+from openmed_ner.alignment import Reader, SubwordEncoder
+from openmed_ner.alignment.batching import group_by_width, pad_windows
+from openmed_ner.alignment.decoding import DocumentDecoder, FloatArray
+from openmed_ner.alignment.prediction import mark_last
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.manifest import TOKENIZER
+from openmed_ner.bundle.record import provenance
+from openmed_ner.inference.backends import Backend, load_backends
+from openmed_ner.inference.tagger import embedded_bundle
+from openmed_ner.study.cost import this_machine
+
+
+def measure(texts: Sequence[str], reader: Reader, backend: Backend) -> dict[str, float]:
+    """Seconds of each stage."""
+    clock = [time.perf_counter()]
+    windows = [list(reader.windows(text)) for text in texts]
+    clock.append(time.perf_counter())
+    flat = [window for each in windows for window in each]
+    words: dict[int, FloatArray] = {}
+    for batch in group_by_width([len(window.ids) + 2 for window in flat], budget=reader.budget, at_least=1):
+        logits = backend.run(*pad_windows([flat[index] for index in batch], reader.encoder))
+        for row, index in enumerate(batch):
+            words[index] = logits[row, flat[index].heads + 1]
+    clock.append(time.perf_counter())
+    scores = (words[index] for index in range(len(flat)))
+    for text, own in zip(texts, windows, strict=True):
+        decoder = DocumentDecoder(text, reader.heads)
+        for window, last in mark_last(own):
+            decoder.add(window, next(scores), last=last)
+    clock.append(time.perf_counter())
+    names = "reading", "model", "decoding"
+    return {name: after - before for name, before, after in zip(names, clock, clock[1:], strict=False)}
+
+
+def profile(bundle: Bundle, texts: Sequence[str], *, rounds: int, tflops: float) -> dict[str, Any]:
+    """Milliseconds per document: medians over some rounds, after one that does not count."""
+    manifest = bundle.manifest
+    (backend,), _ = load_backends([bundle], backend=None, threads=1, workers=1)
+    encoder = SubwordEncoder.from_json(bundle.read(TOKENIZER).decode("utf-8"))
+    reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap)
+    found = [measure(texts, reader, backend) for _ in range(rounds + 1)][1:]
+    subwords = sum(len(window.ids) + 2 for text in texts for window in reader.windows(text)) / len(texts)
+    return {
+        "bundle": manifest.name,
+        "precision": manifest.precision,
+        "backend": manifest.backend,
+        "subwords": subwords,
+        "milliseconds": {
+            name: 1000 * statistics.median(each[name] for each in found) / len(texts) for name in found[0]
+        },
+        "floor": 1000 * subwords * count_flops(bundle) / tflops / 1e12,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("bundles", type=Path, nargs="*", default=[embedded_bundle()])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--data", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    texts = load_texts(options.data)
+    tflops = this_machine().tflops
+    rows = []
+    for folder in options.bundles:
+        rows.append(profile(open_bundle(folder), texts, rounds=options.rounds, tflops=tflops))
+        print(rows[-1], flush=True)
+    result = {
+        "benchmark": "stages",
+        "documents": len(texts),
+        "rounds": options.rounds,
+        "matrix_multiply_tflops": tflops,
+        "bundles": rows,
+        **provenance(),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
