@@ -20,7 +20,7 @@ from openmed_ner.text import Document
 Tag = Callable[[list[str]], int]
 """Tags texts, and says how many spans it found."""
 ADAPTER, TRANSFORMERS = "adapter", "transformers"
-OURS, SMALLER, SPACY = "ours", "smaller", "spacy-cnn"
+OURS, SMALLER, SPACY, PASSES = "ours", "smaller", "spacy-cnn", "ours-int8-pass-per-corpus"
 SPACY_PASSES = 3
 """Passes over the training documents of one corpus: its speed does not depend on how good it is."""
 
@@ -175,7 +175,7 @@ ENGINES: Mapping[str, Callable[[Path], Tag]] = {
     "ours-fp32": partial(load_ours, precision="fp32"),
     "ours-int8-1-worker": partial(load_ours, precision="int8", workers=1),
     "ours-int8": partial(load_ours, precision="int8"),
-    "ours-int8-pass-per-corpus": load_passes,
+    PASSES: load_passes,
     "ours-int8-openvino": partial(load_ours, precision="int8", backend="openvino"),
     "ours-int8-static-openvino": partial(load_ours, precision="int8-static", backend="openvino"),
     "smaller-int8": partial(load_ours, precision="int8", name=SMALLER),
