@@ -106,7 +106,7 @@ def memory() -> str:
     records = [read("benchmark-memory"), read("benchmark-memory-many")]
     rows = []
     for record in records:
-        how = f"{record['precision']}, {record['backend']}"
+        how = f"{record['bundle']} ({record['precision']}, {record['backend']})"
         for kind, name in (("pages", "one document of {} pages"), ("documents", "{} abstracts")):
             for count, row in record[kind].items():
                 complete = "yes" if row["complete"] else "no"
@@ -121,8 +121,7 @@ def memory() -> str:
         "seconds",
         "peak memory, MB",
     )
-    model = f"{records[0]['bundle']}, {records[0]['heads']} heads"
-    return "\n".join([report.table(names, rows), "", f"One run each; {model}; {machine(records[0])}"])
+    return "\n".join([report.table(names, rows), "", f"One run each, of all heads; {machine(records[-1])}"])
 
 
 def stages() -> str:
