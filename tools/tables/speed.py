@@ -113,7 +113,7 @@ def memory() -> str:
                 sizes = name.format(f"{int(count):,}"), f"{row['characters']:,}", f"{row['windows']:,}"
                 rows.append((how, *sizes, complete, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}"))
     names = (
-        "computed in, by",
+        "bundle",
         "text",
         "characters",
         "windows",
@@ -121,7 +121,8 @@ def memory() -> str:
         "seconds",
         "peak memory, MB",
     )
-    return "\n".join([report.table(names, rows), "", f"One run each, of all heads; {machine(records[-1])}"])
+    where = " ".join(f"{record['bundle']}: {machine(record)}" for record in records)
+    return "\n".join([report.table(names, rows), "", f"One run each, of all heads. {where}"])
 
 
 def stages() -> str:
