@@ -81,7 +81,6 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedded: Tagger) 
             continue
         with path.open("w", encoding="utf-8", newline="\n") as file:
             WRITERS["bioc-xml" if path.suffix == ".xml" else path.suffix[1:]](documents, file)
-    (tmp_path / "bundles").symlink_to(ROOT / "bundles")
     monkeypatch.delenv("OPENMED_NER_CORPORA", raising=False)
     return Terminal(tmp_path, monkeypatch)
 
