@@ -24,6 +24,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         speed.service,
         speed.training,
         speed.memory,
+        speed.adapters,
         speed.stages,
         speed.estimates,
         texts.tokens,

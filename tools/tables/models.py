@@ -70,13 +70,24 @@ def runs() -> str:
     return "\n".join(lines)
 
 
-ALL_HEADS = JOINT, SMALL = "joint", "small"
-"""The models of the suite's study that have all heads."""
+OWN, FURTHER, JOINT, SMALL = "a model each", "further", "joint", "small"
+"""Models of a corpus each; the joint model as dev chose it, and as it is shipped; the smaller one."""
+STUDIES = {OWN: "suite", FURTHER: "joint", JOINT: "joint", SMALL: "suite"}
+"""Where each was trained and scored; that of the suite calls the joint model's first stage ``joint``."""
 
 
-def _way(model: str) -> str:
-    """A model that has all heads, or nothing for one of a corpus of its own."""
-    return model if model in ALL_HEADS else ""
+def _runs(way: str) -> list[Mapping[str, Any]]:
+    """The runs of a way that has all heads, or of all models that have not."""
+    runs = read(STUDIES[way])["runs"]
+    wanted = {run["model"] for run in runs} - {JOINT, SMALL} if way == OWN else {way}
+    return [run for run in runs if run["model"] in wanted]
+
+
+def _test_scores(way: str) -> dict[str, Mapping[str, Any]]:
+    """The test scores of a way over its seeds, by corpus."""
+    models = {run["model"] for run in _runs(way)}
+    scores = read(STUDIES[way])["scores"]
+    return {row["corpus"]: row for row in scores if row["split"] == "test" and row["model"] in models}
 
 
 def _shipped(model: str) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -86,19 +97,18 @@ def _shipped(model: str) -> dict[tuple[str, str], Mapping[str, Any]]:
 
 def suite() -> str:
     """For each corpus a model of its own, the joint model, and what is shipped, beside published ones."""
-    found = {
-        (_way(row["model"]), row["corpus"]): row for row in read("suite")["scores"] if row["split"] == "test"
-    }
+    alone, further, joint = map(_test_scores, (OWN, FURTHER, JOINT))
     shipped, small = _shipped(JOINT), _shipped(SMALL)
     rows = []
-    for corpus in (corpus for way, corpus in found if way == JOINT):
-        own, joint = found.get(("", corpus)), found[JOINT, corpus]
+    for corpus in joint:
+        own = alone.get(corpus)
         mention, word, subword = (shipped[corpus, protocol]["micro"] for protocol in PROTOCOLS)
         rows.append(
             (
                 corpus,
                 f"{percent(own['mean'])} ({len(own['seeds'])})" if own else "",
-                percent(joint["mean"]),
+                percent(further[corpus]["mean"]),
+                percent(joint[corpus]["mean"]),
                 f"**{percent(mention['f1'])}**",
                 report.interval(mention["ci95"]),
                 percent(small[corpus, PROTOCOLS[0]]["micro"]["f1"]),
@@ -108,31 +118,29 @@ def suite() -> str:
                 report.reference(PAPER_F1, corpus),
             )
         )
-    names = "corpus", "a model each (seeds)", "joint", "joint, int8", "95 % interval", "small, int8"
+    ours = "a model each (seeds)", "further", "joint", "joint, int8", "95 % interval", "small, int8"
     counted = "counted on words", "BioBERT", "counted on sub-words", "paper"
-    notes = _notes(corpus for _, corpus in found)
-    return "\n".join([report.table((*names, *counted), rows), "", _of_bundle(read("joint-int8")), "", *notes])
+    bundle = _of_bundle(read("joint-int8"))
+    return "\n".join([report.table(("corpus", *ours, *counted), rows), "", bundle, "", *_notes(joint)])
 
 
 def details() -> str:
     """Precision, recall, mentions seen and unseen in training: a model each, joint, and as it is shipped."""
-    study = read("suite")
-    intervals = {
-        (_way(row["model"]), row["corpus"]): row["ci95"] for row in study["scores"] if row["split"] == "test"
-    }
+    intervals = {way: _test_scores(way) for way in STUDIES}
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for run in study["runs"]:
-        for row in run["results"]:
-            if (row["split"], row["protocol"]) == ("test", "mention"):
-                found.setdefault((_way(run["model"]), row["corpus"]), []).append(row)
-    shipped = {model: _shipped(model) for model in ALL_HEADS}
+    for way in STUDIES:
+        for run in _runs(way):
+            for row in run["results"]:
+                if (row["split"], row["protocol"]) == ("test", "mention"):
+                    found.setdefault((way, row["corpus"]), []).append(row)
+    shipped = {model: _shipped(model) for model in (JOINT, SMALL)}
     lines = []
-    for corpus in dict.fromkeys(corpus for corpus, _ in shipped[JOINT]):
-        for way in ("", *ALL_HEADS):
+    for corpus in intervals[JOINT]:
+        for way in STUDIES:
             if rows := found.get((way, corpus)):
-                name = way or f"a model each ({len(rows)})"
-                lines.append(_detail(corpus, name, rows, intervals[way, corpus]))
-            if way:
+                name = f"{way} ({len(rows)})" if way == OWN else way
+                lines.append(_detail(corpus, name, rows, intervals[way][corpus]["ci95"]))
+            if way in shipped:
                 row = shipped[way][corpus, "mention"]
                 lines.append(_detail(corpus, f"{way}, int8", [row], row["micro"]["ci95"]))
     names = (
@@ -160,8 +168,10 @@ def _detail(
 
 
 def suite_runs() -> str:
-    """What the models of the suite and the joint model took."""
-    return report.cost_table(read("suite"))
+    """What the models of the suite took, the joint model's stages, and the smaller one."""
+    first = [{**run, "model": "first"} for run in read("suite")["runs"] if run["model"] == JOINT]
+    runs = [*_runs(OWN), *first, *_runs(FURTHER), *_runs(JOINT), *_runs(SMALL)]
+    return report.cost_table({"runs": runs})
 
 
 def energy() -> str:

@@ -125,6 +125,18 @@ def memory() -> str:
     return "\n".join([report.table(names, rows), "", f"One run each, of all heads. {where}"])
 
 
+def adapters() -> str:
+    """Peak memory of all adapters of a suite against that of one."""
+    record = read("benchmark-suite")
+    rows = [
+        (name, row["heads"], f"{row['start_up_seconds']:.1f}", f"{row['peak_megabytes']:.0f}")
+        for name, row in record["measured"].items()
+    ]
+    names = "loaded", "heads", "seconds to start", "peak memory, MB"
+    where = f"{record['adapters']} bundles, {record['ratio']:.3f} times one; one run each; {machine(record)}"
+    return "\n".join([report.table(names, rows), "", where])
+
+
 def stages() -> str:
     """Where the time of one document goes, on one thread."""
     record = read("benchmark-stages")

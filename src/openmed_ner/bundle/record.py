@@ -32,6 +32,7 @@ def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
     history = record["history"]
     return {
         **{key: record[key] for key in ("commit", "recipe", "parameters", "energy", "host")},
+        **{key: record[key] for key in ("start", "teacher") if key in record},
         "best_epoch": history["best_epoch"],
         "processes": record.get("processes", {"count": 1, "device": "cpu"}),
         "epochs": len(history["scores"]),

@@ -158,10 +158,9 @@ def describe_training(record: Mapping[str, Any]) -> str:
         if dig(record, "recipe", "learn") == "train+dev"
         else "The dev splits chose the epoch"
     )
-    teacher = dig(record, "teacher", "name")
-    taught = (
-        f" It started from the weights of {teacher}, and learnt its probabilities, too." if teacher else ""
-    )
+    start, teacher = (dig(record, what, "name") for what in ("start", "teacher"))
+    taught = f" It started from the weights of {start}." if start else ""
+    taught += f" It learnt the probabilities of {teacher}, too." if teacher else ""
     return (
         f"{_method(record)}; {_parameters(record)}.{taught} {who}: "
         f"{show(None if best is None else best + 1)} of {show(scores and len(scores))}. {_time(record)} "

@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from openmed_ner.bundle.manifest import RUNTIMES, Precision
+from openmed_ner.bundle.manifest import RECORD, RUNTIMES, Precision
 from openmed_ner.cli import publish
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError, MissingExtraError
@@ -120,6 +120,13 @@ def export(
     name: Annotated[
         str | None, typer.Option(help="Name of the new bundle; that of the original by default.")
     ] = None,
+    merges: Annotated[
+        Path | None,
+        typer.Option(
+            help="A bundle with the same heads, to take from how the layers of a type become one. By default "
+            "dev chooses, or nothing does where dev was learnt from."
+        ),
+    ] = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -142,7 +149,7 @@ def export(
     if backend not in RUNTIMES:
         raise InputError(f"unknown backend {backend!r}; known: {', '.join(RUNTIMES)}")
     try:
-        from openmed_ner.export.runtime import export_runtime
+        from openmed_ner.export.runtime import export_runtime, learnt_dev
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
     from openmed_ner.bundle import open_bundle
@@ -156,7 +163,8 @@ def export(
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
     if os.environ.get(ENVIRONMENT) and names:
         gold = {name: list(load_split(name, "dev").documents) for name in names}
-        texts = f"dev splits of {', '.join(names)}"
+        learnt = ", which were learnt from" if learnt_dev(source.read_json(RECORD)) else ""
+        texts = f"dev splits of {', '.join(names)}{learnt}"
         samples = [each for name in names for each in load_split(name, "train").documents] if static else []
     else:
         samples = read_examples()
@@ -171,6 +179,7 @@ def export(
         gold=gold,
         texts=texts,
         calibration=samples,
+        merges=open_bundle(merges) if merges else None,
         name=name,
     )
     parity = made.read_json("parity.json")

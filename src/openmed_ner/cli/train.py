@@ -23,6 +23,7 @@ from openmed_ner.cli.output import complain, print_json
 from openmed_ner.cli.progress import TrainingProgress, describe_f1
 from openmed_ner.errors import MissingExtraError, RecipeError
 from openmed_ner.formats import FORMATS, read_documents
+from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.text import Account
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ def train(
     backbone: Backbone = None,
     adapted: Annotated[
         str | None, typer.Option(help="Bundle of an adapted encoder (openmed-ner pretrain) to start from.")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Go on from a trained bundle of the same backbone: its encoder, and its heads of the same "
+            "corpora; embedded: the one that comes with the package. Needs --set method=full.",
+        ),
     ] = None,
     seed: Seed = None,
     name: Name = None,
@@ -75,6 +84,7 @@ def train(
     values: dict[str, Any] = {
         "backbone": backbone,
         "adapted": adapted,
+        "start": str(embedded_bundle()) if start == "embedded" else start,
         "seed": seed,
         "corpora": corpus or None,
     }

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from openmed_ner.alignment import Reader, SubwordEncoder, predict
 from openmed_ner.alignment.prediction import Run
@@ -23,7 +24,7 @@ from openmed_ner.bundle.manifest import (
 )
 from openmed_ner.bundle.record import describe_host, version
 from openmed_ner.cards import write_card
-from openmed_ner.errors import BundleError, RunError
+from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.export.merging import choose_merges
 from openmed_ner.export.onnx import export_onnx
 from openmed_ner.export.parity import certify
@@ -43,6 +44,7 @@ def export_runtime(
     gold: Mapping[str, Sequence[Document]],
     texts: str,
     calibration: Sequence[Document] = (),
+    merges: Bundle | None = None,
     name: str | None = None,
 ) -> Bundle:
     """Merge, export, quantise, certify and seal.
@@ -56,10 +58,12 @@ def export_runtime(
             one; see :func:`openmed_ner.export.parity.certify`.
         texts: what those documents are.
         calibration: documents like those to be tagged, on which ``int8-static`` measures ranges.
+        merges: a bundle with the same heads whose choice of how the layers of a type become one is taken. If
+            ``None``, ``gold`` chooses, unless the source has learnt from dev: then nothing is chosen.
         name: of the new bundle; that of the original if ``None``.
 
     Raises:
-        InputError: there is no text to calibrate on.
+        InputError: there is no text to calibrate on, or the bundle to take merges from has other heads.
         BundleError: the source is a runtime bundle already.
         RunError: the target exists.
     """
@@ -67,6 +71,9 @@ def export_runtime(
         raise BundleError(f"{source.folder} is a runtime bundle already; export from the adapter bundle")
     if target.exists():
         raise RunError(f"{target} exists already; choose another folder, or remove it")
+    record = source.read_json(RECORD)
+    if merges is not None and _labels(merges) != _labels(source):
+        raise InputError(f"{merges.folder} has other heads than {source.folder}: its merges do not fit")
     original = load_model(source)
     tokenizer = source.read(TOKENIZER).decode("utf-8")
     heads = source.manifest.heads
@@ -84,6 +91,10 @@ def export_runtime(
     )
     speed = {"documents_per_second_reference": slow, "documents_per_second_exported": fast}
     agreement = certify(before, after, gold=gold, texts=texts)
+    if merges is not None:
+        chosen = dict(merges.manifest.merges)
+    else:
+        chosen = {} if learnt_dev(record) else choose_merges(heads, gold, after)
     parity = {"backend": backend, **agreement, **speed, "host": describe_host()}
     manifest = replace(
         source.manifest,
@@ -92,10 +103,9 @@ def export_runtime(
         version=version(),
         precision=precision,
         backend=backend,
-        merges=choose_merges(heads, gold, after),
+        merges=chosen,
         files={},
     )
-    record = source.read_json(RECORD)
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -107,6 +117,15 @@ def export_runtime(
     seal(partial, manifest)
     partial.rename(target)
     return open_bundle(target)
+
+
+def learnt_dev(record: Mapping[str, Any]) -> bool:
+    """Whether a model has learnt from the dev splits, which can choose nothing for it any more."""
+    return record.get("recipe", {}).get("learn") == "train+dev"
+
+
+def _labels(bundle: Bundle) -> list[tuple[str, tuple[str, ...]]]:
+    return [(head.corpus, head.labels) for head in bundle.manifest.heads]
 
 
 def _tag(documents: Collection[Document], run: Run, reader: Reader) -> tuple[list[Document], float]:

@@ -11,6 +11,7 @@ from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
 from openmed_ner.bundle import BackboneReference, Bundle
+from openmed_ner.bundle.manifest import MODEL
 from openmed_ner.errors import BundleError, InputError, RecipeError
 from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
@@ -115,14 +116,29 @@ def save_encoder(encoder: Any, folder: Path, *, name: str, backbone: BackboneRef
 
 
 def load_model(bundle: Bundle) -> TokenTagger:
-    """Load an adapter or full bundle onto its backbone.
+    """Load an adapter or full bundle onto its backbone, or a runtime bundle's weights as they were rounded.
 
     Raises:
-        BundleError: it is a runtime bundle, or its weights do not fit.
+        BundleError: its weights do not fit, or cannot be read back from its graph.
         InputError: the backbone is not the one the bundle was made from.
     """
+    if bundle.manifest.kind == "runtime":
+        return _load_runtime(bundle)
     (model,) = load_models([bundle])
     return model
+
+
+def _load_runtime(bundle: Bundle) -> TokenTagger:
+    from openmed_ner.model.graphs import read_weights
+
+    if bundle.manifest.precision == "int8-static":
+        raise BundleError(
+            f"{bundle.folder} is int8-static, whose weights cannot be read back: expected int8 or fp32"
+        )
+    bundle.require_heads()
+    model = TokenTagger(_load_backbone(bundle), bundle.manifest.heads)
+    _load(model, read_weights(bundle.read(MODEL)), bundle)
+    return model.eval()
 
 
 def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:

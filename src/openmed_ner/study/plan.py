@@ -66,6 +66,7 @@ class Model:
         searched: try the settings of ``training.search`` on dev, instead of taking those of ``training``.
         encoders: train it from these only; from all if empty.
         teacher: the one it also learns from, if any.
+        start: a model that stands before it, whose first seed it goes on from, if any.
         training: settings in which this model differs from the study's.
     """
 
@@ -75,6 +76,7 @@ class Model:
     searched: bool = False
     encoders: tuple[str, ...] = ()
     teacher: str = ""
+    start: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -132,6 +134,16 @@ class Study:
 
         if model.teacher and model.teacher not in self.teachers:
             raise RecipeError(f"models.{name}.teacher: there is no teacher {model.teacher!r}")
+        if model.start:
+            self._check_start(f"models.{name}.start", name, model)
+
+    def _check_start(self, setting: str, name: str, model: Model) -> None:
+        names = list(self.models)
+        if model.start not in names[: names.index(name)]:
+            raise RecipeError(f"{setting} = {model.start!r}: expected a model that stands before it")
+        known = self.starts_of(self.models[model.start])
+        if unknown := [each.name for each in self.starts_of(model) if each not in known]:
+            raise RecipeError(f"{setting}: {model.start} is not trained from {unknown[0]}")
 
     def _check_teacher(self, name: str, teacher: Teacher) -> None:
         model = self.models.get(teacher.model)
@@ -219,7 +231,8 @@ class Run:
         recipe: all settings; the adapted encoder's folder is filled in when it is there.
         searched: whether settings are tried.
         silver: the teacher whose tagged texts it also learns from, if any; their file is filled in when it
-            is there. A teacher by probabilities stands in the recipe, by its place in the study's folder.
+            is there. A teacher by probabilities and a start stand in the recipe, by their places in the
+            study's folder.
     """
 
     start: Start
@@ -305,6 +318,13 @@ def _make_run(study: Study, start: Start, name: str, seed: int) -> Run:
             f"models.{name}.training.distillation.teacher: a study names its teachers in [teachers.NAME], "
             'those that teach so with by = "probabilities"'
         )
+    if own.start:
+        raise RecipeError(
+            f"models.{name}.training.start: a study names it in models.{name}.start, as a model"
+        )
+    if model.start:
+        place = f"{name_run(model.start, start.name, study.models[model.start].seeds[0])}/{BUNDLE}"
+        own = replace(own, start=place)
     silver = ""
     if teacher := study.teachers.get(model.teacher):
         if teacher.by == "texts":

@@ -125,19 +125,23 @@ def _iter_models(study: Study, folder: Path, sources: Sources) -> Iterator[Step]
     for run in iter_runs(study):
         adapted = None if run.start.is_released else folder / run.start.bundle
         silver = folder / name_silver(run.silver) / SILVER if run.silver else None
-        taught = run.recipe.distillation.teacher
-        teacher = folder / taught if taught else None
+        start, teacher = (
+            folder / place if place else None for place in (run.recipe.start, run.recipe.distillation.teacher)
+        )
         recipe = replace(
             run.recipe,
             adapted=str(adapted or ""),
+            start=str(start or ""),
             silver=str(silver or run.recipe.silver),
             distillation=replace(run.recipe.distillation, teacher=str(teacher or "")),
         )
 
         make = partial(train_and_score, replace(run, recipe=recipe), sources)
 
-        needs = (adapted and adapted / MANIFEST, silver, teacher and teacher.parent / SCORES)
-        yield Step(run.name, SCORES, make, tuple(filter(None, needs)))
+        before = [model.parent / SCORES for model in (start, teacher) if model]
+        yield Step(
+            run.name, SCORES, make, tuple(filter(None, (adapted and adapted / MANIFEST, silver, *before)))
+        )
 
 
 def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[Step]:

@@ -131,7 +131,8 @@ class Distillation:
 
     Attributes:
         teacher: folder of a bundle of the same backbone that has every head that learns, and that torch can
-            load; none if empty. What learns starts from its weights, so ``method`` has to be ``full``.
+            load; none if empty. What learns starts from its weights, unless another ``start`` is named, so
+            ``method`` has to be ``full``.
         weight: of what the teacher says against the annotations, from 0 to 1.
         temperature: what the logits of both are divided by; above 1, what the teacher thinks unlikely counts
             for more.
@@ -156,6 +157,8 @@ class Recipe:
         adapted: folder of an adapted encoder's bundle, made from that backbone, to start from.
         adapted_as: ``merged`` into the backbone, or ``stacked`` beneath the new adapter; the same but for
             rounding, and of no account where the whole encoder was adapted.
+        start: folder of a bundle with heads, made from that backbone, to go on from: its encoder, and its
+            heads of the same corpora and tags; other heads begin fresh. Nothing if empty.
         layers: of the backbone to keep, by number from 0, for a smaller and faster model; all if empty.
         method: ``lora`` trains an adapter and the heads, ``full`` trains everything.
         seed: of the weights, the order of batches and dropout.
@@ -181,6 +184,7 @@ class Recipe:
     backbone: str = "minilm-l6"
     adapted: str = ""
     adapted_as: Literal["merged", "stacked"] = "merged"
+    start: str = ""
     layers: tuple[int, ...] = ()
     method: Literal["lora", "full"] = "lora"
     seed: int = 0
@@ -208,9 +212,10 @@ class Recipe:
         _require(ordered, "layers", self.layers, "numbers from 0 in rising order")
         stacked = self.adapted_as == "stacked" and self.method == "full"
         _require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
-        if self.distillation.teacher:
-            _require(self.method == "full", "method", self.method, "full, where a teacher is named")
-            _require(not self.adapted, "adapted", self.adapted, "nothing, where a teacher is named")
+        for what, given in (("a teacher", self.distillation.teacher), ("a start", self.start)):
+            if given:
+                _require(self.method == "full", "method", self.method, f"full, where {what} is named")
+                _require(not self.adapted, "adapted", self.adapted, f"nothing, where {what} is named")
 
 
 @dataclass(frozen=True, slots=True)

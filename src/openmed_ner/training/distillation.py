@@ -2,8 +2,8 @@
 
 A document tells only the heads of the corpora that annotate it what is right. A teacher tells every head,
 of every word, and how sure it is (Hinton, Vinyals and Dean, Distilling the knowledge in a neural network,
-2015). What learns starts from the teacher's own weights, of which it may keep some layers only (Sanh et al.,
-DistilBERT, 2019).
+2015). Unless the recipe names another start, what learns goes on from the teacher's own weights, of which it
+may keep some layers only (Sanh et al., DistilBERT, 2019).
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from openmed_ner.alignment import Head
-from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.errors import RecipeError
-from openmed_ner.model.backbones import hash_file
-from openmed_ner.model.bundles import load_model, merge_adapter
-from openmed_ner.model.tagger import TokenTagger, keep_layers
+from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.training.config import Recipe
+from openmed_ner.training.starting import Trained, open_trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +27,16 @@ class Teacher:
     """A model that teaches, never trained itself.
 
     Attributes:
-        bundle: where it comes from.
-        model: its encoder and, in the order of the heads that learn, its heads; an adapter is merged.
+        source: where it comes from.
+        model: its encoder and, in the order of the heads that learn, its heads.
         weight: of what it says against the annotations, from 0 to 1.
         temperature: what the logits of both are divided by; above 1, what it thinks unlikely counts for more.
     """
 
-    bundle: Bundle
+    source: Trained
     model: TokenTagger
     weight: float
     temperature: float
-
-    def start(self, encoder: nn.Module, layers: Sequence[int]) -> None:
-        """Give an encoder of the same backbone the teacher's weights, of some layers only if so wanted."""
-        encoder.load_state_dict(self.model.encoder.state_dict())
-        keep_layers(encoder, layers)
 
     @torch.no_grad()
     def answer(self, ids: Tensor, mask: Tensor, rows: Tensor, columns: Tensor) -> list[Tensor]:
@@ -76,21 +69,13 @@ def open_teacher(recipe: Recipe, backbone: Path, heads: Sequence[Head]) -> Teach
         RecipeError: it reads text in another way than what learns, or lacks a head of it.
     """
     settings = recipe.distillation
-    bundle = open_bundle(Path(settings.teacher))
-    manifest = bundle.manifest
-    place = f"distillation.teacher = {settings.teacher!r}"
-    if manifest.backbone.sha256 != hash_file(backbone / "model.safetensors"):
-        raise RecipeError(
-            f"{place} was made from {manifest.backbone.name}, not from {recipe.backbone}; one of another "
-            "backbone can teach by the texts it tags (silver)"
-        )
-    if manifest.layers:
-        raise RecipeError(f"{place} keeps some layers of the backbone only: expected one with all of them")
-    model = merge_adapter(load_model(bundle))
-    layers = {head.corpus: (head.tags, layer) for head, layer in zip(model.heads, model.layers, strict=True)}
-    for head in heads:
-        if head.corpus not in layers or layers[head.corpus][0] != head.tags:
-            raise RecipeError(f"{place} has no head of {head.corpus} with the same tags")
-    model.heads = tuple(heads)
-    model.layers = nn.ModuleList(layers[head.corpus][1] for head in heads)
-    return Teacher(bundle, model.eval().requires_grad_(False), settings.weight, settings.temperature)
+    source = open_trained("distillation.teacher", settings.teacher, recipe, backbone)
+    layers = [source.find_layer(head.corpus, head.tags) for head in heads]
+    for head, layer in zip(heads, layers, strict=True):
+        if layer is None:
+            raise RecipeError(
+                f"distillation.teacher = {settings.teacher!r} has no head of {head.corpus} with the same tags"
+            )
+    model = TokenTagger(source.model.encoder, heads)
+    model.layers = nn.ModuleList(filter(None, layers))
+    return Teacher(source, model.eval().requires_grad_(False), settings.weight, settings.temperature)

@@ -198,15 +198,19 @@ class FineTuning:
 
     def evaluate(self) -> Mapping[str, float]:
         """Strict mention-level F1 on dev, per corpus; ``score`` is their mean. Nothing without dev."""
-        if not any(dev for _, dev in self._dev):
+        documents = {(each.id, each.text): each for _, dev in self._dev for each in dev}
+        if not documents:
             return {}
-        f1 = {head.corpus: self.score(head, dev).micro.f1 for head, dev in self._dev}
+        predicted = predict(documents.values(), run=self.model.run, reader=self._reader)
+        found = dict(zip(documents, predicted, strict=True))
+        f1 = {head.corpus: _score(head, dev, found).micro.f1 for head, dev in self._dev}
         return {**f1, "score": sum(f1.values()) / len(f1)}
 
-    def score(self, head: Head, documents: Sequence[Document]) -> Scores:
-        """Score the model's predictions of one head."""
-        predicted = predict(documents, run=self.model.run, reader=self._reader)
-        return total(
-            score_document(gold, found.with_spans(span for span in found.spans if span.corpus == head.corpus))
-            for gold, found in zip(documents, predicted, strict=True)
-        )
+
+def _score(head: Head, gold: Sequence[Document], found: Mapping[tuple[str, str], Document]) -> Scores:
+    """Score what one head predicted, among the predictions for documents by id and text."""
+    predicted = (found[each.id, each.text] for each in gold)
+    return total(
+        score_document(each, own.with_spans(span for span in own.spans if span.corpus == head.corpus))
+        for each, own in zip(gold, predicted, strict=True)
+    )

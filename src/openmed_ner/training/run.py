@@ -37,6 +37,7 @@ from openmed_ner.training.finetune import Annotated, Example, FineTuning
 from openmed_ner.training.loop import StepReport, Trainer
 from openmed_ner.training.processes import Processes
 from openmed_ner.training.session import BUNDLE, measure, open_run, write_bundle
+from openmed_ner.training.starting import Trained, open_trained
 
 Splits = Mapping[str, Sequence[Document]]
 
@@ -169,7 +170,9 @@ def train(
     reader = Reader(encoder, heads, recipe.window, recipe.overlap)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
     teacher = open_teacher(recipe, backbone, heads) if recipe.distillation.teacher else None
-    model = build_model(recipe, backbone, heads, adapted=adapted, teacher=teacher)
+    start = open_trained("start", recipe.start, recipe, backbone) if recipe.start else None
+    start = start or (teacher and teacher.source)
+    model = build_model(recipe, backbone, heads, adapted=adapted, start=start)
     objective = FineTuning(
         model,
         corpora,
@@ -195,14 +198,15 @@ def train(
         history = trainer.run()
     trained, total = count_parameters(model)
     record = {
-        "recipe": asdict(_without_places(recipe, adapted=adapted, teacher=teacher)),
+        "recipe": asdict(_without_places(recipe, adapted=adapted, start=start, teacher=teacher)),
         **provenance(),
         "processes": processes.describe(),
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
         **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
-        **({"teacher": describe_teacher(teacher)} if teacher else {}),
+        **({"start": describe_trained(start)} if start else {}),
+        **({"teacher": describe_trained(teacher.source)} if teacher else {}),
         "history": history.to_json(),
         "energy": history.energy.to_json(),
     }
@@ -250,21 +254,31 @@ def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
     }
 
 
-def describe_teacher(teacher: Teacher) -> Mapping[str, Any]:
-    """Who taught, for the record of what learnt."""
-    bundle = teacher.bundle
-    record = bundle.read_json(RECORD)
-    return {"name": bundle.manifest.name, "sha256": bundle.sha256, "commit": record["commit"]}
+def describe_trained(trained: Trained) -> Mapping[str, Any]:
+    """The model that a run went on from, or that taught, for its record."""
+    manifest = trained.bundle.manifest
+    return {
+        "name": manifest.name,
+        "sha256": trained.bundle.sha256,
+        "precision": manifest.precision,
+        "commit": trained.bundle.read_json(RECORD)["commit"],
+    }
 
 
-def _without_places(recipe: Recipe, *, adapted: Bundle | None, teacher: Teacher | None) -> Recipe:
+def _without_places(
+    recipe: Recipe, *, adapted: Bundle | None, start: Trained | None, teacher: Teacher | None
+) -> Recipe:
     """The recipe with the names of what it was given, and not where on this machine they lie."""
-    name = teacher.bundle.manifest.name if teacher else ""
+
+    def name(bundle: Bundle | None) -> str:
+        return bundle.manifest.name if bundle else ""
+
     return replace(
         recipe,
-        adapted=adapted.manifest.name if adapted else "",
+        adapted=name(adapted),
+        start=name(start.bundle if start and recipe.start else None),
         silver=Path(recipe.silver).name,
-        distillation=replace(recipe.distillation, teacher=name),
+        distillation=replace(recipe.distillation, teacher=name(teacher and teacher.source.bundle)),
     )
 
 
@@ -274,9 +288,9 @@ def build_model(
     heads: Sequence[Head],
     *,
     adapted: Bundle | None = None,
-    teacher: Teacher | None = None,
+    start: Trained | None = None,
 ) -> TokenTagger:
-    """Load the backbone, put the adapter on it if the recipe wants one, and fresh heads, or the teacher's.
+    """Load the backbone, put the adapter on it if the recipe wants one, and heads, fresh where none is given.
 
     Raises:
         RecipeError: the recipe does not fit the backbone.
@@ -289,8 +303,8 @@ def build_model(
     check_fit(encoder.config, backbone=recipe.backbone, window=recipe.window, precision=precision)
     if adapted is not None:
         encoder = apply_adaptation(encoder, adapted_weights(adapted), mode=recipe.adapted_as)
-    if teacher is not None:
-        teacher.start(encoder, recipe.layers)
+    if start is not None:
+        start.give_encoder(encoder, recipe.layers)
     else:
         keep_layers(encoder, recipe.layers)
     if recipe.schedule.checkpoint_activations:
@@ -298,8 +312,8 @@ def build_model(
     if recipe.method == "lora":
         encoder = attach_lora(encoder, **asdict(recipe.lora))
     model = TokenTagger(encoder, heads)
-    if teacher is not None:
-        model.layers.load_state_dict(teacher.model.layers.state_dict())
+    if start is not None:
+        start.give_heads(model)
     return model
 
 

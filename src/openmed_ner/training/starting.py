@@ -1,0 +1,73 @@
+"""Go on from a model that was trained before, instead of from a backbone with fresh heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.errors import RecipeError
+from openmed_ner.model.backbones import hash_file
+from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.model.tagger import TokenTagger, keep_layers
+from openmed_ner.training.config import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model that was trained before.
+
+    Attributes:
+        bundle: where it comes from.
+        model: its encoder and heads; an adapter is merged.
+    """
+
+    bundle: Bundle
+    model: TokenTagger
+
+    def find_layer(self, corpus: str, tags: Sequence[str]) -> nn.Module | None:
+        """The layer of its head of a corpus, if that has the same tags."""
+        for head, layer in zip(self.model.heads, self.model.layers, strict=True):
+            if head.corpus == corpus and tuple(head.tags) == tuple(tags):
+                return layer
+        return None
+
+    def give_encoder(self, encoder: nn.Module, layers: Sequence[int]) -> None:
+        """Give an encoder of the same backbone its weights, of some layers only if so wanted."""
+        kept = self.bundle.manifest.layers
+        keep_layers(encoder, kept)
+        encoder.load_state_dict(self.model.encoder.state_dict())
+        if layers != kept:
+            keep_layers(encoder, layers)
+
+    def give_heads(self, model: TokenTagger) -> None:
+        """Give a model the weights of those of its heads that this one has, too."""
+        for head, layer in zip(model.heads, model.layers, strict=True):
+            if (own := self.find_layer(head.corpus, head.tags)) is not None:
+                layer.load_state_dict(own.state_dict())
+
+
+def open_trained(setting: str, folder: str, recipe: Recipe, backbone: Path) -> Trained:
+    """Load the model that a setting of a recipe names.
+
+    Raises:
+        BundleError: it is missing, damaged, or one that torch cannot load.
+        RecipeError: it was made from another backbone, or keeps layers that the recipe does not.
+    """
+    bundle = open_bundle(Path(folder))
+    manifest = bundle.manifest
+    place = f"{setting} = {folder!r}"
+    if manifest.backbone.sha256 != hash_file(backbone / "model.safetensors"):
+        raise RecipeError(
+            f"{place} was made from {manifest.backbone.name}, not from {recipe.backbone}; one of another "
+            "backbone can teach by the texts it tags (silver)"
+        )
+    if manifest.layers not in ((), recipe.layers):
+        raise RecipeError(
+            f"{place} keeps some layers of the backbone only: expected one with all of them, or layers = "
+            f"{list(manifest.layers)}"
+        )
+    return Trained(bundle, merge_adapter(load_model(bundle)))

@@ -1,0 +1,131 @@
+"""Going on from a trained model, a published graph among them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from openmed_ner.alignment import Head
+from openmed_ner.bundle import Bundle
+from openmed_ner.errors import BundleError, RecipeError
+from openmed_ner.export.onnx import export_onnx
+from openmed_ner.export.quantise import BLOCK, quantise
+from openmed_ner.export.runtime import export_runtime
+from openmed_ner.model.backbones import find_backbone
+from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.model.graphs import read_weights
+from openmed_ner.model.tagger import TokenTagger
+from openmed_ner.training.config import Recipe
+from openmed_ner.training.run import build_model, train
+from openmed_ner.training.starting import open_trained
+from tiny import CORPORA, make_recipe
+
+HEADS = tuple(corpus.head for corpus in CORPORA)
+OTHER = Head("genes", ("Gene",))
+
+
+def make_full(backbone: Path, start: Bundle, **schedule: object) -> Recipe:
+    return replace(make_recipe(backbone, **schedule), method="full", start=str(start.folder))
+
+
+def start_from(bundle: Bundle, backbone: Path, heads: tuple[Head, ...], **settings: object) -> TokenTagger:
+    recipe = replace(make_full(backbone, bundle), **settings)  # type: ignore[arg-type]
+    start = open_trained("start", recipe.start, recipe, backbone)
+    return build_model(recipe, backbone, heads, start=start).eval()
+
+
+def answers(model: TokenTagger) -> np.ndarray:
+    ids = np.arange(5, 25).reshape(2, 10)
+    return model.run(ids, np.ones_like(ids))
+
+
+@pytest.fixture(scope="module")
+def published(full_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The fully trained model as a graph in fp32."""
+    target = tmp_path_factory.mktemp("published") / "tiny"
+    return export_runtime(full_bundle, target, precision="fp32", gold={}, texts="none")
+
+
+def test_an_exported_graph_gives_its_weights_back(full_bundle: Bundle, published: Bundle) -> None:
+    expected, found = load_model(full_bundle).state_dict(), load_model(published).state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_int8_weights_come_back_as_they_were_rounded(full_bundle: Bundle) -> None:
+    """The heads exactly, linear layers to within one of 127 steps up to a block's largest weight."""
+    model = load_model(full_bundle)
+    exact, rounded = model.state_dict(), read_weights(quantise(export_onnx(model)))
+    assert set(exact) == set(rounded)
+    linear = {name for name in exact if ".layer." in name and name.endswith(".weight")}
+    linear -= {name for name in exact if "LayerNorm" in name}
+    assert {name for name in exact if not torch.equal(exact[name], rounded[name])} == linear
+    for name in linear:
+        for left, right in zip(exact[name].split(BLOCK, 1), rounded[name].split(BLOCK, 1), strict=True):
+            assert ((left - right).abs() <= left.abs().amax(1, keepdim=True) / 127).all(), name
+
+
+def test_scales_fixed_beforehand_leave_no_weights_to_go_on_from(published: Bundle) -> None:
+    static = replace(published, manifest=replace(published.manifest, precision="int8-static"))
+    with pytest.raises(BundleError, match="int8-static, whose weights cannot be read back"):
+        load_model(static)
+
+
+@pytest.mark.parametrize("kind", ["adapter_bundle", "full_bundle", "published"])
+def test_known_heads_go_on_and_others_begin_fresh(
+    kind: str, backbone: Path, request: pytest.FixtureRequest
+) -> None:
+    bundle: Bundle = request.getfixturevalue(kind)
+    reference = merge_adapter(load_model(bundle))
+    diseases, chemicals = answers(reference)[..., :3], answers(reference)[..., 3:]
+    found = answers(start_from(bundle, backbone, (HEADS[1], OTHER, HEADS[0])))
+    np.testing.assert_array_equal(found[..., :3], chemicals)
+    np.testing.assert_array_equal(found[..., 6:], diseases)
+    drawn = [answers(start_from(bundle, backbone, (OTHER,), seed=seed)) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert abs(drawn[0] - drawn[2]).max() > 1e-3  # fresh
+    renamed = replace(HEADS[0], labels=("Disorder",))
+    assert abs(answers(start_from(bundle, backbone, (renamed,))) - diseases).max() > 1e-3
+
+
+def test_a_run_that_goes_on_knows_from_the_first_step_and_says_where_from(
+    published: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    recipe = make_full(backbone, published, epochs=1, learning_rate=1e-6)
+    bundle = train(recipe, CORPORA, tmp_path / "on", name="further")
+    record = bundle.read_json("run.json")
+    assert record["history"]["scores"][0] == {"diseases": 1.0, "chemicals": 1.0, "score": 1.0}
+    assert record["recipe"]["start"] == record["start"]["name"] == "tiny"
+    assert record["start"]["sha256"] == published.sha256 and "teacher" not in record
+    card = bundle.read("README.md").decode()
+    assert "It started from the weights of tiny." in card and str(published.folder) not in card
+    fresh = train(replace(recipe, start=""), CORPORA, tmp_path / "fresh", name="fresh")
+    assert fresh.read_json("run.json")["history"]["scores"][0]["score"] < 1.0
+
+
+def test_a_smaller_model_goes_on_with_the_layers_it_has(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    recipe = replace(make_full(backbone, full_bundle, epochs=1), layers=(1,))
+    small = train(recipe, CORPORA, tmp_path / "small", name="small")
+    further = start_from(small, backbone, HEADS, layers=(1,))
+    np.testing.assert_array_equal(answers(further), answers(load_model(small)))
+    with pytest.raises(RecipeError, match=r"expected one with all of them, or layers = \[1\]"):
+        start_from(small, backbone, HEADS, layers=(0,))
+
+
+def test_a_start_has_to_fit(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:
+    recipe = make_full(backbone, full_bundle)
+    with pytest.raises(RecipeError, match="method = 'lora': expected full, where a start is named"):
+        replace(recipe, method="lora")
+    with pytest.raises(RecipeError, match="adapted = 'notes': expected nothing, where a start is named"):
+        replace(recipe, adapted="notes")
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(RecipeError, match=r"^start = '.*' was made from tiny, not from"):
+        open_trained("start", recipe.start, recipe, tmp_path)
+    with pytest.raises(BundleError, match="nowhere"):
+        open_trained("start", str(tmp_path / "nowhere"), recipe, find_backbone(recipe.backbone))
