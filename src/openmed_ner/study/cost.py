@@ -233,8 +233,13 @@ def _teaching_work(run: Run, texts: int) -> _Work:
 def _run_work(run: Run, sources: Sources, *, texts: int = 0) -> _Work:
     recipe = run.recipe
     shape = shape_of(recipe)
-    words = {count_words(name, sources) for name in recipe.corpora}  # of one size: the same texts, read once
-    train, dev, test = (SUBWORDS_PER_WORD * sum(each) for each in zip(*words, strict=True))
+    words: dict[tuple[int, int, int], float] = {}  # those of one size are the same texts, and read together
+    for name in recipe.corpora:
+        size = count_words(name, sources)
+        words[size] = max(words.get(size, 0.0), recipe.weights.get(name, 1.0))
+    _, dev, test = (SUBWORDS_PER_WORD * sum(each) for each in zip(*words, strict=True))
+    learnt, dev = (slice(2), 0.0) if recipe.learn == "train+dev" else (slice(1), dev)
+    train = SUBWORDS_PER_WORD * sum(weight * sum(size[learnt]) for size, weight in words.items())
     train += texts * TEXT
     trained = shape.flops(recipe.window, trained="lora" if recipe.method == "lora" else "all")
     forward = shape.flops(recipe.window)
