@@ -14,6 +14,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         models.suite,
         models.details,
         models.suite_runs,
+        models.searches,
         models.energy,
         models.protocols,
         models.across,

@@ -174,6 +174,12 @@ def suite_runs() -> str:
     return report.cost_table({"runs": runs})
 
 
+def searches() -> str:
+    """Every trial of the searches."""
+    record = read("search")
+    return "\n".join([report.search_table(record), "", machine(record)])
+
+
 def energy() -> str:
     """What bundles take for 1,000 documents, and what they score."""
     record = read("bench")

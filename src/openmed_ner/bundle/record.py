@@ -41,6 +41,11 @@ def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def learnt_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The splits that a model has learnt from, so that nothing can be chosen or measured on them any more."""
+    return ("train", "dev") if record.get("recipe", {}).get("learn") == "train+dev" else ("train",)
+
+
 def version() -> str:
     """The version of this package."""
     return metadata.version("openmed-ner")

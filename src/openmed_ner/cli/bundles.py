@@ -149,10 +149,11 @@ def export(
     if backend not in RUNTIMES:
         raise InputError(f"unknown backend {backend!r}; known: {', '.join(RUNTIMES)}")
     try:
-        from openmed_ner.export.runtime import export_runtime, learnt_dev
+        from openmed_ner.export.runtime import export_runtime
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
     from openmed_ner.bundle import open_bundle
+    from openmed_ner.bundle.record import learnt_splits
     from openmed_ner.corpora import CATALOG, load_split
     from openmed_ner.corpora.archive import ENVIRONMENT
     from openmed_ner.examples import read_examples
@@ -163,8 +164,8 @@ def export(
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
     if os.environ.get(ENVIRONMENT) and names:
         gold = {name: list(load_split(name, "dev").documents) for name in names}
-        learnt = ", which were learnt from" if learnt_dev(source.read_json(RECORD)) else ""
-        texts = f"dev splits of {', '.join(names)}{learnt}"
+        learnt = "dev" in learnt_splits(source.read_json(RECORD))
+        texts = f"dev splits of {', '.join(names)}{', which were learnt from' if learnt else ''}"
         samples = [each for name in names for each in load_split(name, "train").documents] if static else []
     else:
         samples = read_examples()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from openmed_ner.cli.gold import GoldSource
+from openmed_ner.cli.gold import GoldSource, learnt_by
 from openmed_ner.cli.options import Backend, Threads
 from openmed_ner.cli.output import open_output
 from openmed_ner.corpora import CATALOG, load_split
@@ -221,8 +221,13 @@ def _score_across(bundle: Path | None, corpora: list[str] | None, split: str, lo
     tagger = load(opened)
     names = corpora or [name for name, row in CATALOG.items() if split in row.splits]
     splits = [load_split(name, split) for name in names]
-    known = [name for name in tagger.corpora if name in CATALOG and "train" in CATALOG[name].splits]
-    training = [document for name in known for document in load_split(name, "train").documents]
+    training = [
+        document
+        for name in tagger.corpora
+        for learnt in learnt_by(opened)
+        if name in CATALOG and learnt in CATALOG[name].splits
+        for document in load_split(name, learnt).documents
+    ]
     results = []
     for row in cross(tagger, splits, training):
         types, micro = ", ".join(row["types"]), row["micro"]

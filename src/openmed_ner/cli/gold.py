@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from openmed_ner.cli.output import complain
 from openmed_ner.corpora import find_corpus
 from openmed_ner.errors import InputError
 from openmed_ner.formats import read_documents
@@ -37,7 +38,10 @@ class GoldSource:
         from openmed_ner.inference.evaluation import answer
 
         tagger = load(bundle)
-        return list(answer(tagger, self._golds(tagger.corpora)))
+        learnt = learnt_by(bundle)
+        if self.data is None and self.split in learnt:
+            complain(f"{bundle.folder} has learnt from {self.split}: its scores there are no measure of it")
+        return list(answer(tagger, self._golds(tagger.corpora, learnt)))
 
     def of_file(self, path: Path, source: str | None, names: dict[str, str]) -> list[Answers]:
         """What a file of predictions says of the gold documents, its labels renamed.
@@ -58,7 +62,7 @@ class GoldSource:
         encoder = SubwordEncoder.from_json(tokenizer)
         return [Answers(gold, pair_documents(gold.documents, found), labels, encoder)]
 
-    def _golds(self, known: Sequence[str]) -> list[Gold]:
+    def _golds(self, known: Sequence[str], learnt: Sequence[str]) -> list[Gold]:
         if self.data is not None:
             if self.head is None and len(known) > 1:
                 raise InputError(f"--data needs --head, one of: {', '.join(known)}")
@@ -68,7 +72,7 @@ class GoldSource:
         for name in self.corpora or known:
             find_corpus(name)
             _check_head(name, known)
-        return [self._catalogued(name) for name in self.corpora or known]
+        return [self._catalogued(name, learnt) for name in self.corpora or known]
 
     def _one_gold(self, path: Path) -> Gold:
         if self.data is not None:
@@ -83,10 +87,18 @@ class GoldSource:
         data = cast("Path", self.data)
         return Gold(name, data.name, list(read_documents(data, format=self.source)))
 
-    def _catalogued(self, name: str) -> Gold:
+    def _catalogued(self, name: str, learnt: Sequence[str] = ("train",)) -> Gold:
         from openmed_ner.inference.evaluation import load_gold
 
-        return load_gold(name, self.split)
+        return load_gold(name, self.split, learnt)
+
+
+def learnt_by(bundle: Bundle) -> tuple[str, ...]:
+    """The splits of its corpora that a bundle has learnt from; the training splits if it does not say."""
+    from openmed_ner.bundle.manifest import RECORD
+    from openmed_ner.bundle.record import learnt_splits
+
+    return learnt_splits(bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {})
 
 
 def _check_head(name: str, known: Sequence[str]) -> None:

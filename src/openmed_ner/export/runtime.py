@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from openmed_ner.alignment import Reader, SubwordEncoder, predict
 from openmed_ner.alignment.prediction import Run
@@ -22,7 +21,7 @@ from openmed_ner.bundle.manifest import (
     Precision,
     write_json,
 )
-from openmed_ner.bundle.record import describe_host, version
+from openmed_ner.bundle.record import describe_host, learnt_splits, version
 from openmed_ner.cards import write_card
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.export.merging import choose_merges
@@ -94,7 +93,7 @@ def export_runtime(
     if merges is not None:
         chosen = dict(merges.manifest.merges)
     else:
-        chosen = {} if learnt_dev(record) else choose_merges(heads, gold, after)
+        chosen = {} if "dev" in learnt_splits(record) else choose_merges(heads, gold, after)
     parity = {"backend": backend, **agreement, **speed, "host": describe_host()}
     manifest = replace(
         source.manifest,
@@ -117,11 +116,6 @@ def export_runtime(
     seal(partial, manifest)
     partial.rename(target)
     return open_bundle(target)
-
-
-def learnt_dev(record: Mapping[str, Any]) -> bool:
-    """Whether a model has learnt from the dev splits, which can choose nothing for it any more."""
-    return record.get("recipe", {}).get("learn") == "train+dev"
 
 
 def _labels(bundle: Bundle) -> list[tuple[str, tuple[str, ...]]]:

@@ -40,11 +40,12 @@ class Gold:
     alternatives: Sequence[Document] | None = None
 
 
-def load_gold(name: str, split: str) -> Gold:
-    """A split of a catalogued corpus as something to score a head on."""
-    training = load_split(name, "train").documents if "train" in find_corpus(name).splits else None
+def load_gold(name: str, split: str, learnt: Sequence[str] = ("train",)) -> Gold:
+    """A split of a catalogued corpus as something to score a head on, and the splits that it learnt from."""
+    taught = [split for split in learnt if split in find_corpus(name).splits]
+    training = [document for split in taught for document in load_split(name, split).documents]
     documents = load_split(name, split).documents
-    return Gold(name, split, documents, training, load_alternatives(name, split))
+    return Gold(name, split, documents, training if taught else None, load_alternatives(name, split))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ fp32 are those of the original to the last bit; those of int8 are as they were r
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,7 +21,7 @@ INT8, SCALES = "_int8", "_scales"
 _ZERO = 128
 """What stands for 0 in blocks of int8 weights, as ONNX Runtime keeps them."""
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 def read_weights(content: bytes) -> dict[str, Tensor]:
@@ -58,5 +59,5 @@ def _read_matrix(product: NodeProto, constants: Mapping[str, Array]) -> Array | 
         return None
     n_inputs = next(each.i for each in product.attribute if each.name == "K")
     blocks, scales = (constants[name] for name in product.input[1:3])
-    rounded = (blocks.astype(np.float32) - _ZERO) * scales.reshape(*blocks.shape[:2], 1)
+    rounded: Array = (blocks.astype(np.float32) - _ZERO) * scales.reshape(*blocks.shape[:2], 1)
     return rounded.reshape(len(blocks), -1)[:, :n_inputs]

@@ -238,9 +238,10 @@ def _run_work(run: Run, sources: Sources, *, texts: int = 0) -> _Work:
         size = count_words(name, sources)
         words[size] = max(words.get(size, 0.0), recipe.weights.get(name, 1.0))
     _, dev, test = (SUBWORDS_PER_WORD * sum(each) for each in zip(*words, strict=True))
-    learnt, dev = (slice(2), 0.0) if recipe.learn == "train+dev" else (slice(1), dev)
-    train = SUBWORDS_PER_WORD * sum(weight * sum(size[learnt]) for size, weight in words.items())
+    n_learnt = 1 if recipe.learn == "train" else 2
+    train = SUBWORDS_PER_WORD * sum(weight * sum(size[:n_learnt]) for size, weight in words.items())
     train += texts * TEXT
+    dev = dev if recipe.learn == "train" else 0.0
     trained = shape.flops(recipe.window, trained="lora" if recipe.method == "lora" else "all")
     forward = shape.flops(recipe.window)
     if recipe.distillation.teacher:  # which reads along, with all layers

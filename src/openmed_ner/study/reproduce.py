@@ -18,7 +18,7 @@ from typing import Any
 from openmed_ner.alignment import PROTOCOLS
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import MANIFEST, RECORD, write_json
-from openmed_ner.bundle.record import provenance
+from openmed_ner.bundle.record import learnt_splits, provenance
 from openmed_ner.cards import attach
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
@@ -179,9 +179,10 @@ def train_and_score(run: Run, sources: Sources, folder: Path) -> None:
     learn = search if run.searched else train
     bundle = learn(recipe, corpora, folder, name=run.model, resume=True)
     tagger = Tagger.load(bundle)
+    learnt = learnt_splits(bundle.read_json(RECORD))
     results = []
     for split in splits_of(recipe):
-        for answers in answer(tagger, [sources.gold(name, split) for name in recipe.corpora]):
+        for answers in answer(tagger, [sources.gold(name, split, learnt) for name in recipe.corpora]):
             results += [answers.score(protocol) for protocol in (PROTOCOLS if split == "test" else MENTION)]
             with (folder / f"{split}-{answers.gold.corpus}.jsonl").open("w", encoding="utf-8") as file:
                 write_jsonl(answers.predicted, file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -58,11 +58,12 @@ class Sources:
             recipe,
         )
 
-    def gold(self, name: str, split: str) -> Gold:
-        """A split as something to score a head on."""
+    def gold(self, name: str, split: str, learnt: Sequence[str]) -> Gold:
+        """A split as something to score a head on, and the splits that it learnt from."""
         if name not in self.own:
-            return load_gold(name, split)
-        return Gold(name, split, self.documents(name, split), self.documents(name, "train"))
+            return load_gold(name, split, learnt)
+        training = [document for each in learnt for document in self.documents(name, each)]
+        return Gold(name, split, self.documents(name, split), training)
 
 
 @lru_cache(maxsize=3)

@@ -170,8 +170,9 @@ def train(
     reader = Reader(encoder, heads, recipe.window, recipe.overlap)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
     teacher = open_teacher(recipe, backbone, heads) if recipe.distillation.teacher else None
-    start = open_trained("start", recipe.start, recipe, backbone) if recipe.start else None
-    start = start or (teacher and teacher.source)
+    start = teacher.source if teacher else None
+    if recipe.start:
+        start = open_trained("start", recipe.start, recipe, backbone)
     model = build_model(recipe, backbone, heads, adapted=adapted, start=start)
     objective = FineTuning(
         model,
@@ -278,7 +279,7 @@ def _without_places(
         adapted=name(adapted),
         start=name(start.bundle if start and recipe.start else None),
         silver=Path(recipe.silver).name,
-        distillation=replace(recipe.distillation, teacher=name(teacher and teacher.source.bundle)),
+        distillation=replace(recipe.distillation, teacher=name(teacher.source.bundle if teacher else None)),
     )
 
 
