@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from openmed_ner.alignment import Head
-from openmed_ner.bundle import Bundle
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.cli import train as command
+from openmed_ner.cli.main import app
 from openmed_ner.errors import BundleError, RecipeError
 from openmed_ner.export.onnx import export_onnx
 from openmed_ner.export.quantise import BLOCK, quantise
 from openmed_ner.export.runtime import export_runtime
+from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.graphs import read_weights
@@ -129,3 +132,24 @@ def test_a_start_has_to_fit(full_bundle: Bundle, backbone: Path, tmp_path: Path)
         open_trained("start", recipe.start, recipe, tmp_path)
     with pytest.raises(BundleError, match="nowhere"):
         open_trained("start", str(tmp_path / "nowhere"), recipe, find_backbone(recipe.backbone))
+
+
+@pytest.mark.parametrize("start", ["embedded", "a folder"])
+def test_one_option_goes_on_as_the_start_was_trained(
+    start: str, published: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What else the command line sets stands above; a recipe has to say all by itself."""
+    with (tmp_path / "gold.jsonl").open("w") as file:
+        write_jsonl(CORPORA[0].train, file)
+    monkeypatch.setattr(command, "embedded_bundle", lambda: published.folder)
+    place = start if start == "embedded" else str(published.folder)
+    gold = str(tmp_path / "gold.jsonl")
+    options = ["--data", gold, "--dev", gold, "--start", place, "--set", "schedule.epochs=1"]
+    app(["train", *options, "--set", "overlap=8", "-o", str(tmp_path / "run")], standalone_mode=False)
+    bundle = open_bundle(tmp_path / "run/bundle")
+    recipe = bundle.read_json("run.json")["recipe"]
+    assert (bundle.manifest.kind, bundle.manifest.window, bundle.manifest.overlap) == ("full", 80, 8)
+    assert (recipe["start"], recipe["schedule"]["learning_rate"]) == ("tiny", 2e-4)
+    (tmp_path / "recipe.toml").write_text('backbone = "tiny"\n')
+    with pytest.raises(RecipeError, match="method = 'lora': expected full, where a start is named"):
+        app(["train", *options, "--recipe", str(tmp_path / "recipe.toml"), "-o", "x"], standalone_mode=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openmed_ner.bundle import open_bundle
 from openmed_ner.cli.options import (
     AsJson,
     Backbone,
@@ -28,6 +29,7 @@ from openmed_ner.text import Account
 
 if TYPE_CHECKING:
     from openmed_ner.alignment import Head
+    from openmed_ner.bundle import Bundle
     from openmed_ner.training.run import Splits
 
 
@@ -52,8 +54,9 @@ def train(
         str | None,
         typer.Option(
             metavar="BUNDLE",
-            help="Go on from a trained bundle of the same backbone: its encoder, and its heads of the same "
-            "corpora; embedded: the one that comes with the package. Needs --set method=full.",
+            help="Go on from a trained bundle: its encoder, and its heads of the same corpora; embedded: the "
+            "one that comes with the package. Without a recipe its backbone and windows are taken, too, and "
+            "every parameter is trained, at a learning rate of 2e-4.",
         ),
     ] = None,
     seed: Seed = None,
@@ -81,15 +84,20 @@ def train(
         raise MissingExtraError(str(error.name), "train") from error
 
     processes = join(device)
+    overrides = set_ or []
+    if start is not None:
+        origin = open_bundle(embedded_bundle() if start == "embedded" else Path(start))
+        start = str(origin.folder)
+        overrides = [*([] if recipe else _go_on_from(origin)), *overrides]
     values: dict[str, Any] = {
         "backbone": backbone,
         "adapted": adapted,
-        "start": str(embedded_bundle()) if start == "embedded" else start,
+        "start": start,
         "seed": seed,
         "corpora": corpus or None,
     }
     settings = read_recipe(
-        recipe, set_ or [], kind=Recipe, **{key: value for key, value in values.items() if value is not None}
+        recipe, overrides, kind=Recipe, **{key: value for key, value in values.items() if value is not None}
     )
     if data is not None:
         if settings.corpora:
@@ -136,6 +144,19 @@ def train(
     chosen = describe_f1(scores) if scores else "the last one; dev was learnt from"
     typer.echo(f"after epoch {history['best_epoch'] + 1}: {chosen}")
     typer.echo(f"bundle: {bundle.folder}")
+
+
+def _go_on_from(origin: Bundle) -> list[str]:
+    """Settings by which a model is trained further: it reads as before, and forgets little."""
+    manifest = origin.manifest
+    return [
+        f"backbone={manifest.backbone.name}",
+        f"window={manifest.window}",
+        f"overlap={manifest.overlap}",
+        f"layers={list(manifest.layers)}",
+        "method=full",
+        "schedule.learning_rate=2e-4",
+    ]
 
 
 def _read_own(data: Path, dev: Path | None, source: str | None) -> dict[Head, Splits]:
