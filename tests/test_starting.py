@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from architectures import SMALL, make_backbone
 from openmed_ner.alignment import Head
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.cli import train as command
@@ -21,7 +22,7 @@ from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.graphs import read_weights
-from openmed_ner.model.tagger import TokenTagger
+from openmed_ner.model.tagger import TokenTagger, load_encoder
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.run import build_model, train
 from openmed_ner.training.starting import open_trained
@@ -57,6 +58,20 @@ def test_an_exported_graph_gives_its_weights_back(full_bundle: Bundle, published
     expected, found = load_model(full_bundle).state_dict(), load_model(published).state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_every_kind_of_encoder_with_biases_comes_back(kind: str, tmp_path: Path) -> None:
+    model = TokenTagger(load_encoder(make_backbone(kind, tmp_path / kind)), HEADS)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():  # the exporter keeps one of constants that are equal
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    expected, found = model.state_dict(), read_weights(export_onnx(model))
+    missing = {name for name in expected if name not in found}
+    assert bool(missing) is (kind == "modernbert"), "its linear layers have no biases"
+    assert found.keys() <= expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def test_int8_weights_come_back_as_they_were_rounded(full_bundle: Bundle) -> None:

@@ -1,7 +1,8 @@
 """Read the weights of an exported graph back, by the names they have in torch.
 
 So a published model can be trained further, or teach another, where only its ONNX graph was kept. Weights of
-fp32 are those of the original to the last bit; those of int8 are as they were rounded.
+fp32 are those of the original to the last bit; those of int8 are as they were rounded. Linear layers without
+biases, as ModernBERT's, are not found.
 """
 
 from __future__ import annotations
