@@ -70,9 +70,9 @@ def runs() -> str:
     return "\n".join(lines)
 
 
-OWN, FURTHER, JOINT, SMALL = "a model each", "further", "joint", "small"
-"""Models of a corpus each; the joint model as dev chose it, and as it is shipped; the smaller one."""
-STUDIES = {OWN: "suite", FURTHER: "joint", JOINT: "joint", SMALL: "suite"}
+OWN, JOINT, SMALL = "a model each", "joint", "small"
+"""Models of a corpus each, the joint model, and the smaller one."""
+STUDIES = {OWN: "suite", JOINT: "joint", SMALL: "suite"}
 """Where each was trained and scored; that of the suite calls the joint model's first stage ``joint``."""
 
 
@@ -97,7 +97,7 @@ def _shipped(model: str) -> dict[tuple[str, str], Mapping[str, Any]]:
 
 def suite() -> str:
     """For each corpus a model of its own, the joint model, and what is shipped, beside published ones."""
-    alone, further, joint = map(_test_scores, (OWN, FURTHER, JOINT))
+    alone, joint = _test_scores(OWN), _test_scores(JOINT)
     shipped, small = _shipped(JOINT), _shipped(SMALL)
     rows = []
     for corpus in joint:
@@ -107,7 +107,6 @@ def suite() -> str:
             (
                 corpus,
                 f"{percent(own['mean'])} ({len(own['seeds'])})" if own else "",
-                percent(further[corpus]["mean"]),
                 percent(joint[corpus]["mean"]),
                 f"**{percent(mention['f1'])}**",
                 report.interval(mention["ci95"]),
@@ -118,7 +117,7 @@ def suite() -> str:
                 report.reference(PAPER_F1, corpus),
             )
         )
-    ours = "a model each (seeds)", "further", "joint", "joint, int8", "95 % interval", "small, int8"
+    ours = "a model each (seeds)", "joint", "joint, int8", "95 % interval", "small, int8"
     counted = "counted on words", "BioBERT", "counted on sub-words", "paper"
     bundle = _of_bundle(read("joint-int8"))
     return "\n".join([report.table(("corpus", *ours, *counted), rows), "", bundle, "", *_notes(joint)])
@@ -170,7 +169,7 @@ def _detail(
 def suite_runs() -> str:
     """What the models of the suite took, the joint model's stages, and the smaller one."""
     first = [{**run, "model": "first"} for run in read("suite")["runs"] if run["model"] == JOINT]
-    runs = [*_runs(OWN), *first, *_runs(FURTHER), *_runs(JOINT), *_runs(SMALL)]
+    runs = [*_runs(OWN), *first, *_runs(JOINT), *_runs(SMALL)]
     return report.cost_table({"runs": runs})
 
 
