@@ -7,7 +7,7 @@ of the backbone are not in it, and the report says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Step:
     """What one step took.
 
     Attributes:
-        name: ``fine-tuning`` or ``adaptation``.
+        name: ``fine-tuning``, also of a model that was the start, or ``adaptation``.
         kwh: electric energy; ``None`` if it was not measured.
         co2e_kg: its emissions; ``None`` likewise.
         country: ISO code of the grid whose intensity was applied; empty if unknown.
@@ -76,7 +76,14 @@ def find_steps(record: Mapping[str, Any]) -> list[Step]:
         return [Step.of("adaptation", record)]
     adapted = record.get("adaptation") or dig(record, "recipe", "adapted")  # a results file only names it
     earlier = [Step.of("adaptation", adapted if isinstance(adapted, Mapping) else {})] if adapted else []
-    return [*earlier, Step.of("fine-tuning", record)] if record else earlier
+    return [*earlier, *_iter_starts(record), Step.of("fine-tuning", record)] if record else earlier
+
+
+def _iter_starts(record: Mapping[str, Any]) -> Iterator[Step]:
+    """The models that a run went on from, the first one first."""
+    if isinstance(start := record.get("start"), Mapping):
+        yield from _iter_starts(start)
+        yield Step.of(f"fine-tuning of {show(start.get('name'))}", start)
 
 
 def write_steps(steps: Sequence[Step]) -> str:

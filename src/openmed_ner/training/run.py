@@ -256,13 +256,14 @@ def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
 
 
 def describe_trained(trained: Trained) -> Mapping[str, Any]:
-    """The model that a run went on from, or that taught, for its record."""
-    manifest = trained.bundle.manifest
+    """The model that a run went on from, or that taught, for its record: what it took, and its own start."""
+    manifest, record = trained.bundle.manifest, trained.bundle.read_json(RECORD)
     return {
         "name": manifest.name,
         "sha256": trained.bundle.sha256,
         "precision": manifest.precision,
-        "commit": trained.bundle.read_json(RECORD)["commit"],
+        **{key: record[key] for key in ("commit", "energy", "start") if key in record},
+        "seconds": record["history"]["seconds"],
     }
 
 
