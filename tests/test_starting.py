@@ -12,6 +12,7 @@ import torch
 from architectures import SMALL, make_backbone
 from openmed_ner.alignment import Head
 from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.cards.energy import find_steps
 from openmed_ner.cli import train as command
 from openmed_ner.cli.main import app
 from openmed_ner.errors import BundleError, RecipeError
@@ -119,6 +120,8 @@ def test_a_run_that_goes_on_knows_from_the_first_step_and_says_where_from(
     assert record["history"]["scores"][0] == {"diseases": 1.0, "chemicals": 1.0, "score": 1.0}
     assert record["recipe"]["start"] == record["start"]["name"] == "tiny"
     assert record["start"]["sha256"] == published.sha256 and "teacher" not in record
+    assert [step.name for step in find_steps(record)] == ["fine-tuning of tiny", "fine-tuning"]
+    assert record["start"]["energy"] == published.read_json("run.json")["energy"]
     card = bundle.read("README.md").decode()
     assert "It started from the weights of tiny." in card and str(published.folder) not in card
     fresh = train(replace(recipe, start=""), CORPORA, tmp_path / "fresh", name="fresh")
