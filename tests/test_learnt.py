@@ -55,6 +55,18 @@ def test_dev_chooses_no_merge_for_a_model_that_has_learnt_it(
         export(learnt, "wrong", adapter_bundle)
 
 
+def test_who_goes_on_from_a_model_that_has_learnt_dev_has_learnt_it(
+    chosen: Bundle, learnt: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    for number, (start, splits) in enumerate(((chosen, ("train",)), (learnt, ("train", "dev")))):
+        recipe = replace(make_recipe(backbone, epochs=1), method="full", start=str(start.folder))
+        bundle = train(recipe, TWO, tmp_path / str(number), name="further")
+        assert learnt_splits(bundle.read_json("run.json")) == splits
+        again = replace(recipe, start=str(bundle.folder))
+        last = train(again, TWO, tmp_path / f"{number}-again", name="last")
+        assert learnt_splits(last.read_json("run.json")) == splits
+
+
 def test_what_stands_in_a_split_that_was_learnt_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     splits = {
         name: (Document(name, f"{form} here", (Span(0, len(form), "Disease"),)),)

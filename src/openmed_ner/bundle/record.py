@@ -42,8 +42,13 @@ def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def learnt_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """The splits that a model has learnt from, so that nothing can be chosen or measured on them any more."""
-    return ("train", "dev") if record.get("recipe", {}).get("learn") == "train+dev" else ("train",)
+    """The splits that a model has learnt from, so that nothing can be chosen or measured on them any more.
+
+    What the model that it went on from had learnt, or its teacher, it has learnt as well.
+    """
+    dev = record.get("recipe", {}).get("learn") == "train+dev"
+    dev |= any("dev" in record.get(origin, {}).get("learnt", ()) for origin in ("start", "teacher"))
+    return ("train", "dev") if dev else ("train",)
 
 
 def version() -> str:

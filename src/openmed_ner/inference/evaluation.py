@@ -42,8 +42,8 @@ class Gold:
 
 def load_gold(name: str, split: str, learnt: Sequence[str] = ("train",)) -> Gold:
     """A split of a catalogued corpus as something to score a head on, and the splits that it learnt from."""
-    taught = [split for split in learnt if split in find_corpus(name).splits]
-    training = [document for split in taught for document in load_split(name, split).documents]
+    taught = [each for each in learnt if each in find_corpus(name).splits]
+    training = [document for each in taught for document in load_split(name, each).documents]
     documents = load_split(name, split).documents
     return Gold(name, split, documents, training if taught else None, load_alternatives(name, split))
 

@@ -14,7 +14,7 @@ import torch
 from openmed_ner.alignment import Head, Reader, SubwordEncoder, learn_transitions
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
-from openmed_ner.bundle.record import provenance, version
+from openmed_ner.bundle.record import learnt_splits, provenance, version
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
 from openmed_ner.corpora.quality import leave_out as find_copies
 from openmed_ner.errors import CorpusError, RecipeError
@@ -264,6 +264,7 @@ def describe_trained(trained: Trained) -> Mapping[str, Any]:
         "precision": manifest.precision,
         **{key: record[key] for key in ("commit", "energy", "start") if key in record},
         "seconds": record["history"]["seconds"],
+        "learnt": list(learnt_splits(record)),
     }
 
 
