@@ -20,13 +20,12 @@ from openmed_ner.export.onnx import export_onnx
 from openmed_ner.export.quantise import BLOCK, quantise
 from openmed_ner.export.runtime import export_runtime
 from openmed_ner.formats.jsonl import write_jsonl
-from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.graphs import read_weights
 from openmed_ner.model.tagger import TokenTagger, load_encoder
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.run import build_model, train
-from openmed_ner.training.starting import open_trained
+from openmed_ner.training.starting import open_start, open_trained
 from tiny import CORPORA, make_recipe
 
 HEADS = tuple(corpus.head for corpus in CORPORA)
@@ -39,7 +38,7 @@ def make_full(backbone: Path, start: Bundle, **schedule: object) -> Recipe:
 
 def start_from(bundle: Bundle, backbone: Path, heads: tuple[Head, ...], **settings: object) -> TokenTagger:
     recipe = replace(make_full(backbone, bundle), **settings)  # type: ignore[arg-type]
-    start = open_trained("start", recipe.start, recipe, backbone)
+    start = open_start(recipe, backbone)
     return build_model(recipe, backbone, heads, start=start).eval()
 
 
@@ -147,9 +146,9 @@ def test_a_start_has_to_fit(full_bundle: Bundle, backbone: Path, tmp_path: Path)
         replace(recipe, adapted="notes")
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(RecipeError, match=r"^start = '.*' was made from tiny, not from"):
-        open_trained("start", recipe.start, recipe, tmp_path)
+        open_start(recipe, tmp_path)
     with pytest.raises(BundleError, match="nowhere"):
-        open_trained("start", str(tmp_path / "nowhere"), recipe, find_backbone(recipe.backbone))
+        open_trained(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize("start", ["embedded", "a folder"])

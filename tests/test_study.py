@@ -172,11 +172,13 @@ texts = 5
 PROBABILITIES = """
 [models.small]
 corpora = ["chemicals", "diseases"]
+start = "both"
 teacher = "large"
 training = {method = "full", layers = [0], distillation = {weight = 0.9}}
 [teachers.large]
 model = "both"
 by = "probabilities"
+texts = 5
 """
 
 
@@ -186,28 +188,37 @@ def test_a_model_learns_the_probabilities_of_another_one(
     monkeypatch.chdir(tmp_path)
     study = STUDY.replace('[adaptations]\nlora = "adapt.toml"\n[stages]\nearly = "lora/rounds/1"\n', "")
     recipe.write_text(study.replace('stages = ["early"]\n', "").replace("[0, 1]", "[0]") + PROBABILITIES)
-    folder, seen = tmp_path / "out", []
+    with (tmp_path / "texts.jsonl").open("w") as file:
+        write_jsonl([Document(str(number), f"Rats {number}") for number in range(9)], file)
+    folder, seen, texts = tmp_path / "out", [], tmp_path / "texts.jsonl"
+    with pytest.raises(InputError, match=r"teachers\.large: it needs texts to read"):
+        reproduce(recipe, folder, only=lambda name: "texts" in name)
     assert not reproduce(
         recipe,
         folder,
+        texts=texts,
         only=lambda name: "small" in name,
         on_step=lambda name, state: seen.append((state, name)),
     )
-    assert seen == [("to do", "models/both/none/seed-0"), ("waits", "models/small/none/seed-0")]
-    assert reproduce(recipe, folder)
+    assert seen == [
+        ("to do", "models/both/none/seed-0"),
+        ("to do", "texts/large"),
+        ("waits", "models/small/none/seed-0"),
+    ]
+    assert reproduce(recipe, folder, texts=texts)
     teacher = open_bundle(folder / "models/both/none/seed-0/bundle")
     record = open_bundle(folder / "models/small/none/seed-0/bundle").read_json("run.json")
     assert record["teacher"]["sha256"] == teacher.sha256
-    assert record["recipe"]["distillation"] == {"teacher": "both", "weight": 0.9, "temperature": 2.0}
+    expected = {"teacher": "both", "texts": "texts.jsonl", "weight": 0.9, "temperature": 2.0}
+    assert record["recipe"]["distillation"] == expected
+    assert record["data"]["chemicals"]["unlabelled"]["documents"] == 5
+    assert record["start"]["sha256"] == teacher.sha256
     estimates = {each.name: each for each in estimate_study(recipe, Device("d", 1e-6, 1e12, 100.0))}
     assert set(estimates) == {"models/both/none/seed-0", "models/small/none/seed-0"}
-    recipe.write_text(recipe.read_text().replace('method = "full", ', 'method = "lora", '))
-    with pytest.raises(RecipeError, match="expected full, where a teacher is named"):
-        read_study(recipe)
-    recipe.write_text(recipe.read_text().replace('method = "lora"', 'method = "full"'))
-    recipe.write_text(recipe.read_text().replace("{weight = 0.9}", '{teacher = "elsewhere"}'))
-    with pytest.raises(RecipeError, match=r"models\.small\.training\.distillation\.teacher: a study names"):
-        read_study(recipe)
+    for setting in ('teacher = "elsewhere"', 'teacher = "elsewhere", texts = "notes"'):
+        recipe.write_text(recipe.read_text().replace("{weight = 0.9}", f"{{{setting}}}"))
+        with pytest.raises(RecipeError, match=r"models\.small\.training\.distillation: a study names"):
+            read_study(recipe)
 
 
 STARTING = """
@@ -276,7 +287,7 @@ def test_a_model_learns_from_texts_that_another_one_tagged(
     with (tmp_path / "texts.jsonl").open("w") as file:
         write_jsonl([each.with_spans(()) for each in DOCUMENTS * 2], file)
     folder, seen = tmp_path / "out", []
-    with pytest.raises(InputError, match=r"teachers\.large: it needs texts to tag"):
+    with pytest.raises(InputError, match=r"teachers\.large: it needs texts to read"):
         reproduce(recipe, folder)
     texts = tmp_path / "texts.jsonl"
     assert reproduce(recipe, folder, texts=texts, on_step=lambda name, state: seen.append((state, name)))
@@ -371,8 +382,13 @@ def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
         ),
         (
             "[training]",
-            '[teachers.x]\nmodel = "both"\nencoder = "y"\n[training]',
+            '[teachers.x]\nmodel = "both"\nencoder = "y"\ntexts = 1\n[training]',
             r"teachers\.x\.encoder = 'y': both is trained from none, lora",
+        ),
+        (
+            "[training]",
+            '[teachers.x]\nmodel = "both"\n[training]',
+            r"teachers\.x\.texts: expected how many texts it tags",
         ),
     ],
 )

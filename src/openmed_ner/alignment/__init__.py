@@ -2,7 +2,7 @@
 
 from openmed_ner.alignment.decoding import DocumentDecoder, Head
 from openmed_ner.alignment.labels import decode_spans, encode_spans
-from openmed_ner.alignment.prediction import Reader, predict
+from openmed_ner.alignment.prediction import Reader, predict, score
 from openmed_ner.alignment.protocols import PROTOCOLS, Protocol, make_view
 from openmed_ner.alignment.subwords import Encoding, SubwordEncoder
 from openmed_ner.alignment.transitions import learn_transitions
@@ -23,4 +23,5 @@ __all__ = [
     "learn_transitions",
     "make_view",
     "predict",
+    "score",
 ]

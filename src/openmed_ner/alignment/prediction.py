@@ -87,9 +87,19 @@ def run_now(run: Run, ids: LongArray, mask: LongArray) -> Pending:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    decoder: DocumentDecoder
+    sink: Sink
     window: Window
     last: bool
+
+
+class Sink(Protocol):
+    """What takes the windows of one document, in order, with the scores of their words."""
+
+    def add(self, window: Window, scores: FloatArray, *, last: bool) -> None:
+        """Take a window and the logits of its words, the heads side by side, ``(n_words, n_tags)``."""
+
+
+Sinking = TypeVar("Sinking", bound=Sink)
 
 
 def predict(
@@ -105,36 +115,61 @@ def predict(
         reader: how it reads text.
         submit: begins to compute a batch, perhaps in another thread.
     """
-    unfinished: deque[tuple[Document, DocumentDecoder]] = deque()
+
+    def decoder_of(text: str) -> DocumentDecoder:
+        return DocumentDecoder(text, reader.heads)
+
+    for document, decoder in score(documents, decoder_of, run=run, reader=reader, submit=submit):
+        yield _result(document, decoder)
+
+
+def score(
+    documents: Iterable[Document],
+    make: Callable[[str], Sinking],
+    *,
+    run: Run,
+    reader: Reader,
+    submit: Submit = run_now,
+) -> Iterator[tuple[Document, Sinking]]:
+    """Yield each document with a sink that has taken all its windows, in order.
+
+    Args:
+        documents: that are read; their spans are not.
+        make: a sink for a text.
+        run: the model.
+        reader: how it reads text.
+        submit: begins to compute a batch, perhaps in another thread.
+    """
+    unfinished: deque[tuple[Document, Sinking]] = deque()
     finished: set[int] = set()
     in_flight: deque[tuple[list[_Waiting], _Scores]] = deque()
 
-    def decode(waiting: Sequence[_Waiting], scores: _Scores) -> Iterator[Document]:
-        for each, score in zip(waiting, scores.collect(), strict=True):
-            each.decoder.add(each.window, score, last=each.last)
+    def give(waiting: Sequence[_Waiting], scores: _Scores) -> Iterator[tuple[Document, Sinking]]:
+        for each, own in zip(waiting, scores.collect(), strict=True):
+            each.sink.add(each.window, own, last=each.last)
             if each.last:
-                finished.add(id(each.decoder))
+                finished.add(id(each.sink))
         while unfinished and id(unfinished[0][1]) in finished:
-            document, decoder = unfinished.popleft()
-            finished.remove(id(decoder))
-            yield _result(document, decoder)
+            document, sink = unfinished.popleft()
+            finished.remove(id(sink))
+            yield document, sink
 
     buffer: list[_Waiting] = []
 
-    def flush(keep: int = IN_FLIGHT - 1) -> Iterator[Document]:
-        """Have the buffer computed, and decode all but the last ``keep``."""
+    def flush(keep: int = IN_FLIGHT - 1) -> Iterator[tuple[Document, Sinking]]:
+        """Have the buffer computed, and give away all but the last ``keep``."""
         in_flight.append((list(buffer), _Scores([each.window for each in buffer], run, reader, submit)))
         buffer.clear()
         while len(in_flight) > keep:
-            yield from decode(*in_flight.popleft())
+            yield from give(*in_flight.popleft())
 
     for document in documents:
-        decoder = DocumentDecoder(document.text, reader.heads)
-        unfinished.append((document, decoder))
-        finished.add(id(decoder))  # unless a window of it follows: a blank text has none
+        sink = make(document.text)
+        unfinished.append((document, sink))
+        finished.add(id(sink))  # unless a window of it follows: a blank text has none
         for window, last in mark_last(reader.windows(document.text)):
-            finished.discard(id(decoder))
-            buffer.append(_Waiting(decoder, window, last))
+            finished.discard(id(sink))
+            buffer.append(_Waiting(sink, window, last))
             if len(buffer) >= BUFFER:
                 yield from flush()
         if len(unfinished) >= IN_FLIGHT * BUFFER:

@@ -160,7 +160,9 @@ def describe_training(record: Mapping[str, Any]) -> str:
     )
     start, teacher = (dig(record, what, "name") for what in ("start", "teacher"))
     taught = f" It started from the weights of {start}." if start else ""
-    taught += f" It learnt the probabilities of {teacher}, too." if teacher else ""
+    unlabelled = [dig(each, "unlabelled", "documents") for each in (record.get("data") or {}).values()]
+    texts = f", also on {show(unlabelled[0], ',')} texts without annotation" if any(unlabelled) else ""
+    taught += f" It learnt the probabilities of {teacher}, too{texts}." if teacher else ""
     return (
         f"{_method(record)}; {_parameters(record)}.{taught} {who}: "
         f"{show(None if best is None else best + 1)} of {show(scores and len(scores))}. {_time(record)} "

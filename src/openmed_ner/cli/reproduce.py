@@ -29,7 +29,7 @@ def reproduce(
     ] = None,
     texts: Annotated[
         Path | None,
-        typer.Option(help="File, folder or quoted pattern of the texts that teachers tag, in any format."),
+        typer.Option(help="File, folder or quoted pattern of the texts that teachers read, in any format."),
     ] = None,
     only: Annotated[
         str | None, typer.Option(help="Do only the steps whose names match: 'models/bc2gm/*'.")

@@ -111,14 +111,12 @@ def estimate_study(path: Path, device: Device) -> list[Estimate]:
         for start, recipe in iter_adaptations(path, study)
     ]
     runs = {run.name: run for run in iter_runs(study)}
-    trained = [
-        _cost(
-            name,
-            _run_work(run, sources, texts=study.teachers[run.silver].texts if run.silver else 0),
-            device,
-        )
-        for name, run in runs.items()
-    ]
+    trained = []
+    for name, run in runs.items():
+        teacher = study.teachers.get(study.models[run.model].teacher)
+        taught_by = runs[study.run_of(teacher)].recipe if teacher and teacher.by == "probabilities" else None
+        work = _run_work(run, sources, texts=teacher.texts if teacher else 0, teacher=taught_by)
+        trained.append(_cost(name, work, device))
     teaching = [
         _cost(name_silver(name), _teaching_work(runs[study.run_of(teacher)], teacher.texts), device)
         for name, teacher in study.teachers.items()
@@ -230,7 +228,7 @@ def _teaching_work(run: Run, texts: int) -> _Work:
     return _Work(run.recipe, texts * TEXT * shape.flops(run.recipe.window), texts * TEXT)
 
 
-def _run_work(run: Run, sources: Sources, *, texts: int = 0) -> _Work:
+def _run_work(run: Run, sources: Sources, *, texts: int = 0, teacher: Recipe | None = None) -> _Work:
     recipe = run.recipe
     shape = shape_of(recipe)
     words: dict[tuple[int, int, int], float] = {}  # those of one size are the same texts, and read together
@@ -244,10 +242,11 @@ def _run_work(run: Run, sources: Sources, *, texts: int = 0) -> _Work:
     dev = dev if recipe.learn == "train" else 0.0
     trained = shape.flops(recipe.window, trained="lora" if recipe.method == "lora" else "all")
     forward = shape.flops(recipe.window)
-    if recipe.distillation.teacher:  # which reads along, with all layers
-        trained += shape_of(replace(recipe, layers=())).flops(recipe.window)
     epochs = recipe.schedule.epochs * (recipe.search.trials if run.searched else 1)
     flops = epochs * (train * trained + dev * forward) + (dev + test) * forward
+    if teacher:  # which reads each text once
+        learnt = SUBWORDS_PER_WORD * sum(sum(size[:n_learnt]) for size in words)
+        flops += (learnt + texts * TEXT) * shape_of(teacher).flops(teacher.window)
     n_tags = sum(len(sources.head(name).tags) for name in recipe.corpora)
     return _Work(recipe, flops, epochs * (train + dev) + dev + test, n_tags)
 

@@ -18,6 +18,7 @@ from openmed_ner.training.session import BUNDLE
 
 BASELINE = "none"
 """The encoder as it was released."""
+TEXTS = "texts.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,14 @@ class Teacher:
         model: its name; its first seed teaches.
         encoder: what it was trained from; the first of the study if empty.
         by: ``texts`` that it tags, or its ``probabilities`` on the documents that others learn from
-            (``distillation`` in their settings).
-        texts: how many it tags, drawn at random from those that are given.
+            (``distillation`` in their settings), and on texts if there are any.
+        texts: how many, drawn at random from those that are given.
     """
 
     model: str = ""
     encoder: str = ""
     by: Literal["texts", "probabilities"] = "texts"
-    texts: int = 20_000
+    texts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,8 @@ class Study:
             raise RecipeError(
                 f"{name}.model = {teacher.model!r}: expected a model that has no teacher itself"
             )
+        if teacher.texts < 1 and teacher.by == "texts":
+            raise RecipeError(f"{name}.texts: expected how many texts it tags")
         encoders = [start.name for start in self.starts_of(model)]
         if teacher.encoder and teacher.encoder not in encoders:
             raise RecipeError(
@@ -231,8 +234,8 @@ class Run:
         recipe: all settings; the adapted encoder's folder is filled in when it is there.
         searched: whether settings are tried.
         silver: the teacher whose tagged texts it also learns from, if any; their file is filled in when it
-            is there. A teacher by probabilities and a start stand in the recipe, by their places in the
-            study's folder.
+            is there. A teacher by probabilities, the texts it reads and a start stand in the recipe, by
+            their places in the study's folder.
     """
 
     start: Start
@@ -255,6 +258,11 @@ class Run:
 def name_silver(teacher: str) -> str:
     """The folder of the texts that a teacher tagged in that of the study."""
     return f"silver/{teacher}"
+
+
+def name_texts(teacher: str) -> str:
+    """The folder of the texts that are drawn for a teacher by probabilities in that of the study."""
+    return f"texts/{teacher}"
 
 
 def name_run(model: str, encoder: str, seed: int) -> str:
@@ -313,9 +321,9 @@ def _make_run(study: Study, start: Start, name: str, seed: int) -> Run:
     model = study.models[name]
     recipe = from_table(Recipe, model.training, prefix=f"models.{name}.training.", base=study.training)
     own = replace(recipe, corpora=model.corpora, seed=seed, backbone=start.backbone)
-    if own.distillation.teacher:
+    if own.distillation.teacher or own.distillation.texts:
         raise RecipeError(
-            f"models.{name}.training.distillation.teacher: a study names its teachers in [teachers.NAME], "
+            f"models.{name}.training.distillation: a study names its teachers in [teachers.NAME], "
             'those that teach so with by = "probabilities"'
         )
     if own.start:
@@ -331,5 +339,6 @@ def _make_run(study: Study, start: Start, name: str, seed: int) -> Run:
             silver = model.teacher
         else:
             place = f"{study.run_of(teacher)}/{BUNDLE}"
-            own = replace(own, distillation=replace(own.distillation, teacher=place))
+            texts = f"{name_texts(model.teacher)}/{TEXTS}" if teacher.texts else ""
+            own = replace(own, distillation=replace(own.distillation, teacher=place, texts=texts))
     return Run(start, name, own, searched=model.searched, silver=silver)

@@ -26,15 +26,17 @@ from openmed_ner.inference.evaluation import answer
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.locks import claim
 from openmed_ner.study.plan import (
+    TEXTS,
     Run,
     Start,
     Study,
     iter_adaptations,
     iter_runs,
     name_silver,
+    name_texts,
     read_study,
 )
-from openmed_ner.study.silver import SILVER, draw, read_texts, write_silver
+from openmed_ner.study.silver import SILVER, draw, read_texts, write_documents, write_silver
 from openmed_ner.study.sources import Sources
 from openmed_ner.training.adaptation import adapt
 from openmed_ner.training.config import Pretraining, Recipe
@@ -81,7 +83,7 @@ def reproduce(
         path: its recipe.
         folder: where everything goes.
         passages: the prepared set that adaptations read, or a folder with one for each backbone, by its name.
-        texts: file, folder or pattern of the texts that teachers tag.
+        texts: file, folder or pattern of the texts that teachers read.
         only: whether a step of that name is to be done here.
         on_step: told of each step and ``done``, ``to do``, ``begun``, ``finished``, ``elsewhere`` (another
             process does it) or ``waits`` (for another step).
@@ -125,37 +127,47 @@ def _iter_models(study: Study, folder: Path, sources: Sources) -> Iterator[Step]
     for run in iter_runs(study):
         adapted = None if run.start.is_released else folder / run.start.bundle
         silver = folder / name_silver(run.silver) / SILVER if run.silver else None
-        start, teacher = (
-            folder / place if place else None for place in (run.recipe.start, run.recipe.distillation.teacher)
+        taught = run.recipe.distillation
+        start, teacher, texts = (
+            folder / place if place else None for place in (run.recipe.start, taught.teacher, taught.texts)
         )
         recipe = replace(
             run.recipe,
             adapted=str(adapted or ""),
             start=str(start or ""),
             silver=str(silver or run.recipe.silver),
-            distillation=replace(run.recipe.distillation, teacher=str(teacher or "")),
+            distillation=replace(taught, teacher=str(teacher or ""), texts=str(texts or "")),
         )
 
         make = partial(train_and_score, replace(run, recipe=recipe), sources)
 
         before = [model.parent / SCORES for model in (start, teacher) if model]
-        yield Step(
-            run.name, SCORES, make, tuple(filter(None, (adapted and adapted / MANIFEST, silver, *before)))
-        )
+        needs = (adapted and adapted / MANIFEST, silver, texts, *before)
+        yield Step(run.name, SCORES, make, tuple(filter(None, needs)))
 
 
 def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[Step]:
     for name, teacher in study.teachers.items():
-        if teacher.by != "texts":
+        if not teacher.texts:
             continue
         run = folder / study.run_of(teacher)
+        tags = teacher.by == "texts"
 
-        def make(target: Path, name: str = name, run: Path = run, count: int = teacher.texts) -> None:
+        def make(
+            target: Path, name: str = name, run: Path = run, count: int = teacher.texts, tags: bool = tags
+        ) -> None:
             if texts is None:
-                raise InputError(f"teachers.{name}: it needs texts to tag; name them")
-            write_silver(open_bundle(run / BUNDLE), draw(read_texts(texts), count), target)
+                raise InputError(f"teachers.{name}: it needs texts to read; name them")
+            drawn = draw(read_texts(texts), count)
+            if tags:
+                write_silver(open_bundle(run / BUNDLE), drawn, target / SILVER)
+            else:
+                write_documents(drawn, target / TEXTS)
 
-        yield Step(name_silver(name), SILVER, make, (run / SCORES,))
+        if tags:
+            yield Step(name_silver(name), SILVER, make, (run / SCORES,))
+        else:
+            yield Step(name_texts(name), TEXTS, make)
 
 
 def _passages_for(start: Start, passages: Path | None) -> Path:

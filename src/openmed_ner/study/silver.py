@@ -50,8 +50,16 @@ def read_texts(path: Path) -> Iterator[Document]:
             yield item.content
 
 
-def write_silver(bundle: Bundle, documents: Iterable[Document], folder: Path) -> None:
-    """Let a model tag documents, in the precision it was trained in, and write them to ``folder/SILVER``.
+def write_documents(documents: Iterable[Document], path: Path) -> None:
+    """Write documents to a file, in one move."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        write_jsonl(documents, file)
+    partial.replace(path)
+
+
+def write_silver(bundle: Bundle, documents: Iterable[Document], path: Path) -> None:
+    """Let a model tag documents, in the precision it was trained in, and write them to a file.
 
     A tagger would compute in threads of its own, which autocast here does not reach.
     """
@@ -67,7 +75,4 @@ def write_silver(bundle: Bundle, documents: Iterable[Document], folder: Path) ->
         with precision.autocast():
             return model.run(ids, mask)
 
-    partial = folder / f"{SILVER}.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        write_jsonl(predict(documents, run=run, reader=reader), file)
-    partial.replace(folder / SILVER)
+    write_documents(predict(documents, run=run, reader=reader), path)

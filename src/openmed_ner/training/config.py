@@ -130,19 +130,22 @@ class Distillation:
     """A teacher, whose probabilities are learnt beside the annotations.
 
     Attributes:
-        teacher: folder of a bundle of the same backbone that has every head that learns, and that torch can
-            load; none if empty. What learns starts from its weights, unless another ``start`` is named, so
-            ``method`` has to be ``full``.
+        teacher: folder of a bundle that has every head that learns, of any backbone that torch can load; none
+            if empty.
+        texts: file of documents that nobody has annotated, on which the teacher is heard, too; none if empty.
         weight: of what the teacher says against the annotations, from 0 to 1.
         temperature: what the logits of both are divided by; above 1, what the teacher thinks unlikely counts
             for more.
     """
 
     teacher: str = ""
+    texts: str = ""
     weight: float = 0.5
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
+        alone = bool(self.texts and not self.teacher)
+        _require(not alone, "distillation.texts", self.texts, "nothing, where no teacher is named")
         _require(0 <= self.weight <= 1, "distillation.weight", self.weight, "a share from 0 to 1")
         _require(self.temperature > 0, "distillation.temperature", self.temperature, "a number above 0")
 
@@ -212,10 +215,9 @@ class Recipe:
         _require(ordered, "layers", self.layers, "numbers from 0 in rising order")
         stacked = self.adapted_as == "stacked" and self.method == "full"
         _require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
-        for what, given in (("a teacher", self.distillation.teacher), ("a start", self.start)):
-            if given:
-                _require(self.method == "full", "method", self.method, f"full, where {what} is named")
-                _require(not self.adapted, "adapted", self.adapted, f"nothing, where {what} is named")
+        if self.start:
+            _require(self.method == "full", "method", self.method, "full, where a start is named")
+            _require(not self.adapted, "adapted", self.adapted, "nothing, where a start is named")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,80 +2,193 @@
 
 A document tells only the heads of the corpora that annotate it what is right. A teacher tells every head,
 of every word, and how sure it is (Hinton, Vinyals and Dean, Distilling the knowledge in a neural network,
-2015). Unless the recipe names another start, what learns goes on from the teacher's own weights, of which it
-may keep some layers only (Sanh et al., DistilBERT, 2019).
+2015), and of texts that nobody has annotated as well. It answers by words, so its backbone, its subwords and
+its windows may be others than those of what learns; and it reads each text once, before training begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from openmed_ner.alignment import Head
+from openmed_ner.alignment import Head, Reader, SubwordEncoder, Window, score
+from openmed_ner.alignment.decoding import FloatArray
+from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.tagger import TokenTagger
-from openmed_ner.training.config import Recipe
-from openmed_ner.training.starting import Trained, open_trained
+from openmed_ner.text import Document
+from openmed_ner.training.config import Distillation
+from openmed_ner.training.history import read_tensors, write_tensors
+from openmed_ner.training.precision import Precision
+from openmed_ner.training.processes import Processes
+from openmed_ner.training.starting import Trained
+
+ANSWERS = "answers.safetensors"
+SAVE_SECONDS = 60.0
+"""Time between two writings of the answers while a teacher reads."""
+DIGEST = 16
+"""Bytes by which a text is known."""
+HalfArray = NDArray[np.float16]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Teacher:
-    """A model that teaches, never trained itself.
+class Lessons:
+    """What a teacher says of some texts.
 
     Attributes:
-        source: where it comes from.
-        model: its encoder and, in the order of the heads that learn, its heads.
-        weight: of what it says against the annotations, from 0 to 1.
+        answers: of each text the logits of its words, the heads that learn side by side,
+            ``(n_words, n_tags)``.
+        sizes: tags of each head.
+        weight: of what the teacher says against the annotations, from 0 to 1.
         temperature: what the logits of both are divided by; above 1, what it thinks unlikely counts for more.
     """
 
-    source: Trained
-    model: TokenTagger
+    answers: Mapping[str, HalfArray]
+    sizes: tuple[int, ...]
     weight: float
     temperature: float
 
-    @torch.no_grad()
-    def answer(self, ids: Tensor, mask: Tensor, rows: Tensor, columns: Tensor) -> list[Tensor]:
-        """Logits of each head for some subwords of a batch, in the precision that the caller set."""
-        words = self.model.to(ids.device).hidden(ids, mask)[rows, columns]
-        return [layer(words) for layer in self.model.layers]
+    def of(self, text: str, window: Window) -> HalfArray:
+        """The answers for the words of a window of a text, a view."""
+        return self.answers[text][window.first : window.first + len(window.heads)]
 
-    def divergence(self, taught: Sequence[Tensor], learnt: Sequence[Tensor]) -> Tensor:
+    def divergence(self, taught: Sequence[HalfArray], learnt: Sequence[Tensor]) -> Tensor:
         """Kullback-Leibler divergence of what is learnt from what is taught, mean over words and heads.
 
         It is multiplied by the square of the temperature, by which it would shrink the gradients.
+
+        Args:
+            taught: answers for the words of each window.
+            learnt: logits of each head for all these words, ``(n_words, n_tags of the head)``.
         """
+        answers = torch.from_numpy(np.concatenate(taught)).to(learnt[0].device).float()
         losses = [
             nn.functional.kl_div(
                 nn.functional.log_softmax(own.float() / self.temperature, dim=-1),
-                nn.functional.log_softmax(right.float() / self.temperature, dim=-1),
+                nn.functional.log_softmax(right / self.temperature, dim=-1),
                 reduction="batchmean",
                 log_target=True,
             )
-            for own, right in zip(learnt, taught, strict=True)
+            for own, right in zip(learnt, answers.split(self.sizes, dim=-1), strict=True)
         ]
         return torch.stack(losses).mean() * self.temperature**2
 
 
-def open_teacher(recipe: Recipe, backbone: Path, heads: Sequence[Head]) -> Teacher:
-    """Load the teacher that a recipe names.
+class Teacher:
+    """A trained model that answers for the heads of another one."""
 
-    Raises:
-        BundleError: it is missing, damaged, or one that torch cannot load.
-        RecipeError: it reads text in another way than what learns, or lacks a head of it.
-    """
-    settings = recipe.distillation
-    source = open_trained("distillation.teacher", settings.teacher, recipe, backbone)
-    layers = [source.find_layer(head.corpus, head.tags) for head in heads]
-    for head, layer in zip(heads, layers, strict=True):
-        if layer is None:
-            raise RecipeError(
-                f"distillation.teacher = {settings.teacher!r} has no head of {head.corpus} with the same tags"
-            )
-    model = TokenTagger(source.model.encoder, heads)
-    model.layers = nn.ModuleList(filter(None, layers))
-    return Teacher(source, model.eval().requires_grad_(False), settings.weight, settings.temperature)
+    def __init__(self, source: Trained, heads: Sequence[Head], settings: Distillation) -> None:
+        """Take a model as teacher.
+
+        Args:
+            source: the model.
+            heads: those that learn, in order.
+            settings: of the distillation.
+
+        Raises:
+            RecipeError: it lacks one of the heads.
+        """
+        self.source = source
+        self._settings = settings
+        layers = [source.find_layer(head.corpus, head.tags) for head in heads]
+        for head, layer in zip(heads, layers, strict=True):
+            if layer is None:
+                place = f"distillation.teacher = {settings.teacher!r}"
+                raise RecipeError(f"{place} has no head of {head.corpus} with the same tags")
+        self._model = TokenTagger(source.model.encoder, heads).eval()
+        self._model.layers = nn.ModuleList(filter(None, layers))
+        self._sizes = tuple(len(head.tags) for head in heads)
+
+    def teach(self, texts: Sequence[str], folder: Path, processes: Processes, precision: str) -> Lessons:
+        """Answer for some texts, on the main process, but for those that a run's folder has the answers to.
+
+        Args:
+            texts: different from each other.
+            folder: of the run; the answers are written to it.
+            processes: that share the run.
+            precision: of the schedule.
+        """
+        path = folder / ANSWERS
+        identity = {"teacher": self.source.bundle.sha256, "sizes": str(self._sizes)}
+
+        def answer() -> None:
+            found = _read_answers(path, identity)
+            missing = [text for text in texts if _digest(text) not in found]
+            saved = time.monotonic()
+            with Precision(precision, processes.device).autocast():
+                for number, (text, scores) in enumerate(zip(missing, self._answer(missing), strict=True), 1):
+                    found[_digest(text)] = scores.astype(np.float16)
+                    last = number == len(missing)
+                    if last or time.monotonic() - saved > SAVE_SECONDS:
+                        _write_answers(path, found, identity)
+                        saved = time.monotonic()
+                        logger.info("the teacher has read %d of %d texts", number, len(missing))
+
+        self._model.to(processes.device)
+        processes.on_main(answer)
+        found = _read_answers(path, identity)
+        own = {text: found[_digest(text)] for text in texts}
+        return Lessons(own, self._sizes, self._settings.weight, self._settings.temperature)
+
+    def _answer(self, texts: Sequence[str]) -> Iterator[FloatArray]:
+        """Logits of the words of each text, read by the windows that the teacher learnt to read by."""
+        bundle = self.source.bundle
+        manifest = bundle.manifest
+        encoder = SubwordEncoder.from_json(bundle.read(TOKENIZER).decode("utf-8"))
+        reader = Reader(encoder, self._model.heads, manifest.window, manifest.overlap)
+        documents = (Document(str(number), text) for number, text in enumerate(texts))
+        for _, words in score(
+            documents, lambda _: _Words(sum(self._sizes)), run=self._model.run, reader=reader
+        ):
+            yield words.scores
+
+
+class _Words:
+    """The scores of the words of one text, from the window that owns each."""
+
+    def __init__(self, n_tags: int) -> None:
+        self._parts: list[FloatArray] = [np.empty((0, n_tags), dtype=np.float32)]
+
+    def add(self, window: Window, scores: FloatArray, *, last: bool) -> None:
+        self._parts.append(scores[window.owned])
+
+    @property
+    def scores(self) -> FloatArray:
+        return np.concatenate(self._parts)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
+
+
+def _write_answers(path: Path, answers: Mapping[bytes, HalfArray], identity: Mapping[str, str]) -> None:
+    """Write the answers of a teacher, by the digests of their texts."""
+    tensors = {
+        "answers": torch.from_numpy(np.concatenate(list(answers.values()))),
+        "lengths": torch.tensor([len(each) for each in answers.values()]),
+        "digests": torch.frombuffer(bytearray(b"".join(answers)), dtype=torch.uint8),
+    }
+    write_tensors(path, tensors, identity)
+
+
+def _read_answers(path: Path, identity: Mapping[str, str]) -> dict[bytes, HalfArray]:
+    """The answers in a file, if they are of this teacher."""
+    if not path.is_file():
+        return {}
+    tensors, metadata = read_tensors(path, torch.device("cpu"))
+    if dict(metadata) != dict(identity):
+        return {}
+    ends = tensors["lengths"].cumsum(0).numpy()
+    parts = np.split(tensors["answers"].numpy(), ends[:-1])
+    digests = tensors["digests"].view(-1, DIGEST).numpy()
+    return {digest.tobytes(): part for digest, part in zip(digests, parts, strict=True)}

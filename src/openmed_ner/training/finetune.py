@@ -19,7 +19,7 @@ from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
-from openmed_ner.training.distillation import Teacher
+from openmed_ner.training.distillation import HalfArray, Lessons
 from openmed_ner.training.objective import Loss
 
 IGNORED = -100
@@ -36,6 +36,7 @@ class Annotated:
         dev: documents to choose the epoch by.
         left_out: ids of training documents that stand in a held-out split, and are not in ``train``.
         silver: documents that another model tagged, to learn from as well.
+        unlabelled: documents without annotation, the same for all corpora, on which only a teacher is heard.
     """
 
     head: Head
@@ -43,6 +44,7 @@ class Annotated:
     dev: tuple[Document, ...]
     left_out: tuple[str, ...] = ()
     silver: tuple[Document, ...] = ()
+    unlabelled: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,32 @@ class Example:
         window: what the model reads.
         tags: index of each owned word's tag in each head, ``IGNORED`` elsewhere, ``(n_words, n_heads)``.
         annotators: indices of the corpora whose own annotation is among the tags; none: all are silver.
+        taught: what a teacher says of all words, the logits of all heads side by side, ``(n_words, n_tags)``.
     """
 
     window: Window
     tags: NDArray[np.int64]
     annotators: tuple[int, ...]
+    taught: HalfArray | None = None
 
 
-def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Example], dict[str, Account]]:
+def list_texts(corpora: Sequence[Annotated]) -> list[str]:
+    """The different texts that are learnt from."""
+    documents = [document for each in corpora for document in (*each.train, *each.silver, *each.unlabelled)]
+    return list(dict.fromkeys(document.text for document in documents))
+
+
+def make_examples(
+    corpora: Sequence[Annotated], reader: Reader, lessons: Lessons | None = None
+) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
 
     A corpus's own annotation of a text stands above a silver one.
+
+    Args:
+        corpora: one for each head.
+        reader: cuts texts into windows.
+        lessons: what a teacher says of the texts.
 
     Returns:
         The examples, and for each corpus what became of its gold spans.
@@ -83,6 +100,8 @@ def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Ex
     for index, corpus in enumerate(corpora):
         for document in corpus.silver:
             texts.setdefault(document.text, {}).setdefault(index, document)
+    for document in corpora[0].unlabelled:
+        texts.setdefault(document.text, {})
     examples = []
     for text, annotated in texts.items():
         tokens = list(iter_tokens(text))
@@ -96,7 +115,8 @@ def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Ex
         for window in reader.windows(text):
             own = np.full((len(window.heads), len(corpora)), IGNORED, dtype=np.int64)
             own[window.owned] = tags[window.first + window.owned.start : window.first + window.owned.stop]
-            examples.append(Example(window, own, tuple(annotators[text])))
+            taught = lessons.of(text, window) if lessons else None
+            examples.append(Example(window, own, tuple(annotators[text]), taught))
     return examples, accounts
 
 
@@ -115,7 +135,7 @@ class FineTuning:
         schedule: Schedule,
         seed: int,
         weights: Mapping[str, float] | None = None,
-        teacher: Teacher | None = None,
+        lessons: Lessons | None = None,
     ) -> None:
         """Set up a run.
 
@@ -126,7 +146,7 @@ class FineTuning:
             schedule: of the run.
             seed: of the order of batches.
             weights: how often an epoch reads the documents of a corpus, 1 where nothing is said.
-            teacher: whose probabilities are learnt as well.
+            lessons: what a teacher says of all texts (see :func:`list_texts`), to be learnt as well.
 
         Raises:
             CorpusError: a corpus has no training documents.
@@ -137,12 +157,12 @@ class FineTuning:
             raise RecipeError(f"weights.{unknown[0]}: there is no such corpus; trained: {', '.join(names)}")
         self._weights = np.array([(weights or {}).get(name, 1.0) for name in names])
         self.model: TokenTagger = model
-        self.examples, self.accounts = make_examples(corpora, reader)
+        self.examples, self.accounts = make_examples(corpora, reader, lessons)
         self._dev = [(corpus.head, corpus.dev) for corpus in corpora]
         self._reader = replace(reader, budget=2 * schedule.batch_subwords)
         self._schedule = schedule
         self._seed = seed
-        self._teacher = teacher
+        self._lessons = lessons
 
     def batches(self, epoch: int) -> list[list[Example]]:
         """Examples of like length together, in an order that the seed and the epoch determine."""
@@ -164,7 +184,7 @@ class FineTuning:
         return int(weight) + (chance < weight % 1)
 
     def loss(self, batch: Sequence[Example]) -> Loss:
-        """Mean over all annotated words and heads of the batch; a teacher speaks of all words and heads."""
+        """Mean over all annotated words and heads of the batch; a teacher is heard on all words and heads."""
         device = next(self.model.layers.parameters()).device
         windows = pad_windows([example.window for example in batch], self._reader.encoder)
         ids, mask = (torch.from_numpy(each).to(device) for each in windows)
@@ -176,7 +196,7 @@ class FineTuning:
         logits = {
             index: layer(words).float()
             for index, layer in enumerate(self.model.layers)
-            if annotated[index] or self._teacher
+            if annotated[index] or self._lessons
         }
         losses = [
             nn.functional.cross_entropy(
@@ -190,10 +210,11 @@ class FineTuning:
             if annotated[index]
         ]
         n_targets = int((tags != IGNORED).sum())
-        mean = torch.stack(losses).sum() / n_targets
-        if teacher := self._teacher:
-            taught = teacher.answer(ids, mask, rows, columns)
-            mean = torch.lerp(mean, teacher.divergence(taught, list(logits.values())), teacher.weight)
+        mean = torch.stack(losses).sum() / n_targets if losses else words.new_zeros(())
+        if lessons := self._lessons:
+            taught = [example.taught for example in batch if example.taught is not None]
+            mean = torch.lerp(mean, lessons.divergence(taught, list(logits.values())), lessons.weight)
+            n_targets = tags.numel()
         return Loss(mean, n_targets, int(mask.sum()))
 
     def evaluate(self) -> Mapping[str, float]:

@@ -32,12 +32,12 @@ from openmed_ner.model.tagger import (
 )
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
-from openmed_ner.training.distillation import Teacher, open_teacher
-from openmed_ner.training.finetune import Annotated, Example, FineTuning
+from openmed_ner.training.distillation import Teacher
+from openmed_ner.training.finetune import Annotated, Example, FineTuning, list_texts
 from openmed_ner.training.loop import StepReport, Trainer
 from openmed_ner.training.processes import Processes
 from openmed_ner.training.session import BUNDLE, measure, open_run, write_bundle
-from openmed_ner.training.starting import Trained, open_trained
+from openmed_ner.training.starting import Trained, open_start, open_trained
 
 Splits = Mapping[str, Sequence[Document]]
 
@@ -72,7 +72,12 @@ def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
     if recipe.leave_out == "held-out":
         held_out = [document for each in corpora.values() for document in take(each, (*chooses, "test"))]
         gathered = [_without(corpus, held_out) for corpus in gathered]
-    return add_silver(gathered, Path(recipe.silver), held_out) if recipe.silver else gathered
+    if recipe.silver:
+        gathered = add_silver(gathered, Path(recipe.silver), held_out)
+    if recipe.distillation.texts:
+        unlabelled, _ = find_copies(list(read_documents(Path(recipe.distillation.texts))), held_out)
+        gathered = [replace(corpus, unlabelled=tuple(unlabelled)) for corpus in gathered]
+    return gathered
 
 
 def add_silver(corpora: Sequence[Annotated], path: Path, held_out: Sequence[Document]) -> list[Annotated]:
@@ -169,21 +174,25 @@ def train(
     heads = tuple(corpus.head for corpus in corpora)
     reader = Reader(encoder, heads, recipe.window, recipe.overlap)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
-    teacher = open_teacher(recipe, backbone, heads) if recipe.distillation.teacher else None
-    start = teacher.source if teacher else None
-    if recipe.start:
-        start = open_trained("start", recipe.start, recipe, backbone)
+    start = open_start(recipe, backbone) if recipe.start else None
+    teacher = None
+    if recipe.distillation.teacher:
+        teacher = Teacher(open_trained(recipe.distillation.teacher), heads, recipe.distillation)
     model = build_model(recipe, backbone, heads, adapted=adapted, start=start)
-    objective = FineTuning(
-        model,
-        corpora,
-        reader,
-        schedule=recipe.schedule,
-        seed=recipe.seed,
-        weights=recipe.weights,
-        teacher=teacher,
-    )
     with measure(processes) as meter:
+        lessons = None
+        if teacher:
+            texts = list_texts(corpora)
+            lessons = teacher.teach(texts, folder, processes, recipe.schedule.precision)
+        objective = FineTuning(
+            model,
+            corpora,
+            reader,
+            schedule=recipe.schedule,
+            seed=recipe.seed,
+            weights=recipe.weights,
+            lessons=lessons,
+        )
         trainer: Trainer[list[Example]] = Trainer(
             objective,
             schedule=recipe.schedule,
@@ -279,9 +288,13 @@ def _without_places(
     return replace(
         recipe,
         adapted=name(adapted),
-        start=name(start.bundle if start and recipe.start else None),
+        start=name(start.bundle if start else None),
         silver=Path(recipe.silver).name,
-        distillation=replace(recipe.distillation, teacher=name(teacher.source.bundle if teacher else None)),
+        distillation=replace(
+            recipe.distillation,
+            teacher=name(teacher.source.bundle if teacher else None),
+            texts=Path(recipe.distillation.texts).name,
+        ),
     )
 
 
@@ -322,10 +335,11 @@ def build_model(
 
 def describe_data(corpus: Annotated) -> Mapping[str, Any]:
     """Size and SHA-256 of what a run learnt from and chose by, and what it left out."""
+    splits = {each: getattr(corpus, each) for each in ("train", "dev", "silver", "unlabelled")}
     sizes = {
         split: {"documents": len(documents), "sha256": hash_documents(documents)}
-        for split, documents in (("train", corpus.train), ("dev", corpus.dev), ("silver", corpus.silver))
-        if documents or split != "silver"
+        for split, documents in splits.items()
+        if documents or split in ("train", "dev")
     }
     return {**sizes, "left_out": list(corpus.left_out)}
 

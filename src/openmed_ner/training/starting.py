@@ -50,24 +50,31 @@ class Trained:
                 layer.load_state_dict(own.state_dict())
 
 
-def open_trained(setting: str, folder: str, recipe: Recipe, backbone: Path) -> Trained:
-    """Load the model that a setting of a recipe names.
+def open_trained(folder: str) -> Trained:
+    """Load a model that was trained before.
+
+    Raises:
+        BundleError: it is missing, damaged, or one that torch cannot load.
+    """
+    bundle = open_bundle(Path(folder))
+    return Trained(bundle, merge_adapter(load_model(bundle)))
+
+
+def open_start(recipe: Recipe, backbone: Path) -> Trained:
+    """Load the model that a recipe starts from.
 
     Raises:
         BundleError: it is missing, damaged, or one that torch cannot load.
         RecipeError: it was made from another backbone, or keeps layers that the recipe does not.
     """
-    bundle = open_bundle(Path(folder))
-    manifest = bundle.manifest
-    place = f"{setting} = {folder!r}"
+    start = open_trained(recipe.start)
+    manifest = start.bundle.manifest
+    place = f"start = {recipe.start!r}"
     if manifest.backbone.sha256 != hash_file(backbone / "model.safetensors"):
-        raise RecipeError(
-            f"{place} was made from {manifest.backbone.name}, not from {recipe.backbone}; one of another "
-            "backbone can teach by the texts it tags (silver)"
-        )
+        raise RecipeError(f"{place} was made from {manifest.backbone.name}, not from {recipe.backbone}")
     if manifest.layers not in ((), recipe.layers):
         raise RecipeError(
             f"{place} keeps some layers of the backbone only: expected one with all of them, or layers = "
             f"{list(manifest.layers)}"
         )
-    return Trained(bundle, merge_adapter(load_model(bundle)))
+    return start
