@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from openmed_ner.alignment import Reader, SubwordEncoder, predict
+from openmed_ner.alignment import Reader, predict
 from openmed_ner.alignment.prediction import Run
 from openmed_ner.bundle import Bundle, open_bundle, seal
 from openmed_ner.bundle.manifest import (
@@ -30,7 +30,7 @@ from openmed_ner.export.parity import certify
 from openmed_ner.export.quantise import quantise
 from openmed_ner.export.static import quantise_static
 from openmed_ner.inference.backends import load_runtime
-from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.text import Document
 
 
@@ -74,11 +74,8 @@ def export_runtime(
     if merges is not None and _labels(merges) != _labels(source):
         raise InputError(f"{merges.folder} has other heads than {source.folder}: its merges do not fit")
     original = load_model(source)
-    tokenizer = source.read(TOKENIZER).decode("utf-8")
     heads = source.manifest.heads
-    reader = Reader(
-        SubwordEncoder.from_json(tokenizer), heads, source.manifest.window, source.manifest.overlap
-    )
+    reader = make_reader(source)
     content = export_onnx(merge_adapter(load_model(source)))
     if precision == "int8":
         content = quantise(content)
@@ -109,7 +106,7 @@ def export_runtime(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     (partial / MODEL).write_bytes(content)
-    (partial / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+    (partial / TOKENIZER).write_bytes(source.read(TOKENIZER))
     write_json(partial / RECORD, record)
     write_json(partial / PARITY, parity)
     write_card(partial / CARD, manifest, record=record, parity=parity)

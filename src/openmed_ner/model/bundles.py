@@ -10,8 +10,9 @@ from peft import PeftModel
 from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
+from openmed_ner.alignment import Head, Reader, SubwordEncoder
 from openmed_ner.bundle import BackboneReference, Bundle
-from openmed_ner.bundle.manifest import MODEL
+from openmed_ner.bundle.manifest import MODEL, TOKENIZER
 from openmed_ner.errors import BundleError, InputError, RecipeError
 from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
@@ -167,6 +168,18 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
         folder, name = f"adapter/{manifest.name}", f"{ADAPTER}-{number}" if number else ADAPTER
         shared[base] = load_lora(shared[base], str(bundle.folder / folder), name=name)
         yield _load_heads(TokenTagger(shared[base], manifest.heads, name), bundle, f"{folder}/{HEADS}")
+
+
+def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> Reader:
+    """How a bundle's model reads text, by its own subwords and windows.
+
+    Args:
+        bundle: with heads.
+        heads: those that are asked, in the order of the outputs; all of the bundle's if empty.
+    """
+    manifest = bundle.manifest
+    encoder = SubwordEncoder.from_json(bundle.read(TOKENIZER).decode("utf-8"))
+    return Reader(encoder, tuple(heads) or manifest.heads, manifest.window, manifest.overlap)
 
 
 def merge_adapter(model: TokenTagger) -> TokenTagger:

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 
-from openmed_ner.alignment import Reader, SubwordEncoder, predict
+from openmed_ner.alignment import predict
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.bundle import Bundle
-from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import InputError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.inputs import find_inputs, iter_items
-from openmed_ner.model.bundles import load_model
+from openmed_ner.model.bundles import load_model, make_reader
 from openmed_ner.text import Document
 from openmed_ner.training.precision import Precision
 from openmed_ner.training.processes import join
@@ -67,12 +66,9 @@ def write_silver(bundle: Bundle, documents: Iterable[Document], path: Path) -> N
     device = join().device
     model.to(device).eval()
     precision = Precision("auto", device)
-    manifest = bundle.manifest
-    encoder = SubwordEncoder.from_json(bundle.read(TOKENIZER).decode("utf-8"))
-    reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap)
 
     def run(ids: LongArray, mask: LongArray) -> FloatArray:
         with precision.autocast():
             return model.run(ids, mask)
 
-    write_documents(predict(documents, run=run, reader=reader), path)
+    write_documents(predict(documents, run=run, reader=make_reader(bundle)), path)

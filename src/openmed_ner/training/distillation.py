@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from openmed_ner.alignment import Head, Reader, SubwordEncoder, Window, score
+from openmed_ner.alignment import Head, Window, score
 from openmed_ner.alignment.decoding import FloatArray
-from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import RecipeError
+from openmed_ner.model.bundles import make_reader
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation
@@ -142,10 +142,7 @@ class Teacher:
 
     def _answer(self, texts: Sequence[str]) -> Iterator[FloatArray]:
         """Logits of the words of each text, read by the windows that the teacher learnt to read by."""
-        bundle = self.source.bundle
-        manifest = bundle.manifest
-        encoder = SubwordEncoder.from_json(bundle.read(TOKENIZER).decode("utf-8"))
-        reader = Reader(encoder, self._model.heads, manifest.window, manifest.overlap)
+        reader = make_reader(self.source.bundle, self._model.heads)
         documents = (Document(str(number), text) for number, text in enumerate(texts))
         for _, words in score(
             documents, lambda _: _Words(sum(self._sizes)), run=self._model.run, reader=reader

@@ -66,8 +66,8 @@ class Example:
 
 def list_texts(corpora: Sequence[Annotated]) -> list[str]:
     """The different texts that are learnt from."""
-    documents = [document for each in corpora for document in (*each.train, *each.silver, *each.unlabelled)]
-    return list(dict.fromkeys(document.text for document in documents))
+    annotated = [document for each in corpora for document in (*each.train, *each.silver)]
+    return list(dict.fromkeys(document.text for document in (*annotated, *corpora[0].unlabelled)))
 
 
 def make_examples(
