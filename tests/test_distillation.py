@@ -19,13 +19,13 @@ from architectures import make_backbone
 from openmed_ner.alignment import Reader, SubwordEncoder
 from openmed_ner.alignment.batching import pad_windows
 from openmed_ner.bundle import Bundle
-from openmed_ner.errors import RecipeError
+from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.text import Document
 from openmed_ner.training import distillation
 from openmed_ner.training.config import Distillation, Recipe
-from openmed_ner.training.distillation import ANSWERS, Lessons, Teacher
+from openmed_ner.training.distillation import ANSWERS, Answers, Lessons, Teacher
 from openmed_ner.training.finetune import FineTuning, list_texts
 from openmed_ner.training.processes import Processes
 from openmed_ner.training.run import build_model, gather, train
@@ -60,7 +60,7 @@ def test_the_divergence_is_that_of_scipy(logits: np.ndarray, temperature: float)
     for part in (slice(2), slice(2, 6)):
         right, own = (softmax(each[:, part].astype(float) / temperature, axis=-1) for each in logits)
         expected.append(temperature**2 * rel_entr(right, own).sum(axis=-1).mean())
-    lessons = Lessons({}, (2, 4), weight=1.0, temperature=temperature)
+    lessons = Lessons(Answers(Path("none"), {}), (2, 4), weight=1.0, temperature=temperature)
     own = torch.from_numpy(learnt).float().split((2, 4), dim=-1)
     found = lessons.divergence([taught[:2], taught[2:]], own)
     assert found.item() == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-4)
@@ -127,6 +127,22 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
     assert read == texts
 
 
+def test_answers_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: Path) -> None:
+    """Two heads may have as many tags; a damaged file is named."""
+    said = {"a b": np.ones((2, 6), np.float32), "": np.zeros((0, 6), np.float32)}
+    identity = {"teacher": "0" * 64, "heads": "diseases chemicals"}
+    Answers(tmp_path, identity).add(said)
+    found = Answers(tmp_path, identity)
+    assert found["a b"].tolist() == said["a b"].tolist() and found[""].shape == (0, 6) and "c" not in found
+    assert "a b" not in Answers(tmp_path, {**identity, "heads": "chemicals diseases"})
+    found.add({"c": np.full((1, 6), 2.0, np.float32)})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.safetensors", "000001.safetensors"]
+    assert Answers(tmp_path, identity)["c"].tolist() == [[2.0] * 6]
+    (tmp_path / "000001.safetensors").write_bytes(b"damaged")
+    with pytest.raises(RunError, match=r"000001.safetensors cannot be read: .*; remove it to start over"):
+        Answers(tmp_path, identity)
+
+
 def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
     full_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
@@ -187,7 +203,7 @@ def test_a_teacher_of_another_kind_teaches_with_texts_that_nobody_annotates(
     assert "start" not in record and record["teacher"]["name"] == "tiny"
     card = bundle.read("README.md").decode("utf-8")
     assert "It learnt the probabilities of tiny, too, also on 7 texts without annotation." in card
-    assert (tmp_path / "run" / ANSWERS).is_file()
+    assert list((tmp_path / "run" / ANSWERS).iterdir())
 
 
 def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(

@@ -14,31 +14,86 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from openmed_ner.alignment import Head, Window, score
 from openmed_ner.alignment.decoding import FloatArray
-from openmed_ner.errors import RecipeError
+from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.model.bundles import make_reader
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation
-from openmed_ner.training.history import read_tensors, write_tensors
+from openmed_ner.training.history import write_tensors
 from openmed_ner.training.precision import Precision
 from openmed_ner.training.processes import Processes
 from openmed_ner.training.starting import Trained
 
-ANSWERS = "answers.safetensors"
+ANSWERS = "answers"
 SAVE_SECONDS = 60.0
-"""Time between two writings of the answers while a teacher reads."""
+"""What a teacher says in this time goes to a file of its own."""
 DIGEST = 16
 """Bytes by which a text is known."""
 HalfArray = NDArray[np.float16]
 logger = logging.getLogger(__name__)
+
+
+class Answers:
+    """What a teacher has said, in files of a folder, from which only what is asked for is read."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, str]) -> None:
+        """Open the files there are.
+
+        Args:
+            folder: of the files.
+            identity: of the teacher and its heads; files of another one are passed over.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        self._folder, self._identity = folder, dict(identity)
+        self._places: dict[bytes, tuple[Any, int, int]] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            self._open(path)
+
+    def __contains__(self, text: str) -> bool:
+        return _digest(text) in self._places
+
+    def __getitem__(self, text: str) -> HalfArray:
+        """The logits of the words of a text, the heads that learn side by side, ``(n_words, n_tags)``."""
+        rows, start, stop = self._places[_digest(text)]
+        if start == stop:  # which safetensors does not slice
+            return np.empty((0, rows.get_shape()[1]), dtype=np.float16)
+        found: HalfArray = rows[start:stop]
+        return found
+
+    def add(self, answers: Mapping[str, FloatArray]) -> None:
+        """Write answers to a file of their own."""
+        path = self._folder / f"{len(list(self._folder.glob('*.safetensors'))):06d}.safetensors"
+        tensors = {
+            "answers": torch.from_numpy(np.concatenate(list(answers.values())).astype(np.float16)),
+            "lengths": torch.tensor([len(each) for each in answers.values()]),
+            "digests": torch.frombuffer(bytearray(b"".join(map(_digest, answers))), dtype=torch.uint8),
+        }
+        write_tensors(path, tensors, self._identity)
+        self._open(path)
+
+    def _open(self, path: Path) -> None:
+        try:
+            file = safe_open(path, framework="np")
+            if file.metadata() != self._identity:
+                return
+            rows, digests = file.get_slice("answers"), file.get_tensor("digests").reshape(-1, DIGEST)
+            ends = file.get_tensor("lengths").cumsum().tolist()
+        except Exception as error:
+            raise RunError(f"{path} cannot be read: {error}; remove it to start over") from error
+        for digest, start, stop in zip(digests, (0, *ends), ends, strict=False):
+            self._places[digest.tobytes()] = (rows, start, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +101,19 @@ class Lessons:
     """What a teacher says of some texts.
 
     Attributes:
-        answers: of each text the logits of its words, the heads that learn side by side,
-            ``(n_words, n_tags)``.
+        answers: of each text.
         sizes: tags of each head.
         weight: of what the teacher says against the annotations, from 0 to 1.
         temperature: what the logits of both are divided by; above 1, what it thinks unlikely counts for more.
     """
 
-    answers: Mapping[str, HalfArray]
+    answers: Answers
     sizes: tuple[int, ...]
     weight: float
     temperature: float
 
     def of(self, text: str, window: Window) -> HalfArray:
-        """The answers for the words of a window of a text, a view."""
+        """The answers for the words of a window of a text."""
         return self.answers[text][window.first : window.first + len(window.heads)]
 
     def divergence(self, taught: Sequence[HalfArray], learnt: Sequence[Tensor]) -> Tensor:
@@ -118,27 +172,28 @@ class Teacher:
             processes: that share the run.
             precision: of the schedule.
         """
-        path = folder / ANSWERS
-        identity = {"teacher": self.source.bundle.sha256, "sizes": str(self._sizes)}
+        identity = {
+            "teacher": self.source.bundle.sha256,
+            "heads": " ".join(head.corpus for head in self._model.heads),
+        }
 
         def answer() -> None:
-            found = _read_answers(path, identity)
-            missing = [text for text in texts if _digest(text) not in found]
+            answers = Answers(folder / ANSWERS, identity)
+            missing = [text for text in texts if text not in answers]
+            new: dict[str, FloatArray] = {}
             saved = time.monotonic()
             with Precision(precision, processes.device).autocast():
                 for number, (text, scores) in enumerate(zip(missing, self._answer(missing), strict=True), 1):
-                    found[_digest(text)] = scores.astype(np.float16)
-                    last = number == len(missing)
-                    if last or time.monotonic() - saved > SAVE_SECONDS:
-                        _write_answers(path, found, identity)
-                        saved = time.monotonic()
+                    new[text] = scores
+                    if number == len(missing) or time.monotonic() - saved > SAVE_SECONDS:
+                        answers.add(new)
+                        new, saved = {}, time.monotonic()
                         logger.info("the teacher has read %d of %d texts", number, len(missing))
 
         self._model.to(processes.device)
         processes.on_main(answer)
-        found = _read_answers(path, identity)
-        own = {text: found[_digest(text)] for text in texts}
-        return Lessons(own, self._sizes, self._settings.weight, self._settings.temperature)
+        answers = Answers(folder / ANSWERS, identity)
+        return Lessons(answers, self._sizes, self._settings.weight, self._settings.temperature)
 
     def _answer(self, texts: Sequence[str]) -> Iterator[FloatArray]:
         """Logits of the words of each text, read by the windows that the teacher learnt to read by."""
@@ -166,26 +221,3 @@ class _Words:
 
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
-
-
-def _write_answers(path: Path, answers: Mapping[bytes, HalfArray], identity: Mapping[str, str]) -> None:
-    """Write the answers of a teacher, by the digests of their texts."""
-    tensors = {
-        "answers": torch.from_numpy(np.concatenate(list(answers.values()))),
-        "lengths": torch.tensor([len(each) for each in answers.values()]),
-        "digests": torch.frombuffer(bytearray(b"".join(answers)), dtype=torch.uint8),
-    }
-    write_tensors(path, tensors, identity)
-
-
-def _read_answers(path: Path, identity: Mapping[str, str]) -> dict[bytes, HalfArray]:
-    """The answers in a file, if they are of this teacher."""
-    if not path.is_file():
-        return {}
-    tensors, metadata = read_tensors(path, torch.device("cpu"))
-    if dict(metadata) != dict(identity):
-        return {}
-    ends = tensors["lengths"].cumsum(0).numpy()
-    parts = np.split(tensors["answers"].numpy(), ends[:-1])
-    digests = tensors["digests"].view(-1, DIGEST).numpy()
-    return {digest.tobytes(): part for digest, part in zip(digests, parts, strict=True)}

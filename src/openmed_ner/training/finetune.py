@@ -19,7 +19,7 @@ from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
-from openmed_ner.training.distillation import HalfArray, Lessons
+from openmed_ner.training.distillation import Lessons
 from openmed_ner.training.objective import Loss
 
 IGNORED = -100
@@ -55,13 +55,13 @@ class Example:
         window: what the model reads.
         tags: index of each owned word's tag in each head, ``IGNORED`` elsewhere, ``(n_words, n_heads)``.
         annotators: indices of the corpora whose own annotation is among the tags; none: all are silver.
-        taught: what a teacher says of all words, the logits of all heads side by side, ``(n_words, n_tags)``.
+        text: that the window is of, by which a teacher knows it.
     """
 
     window: Window
     tags: NDArray[np.int64]
     annotators: tuple[int, ...]
-    taught: HalfArray | None = None
+    text: str
 
 
 def list_texts(corpora: Sequence[Annotated]) -> list[str]:
@@ -70,9 +70,7 @@ def list_texts(corpora: Sequence[Annotated]) -> list[str]:
     return list(dict.fromkeys(document.text for document in (*annotated, *corpora[0].unlabelled)))
 
 
-def make_examples(
-    corpora: Sequence[Annotated], reader: Reader, lessons: Lessons | None = None
-) -> tuple[list[Example], dict[str, Account]]:
+def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
 
     A corpus's own annotation of a text stands above a silver one.
@@ -80,7 +78,6 @@ def make_examples(
     Args:
         corpora: one for each head.
         reader: cuts texts into windows.
-        lessons: what a teacher says of the texts.
 
     Returns:
         The examples, and for each corpus what became of its gold spans.
@@ -115,8 +112,7 @@ def make_examples(
         for window in reader.windows(text):
             own = np.full((len(window.heads), len(corpora)), IGNORED, dtype=np.int64)
             own[window.owned] = tags[window.first + window.owned.start : window.first + window.owned.stop]
-            taught = lessons.of(text, window) if lessons else None
-            examples.append(Example(window, own, tuple(annotators[text]), taught))
+            examples.append(Example(window, own, tuple(annotators[text]), text))
     return examples, accounts
 
 
@@ -157,7 +153,7 @@ class FineTuning:
             raise RecipeError(f"weights.{unknown[0]}: there is no such corpus; trained: {', '.join(names)}")
         self._weights = np.array([(weights or {}).get(name, 1.0) for name in names])
         self.model: TokenTagger = model
-        self.examples, self.accounts = make_examples(corpora, reader, lessons)
+        self.examples, self.accounts = make_examples(corpora, reader)
         self._dev = [(corpus.head, corpus.dev) for corpus in corpora]
         self._reader = replace(reader, budget=2 * schedule.batch_subwords)
         self._schedule = schedule
@@ -212,7 +208,7 @@ class FineTuning:
         n_targets = int((tags != IGNORED).sum())
         mean = torch.stack(losses).sum() / n_targets if losses else words.new_zeros(())
         if lessons := self._lessons:
-            taught = [example.taught for example in batch if example.taught is not None]
+            taught = [lessons.of(example.text, example.window) for example in batch]
             mean = torch.lerp(mean, lessons.divergence(taught, list(logits.values())), lessons.weight)
             n_targets = tags.numel()
         return Loss(mean, n_targets, int(mask.sum()))
