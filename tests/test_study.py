@@ -390,6 +390,11 @@ def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
             '[teachers.x]\nmodel = "both"\n[training]',
             r"teachers\.x\.texts: expected how many texts it tags",
         ),
+        (
+            "[models.both]",
+            '[teachers.x]\nmodel = "both"\ntexts = 1\n[models.both]\nteacher = "x"',
+            r"models\.both\.teacher = 'x': expected one whose model stands before it",
+        ),
     ],
 )
 def test_mistakes_in_a_study_are_named(recipe: Path, old: str, new: str, message: str) -> None:

@@ -66,7 +66,7 @@ class Model:
         stages: encoders on the way that it is also trained from, with the first seed.
         searched: try the settings of ``training.search`` on dev, instead of taking those of ``training``.
         encoders: train it from these only; from all if empty.
-        teacher: the one it also learns from, if any.
+        teacher: the one it also learns from, if any; its model stands before.
         start: a model that stands before it, whose first seed it goes on from, if any.
         training: settings in which this model differs from the study's.
     """
@@ -117,10 +117,10 @@ class Study:
         for name, corpus in self.corpora.items():
             if missing := [split for split in ("train", "dev", "test") if not getattr(corpus, split)]:
                 raise RecipeError(f"corpora.{name}.{missing[0]}: expected a file or folder of documents")
-        for name, model in self.models.items():
-            self._check(name, model)
         for name, teacher in self.teachers.items():
             self._check_teacher(f"teachers.{name}", teacher)
+        for name, model in self.models.items():
+            self._check(name, model)
 
     def _check(self, name: str, model: Model) -> None:
         if unknown := [stage for stage in model.stages if stage not in self.stages]:
@@ -135,23 +135,27 @@ class Study:
 
         if model.teacher and model.teacher not in self.teachers:
             raise RecipeError(f"models.{name}.teacher: there is no teacher {model.teacher!r}")
+        before = list(self.models)[: list(self.models).index(name)]
+        if model.teacher and self.teachers[model.teacher].model not in before:
+            raise RecipeError(
+                f"models.{name}.teacher = {model.teacher!r}: expected one whose model stands before it"
+            )
+        if model.start and model.start not in before:
+            raise RecipeError(
+                f"models.{name}.start = {model.start!r}: expected a model that stands before it"
+            )
         if model.start:
-            self._check_start(f"models.{name}.start", name, model)
+            self._check_start(f"models.{name}.start", model)
 
-    def _check_start(self, setting: str, name: str, model: Model) -> None:
-        names = list(self.models)
-        if model.start not in names[: names.index(name)]:
-            raise RecipeError(f"{setting} = {model.start!r}: expected a model that stands before it")
+    def _check_start(self, setting: str, model: Model) -> None:
         known = self.starts_of(self.models[model.start])
         if unknown := [each.name for each in self.starts_of(model) if each not in known]:
             raise RecipeError(f"{setting}: {model.start} is not trained from {unknown[0]}")
 
     def _check_teacher(self, name: str, teacher: Teacher) -> None:
         model = self.models.get(teacher.model)
-        if model is None or model.teacher:
-            raise RecipeError(
-                f"{name}.model = {teacher.model!r}: expected a model that has no teacher itself"
-            )
+        if model is None:
+            raise RecipeError(f"{name}.model = {teacher.model!r}: expected a model of the study")
         if teacher.texts < 1 and teacher.by == "texts":
             raise RecipeError(f"{name}.texts: expected how many texts it tags")
         encoders = [start.name for start in self.starts_of(model)]
