@@ -311,12 +311,12 @@ DROP = """([name, content]) => {
 
 def test_a_dropped_file_of_several_documents(open_page: OpenPage) -> None:
     page = open_page()
-    texts = ["Aspirin was given.", "😀 Asthma was seen.", "We thank them."]
+    texts = ["Aspirin was given.", "😀 Cisplatin was given.", "We thank them."]
     page.evaluate(DROP, ["notes.jsonl", "\n".join(json.dumps({"text": text}) for text in texts)])
     page.locator("#status", has_text="in 3 documents").wait_for()
     assert shown_mentions(page) == ["Aspirin"]
     page.get_by_role("button", name="Next document").click()
-    assert shown_mentions(page) == ["Asthma"]
+    assert shown_mentions(page) == ["Cisplatin"]
     page.get_by_label("Document", exact=True).select_option(index=2)
     assert shown_mentions(page) == ["No entities to show."]
     assert page.get_by_role("button", name="Next document").is_disabled()
