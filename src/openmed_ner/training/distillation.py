@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class Answers:
         """
         self._folder, self._identity = folder, dict(identity)
         self._places: dict[bytes, tuple[Any, int, int]] = {}
-        for path in sorted(folder.glob("*.safetensors")):
+        for path in folder.glob("*.safetensors"):
             self._open(path)
 
     def __contains__(self, text: str) -> bool:
@@ -74,7 +75,7 @@ class Answers:
 
     def add(self, answers: Mapping[str, FloatArray]) -> None:
         """Write answers to a file of their own."""
-        path = self._folder / f"{len(list(self._folder.glob('*.safetensors'))):06d}.safetensors"
+        path = self._folder / f"{uuid4().hex}.safetensors"
         tensors = {
             "answers": torch.from_numpy(np.concatenate(list(answers.values())).astype(np.float16)),
             "lengths": torch.tensor([len(each) for each in answers.values()]),
