@@ -25,12 +25,12 @@ from torch import Tensor, nn
 
 from openmed_ner.alignment import Head, Window, score
 from openmed_ner.alignment.decoding import FloatArray
-from openmed_ner.errors import RecipeError, RunError
+from openmed_ner.errors import RecipeError
 from openmed_ner.model.bundles import make_reader
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation
-from openmed_ner.training.history import write_tensors
+from openmed_ner.training.history import refuse_damaged, write_tensors
 from openmed_ner.training.precision import Precision
 from openmed_ner.training.processes import Processes
 from openmed_ner.training.starting import Trained
@@ -85,14 +85,12 @@ class Answers:
         self._open(path)
 
     def _open(self, path: Path) -> None:
-        try:
+        with refuse_damaged(path):
             file = safe_open(path, framework="np")
             if file.metadata() != self._identity:
                 return
             rows, digests = file.get_slice("answers"), file.get_tensor("digests").reshape(-1, DIGEST)
             ends = file.get_tensor("lengths").cumsum().tolist()
-        except Exception as error:
-            raise RunError(f"{path} cannot be read: {error}; remove it to start over") from error
         for digest, start, stop in zip(digests, (0, *ends), ends, strict=False):
             self._places[digest.tobytes()] = (rows, start, stop)
 

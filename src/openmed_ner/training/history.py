@@ -6,7 +6,8 @@ Files of tensors are replaced in one move, so a run that is killed has the old o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,20 @@ def read_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], M
     Raises:
         RunError: it is damaged.
     """
-    try:
+    with refuse_damaged(path):
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] | None = file.metadata()
         return load_file(path, str(device)), metadata or {}
+
+
+@contextmanager
+def refuse_damaged(path: Path) -> Iterator[None]:
+    """Say what to do about a file of a run that cannot be read.
+
+    Raises:
+        RunError: reading it failed.
+    """
+    try:
+        yield
     except Exception as error:
         raise RunError(f"{path} cannot be read: {error}; remove it to start over") from error
