@@ -170,11 +170,27 @@ def test_a_document_whose_name_and_labels_are_markup_stays_text(open_page: OpenP
     assert page.locator("main img, #popover img").count() == 0
 
 
+def test_what_a_bundle_can_find_is_listed_even_if_told_after_the_result(open_page: OpenPage) -> None:
+    page = open_page()
+    waiting: list[Any] = []
+    page.route("**/bundles", lambda route: waiting.append(route))
+    page.reload()
+    answer(page, NESTED)
+    tag(page, "x")
+    page.get_by_role("checkbox", name="Anatomy").uncheck()
+    assert page.locator("#labels").inner_text().split() == ["Anatomy", "2", "Disease", "2"]
+    waiting.pop().continue_()
+    page.locator("#labels", has_text="Chemical").wait_for()
+    assert not page.get_by_role("checkbox", name="Anatomy").is_checked()
+    assert shown_mentions(page) == ["Familial breast cancer syndrome", "breast cancer"]
+
+
 def test_filters_count_what_they_would_show(open_page: OpenPage) -> None:
     page = open_page()
     answer(page, NESTED)
     tag(page, "x")
     assert page.locator("#shown").inner_text() == "4 of 4 entities shown"
+    page.locator("#labels", has_text="Chemical").wait_for()
     words = page.locator("#labels").inner_text().split()
     counts = dict(zip(words[::2], words[1::2], strict=True))
     assert {label: count for label, count in counts.items() if count != "0"} == {

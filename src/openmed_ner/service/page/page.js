@@ -14,7 +14,6 @@ import { createResult } from "./result.js";
 import { fetchBundles, requestTags } from "./service.js";
 
 const find = (id) => document.getElementById(id);
-const offered = { labels: [], corpora: [] };
 const result = createResult(find);
 const { withToken } = createAccess({
   dialog: find("access"),
@@ -68,7 +67,7 @@ function tag(source) {
     const answer = await (await requestTags(source, {}, signal)).json();
     signal.throwIfAborted();
     tagged = source;
-    return describeResult(result.show(answer.documents, offered), answer.documents.length);
+    return describeResult(result.show(answer.documents), answer.documents.length);
   });
 }
 
@@ -103,10 +102,11 @@ function clear() {
 async function describeBundles() {
   const bundles = await withToken(fetchBundles);
   const heads = bundles.flatMap((bundle) => bundle.heads ?? []);
-  offered.corpora = heads.map((head) => head.corpus).filter(Boolean);
-  offered.labels = heads.flatMap((head) => head.types ?? head.labels ?? []);
+  const corpora = heads.map((head) => head.corpus).filter(Boolean);
+  const labels = heads.flatMap((head) => head.types ?? head.labels ?? []);
+  result.offer({ labels, corpora });
   const names = bundles.map(({ name, licence }) => (licence ? `${name} (${licence})` : name)).join(", ");
-  if (names) find("bundle").textContent = `${names}: ${[...new Set(offered.labels)].join(", ")}`;
+  if (names) find("bundle").textContent = `${names}: ${[...new Set(labels)].join(", ")}`;
 }
 
 listenForInput(

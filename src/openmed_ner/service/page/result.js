@@ -32,26 +32,39 @@ export function createResult(find) {
   /** @type {TaggedDocument} */
   let current = NOTHING;
   let waiting = false;
+  /** What the loaded bundles can find. */
+  let offered = { labels: [], corpora: [] };
+  /** That, and whatever else was found. */
   const known = { labels: [], corpora: [] };
 
   /**
    * @param {any[]} records of an answer
-   * @param {{labels: string[], corpora: string[]}} offered by the bundle
    * @returns {number} of mentions
    */
-  function show(records, offered) {
+  function show(records) {
     documents = records.map(readDocument);
-    const mentions = documents.flatMap((tagged) => tagged.mentions);
-    known.labels = sortedUnion(offered.labels, mentions.map(({ label }) => label));
-    const layers = mentions.flatMap((mention) => mention.layers);
-    known.corpora = sortedUnion(offered.corpora, layers.map(({ corpus }) => corpus));
     filters.reset();
-    filters.offer(known.labels, known.corpora);
+    listKinds();
     chooser.replaceChildren(...documents.map(({ id }, index) => new Option(`${index + 1}. ${id}`, String(index))));
     find("chooser").hidden = documents.length < 2;
     showDocument(0);
     setVisible(true);
-    return mentions.length;
+    return documents.flatMap((tagged) => tagged.mentions).length;
+  }
+
+  /** @param {{labels: string[], corpora: string[]}} kinds that can be found; a result may be there already */
+  function offer(kinds) {
+    offered = kinds;
+    listKinds();
+    refresh();
+  }
+
+  function listKinds() {
+    const mentions = documents.flatMap((tagged) => tagged.mentions);
+    const layers = mentions.flatMap((mention) => mention.layers);
+    known.labels = sortedUnion(offered.labels, mentions.map(({ label }) => label));
+    known.corpora = sortedUnion(offered.corpora, layers.map(({ corpus }) => corpus));
+    filters.offer(known.labels, known.corpora);
   }
 
   function showDocument(index) {
@@ -100,7 +113,7 @@ export function createResult(find) {
   find("previous").addEventListener("click", () => step(-1));
   find("next").addEventListener("click", () => step(1));
   addEventListener("keydown", (event) => event.key === "Escape" && popover.hide());
-  return { show, clear, known, filter: filters.filter };
+  return { show, offer, clear, known, filter: filters.filter };
 }
 
 function sortedUnion(one, other) {
