@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, helper, numpy_helper
 
-BLOCK = 128
+BLOCK = 64
+"""Inputs that share a scale. 128 costs agreement with fp32 on dev, 32 more time than it brings."""
 MIN_TABLE = 1 << 20
 """Entries above which a lookup table is worth quantising."""
 _ACCURACY_INT8 = 4
