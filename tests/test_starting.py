@@ -12,6 +12,7 @@ import torch
 from architectures import SMALL, make_backbone
 from openmed_ner.alignment import Head
 from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.record import learnt_splits
 from openmed_ner.cards.energy import find_steps
 from openmed_ner.cli import train as command
 from openmed_ner.cli.main import app
@@ -136,6 +137,43 @@ def test_a_smaller_model_goes_on_with_the_layers_it_has(
     np.testing.assert_array_equal(answers(further), answers(load_model(small)))
     with pytest.raises(RecipeError, match=r"expected one with all of them, or layers = \[1\]"):
         start_from(small, backbone, HEADS, layers=(0,))
+
+
+def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    recipe = make_full(backbone, full_bundle, epochs=1)
+    other = train(replace(recipe, learn="train+dev"), CORPORA[::-1], tmp_path / "other", name="other")
+    soup = replace(make_full(backbone, other), soup=(str(full_bundle.folder),))
+    found = build_model(soup, backbone, HEADS, start=open_start(soup, backbone)).state_dict()
+    one = load_model(full_bundle).state_dict()
+    two = start_from(other, backbone, HEADS).state_dict()
+    assert found.keys() == one.keys() == two.keys()
+    for name in found:
+        torch.testing.assert_close(found[name], (one[name] + two[name]) / 2)
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+
+    bundle = train(replace(soup, schedule=recipe.schedule), CORPORA, tmp_path / "soup", name="soup")
+    record = bundle.read_json("run.json")
+    assert record["recipe"]["soup"] == ["tiny"]
+    assert [each["sha256"] for each in record["start"]["soup"]] == [full_bundle.sha256]
+    steps = ["fine-tuning of tiny", "fine-tuning of other", "fine-tuning"]
+    assert [step.name for step in find_steps(record)] == steps, "tiny is an origin of both"
+    assert "It started from the mean of the weights of other and tiny." in bundle.read("README.md").decode()
+    stirred = replace(make_full(backbone, full_bundle, epochs=1), soup=(str(other.folder),))
+    stirred_record = train(stirred, CORPORA, tmp_path / "stirred", name="stirred").read_json("run.json")
+    assert learnt_splits(stirred_record) == learnt_splits(record) == ("train", "dev")
+
+
+def test_what_is_averaged_has_to_be_alike(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:
+    recipe = make_full(backbone, full_bundle, epochs=1)
+    with pytest.raises(RecipeError, match=r"soup = \('a',\): expected nothing, where no start is named"):
+        replace(recipe, start="", soup=("a",))
+    alone = train(recipe, CORPORA[:1], tmp_path / "alone", name="alone")
+    with pytest.raises(RecipeError, match="alone/bundle has other heads or layers than"):
+        open_start(replace(recipe, soup=(str(alone.folder),)), backbone)
+    with pytest.raises(BundleError, match="nowhere"):
+        open_start(replace(recipe, soup=(str(tmp_path / "nowhere"),)), backbone)
 
 
 def test_a_start_has_to_fit(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:

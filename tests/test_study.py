@@ -226,6 +226,12 @@ STARTING = """
 corpora = ["chemicals", "diseases"]
 start = "both"
 training = {method = "full", learn = "train+dev"}
+
+[models.soup]
+corpora = ["chemicals", "diseases"]
+start = "further"
+soup = ["both"]
+training = {method = "full"}
 """
 
 
@@ -242,11 +248,15 @@ def test_a_model_goes_on_from_another_one(
         only=lambda name: "further" in name,
         on_step=lambda name, state: seen.append((state, name)),
     )
-    assert seen == [("to do", "models/both/none/seed-0"), ("waits", "models/further/none/seed-0")]
+    both, further, soup = (f"models/{name}/none/seed-0" for name in ("both", "further", "soup"))
+    assert seen == [("to do", both), ("waits", further), ("waits", soup)]
     assert reproduce(recipe, folder)
-    first = open_bundle(folder / "models/both/none/seed-0/bundle")
-    record = open_bundle(folder / "models/further/none/seed-0/bundle").read_json("run.json")
+    first = open_bundle(folder / both / "bundle")
+    record = open_bundle(folder / further / "bundle").read_json("run.json")
     assert record["start"]["sha256"] == first.sha256 and record["recipe"]["start"] == "both"
+    record = open_bundle(folder / soup / "bundle").read_json("run.json")
+    assert [each["sha256"] for each in record["start"]["soup"]] == [first.sha256]
+    assert (record["recipe"]["start"], record["recipe"]["soup"]) == ("further", ["both"])
     rows = [row for row in summarise_study(recipe, folder)["scores"] if row["model"] == "further"]
     assert {row["split"] for row in rows} == {"test"}
     for old, new, message in (
@@ -259,6 +269,16 @@ def test_a_model_goes_on_from_another_one(
             'start = "both"',
             'start = "nobody"',
             r"start = 'nobody': expected a model that stands",
+        ),
+        (
+            'soup = ["both"]',
+            'soup = ["nobody"]',
+            r"soup = 'nobody': expected a model that stands",
+        ),
+        (
+            'start = "further"',
+            "",
+            r"models.soup.soup: expected nothing, where no start is named",
         ),
         ('method = "full", ', "", "method = 'lora': expected full, where a start is named"),
         ("{method =", '{start = "x", method =', r"training\.start: a study names it in models"),

@@ -44,10 +44,11 @@ def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
 def learnt_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The splits that a model has learnt from, so that nothing can be chosen or measured on them any more.
 
-    What the model that it went on from had learnt, or its teacher, it has learnt as well.
+    What the models that it went on from had learnt, or its teacher, it has learnt as well.
     """
+    start, teacher = (record.get(origin, {}) for origin in ("start", "teacher"))
     dev = record.get("recipe", {}).get("learn") == "train+dev"
-    dev |= any("dev" in record.get(origin, {}).get("learnt", ()) for origin in ("start", "teacher"))
+    dev |= any("dev" in origin.get("learnt", ()) for origin in (start, teacher, *start.get("soup", ())))
     return ("train", "dev") if dev else ("train",)
 
 

@@ -76,14 +76,18 @@ def find_steps(record: Mapping[str, Any]) -> list[Step]:
         return [Step.of("adaptation", record)]
     adapted = record.get("adaptation") or dig(record, "recipe", "adapted")  # a results file only names it
     earlier = [Step.of("adaptation", adapted if isinstance(adapted, Mapping) else {})] if adapted else []
-    return [*earlier, *_iter_starts(record), Step.of("fine-tuning", record)] if record else earlier
+    return [*earlier, *_iter_starts(record, set()), Step.of("fine-tuning", record)] if record else earlier
 
 
-def _iter_starts(record: Mapping[str, Any]) -> Iterator[Step]:
-    """The models that a run went on from, the first one first."""
-    if isinstance(start := record.get("start"), Mapping):
-        yield from _iter_starts(start)
-        yield Step.of(f"fine-tuning of {show(start.get('name'))}", start)
+def _iter_starts(record: Mapping[str, Any], seen: set[object]) -> Iterator[Step]:
+    """The models that a run went on from, each once, and after those that it went on from itself."""
+    if not isinstance(start := record.get("start"), Mapping):
+        return
+    for each in (*start.get("soup", ()), start):
+        if each.get("sha256") not in seen:
+            seen.add(each.get("sha256"))
+            yield from _iter_starts(each, seen)
+            yield Step.of(f"fine-tuning of {show(each.get('name'))}", each)
 
 
 def write_steps(steps: Sequence[Step]) -> str:

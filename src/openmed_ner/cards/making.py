@@ -159,7 +159,9 @@ def describe_training(record: Mapping[str, Any]) -> str:
         else "The dev splits chose the epoch"
     )
     start, teacher = (dig(record, what, "name") for what in ("start", "teacher"))
-    taught = f" It started from the weights of {start}." if start else ""
+    others = [str(each.get("name")) for each in dig(record, "start", "soup") or ()]
+    mean = "the mean of the weights of {}" if others else "the weights of {}"
+    taught = f" It started from {mean.format(' and '.join([start, *others]))}." if start else ""
     unlabelled = [dig(each, "unlabelled", "documents") for each in (record.get("data") or {}).values()]
     texts = f", also on {show(unlabelled[0], ',')} texts without annotation" if any(unlabelled) else ""
     taught += f" It learnt the probabilities of {teacher}, too{texts}." if teacher else ""

@@ -7,7 +7,7 @@ backbone, as released or adapted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -68,6 +68,7 @@ class Model:
         encoders: train it from these only; from all if empty.
         teacher: the one it also learns from, if any; its model stands before.
         start: a model that stands before it, whose first seed it goes on from, if any.
+        soup: others that stand before it, the weights of whose first seeds are averaged with the start's.
         training: settings in which this model differs from the study's.
     """
 
@@ -78,6 +79,7 @@ class Model:
     encoders: tuple[str, ...] = ()
     teacher: str = ""
     start: str = ""
+    soup: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -140,17 +142,19 @@ class Study:
             raise RecipeError(
                 f"models.{name}.teacher = {model.teacher!r}: expected one whose model stands before it"
             )
-        if model.start and model.start not in before:
-            raise RecipeError(
-                f"models.{name}.start = {model.start!r}: expected a model that stands before it"
-            )
         if model.start:
-            self._check_start(f"models.{name}.start", model)
+            self._check_start(f"models.{name}.start", model, model.start, before)
+        elif model.soup:
+            raise RecipeError(f"models.{name}.soup: expected nothing, where no start is named")
+        for other in model.soup:
+            self._check_start(f"models.{name}.soup", model, other, before)
 
-    def _check_start(self, setting: str, model: Model) -> None:
-        known = self.starts_of(self.models[model.start])
+    def _check_start(self, setting: str, model: Model, start: str, before: Sequence[str]) -> None:
+        if start not in before:
+            raise RecipeError(f"{setting} = {start!r}: expected a model that stands before it")
+        known = self.starts_of(self.models[start])
         if unknown := [each.name for each in self.starts_of(model) if each not in known]:
-            raise RecipeError(f"{setting}: {model.start} is not trained from {unknown[0]}")
+            raise RecipeError(f"{setting}: {start} is not trained from {unknown[0]}")
 
     def _check_teacher(self, name: str, teacher: Teacher) -> None:
         model = self.models.get(teacher.model)
@@ -334,9 +338,12 @@ def _make_run(study: Study, start: Start, name: str, seed: int) -> Run:
         raise RecipeError(
             f"models.{name}.training.start: a study names it in models.{name}.start, as a model"
         )
-    if model.start:
-        place = f"{name_run(model.start, start.name, study.models[model.start].seeds[0])}/{BUNDLE}"
-        own = replace(own, start=place)
+    places = [
+        f"{name_run(each, start.name, study.models[each].seeds[0])}/{BUNDLE}"
+        for each in filter(None, (model.start, *model.soup))
+    ]
+    if places:
+        own = replace(own, start=places[0], soup=tuple(places[1:]))
     silver = ""
     if teacher := study.teachers.get(model.teacher):
         if teacher.by == "texts":

@@ -131,17 +131,19 @@ def _iter_models(study: Study, folder: Path, sources: Sources) -> Iterator[Step]
         start, teacher, texts = (
             folder / place if place else None for place in (run.recipe.start, taught.teacher, taught.texts)
         )
+        soup = [folder / place for place in run.recipe.soup]
         recipe = replace(
             run.recipe,
             adapted=str(adapted or ""),
             start=str(start or ""),
+            soup=tuple(map(str, soup)),
             silver=str(silver or run.recipe.silver),
             distillation=replace(taught, teacher=str(teacher or ""), texts=str(texts or "")),
         )
 
         make = partial(train_and_score, replace(run, recipe=recipe), sources)
 
-        before = [model.parent / SCORES for model in (start, teacher) if model]
+        before = [model.parent / SCORES for model in (start, teacher, *soup) if model]
         needs = (adapted and adapted / MANIFEST, silver, texts, *before)
         yield Step(run.name, SCORES, make, tuple(filter(None, needs)))
 

@@ -162,6 +162,8 @@ class Recipe:
             rounding, and of no account where the whole encoder was adapted.
         start: folder of a bundle with heads, made from that backbone, to go on from: its encoder, and its
             heads of the same corpora and tags; other heads begin fresh. Nothing if empty.
+        soup: folders of bundles with the same heads and layers as the start; it goes on from the mean of all
+            their weights (a model soup; Wortsman et al., 2022, arXiv 2203.05482).
         layers: of the backbone to keep, by number from 0, for a smaller and faster model; all if empty.
         method: ``lora`` trains an adapter and the heads, ``full`` trains everything.
         seed: of the weights, the order of batches and dropout.
@@ -188,6 +190,7 @@ class Recipe:
     adapted: str = ""
     adapted_as: Literal["merged", "stacked"] = "merged"
     start: str = ""
+    soup: tuple[str, ...] = ()
     layers: tuple[int, ...] = ()
     method: Literal["lora", "full"] = "lora"
     seed: int = 0
@@ -218,6 +221,7 @@ class Recipe:
         if self.start:
             _require(self.method == "full", "method", self.method, "full, where a start is named")
             _require(not self.adapted, "adapted", self.adapted, "nothing, where a start is named")
+        _require(bool(self.start) or not self.soup, "soup", self.soup, "nothing, where no start is named")
 
 
 @dataclass(frozen=True, slots=True)

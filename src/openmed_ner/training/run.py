@@ -215,8 +215,8 @@ def train(
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
         **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
-        **({"start": describe_trained(start)} if start else {}),
-        **({"teacher": describe_trained(teacher.source)} if teacher else {}),
+        **({"start": describe_start(start)} if start else {}),
+        **({"teacher": describe_trained(teacher.source.bundle)} if teacher else {}),
         "history": history.to_json(),
         "energy": history.energy.to_json(),
     }
@@ -264,12 +264,18 @@ def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
     }
 
 
-def describe_trained(trained: Trained) -> Mapping[str, Any]:
-    """The model that a run went on from, or that taught, for its record: what it took, and its own start."""
-    manifest, record = trained.bundle.manifest, trained.bundle.read_json(RECORD)
+def describe_start(start: Trained) -> Mapping[str, Any]:
+    """The model that a run went on from, for its record, and those whose weights were averaged with its."""
+    soup = [describe_trained(bundle) for bundle in start.soup]
+    return {**describe_trained(start.bundle), **({"soup": soup} if soup else {})}
+
+
+def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
+    """A model that a run went on from, or that taught, for its record: what it took, and its own start."""
+    manifest, record = bundle.manifest, bundle.read_json(RECORD)
     return {
         "name": manifest.name,
-        "sha256": trained.bundle.sha256,
+        "sha256": bundle.sha256,
         "precision": manifest.precision,
         **{key: record[key] for key in ("commit", "energy", "start") if key in record},
         "seconds": record["history"]["seconds"],
@@ -289,6 +295,7 @@ def _without_places(
         recipe,
         adapted=name(adapted),
         start=name(start.bundle if start else None),
+        soup=tuple(map(name, start.soup if start else ())),
         silver=Path(recipe.silver).name,
         distillation=replace(
             recipe.distillation,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from openmed_ner.bundle import Bundle, open_bundle
@@ -23,10 +24,12 @@ class Trained:
     Attributes:
         bundle: where it comes from.
         model: its encoder and heads; an adapter is merged.
+        soup: other bundles that its weights have been averaged with.
     """
 
     bundle: Bundle
     model: TokenTagger
+    soup: tuple[Bundle, ...] = ()
 
     def find_layer(self, corpus: str, tags: Sequence[str]) -> nn.Module | None:
         """The layer of its head of a corpus, if that has the same tags."""
@@ -61,15 +64,36 @@ def open_trained(folder: str) -> Trained:
 
 
 def open_start(recipe: Recipe, backbone: Path) -> Trained:
-    """Load the model that a recipe starts from.
+    """Load the model that a recipe starts from, or the mean of several.
 
     Raises:
-        BundleError: it is missing, damaged, or one that torch cannot load.
-        RecipeError: it was made from another backbone, or keeps layers that the recipe does not.
+        BundleError: one is missing, damaged, or one that torch cannot load.
+        RecipeError: one was made from another backbone, or keeps layers that the recipe does not; or those to
+            be averaged have different heads or layers.
     """
-    start = open_trained(recipe.start)
+    start = _open_fitting(recipe, backbone, "start", recipe.start)
+    others = [_open_fitting(recipe, backbone, "soup", folder) for folder in recipe.soup]
+    models = [start.model]
+    for other in others:
+        if _describe_shape(other) != _describe_shape(start):
+            raise RecipeError(f"soup: {other.bundle.folder} has other heads or layers than {recipe.start}")
+        models.append(TokenTagger(other.model.encoder, start.model.heads))  # heads in the same order
+        other.give_heads(models[-1])
+    with torch.no_grad():
+        for weights in zip(*(model.parameters() for model in models), strict=True):
+            weights[0].copy_(torch.stack(weights).mean(dim=0))
+    return replace(start, soup=tuple(other.bundle for other in others))
+
+
+def _describe_shape(trained: Trained) -> object:
+    heads = {head.corpus: tuple(head.tags) for head in trained.model.heads}
+    return heads, trained.bundle.manifest.layers
+
+
+def _open_fitting(recipe: Recipe, backbone: Path, setting: str, folder: str) -> Trained:
+    start = open_trained(folder)
     manifest = start.bundle.manifest
-    place = f"start = {recipe.start!r}"
+    place = f"{setting} = {folder!r}"
     if manifest.backbone.sha256 != hash_file(backbone / "model.safetensors"):
         raise RecipeError(f"{place} was made from {manifest.backbone.name}, not from {recipe.backbone}")
     if manifest.layers not in ((), recipe.layers):
