@@ -17,6 +17,7 @@ from transformers import AutoModelForMaskedLM
 
 from openmed_ner.errors import InputError
 from openmed_ner.model.architectures import ARCHITECTURES, find_architecture
+from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.tagger import load_config, quiet_transformers
 
 
@@ -80,6 +81,7 @@ def load_masked(folder: Path, *, dropout: float = 0.0, attention_dropout: float 
             config=config,
             output_loading_info=True,
         )
+    replace_dropout(model)
     head = nn.Sequential(*(model.get_submodule(name) for name in names))
     trained = not any(key.startswith(names) for key in report["missing_keys"])
     return MaskedLanguageModel(model.base_model, head, head_is_trained=trained)

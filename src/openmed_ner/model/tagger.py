@@ -22,6 +22,7 @@ from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray, Head
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.architectures import find_architecture, longest_input
+from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.lora import use_lora
 
 
@@ -98,6 +99,7 @@ def load_encoder(
         )
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
+    replace_dropout(encoder)
     return encoder
 
 

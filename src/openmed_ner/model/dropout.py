@@ -1,0 +1,34 @@
+"""Dropout whose random numbers cost a third of torch's on a CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_LEVELS = 1 << 16
+
+
+class FastDropout(nn.Dropout):
+    """``nn.Dropout`` that draws 64 random bits at once and spends 16 on each element.
+
+    Torch draws each element by itself on a CPU, which took a fifth of MiniLM's training step. The price: the
+    share is rounded to the nearest 65,536th. On other devices it is torch's own.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop elements and scale up the others, in training; any shape, returned as it was."""
+        n_dropped = round(self.p * _LEVELS)
+        if not self.training or not 0 < n_dropped < _LEVELS or input.device.type != "cpu":
+            return super().forward(input)
+        n_draws = -(-input.numel() // 4)
+        draws = torch.empty(n_draws, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        kept = draws[: input.numel()].view(input.shape) >= n_dropped - _LEVELS // 2
+        return input * kept.to(input.dtype).mul_(_LEVELS / (_LEVELS - n_dropped))
+
+
+def replace_dropout(module: nn.Module) -> None:
+    """Put ``FastDropout`` in the place of each ``nn.Dropout`` below a module."""
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.Dropout:
+                setattr(parent, name, FastDropout(child.p))
