@@ -1,4 +1,4 @@
-"""Speed of a training step: full fine-tuning, LoRA by peft, LoRA by our folded layer, in turn.
+"""Speed of a training step: full fine-tuning, with our dropout and torch's, LoRA by peft, LoRA by our layer.
 
     python benchmarks/training.py [--rounds 5] [--shape 7x160]
 
@@ -20,6 +20,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import BertConfig, BertModel
 
 from openmed_ner.bundle.record import provenance
+from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.training.precision import autocast_dtype
 from openmed_ner.training.session import keep_memory
@@ -38,6 +39,8 @@ def build(way: str) -> torch.nn.Module:
         attn_implementation="eager",
     )
     encoder = BertModel(config, add_pooling_layer=False)
+    if way != "full-torch-dropout":
+        replace_dropout(encoder)
     if way == "lora-folded":
         return attach_lora(encoder, rank=RANK, alpha=ALPHA, dropout=0.0, targets="all-linear")
     if way.startswith("lora-peft"):
@@ -86,7 +89,7 @@ def main() -> None:
     rows, columns = map(int, options.shape.split("x"))
     warnings.simplefilter("ignore")
     keep_memory()
-    ways = (REFERENCE, "lora-peft-dropout", "lora-peft", "lora-folded")
+    ways = (REFERENCE, "full-torch-dropout", "lora-peft-dropout", "lora-peft", "lora-folded")
     steps = {way: make_step(way, (rows, columns)) for way in ways}
     speeds: list[dict[str, float]] = []
     for _ in range(options.rounds):

@@ -73,7 +73,7 @@ def runs() -> str:
 OWN, JOINT, SMALL = "a model each", "joint", "small"
 """Models of a corpus each, the joint model, and the smaller one."""
 STUDIES = {OWN: "suite", JOINT: "joint", SMALL: "suite"}
-"""Where each was trained and scored; that of the suite calls the joint model's first stage ``joint``."""
+"""Where each was trained and scored; that of the suite calls the model that taught the smaller one ``joint``."""
 
 
 def _runs(way: str) -> list[Mapping[str, Any]]:
@@ -168,8 +168,8 @@ def _detail(
 
 def suite_runs() -> str:
     """What the models of the suite took, the joint model's stages, and the smaller one."""
-    first = [{**run, "model": "first"} for run in read("suite")["runs"] if run["model"] == JOINT]
-    runs = [*_runs(OWN), *first, *_runs(JOINT), *_runs(SMALL)]
+    former = [{**run, "model": "first, formerly"} for run in read("suite")["runs"] if run["model"] == JOINT]
+    runs = [*_runs(OWN), *read("trials-joint")["runs"], *_runs(JOINT), *former, *_runs(SMALL)]
     return report.cost_table({"runs": runs})
 
 

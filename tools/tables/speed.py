@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from openmed_ner.model.backbones import BACKBONES
 from openmed_ner.study import cost, report
 from openmed_ner.training.config import Recipe, from_table
@@ -93,8 +96,11 @@ def service() -> str:
 
 
 def training() -> str:
-    """Speed of a training step."""
-    record = read("benchmark-training")
+    """Speed of a training step, on two machines."""
+    return "\n\n".join(_training(read(name)) for name in ("benchmark-training", "benchmark-training-amx"))
+
+
+def _training(record: Mapping[str, Any]) -> str:
     lines = ["| way | subwords/s | ratio to full fine-tuning |", "|---|---|---|"]
     for way, speed in record["subwords_per_second"].items():
         lines.append(table_row((way, f"{speed:.0f}", f"{record['ratio_to_full'][way]:.2f}")))
