@@ -73,7 +73,7 @@ def runs() -> str:
 OWN, JOINT, SMALL = "a model each", "joint", "small"
 """Models of a corpus each, the joint model, and the smaller one."""
 STUDIES = {OWN: "suite", JOINT: "joint", SMALL: "suite"}
-"""Where each was trained and scored; that of the suite calls the model that taught the smaller one ``joint``."""
+"""Where each was trained and scored; that of the suite calls ``joint`` what taught the smaller one."""
 
 
 def _runs(way: str) -> list[Mapping[str, Any]]:
