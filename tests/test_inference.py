@@ -309,8 +309,13 @@ def test_workers_threads_batches_and_order_change_nothing(
 
 @pytest.mark.usefixtures("no_socket")
 def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
-    adapter_bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    adapter_bundle: Bundle,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Some processors round differently to bfloat16, which moves the few spans that random weights find.
+    monkeypatch.setattr("openmed_ner.inference.backends.openvino.PRECISION", "f32")
     gold = {corpus.head.corpus: corpus.dev for corpus in CORPORA}
     bundle = export_runtime(
         adapter_bundle,

@@ -17,6 +17,9 @@ from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.errors import BundleError, RunError
 
+PRECISION = "bf16"
+"""Of what a graph does not compute in eight bits."""
+
 
 class OpenVinoBackend:
     """A compiled model with a request for each worker."""
@@ -33,7 +36,7 @@ class OpenVinoBackend:
             BundleError: the runtime cannot load the model.
         """
         settings = {
-            "INFERENCE_PRECISION_HINT": "bf16",
+            "INFERENCE_PRECISION_HINT": PRECISION,
             "NUM_STREAMS": workers,
             "INFERENCE_NUM_THREADS": threads * workers,
         }
