@@ -231,6 +231,7 @@ training = {method = "full", learn = "train+dev"}
 corpora = ["chemicals", "diseases"]
 start = "further"
 soup = ["both"]
+tested = false
 training = {method = "full"}
 """
 
@@ -257,8 +258,14 @@ def test_a_model_goes_on_from_another_one(
     record = open_bundle(folder / soup / "bundle").read_json("run.json")
     assert [each["sha256"] for each in record["start"]["soup"]] == [first.sha256]
     assert (record["recipe"]["start"], record["recipe"]["soup"]) == ("further", ["both"])
-    rows = [row for row in summarise_study(recipe, folder)["scores"] if row["model"] == "further"]
-    assert {row["split"] for row in rows} == {"test"}
+    found = summarise_study(recipe, folder)
+    splits = {"both": {"dev", "test"}, "further": {"test"}, "soup": {"dev"}}
+    for model, expected in splits.items():
+        assert {row["split"] for row in found["scores"] if row["model"] == model} == expected
+        files = (folder / f"models/{model}").rglob("*-*.jsonl")
+        assert {path.name.partition("-")[0] for path in files} == expected
+    assert {row["model"] for row in found["best"]} == {"both"}
+    assert "| soup | none |" in write_report(found)
     for old, new, message in (
         (
             'start = "both"',

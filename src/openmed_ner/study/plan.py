@@ -65,6 +65,7 @@ class Model:
         seeds: a run for each.
         stages: encoders on the way that it is also trained from, with the first seed.
         searched: try the settings of ``training.search`` on dev, instead of taking those of ``training``.
+        tested: score it on test; not for models that are only on the way to others.
         encoders: train it from these only; from all if empty.
         teacher: the one it also learns from, if any; its model stands before.
         start: a model that stands before it, whose first seed it goes on from, if any.
@@ -76,6 +77,7 @@ class Model:
     seeds: tuple[int, ...] = (0,)
     stages: tuple[str, ...] = ()
     searched: bool = False
+    tested: bool = True
     encoders: tuple[str, ...] = ()
     teacher: str = ""
     start: str = ""
@@ -244,6 +246,7 @@ class Run:
         silver: the teacher whose tagged texts it also learns from, if any; their file is filled in when it
             is there. A teacher by probabilities, the texts it reads and a start stand in the recipe, by
             their places in the study's folder.
+        tested: whether it is scored on test.
     """
 
     start: Start
@@ -251,6 +254,7 @@ class Run:
     recipe: Recipe
     searched: bool = False
     silver: str = ""
+    tested: bool = True
 
     @property
     def encoder(self) -> str:
@@ -261,6 +265,12 @@ class Run:
     def name(self) -> str:
         """Its folder in that of the study."""
         return name_run(self.model, self.encoder, self.recipe.seed)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits it is scored on; dev says nothing of a model that learnt from it."""
+        wanted = {"dev": self.recipe.learn == "train", "test": self.tested}
+        return tuple(split for split, scored in wanted.items() if scored)
 
 
 def name_silver(teacher: str) -> str:
@@ -352,4 +362,4 @@ def _make_run(study: Study, start: Start, name: str, seed: int) -> Run:
             place = f"{study.run_of(teacher)}/{BUNDLE}"
             texts = f"{name_texts(model.teacher)}/{TEXTS}" if teacher.texts else ""
             own = replace(own, distillation=replace(own.distillation, teacher=place, texts=texts))
-    return Run(start, name, own, searched=model.searched, silver=silver)
+    return Run(start, name, own, searched=model.searched, silver=silver, tested=model.tested)

@@ -39,14 +39,13 @@ from openmed_ner.study.plan import (
 from openmed_ner.study.silver import SILVER, draw, read_texts, write_documents, write_silver
 from openmed_ner.study.sources import Sources
 from openmed_ner.training.adaptation import adapt
-from openmed_ner.training.config import Pretraining, Recipe
+from openmed_ner.training.config import Pretraining
 from openmed_ner.training.processes import count_launched
 from openmed_ner.training.run import train
 from openmed_ner.training.search import search
 from openmed_ner.training.session import BUNDLE
 
 logger = logging.getLogger(__name__)
-SPLITS = ("dev", "test")
 MENTION = PROTOCOLS[:1]
 SCORES = "scores.json"
 
@@ -184,7 +183,7 @@ def _name_encoder(start: Start) -> str:
 
 
 def train_and_score(run: Run, sources: Sources, folder: Path) -> None:
-    """Train one model of a study, and score it once on dev and, by every protocol, on test.
+    """Train one model of a study, and score it once: on dev and, by every protocol, on test.
 
     The scores also go into its bundle and onto its card.
     """
@@ -195,7 +194,7 @@ def train_and_score(run: Run, sources: Sources, folder: Path) -> None:
     tagger = Tagger.load(bundle)
     learnt = learnt_splits(bundle.read_json(RECORD))
     results = []
-    for split in splits_of(recipe):
+    for split in run.splits:
         for answers in answer(tagger, [sources.gold(name, split, learnt) for name in recipe.corpora]):
             results += [answers.score(protocol) for protocol in (PROTOCOLS if split == "test" else MENTION)]
             with (folder / f"{split}-{answers.gold.corpus}.jsonl").open("w", encoding="utf-8") as file:
@@ -205,11 +204,6 @@ def train_and_score(run: Run, sources: Sources, folder: Path) -> None:
     partial = folder / f"{SCORES}.partial"
     write_json(partial, record)
     partial.replace(folder / SCORES)
-
-
-def splits_of(recipe: Recipe) -> tuple[str, ...]:
-    """The splits that a model is scored on; one that learnt from dev says nothing by its score there."""
-    return SPLITS if recipe.learn == "train" else SPLITS[1:]
 
 
 def open_run(folder: Path, run: Run) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:

@@ -20,7 +20,7 @@ from openmed_ner.evaluation.scores import bootstrap_f1, mean_and_deviation
 from openmed_ner.evaluation.significance import paired_randomisation
 from openmed_ner.formats import read_documents
 from openmed_ner.study.plan import Run, Start, iter_runs, read_study
-from openmed_ner.study.reproduce import SPLITS, open_encoder, open_run, splits_of
+from openmed_ner.study.reproduce import open_encoder, open_run
 from openmed_ner.study.sources import Sources
 from openmed_ner.training.search import RESULT
 
@@ -50,11 +50,11 @@ def summarise_study(path: Path, folder: Path) -> dict[str, Any]:
     comparisons: list[dict[str, Any]] = []
     for model, settings in study.models.items():
         for corpus in settings.corpora:
-            for split in SPLITS:
+            for split in ("dev", "test"):
                 pooled = {}
                 for start in (*study.starts, *study.passing):
                     own = [each for each in done if each.run.model == model and each.run.start == start]
-                    if own and split in splits_of(own[0].run.recipe):
+                    if own and split in own[0].run.splits:
                         row, documents = _score(folder, own, corpus, sources, split)
                         rows.append({"model": model, "encoder": start.name, **_describe_start(own[0]), **row})
                         pooled[start] = documents
@@ -159,7 +159,8 @@ def _choose(rows: Sequence[Mapping[str, Any]], encoders: Sequence[str]) -> Itera
         dev = {key[-1]: scores[key] for key in keys if key in scores}
         if dev:
             best = max(dev, key=lambda name: dev[name]["mean"])
-            yield {**scores[model, corpus, "test", best], "dev": dev[best]["mean"], "compared": list(dev)}
+            if (test := scores.get((model, corpus, "test", best))) is not None:
+                yield {**test, "dev": dev[best]["mean"], "compared": list(dev)}
 
 
 def _describe_encoder(record: Mapping[str, Any]) -> dict[str, Any]:
