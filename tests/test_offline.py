@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from openmed_ner.offline import ENVIRONMENT, VARIABLES, OfflineError, is_offline, require_network
+from openmed_ner.bundle import Bundle
+from openmed_ner.bundle.manifest import MODEL
+from openmed_ner.offline import (
+    ENVIRONMENT,
+    TELEMETRY,
+    VARIABLES,
+    OfflineError,
+    disable_telemetry,
+    is_offline,
+    require_network,
+)
 
 NOBODY = "203.0.113.7"  # an address that is reserved for documentation: nobody answers there
 COMMAND = [sys.executable, "-m", "openmed_ner"]
@@ -119,6 +132,99 @@ def test_the_libraries_are_told() -> None:
     )
     assert run(sys.executable, "-c", program).stdout.split() == ["True"] * 3
     assert all(value == "1" for value in VARIABLES.values())
+
+
+TAG = "import openmed_ner\nassert openmed_ner.load(backend={backend!r})('Cisplatin').spans\n"
+QUANTISE = (
+    "from pathlib import Path\n"
+    "from openmed_ner.export.quantise import quantise\n"
+    "assert quantise(Path({model!r}).read_bytes())\n"
+)
+IMPORT_NNCF = "from openmed_ner.export.static import _quiet_nncf\nwith _quiet_nncf():\n    pass\n"
+SERVE = (
+    "import openmed_ner, time\n"
+    "from openmed_ner.service.app import create_app\n"
+    "from openmed_ner.service.settings import Settings\n"
+    "from openmed_ner.inference.tagger import embedded_bundle\n"
+    "create_app(openmed_ner.load(), Settings())\n"
+)
+TRACER = shutil.which("strace")
+REMOTE = re.compile(r"AF_INET6?,(?! sin6?_port=htons\(\d+\), (sin_addr=inet_addr\(\"127\.|.*\"::1\"))")
+
+
+def trace(program: str, home: Path) -> tuple[list[str], list[str]]:
+    """Run a program with an empty home; return the files it left there and its calls to other machines."""
+    home.mkdir()
+    log = home.with_suffix(".trace")
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    if TRACER:
+        command = [
+            TRACER,
+            "-f",
+            "-qq",
+            "-e",
+            "trace=connect,sendto,sendmsg,sendmmsg",
+            "-o",
+            str(log),
+            *command,
+        ]
+    removed = {*TELEMETRY, "CI", "XDG_CACHE_HOME", ENVIRONMENT}
+    environment = {key: value for key, value in os.environ.items() if key not in removed}
+    done = subprocess.run(
+        command,
+        env={**environment, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    files = [path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()]
+    calls = log.read_text().splitlines() if TRACER else []
+    return sorted(files), [call for call in calls if REMOTE.search(call)]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        TAG.format(backend="onnxruntime"),
+        TAG.format(backend="openvino"),
+        SERVE,
+        IMPORT_NNCF,
+        "from openmed_ner.cli.main import main\nimport sys\nsys.argv[1:] = ['doctor']\nmain()",
+    ],
+    ids=["onnxruntime", "openvino", "service", "nncf", "doctor"],
+)
+def test_no_library_reports_its_use(program: str, tmp_path: Path) -> None:
+    """ONNX Runtime 1.31 and OpenVINO 2025 report from native code or while being imported."""
+    assert trace(program, tmp_path / "home") == ([], [])
+
+
+def test_quantising_reports_nothing(runtime_bundle: Bundle, tmp_path: Path) -> None:
+    program = QUANTISE.format(model=str(runtime_bundle.folder / MODEL))
+    assert trace(program, tmp_path / "home") == ([], [])
+
+
+@pytest.mark.skipif(TRACER is None, reason="needs strace")
+def test_the_tracer_would_notice(tmp_path: Path) -> None:
+    program = (
+        "import socket\n"
+        "from pathlib import Path\n"
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('203.0.113.7', 53))\n"
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 53))\n"
+        "Path.home().joinpath('deviceid').write_text('x')\n"
+    )
+    files, calls = trace(program, tmp_path / "home")
+    assert files == ["deviceid"] and len(calls) == 1 and NOBODY in calls[0]
+
+
+def test_telemetry_is_off_once_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TELEMETRY:
+        monkeypatch.delenv(name, raising=False)
+    disable_telemetry()
+    assert {name: os.environ[name] for name in TELEMETRY} == TELEMETRY
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("openvino_telemetry")
 
 
 def test_the_libraries_see_a_machine_without_a_network() -> None:

@@ -1,4 +1,7 @@
-"""No way out of this machine: with ``OPENMED_NER_OFFLINE=1`` the process refuses to call any other.
+"""No way out of this machine: no telemetry, ever; with ``OPENMED_NER_OFFLINE=1``, no connection at all.
+
+Some of the libraries below report their use to their makers unless told otherwise. :func:`disable_telemetry`
+tells them, and runs before each of them is imported.
 
 The refusal is an audit hook of the interpreter, so it also holds for libraries, and cannot be taken back.
 It sees what goes through Python's sockets. Code in C or Rust that opens its own is not seen: the libraries
@@ -21,10 +24,17 @@ from openmed_ner.errors import RunError
 ENVIRONMENT = "OPENMED_NER_OFFLINE"
 VARIABLES = {
     "HF_HUB_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_XET": "1",  # its transfers are in Rust, out of the hook's sight
     "TRANSFORMERS_OFFLINE": "1",
 }
+TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "NNCF_CI": "1",  # NNCF has no other switch
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime starts an uploader, in C++, as soon as it is imported
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""Variables that turn off the telemetry of libraries, and their values."""
 _SENDING = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _ASKING = ("socket.getaddrinfo", "socket.gethostbyname")
 _installed = False
@@ -37,19 +47,30 @@ class OfflineError(RunError, ConnectionError):
     """
 
 
+def disable_telemetry() -> None:
+    """Turn off the telemetry of every library this package imports, in this process and its children.
+
+    Call it before those libraries are imported: ONNX Runtime and OpenVINO report while being imported.
+    """
+    os.environ.update(TELEMETRY)
+    # OpenVINO has no switch. It does without its telemetry package where that cannot be imported.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
 def is_offline() -> bool:
     """Whether ``OPENMED_NER_OFFLINE`` is 1."""
     return os.environ.get(ENVIRONMENT) == "1"
 
 
 def require_network(purpose: str, *, instead: str) -> None:
-    """Refuse a step that needs the network before it begins.
+    """Refuse a step that needs the network before it begins; let it begin without telemetry otherwise.
 
     Raises:
         OfflineError: ``OPENMED_NER_OFFLINE`` is 1.
     """
     if is_offline():
         raise OfflineError(f"{ENVIRONMENT}=1 forbids {purpose}; {instead}")
+    disable_telemetry()
 
 
 def refuse_network() -> None:
@@ -58,6 +79,7 @@ def refuse_network() -> None:
     Child processes inherit the libraries' variables, not the hook. Call it before those are imported.
     """
     global _installed
+    disable_telemetry()
     os.environ.update(VARIABLES)
     if not _installed:
         sys.addaudithook(_refuse)

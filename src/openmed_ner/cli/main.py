@@ -29,7 +29,7 @@ from openmed_ner.cli import (
 )
 from openmed_ner.cli.output import complain
 from openmed_ner.errors import OpenMedError
-from openmed_ner.offline import is_offline, refuse_network
+from openmed_ner.offline import disable_telemetry, is_offline, refuse_network
 
 app = typer.Typer(
     name="openmed-ner",
@@ -68,6 +68,7 @@ def root(
 
 def main() -> None:
     """Run the command line and exit."""
+    disable_telemetry()
     if is_offline():
         refuse_network()
     try:

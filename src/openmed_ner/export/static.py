@@ -21,6 +21,7 @@ from openmed_ner.alignment import Reader
 from openmed_ner.alignment.batching import pad_windows
 from openmed_ner.errors import InputError, MissingExtraError
 from openmed_ner.export.quantise import name_heads
+from openmed_ner.offline import disable_telemetry
 from openmed_ner.text import Document
 
 Item = TypeVar("Item")
@@ -72,7 +73,7 @@ def spread(items: Sequence[Item]) -> list[Item]:
 @contextmanager
 def _quiet_nncf() -> Iterator[Any]:
     """NNCF, kept from reporting each run to its makers, from drawing progress, and from logging."""
-    os.environ["NNCF_CI"] = "1"  # the only way to turn its telemetry off; read when it is imported
+    disable_telemetry()
     try:
         import nncf
     except ModuleNotFoundError as error:

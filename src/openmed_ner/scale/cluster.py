@@ -17,12 +17,13 @@ from typing import Any
 
 from openmed_ner.errors import InputError, MissingExtraError, RunError
 from openmed_ner.inference.backends import usable_cores
+from openmed_ner.offline import disable_telemetry
 
 _STORE = 256 << 20
 """Bytes of shared memory for blocks under way; a block is some hundred kilobytes."""
 _TRIES = 3
 """How often a cluster of our own is started: a busy machine may need longer than Ray waits."""
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+_QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """On every system, whatever its name says: nodes listen on the loopback interface alone."""
 _SHORT = None if os.name == "nt" else "/tmp"
@@ -46,6 +47,7 @@ def connect(*, address: str | None = None, workers: int | None = None, threads: 
         MissingExtraError: Ray is not installed.
         RunError: a cluster of our own does not start.
     """
+    disable_telemetry()
     os.environ.update(_QUIET if address else _QUIET | _LOOPBACK)
     ray = import_ray()
     with ExitStack() as stack:

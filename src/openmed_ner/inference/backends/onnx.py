@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.errors import BundleError, RunError
+from openmed_ner.offline import disable_telemetry
+
+disable_telemetry()
+
+import onnxruntime  # noqa: E402
 
 
 class OnnxBackend:

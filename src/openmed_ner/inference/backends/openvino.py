@@ -11,11 +11,15 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import openvino
 
 from openmed_ner.alignment.batching import LongArray
 from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.errors import BundleError, RunError
+from openmed_ner.offline import disable_telemetry
+
+disable_telemetry()
+
+import openvino  # noqa: E402
 
 PRECISION = "bf16"
 """Of what a graph does not compute in eight bits."""
