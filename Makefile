@@ -9,7 +9,7 @@ DEV := .venv/dev
 .PHONY: demo test fuzz lint docs serve wheel clean
 
 demo: $(DEMO)/.installed
-	$(DEMO)/bin/openmed-ner tag src/openmed_ner/examples --types Chemical,Disease,Gene,Species,Anatomy,CellLine
+	$(DEMO)/bin/openmed-ner tag src/openmed_ner/data/examples --types Chemical,Disease,Gene,Species,Anatomy,CellLine
 
 test: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest --numprocesses auto --dist loadfile

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openmed_ner.bundle import Bundle
-from openmed_ner.examples import read_examples
+from openmed_ner.data import read_examples
 from openmed_ner.formats import read_documents
 
 

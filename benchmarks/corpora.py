@@ -15,7 +15,7 @@ from common import peak_megabytes
 from openmed_ner.bundle.record import provenance
 from openmed_ner.cli.corpora import describe_split
 from openmed_ner.corpora import CATALOG, load_split
-from openmed_ner.corpora.quality import find_overlaps
+from openmed_ner.corpora.overlap import find_overlaps
 
 
 def main() -> None:

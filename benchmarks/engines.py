@@ -13,8 +13,8 @@ from typing import get_args
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import Precision
 from openmed_ner.corpora import load_split
+from openmed_ner.data import read_examples
 from openmed_ner.errors import CorpusError
-from openmed_ner.examples import read_examples
 from openmed_ner.text import Document
 
 Tag = Callable[[list[str]], int]
@@ -27,7 +27,7 @@ SPACY_PASSES = 3
 
 def write_engines(bundle: Bundle, folder: Path, smaller: Bundle | None) -> None:
     """Write the models of all engines: ours in ONNX, transformers', and a pipeline of spaCy."""
-    from openmed_ner.export.runtime import export_runtime
+    from openmed_ner.training.export.runtime import export_runtime
 
     shutil.copytree(bundle.folder, folder / ADAPTER)
     write_transformers(bundle, folder / TRANSFORMERS)
@@ -124,10 +124,10 @@ def load_torch(folder: Path) -> Tag:
     """Every head, everything read, by torch in bfloat16."""
     import torch
 
-    from openmed_ner.alignment import Reader, SubwordEncoder, predict
-    from openmed_ner.alignment.batching import LongArray
-    from openmed_ner.alignment.decoding import FloatArray
     from openmed_ner.model.bundles import load_model
+    from openmed_ner.tagging import Reader, SubwordEncoder, predict
+    from openmed_ner.tagging.batching import LongArray
+    from openmed_ner.tagging.decoding import FloatArray
 
     bundle = open_bundle(folder / ADAPTER)
     manifest, model = bundle.manifest, load_model(bundle).eval()

@@ -21,7 +21,7 @@ from pathlib import Path
 from common import peak_megabytes
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance
-from openmed_ner.examples import read_examples
+from openmed_ner.data import read_examples
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
 PAGE = 3_000

@@ -23,10 +23,10 @@ from common import peak_megabytes
 from openmed_ner.bundle.record import provenance
 from openmed_ner.cli.passages import describe
 from openmed_ner.model.backbones import find_backbone
-from openmed_ner.passages import PassageSettings, Progress, prepare, sieve
-from openmed_ner.passages.duplicates import NearDuplicates, WordHasher
-from openmed_ner.passages.guard import Guard
-from openmed_ner.passages.subwords import PassageEncoder
+from openmed_ner.training.passages import PassageSettings, Progress, prepare, sieve
+from openmed_ner.training.passages.duplicates import NearDuplicates, WordHasher
+from openmed_ner.training.passages.guard import Guard
+from openmed_ner.training.passages.subwords import PassageEncoder
 
 seconds: Counter[str] = Counter()
 STEPS = {

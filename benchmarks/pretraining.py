@@ -37,17 +37,17 @@ from transformers import (
     TrainingArguments,
 )
 
-from openmed_ner.alignment import SubwordEncoder
 from openmed_ner.bundle.record import provenance
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel
-from openmed_ner.passages import Prepared
-from openmed_ner.study.cost import multiply_rate
+from openmed_ner.tagging import SubwordEncoder
 from openmed_ner.training.config import Pretraining, Schedule
-from openmed_ner.training.loop import Trainer as Loop
-from openmed_ner.training.precision import autocast_dtype
-from openmed_ner.training.pretrain import Pretrain
-from openmed_ner.training.session import keep_memory
+from openmed_ner.training.engine.loop import Trainer as Loop
+from openmed_ner.training.engine.precision import autocast_dtype
+from openmed_ner.training.engine.session import keep_memory
+from openmed_ner.training.objectives.masked_lm import Pretrain
+from openmed_ner.training.passages import Prepared
+from openmed_ner.training.study.cost import multiply_rate
 
 VOCABULARY, HIDDEN, INNER, LAYERS, SHARE = 30522, 384, 1536, 6, 0.15
 RANK, ALPHA = 16, 32

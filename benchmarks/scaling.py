@@ -32,12 +32,12 @@ from typing import Any
 from common import load_texts
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance, version
+from openmed_ner.bundle.suite import digest
 from openmed_ner.inference.backends import usable_cores
-from openmed_ner.inference.inputs import find_inputs, iter_items
-from openmed_ner.inference.receipt import Counts, Stretch, Watcher
-from openmed_ner.inference.suite import digest
+from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
+from openmed_ner.inference.jobs.receipt import Counts, Stretch, Watcher
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
-from openmed_ner.scale import RayEngine, connect, load_tag
+from openmed_ner.integrations.ray import RayEngine, connect, load_tag
 
 REFERENCE = "local-1"
 SECONDS_BETWEEN = 0.5

@@ -29,8 +29,8 @@ from typing import Any
 import httpx
 
 from common import load_texts
-from openmed_ner.alignment.prediction import BUFFER
 from openmed_ner.bundle.record import provenance
+from openmed_ner.tagging.prediction import BUFFER
 
 SAMPLES = 11
 """Times that the server's memory is looked at, evenly over the run."""

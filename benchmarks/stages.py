@@ -22,16 +22,16 @@ from typing import Any
 import torch
 
 from common import count_flops, load_texts
-from openmed_ner.alignment import Reader, SubwordEncoder
-from openmed_ner.alignment.batching import group_by_width, pad_windows
-from openmed_ner.alignment.decoding import DocumentDecoder, FloatArray
-from openmed_ner.alignment.prediction import mark_last
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import provenance
 from openmed_ner.inference.backends import Backend, load_backends
 from openmed_ner.inference.tagger import embedded_bundle
-from openmed_ner.study.cost import this_machine
+from openmed_ner.tagging import Reader, SubwordEncoder
+from openmed_ner.tagging.batching import group_by_width, pad_windows
+from openmed_ner.tagging.decoding import DocumentDecoder, FloatArray
+from openmed_ner.tagging.prediction import mark_last
+from openmed_ner.training.study.cost import this_machine
 
 
 def measure(texts: Sequence[str], reader: Reader, backend: Backend) -> dict[str, float]:

@@ -18,8 +18,8 @@ from pathlib import Path
 import openmed_ner
 from common import peak_megabytes
 from openmed_ner.bundle.record import provenance
-from openmed_ner.examples import read_examples
-from openmed_ner.inference.suite import open_bundles
+from openmed_ner.bundle.suite import open_bundles
+from openmed_ner.data import read_examples
 
 
 def measure(folder: str) -> dict[str, float]:

@@ -29,10 +29,10 @@ from engines import ENGINES, PASSES, REFERENCE, SMALLER, SPACY, write_engines
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import provenance
 from openmed_ner.corpora import load_split
+from openmed_ner.data import read_examples
 from openmed_ner.errors import CorpusError
-from openmed_ner.examples import read_examples
 from openmed_ner.formats import read_documents
-from openmed_ner.training.energy import measure_energy
+from openmed_ner.training.engine.energy import measure_energy
 
 ALONE = 30
 """Texts that are tagged one by one, for the time that one takes; and again together, for their energy."""
@@ -83,7 +83,7 @@ def measure(engine: str, folder: Path, texts_file: Path) -> dict[str, float]:
 
 
 def count_subwords(bundle: Bundle, texts: list[str]) -> int:
-    from openmed_ner.alignment import SubwordEncoder
+    from openmed_ner.tagging import SubwordEncoder
 
     encoder = SubwordEncoder.from_json(bundle.read("tokenizer.json").decode("utf-8"))
     return sum(len(encoding.ids) for text in texts for encoding in encoder.iter_encodings(text))
@@ -104,7 +104,9 @@ def main() -> None:
         print(json.dumps(measure(options.engine, options.adapter, options.texts)))
         return
 
-    from openmed_ner.study.cost import this_machine  # here: no engine is to carry what it does not need
+    from openmed_ner.training.study.cost import (
+        this_machine,  # here: no engine is to carry what it does not need
+    )
 
     bundle = open_bundle(options.adapter)
     smaller = open_bundle(options.smaller) if options.smaller else None

@@ -22,8 +22,8 @@ from transformers import BertConfig, BertModel
 from openmed_ner.bundle.record import provenance
 from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.lora import attach_lora
-from openmed_ner.training.precision import autocast_dtype
-from openmed_ner.training.session import keep_memory
+from openmed_ner.training.engine.precision import autocast_dtype
+from openmed_ner.training.engine.session import keep_memory
 
 RANK, ALPHA, SECONDS = 8, 16, 4.0
 REFERENCE = "full"

@@ -14,11 +14,11 @@ import torch
 from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from openmed_ner.alignment import SubwordEncoder
 from openmed_ner.bundle import Bundle
-from openmed_ner.export.runtime import export_runtime
-from openmed_ner.passages import PassageSettings, prepare
-from openmed_ner.training.run import train
+from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.training.export.runtime import export_runtime
+from openmed_ner.training.finetune import train
+from openmed_ner.training.passages import PassageSettings, prepare
 from tiny import CORPORA, DOCUMENTS, make_backbone, make_recipe
 
 settings.register_profile(

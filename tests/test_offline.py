@@ -137,10 +137,10 @@ def test_the_libraries_are_told() -> None:
 TAG = "import openmed_ner\nassert openmed_ner.load(backend={backend!r})('Cisplatin').spans\n"
 QUANTISE = (
     "from pathlib import Path\n"
-    "from openmed_ner.export.quantise import quantise\n"
+    "from openmed_ner.training.export.quantise import quantise\n"
     "assert quantise(Path({model!r}).read_bytes())\n"
 )
-IMPORT_NNCF = "from openmed_ner.export.static import _quiet_nncf\nwith _quiet_nncf():\n    pass\n"
+IMPORT_NNCF = "from openmed_ner.training.export.static import _quiet_nncf\nwith _quiet_nncf():\n    pass\n"
 SERVE = (
     "import openmed_ner, time\n"
     "from openmed_ner.service.app import create_app\n"

@@ -77,10 +77,12 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = {info.filename for info in archive.infolist()}
         moments = {info.date_time for info in archive.infolist()}
-        embedded = {name for name in names if name.startswith("openmed_ner/embedded/")}
-        model = archive.read("openmed_ner/embedded/model.onnx")
+        embedded = {name for name in names if name.startswith("openmed_ner/data/model/")}
+        model = archive.read("openmed_ner/data/model/model.onnx")
     bundle = open_bundle(embedded_bundle())
-    assert embedded == {f"openmed_ner/embedded/{name}" for name in ("manifest.json", *bundle.manifest.files)}
+    assert embedded == {
+        f"openmed_ner/data/model/{name}" for name in ("manifest.json", *bundle.manifest.files)
+    }
     assert model == bundle.read("model.onnx")
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"openmed_ner"}
     assert {"LICENSE", "NOTICE", "METADATA", "RECORD"} <= {name.rpartition("/")[2] for name in names}

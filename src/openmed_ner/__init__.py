@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from openmed_ner.evaluation.scores import Counts, Scores
     from openmed_ner.formats import read_documents
     from openmed_ner.inference.tagger import Tagger
+    from openmed_ner.text.dataframe import to_dataframe
     from openmed_ner.text.document import Account, Coverage, Document, Span, Token
-    from openmed_ner.text.schemes import TagScheme
-    from openmed_ner.text.views import to_dataframe
+    from openmed_ner.text.tags import TagScheme
 
 _HOMES = {
     "bundle.manifest": ("Bundle", "Manifest", "open_bundle"),
@@ -49,8 +49,8 @@ _HOMES = {
     "formats": ("read_documents",),
     "inference.tagger": ("Tagger",),
     "text.document": ("Account", "Coverage", "Document", "Span", "Token"),
-    "text.schemes": ("TagScheme",),
-    "text.views": ("to_dataframe",),
+    "text.tags": ("TagScheme",),
+    "text.dataframe": ("to_dataframe",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openmed_ner.study import report
+from openmed_ner.training.study import report
 from tables.common import conditions, read, table_row
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from openmed_ner.alignment import PROTOCOLS
-from openmed_ner.study import report
-from openmed_ner.study.references import BIOBERT_F1, PAPER_F1
+from openmed_ner.evaluation.protocols import PROTOCOLS
+from openmed_ner.training.study import report
+from openmed_ner.training.study.references import BIOBERT_F1, PAPER_F1
 from tables.common import ROOT, conditions, machine, percent, read, table_row
 
 SYSTEMS = (

@@ -60,7 +60,7 @@ def catalog() -> str:
 
 def sources() -> str:
     """Licence classes of the sources we know, from the table itself."""
-    from openmed_ner.passages import SOURCES
+    from openmed_ner.training.passages import SOURCES
 
     lines = ["| source | class | terms |", "|---|---|---|"]
     for name, source in SOURCES.items():

@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
-from openmed_ner.alignment.decoding import Head
-from openmed_ner.alignment.merging import Merge
 from openmed_ner.errors import BundleError
+from openmed_ner.tagging.decoding import Head
+from openmed_ner.tagging.type_merging import Merge
 from openmed_ner.text import TagScheme
 
 FORMAT = 1

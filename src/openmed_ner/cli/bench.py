@@ -90,8 +90,8 @@ def bench(
 
 
 def _read_texts(data: Path | None) -> list[str]:
-    from openmed_ner.examples import read_examples
-    from openmed_ner.inference.inputs import find_inputs, iter_items
+    from openmed_ner.data import read_examples
+    from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
 
     if data is None:
         return [document.text for document in read_examples()] * COPIES
@@ -110,7 +110,7 @@ def _measure_energy(tagger: Tagger, texts: Sequence[str]) -> dict[str, Any]:
     """Watt hours per 1,000 documents, and how they were measured."""
     from time import monotonic
 
-    from openmed_ner.training.energy import measure_energy
+    from openmed_ner.training.engine.energy import measure_energy
 
     with measure_energy() as meter:
         begin, count = monotonic(), 0
@@ -159,7 +159,7 @@ ENERGY: Axis = "Wh per 1,000 documents", lambda row: row["energy"]["wh_per_1000_
 
 def draw(rows: Sequence[Mapping[str, Any]], target: Path, axis: Axis) -> None:
     """Draw F1 against speed or energy; a bundle without one of the two cannot be drawn."""
-    from openmed_ner.figures import COLOURS, printable, save_figure
+    from openmed_ner.plots import COLOURS, printable, save_figure
 
     name, find = axis
     points = []

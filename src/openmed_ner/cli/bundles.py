@@ -149,14 +149,14 @@ def export(
     if backend not in RUNTIMES:
         raise InputError(f"unknown backend {backend!r}; known: {', '.join(RUNTIMES)}")
     try:
-        from openmed_ner.export.runtime import export_runtime
+        from openmed_ner.training.export.runtime import export_runtime
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
     from openmed_ner.bundle import open_bundle
     from openmed_ner.bundle.record import learnt_splits
     from openmed_ner.corpora import CATALOG, load_split
     from openmed_ner.corpora.archive import ENVIRONMENT
-    from openmed_ner.examples import read_examples
+    from openmed_ner.data import read_examples
     from openmed_ner.formats import read_documents
 
     source = open_bundle(bundle)
@@ -207,7 +207,7 @@ def collect(
     tag --bundle and serve --bundle take the folder, and use all heads over one backbone.
     """
     try:
-        from openmed_ner.study.collecting import collect as collect_bundles
+        from openmed_ner.training.study.collecting import collect as collect_bundles
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 

@@ -18,7 +18,7 @@ from openmed_ner.errors import InputError
 
 if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
-    from openmed_ner.cards.energy import Consumer
+    from openmed_ner.publish.cards.energy import Consumer
 
 app = typer.Typer(
     help="Cards and reports of models, corpora and passages, from what was recorded.", no_args_is_help=True
@@ -38,8 +38,8 @@ def model(
     ] = False,
 ) -> None:
     """Write the model card of a bundle."""
-    from openmed_ner.cards import attach as attach_card
-    from openmed_ner.cards import describe_model, read_records
+    from openmed_ner.publish.cards import attach as attach_card
+    from openmed_ner.publish.cards import describe_model, read_records
 
     opened = _open(bundle)
     with _reading(opened.folder):
@@ -56,8 +56,8 @@ def documentation(bundle: Folder = None, output: Output = None) -> None:
 
     A help, not legal advice.
     """
-    from openmed_ner.cards import read_records
-    from openmed_ner.cards.documentation import list_open_points, write_documentation
+    from openmed_ner.publish.cards import read_records
+    from openmed_ner.publish.cards.documentation import list_open_points, write_documentation
 
     opened = _open(bundle)
     with _reading(opened.folder):
@@ -69,9 +69,9 @@ def documentation(bundle: Folder = None, output: Output = None) -> None:
 @app.command()
 def licences(bundle: Folder = None, as_json: AsJson = False, output: Output = None) -> None:
     """List everything a bundle was made from, with its terms."""
-    from openmed_ner.cards import read_records
-    from openmed_ner.cards.markdown import table
-    from openmed_ner.cards.sources import find_sources
+    from openmed_ner.publish.cards import read_records
+    from openmed_ner.publish.cards.markdown import table
+    from openmed_ner.publish.cards.sources import find_sources
 
     opened = _open(bundle)
     with _reading(opened.folder):
@@ -93,8 +93,8 @@ def data(
     output: Output = None,
 ) -> None:
     """Write the data card of a corpus, with counts if its archive is at hand."""
-    from openmed_ner.cards.data import describe_corpus
     from openmed_ner.corpora import find_corpus
+    from openmed_ner.publish.cards.data import describe_corpus
 
     row = find_corpus(corpus)
     counted = _read(statistics) if statistics else _count(corpus)
@@ -110,8 +110,8 @@ def passages(
     output: Output = None,
 ) -> None:
     """Write the data card of a prepared set of passages."""
-    from openmed_ner.cards.data import describe_passage_set
-    from openmed_ner.passages.shards import read_page
+    from openmed_ner.publish.cards.data import describe_passage_set
+    from openmed_ner.training.passages.shards import read_page
 
     account = read_page(folder)
     with _reading(folder):
@@ -134,7 +134,7 @@ def energy(
     output: Output = None,
 ) -> None:
     """Report what models took to train and adapt, and what tagging takes."""
-    from openmed_ner.cards.energy import report_energy, write_energy
+    from openmed_ner.publish.cards.energy import report_energy, write_energy
 
     consumers = [each for path in models or (None,) for each in _consumers(path)]
     tagging = _read(benchmark) if benchmark else None
@@ -156,8 +156,8 @@ def _open(folder: Path | None) -> Bundle:
 
 def _consumers(path: Path | None) -> list[Consumer]:
     """A bundle, what ``evaluate --json`` says of one, or the models of what ``reproduce --results`` wrote."""
-    from openmed_ner.cards import read_records
-    from openmed_ner.cards.energy import Consumer, find_steps, read_study
+    from openmed_ner.publish.cards import read_records
+    from openmed_ner.publish.cards.energy import Consumer, find_steps, read_study
 
     if path is None or path.is_dir():
         bundle = _open(path)
@@ -178,7 +178,7 @@ def _count(corpus: str) -> dict[str, Any]:
     from openmed_ner.cli.corpora import describe_split
     from openmed_ner.corpora import find_corpus, load_split
     from openmed_ner.corpora.archive import ENVIRONMENT
-    from openmed_ner.corpora.quality import find_overlaps
+    from openmed_ner.corpora.overlap import find_overlaps
 
     if not os.environ.get(ENVIRONMENT):
         return {}

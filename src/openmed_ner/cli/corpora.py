@@ -146,8 +146,8 @@ def describe_split(split: Split) -> dict[str, Any]:
     """What ``corpora stats`` says of a split."""
     from dataclasses import asdict
 
-    from openmed_ner.alignment import encode_spans
-    from openmed_ner.corpora.quality import count_sentences
+    from openmed_ner.corpora.overlap import count_sentences
+    from openmed_ner.tagging import encode_spans
     from openmed_ner.text import Account, iter_tokens
 
     account = Account()
@@ -186,7 +186,7 @@ def overlap(names: Names = None, as_json: Json = False) -> None:
     """Print which documents of which split stand in which other: repetitions, leaks and shared texts."""
     from dataclasses import asdict
 
-    from openmed_ner.corpora.quality import find_overlaps
+    from openmed_ner.corpora.overlap import find_overlaps
 
     sets = {
         f"{corpus.name}/{split}": load_split(corpus.name, split).documents

@@ -18,10 +18,10 @@ from openmed_ner.formats import FORMATS
 from openmed_ner.formats.jsonl import write_jsonl
 
 if TYPE_CHECKING:
-    from openmed_ner.alignment import Protocol
     from openmed_ner.bundle import Bundle
     from openmed_ner.cli.gold import Load
-    from openmed_ner.inference.evaluation import Answers
+    from openmed_ner.evaluation.answers import Answers
+    from openmed_ner.evaluation.protocols import Protocol
     from openmed_ner.inference.tagger import Tagger
 
 
@@ -114,7 +114,7 @@ def evaluate(
         if report:
             _write_reports(report, answers, results)
         if attach and opened:
-            from openmed_ner.cards import attach as attach_scores
+            from openmed_ner.publish.cards import attach as attach_scores
 
             attach_scores(opened, [result for result in results if result["protocol"] == "mention"])
     if json_file:
@@ -131,7 +131,7 @@ def _open(bundle: Path | None) -> Bundle:
 
 
 def _read_protocols(names: str) -> Sequence[str]:
-    from openmed_ner.alignment import PROTOCOLS
+    from openmed_ner.evaluation.protocols import PROTOCOLS
 
     chosen: Sequence[str] = PROTOCOLS if names == "all" else [name.strip() for name in names.split(",")]
     for name in chosen:
@@ -215,7 +215,7 @@ def _pair(first: Sequence[Answers], second: Sequence[Answers]) -> list[tuple[Ans
 
 def _score_across(bundle: Path | None, corpora: list[str] | None, split: str, load: Load) -> dict[str, Any]:
     """Every head on every corpus that shares a type with it."""
-    from openmed_ner.inference.cross import cross
+    from openmed_ner.evaluation.cross import cross
 
     opened = _open(bundle)
     tagger = load(opened)

@@ -13,7 +13,7 @@ from openmed_ner.formats import read_documents
 
 if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
-    from openmed_ner.inference.evaluation import Answers, Gold
+    from openmed_ner.evaluation.answers import Answers, Gold
     from openmed_ner.inference.tagger import Tagger
 
     Load = Callable[[Bundle], Tagger]
@@ -35,7 +35,7 @@ class GoldSource:
 
     def of_bundle(self, bundle: Bundle, load: Load) -> list[Answers]:
         """What a bundle finds in the gold documents of each head that is asked."""
-        from openmed_ner.inference.evaluation import answer
+        from openmed_ner.evaluation.answers import answer
 
         tagger = load(bundle)
         learnt = learnt_by(bundle)
@@ -48,11 +48,11 @@ class GoldSource:
 
         Sub-words are those of the embedded model's vocabulary, that of bert-uncased.
         """
-        from openmed_ner.alignment import SubwordEncoder
         from openmed_ner.bundle.manifest import TOKENIZER
+        from openmed_ner.evaluation.answers import Answers
         from openmed_ner.evaluation.summary import check_labels, pair_documents, rename_labels
-        from openmed_ner.inference.evaluation import Answers
         from openmed_ner.inference.tagger import embedded_bundle
+        from openmed_ner.tagging import SubwordEncoder
 
         gold = self._one_gold(path)
         found = rename_labels(list(read_documents(path, format=source)), names)
@@ -82,13 +82,13 @@ class GoldSource:
         return self._catalogued(self.corpora[0])
 
     def _own(self, name: str) -> Gold:
-        from openmed_ner.inference.evaluation import Gold
+        from openmed_ner.evaluation.answers import Gold
 
         data = cast("Path", self.data)
         return Gold(name, data.name, list(read_documents(data, format=self.source)))
 
     def _catalogued(self, name: str, learnt: Sequence[str] = ("train",)) -> Gold:
-        from openmed_ner.inference.evaluation import load_gold
+        from openmed_ner.evaluation.answers import load_gold
 
         return load_gold(name, self.split, learnt)
 

@@ -10,12 +10,12 @@ import typer
 
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError
-from openmed_ner.passages.licences import read_licences
-from openmed_ner.passages.reading import PASSAGE_FORMATS
-from openmed_ner.passages.settings import PassageSettings
+from openmed_ner.formats.discovery import PASSAGE_FORMATS
+from openmed_ner.training.passages.licences import read_licences
+from openmed_ner.training.passages.settings import PassageSettings
 
 if TYPE_CHECKING:
-    from openmed_ner.passages import PreparedSet, Progress, SourceAccount
+    from openmed_ner.training.passages import PreparedSet, Progress, SourceAccount
 
 _DEFAULTS = PassageSettings()
 
@@ -74,7 +74,7 @@ def passages(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Prepare a pretraining set of text: without test documents, duplicates and other languages."""
-    from openmed_ner.passages import prepare
+    from openmed_ner.training.passages import prepare
 
     settings = PassageSettings(
         licences=licences,  # type: ignore[arg-type]

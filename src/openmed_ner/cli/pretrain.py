@@ -43,9 +43,9 @@ def pretrain(
 ) -> None:
     """Adapt a backbone to prepared passages by masked language modelling, with LoRA."""
     try:
-        from openmed_ner.training.adaptation import adapt
         from openmed_ner.training.config import Pretraining, read_recipe
-        from openmed_ner.training.processes import join
+        from openmed_ner.training.engine.processes import join
+        from openmed_ner.training.pretrain import adapt
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 

@@ -8,11 +8,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.formats.files import tell_bytes
-from openmed_ner.inference.inputs import Problem
-from openmed_ner.inference.receipt import Counts, Watcher
+from openmed_ner.inference.jobs.inputs import Problem
+from openmed_ner.inference.jobs.receipt import Counts, Watcher
 
 if TYPE_CHECKING:
-    from openmed_ner.training.loop import StepReport
+    from openmed_ner.training.engine.loop import StepReport
 
 
 def describe_f1(scores: Mapping[str, float]) -> str:

@@ -14,7 +14,7 @@ from openmed_ner.cli.output import open_output, print_json
 from openmed_ner.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from openmed_ner.study.cost import Estimate
+    from openmed_ner.training.study.cost import Estimate
 
 
 def reproduce(
@@ -55,8 +55,8 @@ def reproduce(
     done, results.json and report.md in the output folder say what was found.
     """
     try:
-        from openmed_ner.study.cost import DEVICES, estimate_study, require_memory, this_machine
-        from openmed_ner.study.reproduce import reproduce as run_study
+        from openmed_ner.training.study.cost import DEVICES, estimate_study, require_memory, this_machine
+        from openmed_ner.training.study.reproduce import reproduce as run_study
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 
@@ -106,8 +106,8 @@ def _tell(recipe: Path, output: Path, results: Path | None, *, as_json: bool, fi
     """Write what has been found to where it was asked for, and beside the models once all is done."""
     if not (finished or results or as_json):
         return
-    from openmed_ner.study.report import write_report
-    from openmed_ner.study.summary import summarise_study
+    from openmed_ner.training.study.report import write_report
+    from openmed_ner.training.study.summary import summarise_study
 
     found = summarise_study(recipe, output)
     if as_json:

@@ -66,7 +66,7 @@ def serve(
         from openmed_ner.service.server import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve") from error
-    from openmed_ner.inference.suite import digest
+    from openmed_ner.bundle.suite import digest
     from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
     listener = listen(settings)  # first: a port that is taken should not cost the loading of a model

@@ -21,13 +21,13 @@ import typer
 from openmed_ner.cli.options import Backend, Threads, WorkersOption, read_workers
 from openmed_ner.cli.output import complain, open_output, write_table
 from openmed_ner.cli.progress import TaggingProgress
-from openmed_ner.enrich import STEPS
-from openmed_ner.enrich import apply as enrich
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, tagged_writers
-from openmed_ner.inference.inputs import FORMATS, STDIN, Input, Problem, find_inputs, iter_items
-from openmed_ner.inference.job import ERRORS, Job, Read
-from openmed_ner.inference.receipt import Counts, Stretch, Tag, make_receipt
+from openmed_ner.inference.attributes import STEPS
+from openmed_ner.inference.attributes import apply as enrich
+from openmed_ner.inference.jobs.inputs import FORMATS, STDIN, Input, Problem, find_inputs, iter_items
+from openmed_ner.inference.jobs.job import ERRORS, Job, Read
+from openmed_ner.inference.jobs.receipt import Counts, Stretch, Tag, make_receipt
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _on_cluster(
     workers: Workers,
 ) -> Iterator[tuple[Tag, Read]]:
     """What tags and what reads on a cluster, which is there as long as this is."""
-    from openmed_ner.scale import RayEngine, connect, load_tag
+    from openmed_ner.integrations.ray import RayEngine, connect, load_tag
 
     assert workers != "auto"  # see _check_engine
     each = 1 if threads is None or workers is None else max(1, threads // workers)
@@ -264,7 +264,7 @@ def _load(
 ) -> tuple[Tag, dict[str, Any]]:
     """A tagger with its options, which are checked, and whatever decides what it gives."""
     from openmed_ner.bundle.record import version
-    from openmed_ner.inference.suite import digest
+    from openmed_ner.bundle.suite import digest
 
     tagger = load()
 

@@ -28,9 +28,9 @@ from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.text import Account
 
 if TYPE_CHECKING:
-    from openmed_ner.alignment import Head
     from openmed_ner.bundle import Bundle
-    from openmed_ner.training.run import Splits
+    from openmed_ner.tagging import Head
+    from openmed_ner.training.finetune import Splits
 
 
 def train(
@@ -76,9 +76,9 @@ def train(
     """Fine-tune a backbone with LoRA and write an adapter bundle."""
     try:
         from openmed_ner.training.config import Recipe, read_recipe
-        from openmed_ner.training.processes import join
-        from openmed_ner.training.run import gather, load_corpora
-        from openmed_ner.training.run import train as run_training
+        from openmed_ner.training.engine.processes import join
+        from openmed_ner.training.finetune import gather, load_corpora
+        from openmed_ner.training.finetune import train as run_training
         from openmed_ner.training.search import search as run_search
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
@@ -160,7 +160,7 @@ def _go_on_from(origin: Bundle) -> list[str]:
 
 
 def _read_own(data: Path, dev: Path | None, source: str | None) -> dict[Head, Splits]:
-    from openmed_ner.training.run import learn_types
+    from openmed_ner.training.finetune import learn_types
 
     if dev is None:
         raise RecipeError("--data needs --dev: documents to choose the best epoch by")

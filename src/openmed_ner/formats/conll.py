@@ -30,7 +30,7 @@ from openmed_ner.formats.conll_rows import (
 from openmed_ner.formats.conll_tags import check_tags, to_entities
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
-from openmed_ner.text.schemes import DecodeMode, detect_scheme
+from openmed_ner.text.tags import DecodeMode, detect_scheme
 
 MAX_GAP = 10_000
 """White space between two tokens, in characters; more would let two numbers fill the memory."""
@@ -96,7 +96,7 @@ def detect_file_scheme(
 ) -> TagScheme:
     """Tell the scheme of a whole file, and rewind it to where it was.
 
-    The rules are those of :func:`openmed_ner.text.schemes.detect_scheme`.
+    The rules are those of :func:`openmed_ner.text.tags.detect_scheme`.
 
     Raises:
         CorpusFormatError: a line lacks a column, or a tag is malformed.

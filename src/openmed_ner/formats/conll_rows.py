@@ -14,7 +14,7 @@ from typing import TextIO
 
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.text import OUTSIDE
-from openmed_ner.text.schemes import split_tag
+from openmed_ner.text.tags import split_tag
 
 DOCSTART = "-DOCSTART-"
 BREAKING = re.compile("[\t\n\r]")

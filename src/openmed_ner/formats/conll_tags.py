@@ -14,7 +14,7 @@ from logging import getLogger
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.conll_rows import BREAKING, Block, show
 from openmed_ner.text import OUTSIDE, Document, Span, TagScheme, Token
-from openmed_ner.text.schemes import DecodeMode, Entity
+from openmed_ner.text.tags import DecodeMode, Entity
 
 logger = getLogger(__name__)
 

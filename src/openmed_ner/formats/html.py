@@ -1,6 +1,6 @@
 """HTML for reading, not for exchange: the text with its entities marked, nothing fetched from elsewhere.
 
-How entities are marked is shared with notebooks (:mod:`openmed_ner.text.markup`).
+How entities are marked is shared with notebooks (:mod:`openmed_ner.text.html`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from html import escape
 from typing import TextIO
 
 from openmed_ner.text import Document
-from openmed_ner.text.markup import legend, mark
+from openmed_ner.text.html import legend, mark
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Entities</title>

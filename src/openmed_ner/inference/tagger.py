@@ -12,16 +12,16 @@ from typing import Self
 
 import numpy as np
 
-from openmed_ner.alignment import Head, Reader, SubwordEncoder, predict
-from openmed_ner.alignment.batching import LongArray
-from openmed_ner.alignment.decoding import FloatArray
-from openmed_ner.alignment.merging import Merge
-from openmed_ner.alignment.prediction import Run
 from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.manifest import TOKENIZER
+from openmed_ner.bundle.suite import join_manifests, open_bundles
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.inference.backends import Backend, Workers, load_backends
-from openmed_ner.inference.suite import join_manifests, open_bundles
+from openmed_ner.tagging import Head, Reader, SubwordEncoder, predict
+from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.decoding import FloatArray
+from openmed_ner.tagging.prediction import Run
+from openmed_ner.tagging.type_merging import Merge
 from openmed_ner.text import Document, Span
 
 
@@ -31,7 +31,7 @@ def embedded_bundle() -> Path:
     Raises:
         BundleError: this installation has none.
     """
-    folder = Path(str(files("openmed_ner") / "embedded"))
+    folder = Path(str(files("openmed_ner") / "data" / "model"))
     if not folder.is_dir():
         raise BundleError(
             "this installation has no embedded bundle; install openmed-ner again, or name a bundle"

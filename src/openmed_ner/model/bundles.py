@@ -10,13 +10,13 @@ from peft import PeftModel
 from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
-from openmed_ner.alignment import Head, Reader, SubwordEncoder
 from openmed_ner.bundle import BackboneReference, Bundle
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
 from openmed_ner.errors import BundleError, InputError, RecipeError
 from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
 from openmed_ner.model.tagger import TokenTagger, keep_layers, load_encoder
+from openmed_ner.tagging import Head, Reader, SubwordEncoder
 
 HEADS = "heads.safetensors"
 ENCODER = "encoder.safetensors"
@@ -130,7 +130,7 @@ def load_model(bundle: Bundle) -> TokenTagger:
 
 
 def _load_runtime(bundle: Bundle) -> TokenTagger:
-    from openmed_ner.model.graphs import read_weights
+    from openmed_ner.model.onnx_weights import read_weights
 
     if bundle.manifest.precision == "int8-static":
         raise BundleError(

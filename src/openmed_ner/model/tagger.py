@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
-from openmed_ner.alignment.batching import LongArray
-from openmed_ner.alignment.decoding import FloatArray, Head
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.architectures import find_architecture, longest_input
 from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.lora import use_lora
+from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.decoding import FloatArray, Head
 
 
 class TokenTagger(nn.Module):
@@ -64,7 +64,7 @@ class TokenTagger(nn.Module):
 
     @torch.inference_mode()
     def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
-        """The model as a plain function of arrays, for :func:`openmed_ner.alignment.predict`."""
+        """The model as a plain function of arrays, for :func:`openmed_ner.tagging.predict`."""
         if self.adapter:
             use_lora(self.encoder, self.adapter)
         device = next(self.layers.parameters()).device

@@ -1,7 +1,7 @@
 """Bundles to the Hugging Face hub and from it: pinned, checked, and whole or not at all."""
 
-from openmed_ner.publish.fetching import fetch_bundle
+from openmed_ner.publish.download import fetch_bundle
 from openmed_ner.publish.hub import Reference, resolve
-from openmed_ner.publish.pushing import Plan, plan_push, push
+from openmed_ner.publish.upload import Plan, plan_push, push
 
 __all__ = ["Plan", "Reference", "fetch_bundle", "plan_push", "push", "resolve"]

@@ -22,10 +22,10 @@ from starlette.routing import Route
 from openmed_ner.bundle.record import version
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service import reference
-from openmed_ner.service.answering import Service
-from openmed_ner.service.observing import Observer, quiet_readers
+from openmed_ner.service.endpoints import Service
+from openmed_ner.service.errors import STATUSES, RefusedError
+from openmed_ner.service.middleware import Observer, quiet_readers
 from openmed_ner.service.outputs import MEDIA_TYPES
-from openmed_ner.service.refusals import STATUSES, RefusedError
 from openmed_ner.service.schemas import (
     BioCCollection,
     Bundles,

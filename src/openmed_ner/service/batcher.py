@@ -22,8 +22,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from openmed_ner.enrich import apply as enrich
 from openmed_ner.errors import RunError
+from openmed_ner.inference.attributes import apply as enrich
 from openmed_ner.service.settings import DOCUMENT_COST
 from openmed_ner.text import Document
 

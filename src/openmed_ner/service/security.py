@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openmed_ner.service.refusals import RefusedError
+from openmed_ner.service.errors import RefusedError
 
 _BODIES = 8
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/@\s]+)(:[0-9]{1,5})?")

@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from openmed_ner.errors import RunError
-from openmed_ner.service.answering import Service
+from openmed_ner.service.endpoints import Service
 from openmed_ner.service.settings import Settings
 
 _MAX_HEADERS = 16_384

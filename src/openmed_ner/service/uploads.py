@@ -19,7 +19,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats import READERS, detect_format
-from openmed_ner.service.refusals import RefusedError
+from openmed_ner.service.errors import RefusedError
 from openmed_ner.service.schemas import FileRequest
 from openmed_ner.service.settings import Settings
 from openmed_ner.text import Document

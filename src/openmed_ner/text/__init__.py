@@ -1,8 +1,8 @@
 """Documents, spans, words and tag schemes. Standard library only."""
 
 from openmed_ner.text.document import Account, Coverage, Document, Span, Token
-from openmed_ner.text.schemes import OUTSIDE, TagScheme
-from openmed_ner.text.tokenizer import count_visible, iter_tokens
+from openmed_ner.text.tags import OUTSIDE, TagScheme
+from openmed_ner.text.words import count_visible, iter_tokens
 
 __all__ = [
     "OUTSIDE",

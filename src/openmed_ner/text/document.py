@@ -125,13 +125,13 @@ class Document:
 
     def to_dataframe(self) -> DataFrame:
         """One row per span, as :func:`openmed_ner.to_dataframe` says."""
-        from openmed_ner.text.views import to_dataframe
+        from openmed_ner.text.dataframe import to_dataframe
 
         return to_dataframe([self])
 
     def _repr_html_(self) -> str:
         """The text with its spans marked, for notebooks."""
-        from openmed_ner.text.markup import show
+        from openmed_ner.text.html import show
 
         return show(self)
 

@@ -19,8 +19,8 @@ from sys import float_info
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.figures import COLOURS, printable, save_figure
-from openmed_ner.training.log import LOG
+from openmed_ner.plots import COLOURS, printable, save_figure
+from openmed_ner.training.engine.log import LOG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

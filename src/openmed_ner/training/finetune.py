@@ -1,233 +1,360 @@
-"""Fine-tuning: documents with gold spans to windows with one tag per word and head."""
+"""A fine-tuning run from recipe to bundle."""
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
 
-from openmed_ner.alignment import Head, Reader, Window, encode_spans, predict
-from openmed_ner.alignment.batching import group_by_length, pad_windows
+from openmed_ner.bundle import Bundle, Manifest, open_bundle
+from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
+from openmed_ner.bundle.record import learnt_splits, provenance, version
+from openmed_ner.corpora import SPLITS, find_corpus, load_split
+from openmed_ner.corpora.overlap import leave_out as find_copies
 from openmed_ner.errors import CorpusError, RecipeError
-from openmed_ner.evaluation import Scores, score_document, total
-from openmed_ner.model.tagger import TokenTagger
-from openmed_ner.text import Account, Document, iter_tokens
-from openmed_ner.training.config import Schedule
-from openmed_ner.training.distillation import Lessons
-from openmed_ner.training.objective import Loss
+from openmed_ner.formats import read_documents
+from openmed_ner.model.architectures import check_fit
+from openmed_ner.model.backbones import find_backbone, hash_file
+from openmed_ner.model.bundles import adapted_weights, apply_adaptation, refer, save_model
+from openmed_ner.model.lora import attach_lora
+from openmed_ner.model.tagger import (
+    TokenTagger,
+    checkpoint_activations,
+    count_parameters,
+    keep_layers,
+    load_encoder,
+)
+from openmed_ner.tagging import Head, Reader, SubwordEncoder, learn_transitions
+from openmed_ner.text import Document
+from openmed_ner.training.config import Recipe
+from openmed_ner.training.engine.loop import StepReport, Trainer
+from openmed_ner.training.engine.processes import Processes
+from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write_bundle
+from openmed_ner.training.objectives.distillation import Teacher
+from openmed_ner.training.objectives.token_tags import Annotated, Example, FineTuning, list_texts
+from openmed_ner.training.warm_start import Trained, open_start, open_trained
 
-IGNORED = -100
-"""Tag index of a word that no head is trained on, as in torch's cross-entropy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Annotated:
-    """One corpus as training sees it: the head it teaches and its documents.
-
-    Attributes:
-        head: what it teaches.
-        train: documents to learn from.
-        dev: documents to choose the epoch by.
-        left_out: ids of training documents that stand in a held-out split, and are not in ``train``.
-        silver: documents that another model tagged, to learn from as well.
-        unlabelled: documents without annotation, the same for all corpora, on which only a teacher is heard.
-    """
-
-    head: Head
-    train: tuple[Document, ...]
-    dev: tuple[Document, ...]
-    left_out: tuple[str, ...] = ()
-    silver: tuple[Document, ...] = ()
-    unlabelled: tuple[Document, ...] = ()
+Splits = Mapping[str, Sequence[Document]]
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A window and its tags.
-
-    Attributes:
-        window: what the model reads.
-        tags: index of each owned word's tag in each head, ``IGNORED`` elsewhere, ``(n_words, n_heads)``.
-        annotators: indices of the corpora whose own annotation is among the tags; none: all are silver.
-        text: that the window is of, by which a teacher knows it.
-    """
-
-    window: Window
-    tags: NDArray[np.int64]
-    annotators: tuple[int, ...]
-    text: str
+def load_corpora(recipe: Recipe) -> list[Annotated]:
+    """Load what a recipe's corpora of the catalog teach, and what chooses."""
+    return gather(
+        {
+            Head(name, find_corpus(name).types): {
+                split: load_split(name, split).documents for split in SPLITS
+            }
+            for name in recipe.corpora
+        },
+        recipe,
+    )
 
 
-def list_texts(corpora: Sequence[Annotated]) -> list[str]:
-    """The different texts that are learnt from."""
-    annotated = [document for each in corpora for document in (*each.train, *each.silver)]
-    return list(dict.fromkeys(document.text for document in (*annotated, *corpora[0].unlabelled)))
-
-
-def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Example], dict[str, Account]]:
-    """Turn training documents into examples; a text that several corpora annotate is read once.
-
-    A corpus's own annotation of a text stands above a silver one.
+def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
+    """What heads learn from and are chosen by, without what stands in a held-out document of any of them.
 
     Args:
-        corpora: one for each head.
-        reader: cuts texts into windows.
+        corpora: splits by name, ``test`` if there is one, of each head.
+        recipe: whether dev is learnt from, and whether anything is left out.
+    """
+    taught, chooses = (("train", "dev"), ()) if recipe.learn == "train+dev" else (("train",), ("dev",))
 
-    Returns:
-        The examples, and for each corpus what became of its gold spans.
+    def take(splits: Splits, names: Sequence[str]) -> tuple[Document, ...]:
+        return tuple(document for name in names for document in splits.get(name, ()))
+
+    gathered = [Annotated(head, take(each, taught), take(each, chooses)) for head, each in corpora.items()]
+    held_out = []
+    if recipe.leave_out == "held-out":
+        held_out = [document for each in corpora.values() for document in take(each, (*chooses, "test"))]
+        gathered = [_without(corpus, held_out) for corpus in gathered]
+    if recipe.silver:
+        gathered = add_silver(gathered, Path(recipe.silver), held_out)
+    if recipe.distillation.texts:
+        unlabelled, _ = find_copies(list(read_documents(Path(recipe.distillation.texts))), held_out)
+        gathered = [replace(corpus, unlabelled=tuple(unlabelled)) for corpus in gathered]
+    return gathered
+
+
+def add_silver(corpora: Sequence[Annotated], path: Path, held_out: Sequence[Document]) -> list[Annotated]:
+    """Let every head also learn what another model found for it, but in held-out documents.
 
     Raises:
-        CorpusError: a corpus has no training documents.
+        CorpusError: a head finds nothing in the file, or a label that is not its own.
+        InputError, CorpusFormatError: the file cannot be read.
     """
-    texts: dict[str, dict[int, Document]] = {}
-    annotators: dict[str, set[int]] = defaultdict(set)
-    accounts = {corpus.head.corpus: Account() for corpus in corpora}
-    for index, corpus in enumerate(corpora):
-        if not corpus.train:
-            raise CorpusError(f"{corpus.head.corpus}: there are no training documents")
-        for document in corpus.train:
-            texts.setdefault(document.text, {})[index] = document
-            annotators[document.text].add(index)
-    for index, corpus in enumerate(corpora):
-        for document in corpus.silver:
-            texts.setdefault(document.text, {}).setdefault(index, document)
-    for document in corpora[0].unlabelled:
-        texts.setdefault(document.text, {})
-    examples = []
-    for text, annotated in texts.items():
-        tokens = list(iter_tokens(text))
-        tags = np.full((len(tokens), len(corpora)), IGNORED, dtype=np.int64)
-        for index, document in annotated.items():
-            head = corpora[index].head
-            encoded, account = encode_spans(document, tokens, head.labels, scheme=head.scheme)
-            tags[:, index] = [head.tags.index(tag) for tag in encoded]
-            if index in annotators[text]:
-                accounts[head.corpus] += account
-        for window in reader.windows(text):
-            own = np.full((len(window.heads), len(corpora)), IGNORED, dtype=np.int64)
-            own[window.owned] = tags[window.first + window.owned.start : window.first + window.owned.stop]
-            examples.append(Example(window, own, tuple(annotators[text]), text))
-    return examples, accounts
+    documents, left = find_copies(list(read_documents(path)), held_out)
+    taught = []
+    for corpus in corpora:
+        name = corpus.head.corpus
+        own = [each.with_spans(span for span in each.spans if span.corpus == name) for each in documents]
+        labels = {span.label for document in own for span in document.spans}
+        if not labels:
+            raise CorpusError(f"{path}: no entity is of {name}; tag it with a bundle that has this head")
+        if unknown := sorted(labels - set(corpus.head.labels)):
+            raise CorpusError(f"{path}: {name} has no label {unknown[0]!r}")
+        ids = (*corpus.left_out, *(document.id for document in left))
+        taught.append(replace(corpus, silver=tuple(own), left_out=ids))
+    return taught
 
 
-class FineTuning:
-    """The objective: label-smoothed cross-entropy over each word's first subword, per head.
+def learn_types(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
+    """The head that documents of one's own teach: the types that occur in those to learn from.
 
-    With a teacher, a part of it is how far the probabilities of all heads are from the teacher's.
+    Args:
+        name: of the head.
+        splits: documents by split.
+        places: where the documents of a split stand, for messages.
+
+    Raises:
+        CorpusError: there is no entity to learn, or another split has a type that is not learnt.
     """
-
-    def __init__(
-        self,
-        model: TokenTagger,
-        corpora: Sequence[Annotated],
-        reader: Reader,
-        *,
-        schedule: Schedule,
-        seed: int,
-        weights: Mapping[str, float] | None = None,
-        lessons: Lessons | None = None,
-    ) -> None:
-        """Set up a run.
-
-        Args:
-            model: what is trained.
-            corpora: one for each head of the model, in order.
-            reader: cuts texts into windows.
-            schedule: of the run.
-            seed: of the order of batches.
-            weights: how often an epoch reads the documents of a corpus, 1 where nothing is said.
-            lessons: what a teacher says of all texts (see :func:`list_texts`), to be learnt as well.
-
-        Raises:
-            CorpusError: a corpus has no training documents.
-            RecipeError: a weight names no corpus.
-        """
-        names = [corpus.head.corpus for corpus in corpora]
-        if unknown := sorted(set(weights or ()) - set(names)):
-            raise RecipeError(f"weights.{unknown[0]}: there is no such corpus; trained: {', '.join(names)}")
-        self._weights = np.array([(weights or {}).get(name, 1.0) for name in names])
-        self.model: TokenTagger = model
-        self.examples, self.accounts = make_examples(corpora, reader)
-        self._dev = [(corpus.head, corpus.dev) for corpus in corpora]
-        self._reader = replace(reader, budget=2 * schedule.batch_subwords)
-        self._schedule = schedule
-        self._seed = seed
-        self._lessons = lessons
-
-    def batches(self, epoch: int) -> list[list[Example]]:
-        """Examples of like length together, in an order that the seed and the epoch determine."""
-        order = random.Random(f"{self._seed}/{epoch}")
-        luck = random.Random(f"{self._seed}/{epoch}/weights")
-        examples = [
-            example for example in self.examples for _ in range(self._times(example, chance=luck.random()))
-        ]
-        order.shuffle(examples)
-        lengths = [len(example.window.ids) + 2 for example in examples]
-        jittered = [int(length * order.uniform(0.9, 1.1)) for length in lengths]
-        by_length = group_by_length(lengths, budget=self._schedule.batch_subwords, ranks=jittered)
-        order.shuffle(by_length)
-        return [[examples[index] for index in batch] for batch in by_length]
-
-    def _times(self, example: Example, *, chance: float) -> int:
-        """How often an epoch reads an example: the largest weight of its corpora, once if it is silver."""
-        weight = max((float(self._weights[index]) for index in example.annotators), default=1.0)
-        return int(weight) + (chance < weight % 1)
-
-    def loss(self, batch: Sequence[Example]) -> Loss:
-        """Mean over all annotated words and heads of the batch; a teacher is heard on all words and heads."""
-        device = next(self.model.layers.parameters()).device
-        windows = pad_windows([example.window for example in batch], self._reader.encoder)
-        ids, mask = (torch.from_numpy(each).to(device) for each in windows)
-        rows = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch]))
-        columns = torch.from_numpy(np.concatenate([example.window.heads + 1 for example in batch]))
-        words = self.model.hidden(ids, mask)[rows, columns]
-        tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
-        annotated = (tags != IGNORED).any(dim=0).tolist()
-        logits = {
-            index: layer(words).float()
-            for index, layer in enumerate(self.model.layers)
-            if annotated[index] or self._lessons
-        }
-        losses = [
-            nn.functional.cross_entropy(
-                logits[index],
-                tags[:, index].to(device),
-                ignore_index=IGNORED,
-                label_smoothing=self._schedule.label_smoothing,
-                reduction="sum",
+    types = {
+        split: {span.label for document in documents for span in document.spans}
+        for split, documents in splits.items()
+    }
+    if not types["train"]:
+        raise CorpusError(f"{places['train']}: no document has an entity; there is nothing to learn")
+    for split, found in types.items():
+        if unknown := sorted(found - types["train"]):
+            raise CorpusError(
+                f"{places[split]}: the label {unknown[0]!r} does not occur in {places['train']}"
             )
-            for index in logits
-            if annotated[index]
-        ]
-        n_targets = int((tags != IGNORED).sum())
-        mean = torch.stack(losses).sum() / n_targets if losses else words.new_zeros(())
-        if lessons := self._lessons:
-            taught = [lessons.of(example.text, example.window) for example in batch]
-            mean = torch.lerp(mean, lessons.divergence(taught, list(logits.values())), lessons.weight)
-            n_targets = tags.numel()
-        return Loss(mean, n_targets, int(mask.sum()))
-
-    def evaluate(self) -> Mapping[str, float]:
-        """Strict mention-level F1 on dev, per corpus; ``score`` is their mean. Nothing without dev."""
-        documents = {(each.id, each.text): each for _, dev in self._dev for each in dev}
-        if not documents:
-            return {}
-        predicted = predict(documents.values(), run=self.model.run, reader=self._reader)
-        found = dict(zip(documents, predicted, strict=True))
-        f1 = {head.corpus: _score(head, dev, found).micro.f1 for head, dev in self._dev}
-        return {**f1, "score": sum(f1.values()) / len(f1)}
+    return Head(name, tuple(sorted(types["train"])))
 
 
-def _score(head: Head, gold: Sequence[Document], found: Mapping[tuple[str, str], Document]) -> Scores:
-    """Score what one head predicted, among the predictions for documents by id and text."""
-    predicted = (found[each.id, each.text] for each in gold)
-    return total(
-        score_document(each, own.with_spans(span for span in own.spans if span.corpus == head.corpus))
-        for each, own in zip(gold, predicted, strict=True)
+def _without(corpus: Annotated, held_out: Sequence[Document]) -> Annotated:
+    kept, left = find_copies(corpus.train, held_out)
+    return replace(corpus, train=tuple(kept), left_out=tuple(document.id for document in left))
+
+
+def train(
+    recipe: Recipe,
+    corpora: Sequence[Annotated],
+    folder: Path,
+    *,
+    name: str,
+    resume: bool = False,
+    checkpoint_seconds: float = 60.0,
+    on_step: Callable[[StepReport], None] = lambda report: None,
+    processes: Processes | None = None,
+) -> Bundle:
+    """Fine-tune a backbone on some corpora and write the bundle to ``folder/bundle``.
+
+    Args:
+        recipe: everything that decides the outcome.
+        corpora: one head each; their ``train`` teaches, their ``dev`` chooses if there is one.
+        folder: where checkpoints and the bundle go.
+        name: of the bundle and its adapter.
+        resume: go on from the folder's checkpoint; without one, start.
+        checkpoint_seconds: time between checkpoints; there is one after every epoch in any case.
+        on_step: called after each step and each epoch, on the main process.
+        processes: that share the work; those that a launcher started by default.
+
+    Raises:
+        RecipeError: the recipe does not fit the backbone or the processes, or names no corpus.
+        RunError: the folder holds another run, or the run fails.
+    """
+    if not corpora:
+        raise RecipeError("there is nothing to train on: name at least one corpus")
+    for corpus in corpora:
+        if not corpus.dev and recipe.learn == "train":
+            raise RecipeError(f"{corpus.head.corpus}: there are no dev documents to choose by")
+    corpora = [
+        replace(corpus, head=learn_transitions(corpus.head, corpus.train, weight=recipe.transitions))
+        for corpus in corpora
+    ]
+    processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
+    backbone = find_backbone(recipe.backbone)
+    encoder = SubwordEncoder.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
+    heads = tuple(corpus.head for corpus in corpora)
+    reader = Reader(encoder, heads, recipe.window, recipe.overlap)
+    adapted = open_adapted(recipe, backbone) if recipe.adapted else None
+    start = open_start(recipe, backbone) if recipe.start else None
+    teacher = None
+    if recipe.distillation.teacher:
+        teacher = Teacher(open_trained(recipe.distillation.teacher), heads, recipe.distillation)
+    model = build_model(recipe, backbone, heads, adapted=adapted, start=start)
+    with measure(processes) as meter:
+        lessons = None
+        if teacher:
+            texts = list_texts(corpora)
+            lessons = teacher.teach(texts, folder, processes, recipe.schedule.precision)
+        objective = FineTuning(
+            model,
+            corpora,
+            reader,
+            schedule=recipe.schedule,
+            seed=recipe.seed,
+            weights=recipe.weights,
+            lessons=lessons,
+        )
+        trainer: Trainer[list[Example]] = Trainer(
+            objective,
+            schedule=recipe.schedule,
+            seed=recipe.seed,
+            folder=folder,
+            checkpoint_seconds=checkpoint_seconds,
+            on_step=on_step,
+            meter=meter,
+            processes=processes,
+        )
+        if resume:
+            trainer.resume()
+        history = trainer.run()
+    trained, total = count_parameters(model)
+    record = {
+        "recipe": asdict(_without_places(recipe, adapted=adapted, start=start, teacher=teacher)),
+        **provenance(),
+        "processes": processes.describe(),
+        "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
+        "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
+        "parameters": {"trained": trained, "total": total, "share": trained / total},
+        **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
+        **({"start": describe_start(start)} if start else {}),
+        **({"teacher": describe_trained(teacher.source.bundle)} if teacher else {}),
+        "history": history.to_json(),
+        "energy": history.energy.to_json(),
+    }
+    manifest = Manifest(
+        name=name,
+        kind="adapter" if recipe.method == "lora" else "full",
+        version=version(),
+        heads=heads,
+        window=recipe.window,
+        overlap=recipe.overlap,
+        backbone=refer(recipe.backbone, backbone),
+        adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
+        layers=recipe.layers,
     )
+    save = partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted)
+    processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, encoder))
+    return open_bundle(folder / BUNDLE)
+
+
+def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
+    """Open the adapted encoder a recipe starts from.
+
+    Raises:
+        BundleError: it is none, or must not be trusted.
+        RecipeError: it was made from another backbone than the recipe's.
+    """
+    bundle = open_bundle(Path(recipe.adapted))
+    adapted_weights(bundle)
+    reference = bundle.manifest.backbone
+    if reference.sha256 != hash_file(backbone / "model.safetensors"):
+        raise RecipeError(
+            f"{recipe.adapted} was made from {reference.name}, not from {recipe.backbone}: name that backbone"
+        )
+    return bundle
+
+
+def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
+    """What an adapted encoder was taught, for the record of a model that stands on it."""
+    record = bundle.read_json(RECORD)
+    return {
+        "name": bundle.manifest.name,
+        "sha256": bundle.sha256,
+        **{key: record[key] for key in ("recipe", "commit", "passages", "held_out", "parameters", "energy")},
+        "history": {key: record["history"][key] for key in ("subwords", "seconds")},
+    }
+
+
+def describe_start(start: Trained) -> Mapping[str, Any]:
+    """The model that a run went on from, for its record, and those whose weights were averaged with its."""
+    soup = [describe_trained(bundle) for bundle in start.soup]
+    return {**describe_trained(start.bundle), **({"soup": soup} if soup else {})}
+
+
+def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
+    """A model that a run went on from, or that taught, for its record: what it took, and its own start."""
+    manifest, record = bundle.manifest, bundle.read_json(RECORD)
+    return {
+        "name": manifest.name,
+        "sha256": bundle.sha256,
+        "precision": manifest.precision,
+        **{key: record[key] for key in ("commit", "energy", "start") if key in record},
+        "seconds": record["history"]["seconds"],
+        "learnt": list(learnt_splits(record)),
+    }
+
+
+def _without_places(
+    recipe: Recipe, *, adapted: Bundle | None, start: Trained | None, teacher: Teacher | None
+) -> Recipe:
+    """The recipe with the names of what it was given, and not where on this machine they lie."""
+
+    def name(bundle: Bundle | None) -> str:
+        return bundle.manifest.name if bundle else ""
+
+    return replace(
+        recipe,
+        adapted=name(adapted),
+        start=name(start.bundle if start else None),
+        soup=tuple(map(name, start.soup if start else ())),
+        silver=Path(recipe.silver).name,
+        distillation=replace(
+            recipe.distillation,
+            teacher=name(teacher.source.bundle if teacher else None),
+            texts=Path(recipe.distillation.texts).name,
+        ),
+    )
+
+
+def build_model(
+    recipe: Recipe,
+    backbone: Path,
+    heads: Sequence[Head],
+    *,
+    adapted: Bundle | None = None,
+    start: Trained | None = None,
+) -> TokenTagger:
+    """Load the backbone, put the adapter on it if the recipe wants one, and heads, fresh where none is given.
+
+    Raises:
+        RecipeError: the recipe does not fit the backbone.
+    """
+    torch.manual_seed(recipe.seed)
+    encoder = load_encoder(
+        backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
+    )
+    precision = recipe.schedule.precision
+    check_fit(encoder.config, backbone=recipe.backbone, window=recipe.window, precision=precision)
+    if adapted is not None:
+        encoder = apply_adaptation(encoder, adapted_weights(adapted), mode=recipe.adapted_as)
+    if start is not None:
+        start.give_encoder(encoder, recipe.layers)
+    else:
+        keep_layers(encoder, recipe.layers)
+    if recipe.schedule.checkpoint_activations:
+        checkpoint_activations(encoder)
+    if recipe.method == "lora":
+        encoder = attach_lora(encoder, **asdict(recipe.lora))
+    model = TokenTagger(encoder, heads)
+    if start is not None:
+        start.give_heads(model)
+    return model
+
+
+def describe_data(corpus: Annotated) -> Mapping[str, Any]:
+    """Size and SHA-256 of what a run learnt from and chose by, and what it left out."""
+    splits = {each: getattr(corpus, each) for each in ("train", "dev", "silver", "unlabelled")}
+    sizes = {
+        split: {"documents": len(documents), "sha256": hash_documents(documents)}
+        for split, documents in splits.items()
+        if documents or split in ("train", "dev")
+    }
+    return {**sizes, "left_out": list(corpus.left_out)}
+
+
+def hash_documents(documents: Sequence[Document]) -> str:
+    """SHA-256 over texts and gold spans, in order."""
+    digest = hashlib.sha256()
+    for document in documents:
+        spans = sorted(span.key for span in document.spans)
+        digest.update(repr((document.id, document.text, spans)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

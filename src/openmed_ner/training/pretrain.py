@@ -1,127 +1,248 @@
-"""Pretraining: passages to rows of which the model guesses the hidden subwords."""
+"""Domain-adaptive pretraining from prepared passages to a bundle that fine-tuning starts from.
+
+A backbone without a trained language-modelling head gets one, taught alone first on a frozen encoder.
+Perplexity is measured after that and again at the end, so the gain is what the encoder learnt. The head goes
+on learning with it; with LoRA, the embeddings it shares stay as they are.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from safetensors.torch import save_file
 
-from openmed_ner.alignment import SubwordEncoder
-from openmed_ner.model.masked import MaskedLanguageModel
-from openmed_ner.passages import Prepared
+from openmed_ner.bundle import Bundle, Manifest, open_bundle
+from openmed_ner.bundle.manifest import TOKENIZER, write_json
+from openmed_ner.bundle.record import provenance, version
+from openmed_ner.errors import InputError
+from openmed_ner.model.architectures import check_fit
+from openmed_ner.model.backbones import find_backbone
+from openmed_ner.model.bundles import LM_HEAD_WEIGHTS, refer, save_encoder
+from openmed_ner.model.lora import attach_lora
+from openmed_ner.model.masked import MaskedLanguageModel, load_masked
+from openmed_ner.model.tagger import checkpoint_activations, count_parameters
+from openmed_ner.tagging import SubwordEncoder
 from openmed_ner.training.config import Pretraining, Schedule
-from openmed_ner.training.masking import find_continuations, hide
-from openmed_ner.training.objective import Loss
-from openmed_ner.training.rows import PassageRows
+from openmed_ner.training.engine.history import History
+from openmed_ner.training.engine.loop import StepReport, Trainer
+from openmed_ner.training.engine.processes import Processes
+from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write_bundle
+from openmed_ner.training.objectives.masked_lm import Pretrain
+from openmed_ner.training.passages import load_prepared
+
+HEAD = "head"
+"""Folder of the stage that teaches the head."""
+BEFORE = "before.json"
+ROUNDS = "rounds"
+"""Folder of the bundles that are kept during a run."""
+Stage = Literal["head", "encoder"]
 
 
-class Pretrain:
-    """The objective: cross-entropy over the hidden subwords.
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """How the stages of a run are carried out.
 
-    Held-out passages are hidden in the same places at every evaluation, so that perplexities of one
-    tokenizer and window can be compared.
+    Attributes:
+        folder: of the run; the head's stage has a folder in it.
+        resume: whether each stage goes on from its checkpoint.
+        checkpoint_seconds: time between checkpoints.
+        on_step: told of each step and evaluation, with the stage it belongs to.
+        processes: that share the work.
     """
 
-    def __init__(
-        self,
-        model: MaskedLanguageModel,
-        train: Prepared,
-        held_out: Prepared,
-        encoder: SubwordEncoder,
-        *,
-        recipe: Pretraining,
-        schedule: Schedule,
-        subwords: int,
-    ) -> None:
-        """Set up a stage of a run.
+    folder: Path
+    resume: bool
+    checkpoint_seconds: float
+    on_step: Callable[[Stage, StepReport], None]
+    processes: Processes
+
+    @contextmanager
+    def start(
+        self, stage: Stage, objective: Pretrain, *, schedule: Schedule, seed: int
+    ) -> Iterator[tuple[Trainer[int], bool]]:
+        """Give the trainer of a stage, and whether it goes on from a checkpoint; measure energy within."""
+        with measure(self.processes) as meter:
+            trainer: Trainer[int] = Trainer(
+                objective,
+                schedule=schedule,
+                seed=seed,
+                folder=self.folder / HEAD if stage == "head" else self.folder,
+                checkpoint_seconds=self.checkpoint_seconds,
+                on_step=partial(self.on_step, stage),
+                meter=meter,
+                processes=self.processes,
+            )
+            yield trainer, self.resume and trainer.resume()
+
+
+def adapt(
+    recipe: Pretraining,
+    passages: Path,
+    folder: Path,
+    *,
+    name: str,
+    resume: bool = False,
+    checkpoint_seconds: float = 300.0,
+    on_step: Callable[[Stage, StepReport], None] = lambda stage, report: None,
+    processes: Processes | None = None,
+) -> Bundle:
+    """Adapt a backbone to prepared passages and write the bundle to ``folder/bundle``.
+
+    Args:
+        recipe: everything that decides the outcome, but for the passages.
+        passages: a folder that :func:`openmed_ner.training.passages.prepare` wrote.
+        folder: where checkpoints, the log and the bundle go.
+        name: of the bundle and its adapter.
+        resume: go on from the folder's checkpoint; without one, start.
+        checkpoint_seconds: time between checkpoints; there is one after every evaluation in any case.
+        on_step: called with the stage after each step and each evaluation, on the main process.
+        processes: that share the work; those that a launcher started by default.
+
+    Raises:
+        BundleError: the prepared set is damaged.
+        InputError: it was made with another tokenizer than the backbone's.
+        RecipeError: the recipe does not fit the backbone, the passages or the processes.
+        RunError: the folder holds another run, or the run fails.
+    """
+    processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone = find_backbone(recipe.backbone)
+    text = (backbone / TOKENIZER).read_text(encoding="utf-8")
+    encoder = SubwordEncoder.from_json(text)
+    train = load_prepared(passages, "train", licences=recipe.licences)
+    held_out = load_prepared(passages, "heldout")
+    check_tokenizer(train.page, text, recipe.backbone)
+    torch.manual_seed(recipe.seed)
+    model = load_masked(
+        backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
+    )
+    config, precision = model.encoder.config, recipe.schedule.precision
+    check_fit(config, backbone=recipe.backbone, window=recipe.window, precision=precision)
+    objective = partial(Pretrain, model, train, held_out, encoder, recipe=recipe)
+    about = {**provenance(), "processes": processes.describe(), "passages": train.page}
+    writer = Writer(model, encoder, recipe, about, name, backbone)
+
+    def watch(stage: Stage, report: StepReport) -> None:
+        on_step(stage, report)
+        if stage == "encoder" and report.scores is not None and recipe.keep:
+            number = report.epoch + 1
+            if number % recipe.keep == 0:
+                held_out_scores = {"passages": recipe.held_out, "after": dict(report.scores)}
+                writer.write(folder / ROUNDS / str(number), trainer.history, held_out_scores)
+
+    stages = Stages(folder, resume, checkpoint_seconds, watch, processes)
+    if not model.head_is_trained and recipe.head_subwords:
+        writer.record["head"] = _teach_head(recipe, objective, stages)
+    _choose_trained(model, recipe)
+    stage = objective(schedule=recipe.schedule, subwords=recipe.subwords)
+    with stages.start("encoder", stage, schedule=recipe.schedule, seed=recipe.seed) as (trainer, resumed):
+        evaluate = partial(trainer.measure, stage.evaluate_all)
+        if not resumed:
+            processes.on_main(lambda: write_json(folder / BEFORE, evaluate()))
+        history = trainer.run()
+        after = processes.on_main(evaluate)
+    before = json.loads((folder / BEFORE).read_text(encoding="utf-8"))
+    held_out_scores = {"passages": len(held_out), "before": before, "after": after}
+    processes.on_main(partial(writer.write, folder / BUNDLE, history, held_out_scores))
+    return open_bundle(folder / BUNDLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes the bundle of an encoder as it is now.
+
+    Attributes:
+        model: encoder and head.
+        encoder: the tokenizer.
+        recipe: of the run.
+        record: what is known of the run before its end.
+        name: of the bundle and its adapter.
+        backbone: folder of the backbone's files.
+    """
+
+    model: MaskedLanguageModel
+    encoder: SubwordEncoder
+    recipe: Pretraining
+    record: dict[str, Any]
+    name: str
+    backbone: Path
+
+    def write(self, target: Path, history: History, held_out: Mapping[str, Any]) -> None:
+        """Write weights, tokenizer, record and card to a folder.
 
         Args:
-            model: what is trained; the caller decides which of its parameters are.
-            train: passages to learn from.
-            held_out: passages to measure perplexity on.
-            encoder: knows the special subwords and the vocabulary.
-            recipe: masking, rows, sources and seed.
-            schedule: of this stage.
-            subwords: how many this stage reads, padding included.
+            target: the folder, replaced if it is there.
+            history: of the run so far.
+            held_out: how many passages were scored, and the scores.
         """
-        self.model: MaskedLanguageModel = model
-        self._schedule = schedule
-        self._masking = recipe.masking
-        self._mask = encoder.mask
-        self._specials = torch.tensor(sorted(encoder.specials))
-        vocabulary = encoder.vocabulary
-        self._continues = torch.from_numpy(find_continuations(vocabulary))
-        rows = partial(
-            PassageRows,
-            encoder=encoder,
-            window=recipe.window,
-            packed=recipe.packed,
-            budget=schedule.batch_subwords,
+        trained, total = count_parameters(self.model)
+        record = {
+            "recipe": asdict(self.recipe),
+            **self.record,
+            "parameters": {"trained": trained, "total": total, "share": trained / total},
+            "held_out": held_out,
+            "history": history.to_json(),
+            "energy": history.energy.to_json(),
+        }
+        manifest = Manifest(
+            name=self.name,
+            kind="adapter" if self.recipe.method == "lora" else "full",
+            version=version(),
+            heads=(),
+            window=self.recipe.window,
+            overlap=0,
+            backbone=refer(self.recipe.backbone, self.backbone),
         )
-        self._rows = rows(train, seed=recipe.seed, weights=recipe.weights)
-        self._held_out = rows(held_out, seed=0)
-        self._sample = rows(sample_passages(held_out, recipe.held_out), seed=0)
-        per_step = self._rows.batch_subwords * schedule.accumulate
-        self._steps_per_epoch = math.ceil(subwords / per_step / schedule.epochs)
 
-    def batches(self, epoch: int) -> Sequence[int]:
-        """The batches between two evaluations, by number."""
-        count = self._steps_per_epoch * self._schedule.accumulate
-        return range(epoch * count, (epoch + 1) * count)
+        def save(folder: Path) -> None:
+            save_encoder(self.model.encoder, folder, name=self.name, backbone=manifest.backbone)
+            save_file(self.model.head_weights(), folder / LM_HEAD_WEIGHTS)
 
-    def loss(self, batch: int) -> Loss:
-        """Mean over the hidden subwords of a batch; which they are is drawn from torch's generator."""
-        return self._loss(self._rows, batch, generator=None)
+        write_bundle(target, manifest, record, save, self.encoder)
 
-    def evaluate(self) -> Mapping[str, float]:
-        """Loss and perplexity on the sample of the held-out passages; ``score`` is the loss, negative."""
-        return self._perplexity(self._sample)
 
-    def evaluate_all(self) -> Mapping[str, float]:
-        """The same on all held-out passages."""
-        return self._perplexity(self._held_out)
+def check_tokenizer(page: Mapping[str, Any], text: str, backbone: str) -> None:
+    """Make sure that passages were cut by a backbone's tokenizer.
 
-    def _perplexity(self, rows: PassageRows) -> Mapping[str, float]:
-        total, n_targets = 0.0, 0
-        for number in range(rows.lay_out(0).n_batches):
-            loss = self._loss(rows, number, generator=torch.Generator().manual_seed(number))
-            total += loss.mean.item() * loss.n_targets
-            n_targets += loss.n_targets
-        mean = total / n_targets
-        return {"score": -mean, "loss": mean, "perplexity": math.exp(mean)}
-
-    def _loss(self, rows: PassageRows, number: int, *, generator: torch.Generator | None) -> Loss:
-        arrays = rows.batch(number)
-        ids, mask = (torch.from_numpy(array) for array in arrays)
-        inputs, chosen = hide(
-            ids,
-            torch.isin(ids, self._specials),
-            masking=self._masking,
-            mask=self._mask,
-            n_vocabulary=len(self._continues),
-            continues=self._continues,
-            generator=generator,
+    Raises:
+        InputError: they were not.
+    """
+    found = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    if page["tokenizer"]["sha256"] != found:
+        raise InputError(
+            f"the passages were prepared with another tokenizer than that of {backbone}; prepare them again "
+            f"with --tokenizer {backbone}"
         )
-        device = next(self.model.parameters()).device
-        logits = self.model(inputs.to(device), mask.to(device), chosen.to(device))
-        targets = ids[chosen].to(device)
-        n_targets = max(1, len(targets))
-        total: Tensor = nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
-        return Loss(total / n_targets, n_targets, int(np.count_nonzero(arrays[1])))
 
 
-def sample_passages(passages: Prepared, count: int) -> Prepared:
-    """Some passages of a set, always the same; all if there are no more than ``count``."""
-    if len(passages) <= count:
-        return passages
-    chosen = np.sort(np.random.default_rng(0).choice(len(passages), count, replace=False))
-    pieces: list[NDArray[Any]] = [passages.piece(number) for number in chosen.tolist()]
-    ends = np.cumsum([len(piece) for piece in pieces])
-    return replace(passages, ids=np.concatenate(pieces), ends=ends, sources=passages.sources[chosen])
+def _teach_head(recipe: Pretraining, objective: Callable[..., Pretrain], stages: Stages) -> Mapping[str, Any]:
+    """Teach a fresh head on the frozen encoder; return what to record of it."""
+    schedule = replace(
+        recipe.schedule, epochs=1, patience=1, learning_rate=recipe.head_learning_rate, weight_decay=0.0
+    )
+    stage = objective(schedule=schedule, subwords=recipe.head_subwords)
+    stage.model.encoder.requires_grad_(False)
+    with stages.start("head", stage, schedule=schedule, seed=recipe.seed) as (trainer, _):
+        history = trainer.run()
+    return {"history": history.to_json(), "energy": history.energy.to_json()}
+
+
+def _choose_trained(model: MaskedLanguageModel, recipe: Pretraining) -> None:
+    """Let everything train, or an adapter and the head, without the embeddings the head shares."""
+    if recipe.schedule.checkpoint_activations:
+        checkpoint_activations(model.encoder)
+    if recipe.method == "full":
+        model.requires_grad_(True)
+        return
+    own = model.head_weights()
+    model.encoder = attach_lora(model.encoder, **asdict(recipe.lora))
+    for name, parameter in model.head.named_parameters():
+        parameter.requires_grad_(name in own)

@@ -24,11 +24,11 @@ from openmed_ner.errors import DivergenceError, RecipeError, RunError
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.tagger import count_parameters
 from openmed_ner.training.config import Recipe
-from openmed_ner.training.finetune import Annotated
-from openmed_ner.training.loop import StepReport
-from openmed_ner.training.processes import Processes, join
-from openmed_ner.training.run import build_model, train
-from openmed_ner.training.session import BUNDLE
+from openmed_ner.training.engine.loop import StepReport
+from openmed_ner.training.engine.processes import Processes, join
+from openmed_ner.training.engine.session import BUNDLE
+from openmed_ner.training.finetune import build_model, train
+from openmed_ner.training.objectives.token_tags import Annotated
 from openmed_ner.training.trials import JOURNAL, WAIT, Attempt, Trials, judge
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from openmed_ner.locks import claim
+from openmed_ner.storage import claim
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal, Protocol
 
-from openmed_ner.alignment.batching import LongArray
-from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import MODEL, RUNTIMES
 from openmed_ner.errors import InputError, MissingExtraError
 from openmed_ner.inference.backends.layout import choose_workers
+from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.decoding import FloatArray
 
 __all__ = ["Backend", "Workers", "load_backends", "load_runtime", "usable_cores"]
 Workers = int | Literal["auto"] | None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmed_ner.alignment.batching import padded_length
-from openmed_ner.alignment.prediction import BUDGET
+from openmed_ner.tagging.batching import padded_length
+from openmed_ner.tagging.prediction import BUDGET
 
 if TYPE_CHECKING:
     from openmed_ner.inference.backends import Backend

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from openmed_ner.alignment.batching import LongArray
-from openmed_ner.alignment.decoding import FloatArray
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.offline import disable_telemetry
+from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.decoding import FloatArray
 
 disable_telemetry()
 

@@ -1,0 +1,74 @@
+"""The field's three ways of counting entities, as three views of the same documents.
+
+- ``mention``: the characters a guideline marked. What cannot be written as tags still counts as missed.
+- ``word``: strict entities over words, as ``seqeval`` counts them in strict mode on tokenised corpora.
+  Gold that words cannot hold is not there, so recall is a little higher.
+- ``subword``: every tag, ``B-`` included, is copied to all subwords of its word, and the lenient reading
+  of ``conlleval`` takes each repeated ``B-`` for an entity of its own. Long names then count many times;
+  tables that count so cannot be compared with the other two. Very probably the published OpenMed scores do.
+
+A view is a document again, so that every score, interval and test applies to it. Gold and predicted must
+be seen by the same view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from openmed_ner.tagging.labels import decode_spans, encode_spans
+from openmed_ner.tagging.subwords import SubwordEncoder
+from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
+
+Protocol = Literal["mention", "word", "subword"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+View = Callable[[Document], Document]
+
+
+def make_view(protocol: Protocol, labels: Sequence[str], encoder: SubwordEncoder | None = None) -> View:
+    """The view of a protocol.
+
+    Args:
+        protocol: one of ``PROTOCOLS``.
+        labels: the entity types that count.
+        encoder: whose subwords count; only ``subword`` needs it.
+
+    Raises:
+        ValueError: ``subword`` without an encoder.
+    """
+    if protocol == "mention":
+        return lambda document: document
+    if protocol == "word":
+        return lambda document: see_words(document, labels)
+    if encoder is None:
+        raise ValueError("the subword protocol needs a tokenizer")
+    return lambda document: see_subwords(document, labels, encoder)
+
+
+def see_words(document: Document, labels: Sequence[str]) -> Document:
+    """The document with only those spans that one tag per word can hold."""
+    tokens = list(iter_tokens(document.text))
+    tags, _ = encode_spans(document, tokens, labels)
+    return document.with_spans(decode_spans(tags, tokens))
+
+
+def see_subwords(
+    document: Document, labels: Sequence[str], encoder: SubwordEncoder, tokens: Sequence[Token] | None = None
+) -> Document:
+    """A document of one character per subword, with the entities that copied tags make of them.
+
+    Args:
+        document: what is seen.
+        labels: the entity types that count.
+        encoder: the tokenizer.
+        tokens: the words; by default those of the word tokenizer.
+    """
+    words = list(iter_tokens(document.text)) if tokens is None else list(tokens)
+    tags, _ = encode_spans(document, words, labels)
+    lengths = [length for each in encoder.iter_encodings(document.text, words) for length in each.lengths]
+    copied = np.repeat(np.array(tags, dtype=object), lengths).tolist()
+    entities = TagScheme.IOB2.decode(copied, mode="conlleval")
+    spans = tuple(Span(first, last, label) for first, last, label in entities)
+    return Document(document.id, "x" * len(copied), spans)

@@ -1,0 +1,38 @@
+"""Optional steps after tagging: they add attributes to spans, and never move, drop or relabel one.
+
+A step takes documents and yields them one by one, in constant memory, so steps follow a tagger like
+one more stage of a stream. What needs an extra says so at once, before the first document is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from openmed_ner.errors import InputError
+from openmed_ner.inference.attributes.abbreviations import Definition, add_abbreviations, find_definitions
+from openmed_ner.inference.attributes.context import add_context
+from openmed_ner.text import Document
+
+__all__ = ["STEPS", "Definition", "add_abbreviations", "add_context", "apply", "find_definitions"]
+
+Step = Callable[[Iterable[Document]], Iterator[Document]]
+STEPS: dict[str, Step] = {"abbreviations": add_abbreviations, "context": add_context}
+
+
+def apply(documents: Iterable[Document], steps: Sequence[str]) -> Iterator[Document]:
+    """Send documents through steps, in the order given.
+
+    Args:
+        documents: what a tagger or a reader yields.
+        steps: names out of ``STEPS``; none leaves everything as it is.
+
+    Raises:
+        InputError: a step is unknown.
+        MissingExtraError: a step needs a package that is not installed.
+    """
+    if unknown := [step for step in steps if step not in STEPS]:
+        raise InputError(f"unknown step {unknown[0]!r}; known: {', '.join(STEPS)}")
+    stream = iter(documents)
+    for step in steps:
+        stream = STEPS[step](stream)
+    return stream

@@ -1,0 +1,174 @@
+"""Abbreviations explained in the text itself, after Schwartz and Hearst (2003).
+
+"long form (SF)" and "SF (long form)" are definitions if every letter and digit of the short form stands
+in the long form, in order, and the first begins a word there. A definition holds for its whole document;
+where a short form is defined several times, a mention takes the nearest definition before it.
+
+A. Schwartz and M. Hearst: A simple algorithm for identifying abbreviation definitions in biomedical text.
+Pacific Symposium on Biocomputing 8 (2003), 451-462. Written anew because the packages that implement it
+give no offsets, and keep one definition of a short form per text. The price of having no dictionary:
+abbreviations that the text does not explain stay as they are, and a long form can begin a word late
+("in acute renal failure (RF)" defines "renal failure").
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from string import whitespace
+
+from openmed_ner.inference.attributes.attribute import with_attributes
+from openmed_ner.text import Document, Span
+from openmed_ner.text.sentences import iter_sentences
+
+_MAX_SHORT = 10
+"""Characters of the longest short form, as published."""
+_MAX_LONG = 400
+"""Characters in which a long form is sought, so that a text without full stops is still read fast."""
+_BRACKETS = re.compile(r"(?<=\s)\(([^()]+)\)")
+_REST = re.compile(r"[;,]\s.*", re.DOTALL)
+_WORD = re.compile(r"\S+")
+_TRAILING = f"{whitespace},;:"
+_Forms = Mapping[str, list[tuple[int, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A place where a text explains an abbreviation.
+
+    Attributes:
+        short: range of the short form.
+        long: range of the long form.
+    """
+
+    short: tuple[int, int]
+    long: tuple[int, int]
+
+
+def add_abbreviations(documents: Iterable[Document]) -> Iterator[Document]:
+    """Add ``long_form`` to mentions of short forms, and ``short_form`` to mentions that are long forms.
+
+    A mention that merely ends in a short form ("early-onset AD") gets the long form of its end.
+    """
+    return map(_expand, documents)
+
+
+def find_definitions(text: str) -> Iterator[Definition]:
+    """Yield the definitions of a text, in order of their brackets."""
+    for start, end in iter_sentences(text):
+        for brackets in _BRACKETS.finditer(text, start, end):
+            if found := _read_brackets(text, start, brackets):
+                yield found
+
+
+# --- Definitions
+
+
+def _read_brackets(text: str, start: int, brackets: re.Match[str]) -> Definition | None:
+    """Take what stands in brackets for a short form, or else what stands before them."""
+    inner = _strip(text, brackets.start(1), brackets.start(1) + len(_REST.sub("", brackets[1])))
+    before = _strip(text, max(start, brackets.start() - _MAX_LONG), brackets.start())
+    if _is_short(text[slice(*inner)]):
+        return _define(text, inner, before)
+    words = list(_WORD.finditer(text, *before))
+    if words and _is_short(words[-1][0]) and any(map(str.isupper, words[-1][0])):
+        return _define(text, words[-1].span(), inner)
+    return None
+
+
+def _strip(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    return end - len(piece.lstrip()), start + len(piece.rstrip(_TRAILING))
+
+
+def _is_short(text: str) -> bool:
+    return (
+        2 <= len(text) <= _MAX_SHORT
+        and len(text.split()) <= 2
+        and text[0].isalnum()
+        and any(map(str.isalpha, text))
+    )
+
+
+def _define(text: str, short: tuple[int, int], within: tuple[int, int]) -> Definition | None:
+    """Find the shortest long form that ends where ``within`` does."""
+    form = text[slice(*short)]
+    n_letters = sum(map(str.isalnum, form))
+    words = list(_WORD.finditer(text, *within))[-min(n_letters + 5, 2 * n_letters) :]
+    if not words:
+        return None
+    start, end = words[0].start(), within[1]
+    place = _match(form, text[start:end])
+    if place is None:
+        return None
+    long = text[start + place : end]
+    if len(long) <= len(form) or form in long.split() or long.count("(") != long.count(")"):
+        return None
+    return Definition(short, (start + place, end))
+
+
+def _match(short: str, long: str) -> int | None:
+    """Where the long form begins, if the characters of the short form are found in it from right to left."""
+    letters = [letter for letter in _lower(short) if letter.isalnum()]
+    text = _lower(long)
+    place = len(text)
+    for letter in letters[:0:-1]:
+        place = text.rfind(letter, 0, max(place, 0))
+    place = text.rfind(letters[0], 0, max(place, 0))
+    while place > 0 and text[place - 1].isalnum():
+        place = text.rfind(letters[0], 0, place)
+    return place if place >= 0 else None
+
+
+def _lower(text: str) -> str:
+    """Small letters, one for each: offsets stay true where a small letter is written as two."""
+    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
+
+
+# --- Mentions
+
+
+def _expand(document: Document) -> Document:
+    definitions = list(find_definitions(document.text)) if document.spans else []
+    if not definitions:
+        return document
+    long_forms: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    short_forms: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for each in definitions:
+        short, long = document.text[slice(*each.short)], " ".join(document.text[slice(*each.long)].split())
+        long_forms[_singular(short)].append((min(each.short[0], each.long[0]), long))
+        short_forms[long.lower()].append((min(each.short[0], each.long[0]), short))
+    return document.with_spans(_add_forms(document, span, long_forms, short_forms) for span in document.spans)
+
+
+def _add_forms(document: Document, span: Span, long_forms: _Forms, short_forms: _Forms) -> Span:
+    mention = " ".join(document.mention(span).split())
+    found: dict[str, str | bool] = {}
+    if head := _find_head(mention, long_forms):
+        found["long_form"] = _nearest(long_forms[head], span.start)
+    if mention.lower() in short_forms:
+        found["short_form"] = _nearest(short_forms[mention.lower()], span.start)
+    return with_attributes(span, found)
+
+
+def _find_head(mention: str, long_forms: _Forms) -> str | None:
+    """The longest short form that a mention ends in, from the beginning of a word."""
+    head = _singular(mention)
+    for start in range(max(0, len(head) - _MAX_SHORT), len(head)):
+        if head[start:] in long_forms and not head[:start][-1:].isalnum():
+            return head[start:]
+    return None
+
+
+def _singular(short: str) -> str:
+    """A short form without the "s" of its plural: "NSAIDs"."""
+    return short[:-1] if short.endswith("s") and short[-2:-1].isupper() else short
+
+
+def _nearest(forms: list[tuple[int, str]], place: int) -> str:
+    """The last form defined up to a place, or else the first of all."""
+    n_before = bisect_right(forms, place, key=lambda form: form[0])
+    return forms[max(n_before - 1, 0)][1]

@@ -1,0 +1,140 @@
+"""Say of each mention whether it is denied, past, merely possible, or a relative's, after ConText.
+
+The rule is that of ConText (Harkema et al. 2009): a cue reaches from its place to the end of the sentence,
+forwards or backwards, unless a phrase such as "but" ends it earlier. ``negspacy`` applies it, once for
+each category; words, sentences and cues are ours, so that offsets stay those of the text and the lines of
+a note count. The price of a rule without grammar: in "no fever, and he coughs" the cough is negated too.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from openmed_ner.errors import MissingExtraError
+from openmed_ner.inference.attributes.attribute import with_attributes
+from openmed_ner.inference.attributes.cues import CUES
+from openmed_ner.text import Document, Token, iter_tokens
+from openmed_ner.text.sentences import iter_sentences
+
+if TYPE_CHECKING:
+    from negspacy.negation import Negex
+    from spacy.tokens import Doc
+    from spacy.vocab import Vocab
+
+_GROUP = "mentions"
+
+
+def add_context(documents: Iterable[Document]) -> Iterator[Document]:
+    """Add ``negated``, ``historical``, ``hypothetical`` and ``family``, each ``True``, to mentions.
+
+    Raises:
+        MissingExtraError: spaCy or negspacy is not installed.
+    """
+    return map(partial(_mark, _load_rules()), documents)
+
+
+class _Words:
+    """Our words as a tokenizer of spaCy, so that sentences and cues are cut in the same way."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        self.vocab = vocab
+
+    def __call__(self, text: str) -> Doc:
+        return self.join(text[token.start : token.end] for token in iter_tokens(text))
+
+    def pipe(self, texts: Iterable[str]) -> Iterator[Doc]:
+        return map(self, texts)
+
+    def join(self, words: Iterable[str]) -> Doc:
+        """Build one sentence."""
+        from spacy.tokens import Doc
+
+        found = [word.replace("’", "'") for word in words]
+        return Doc(self.vocab, words=found, sent_starts=[number == 0 for number in range(len(found))])
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    words: _Words
+    rules: Mapping[str, Negex]
+
+
+@cache
+def _load_rules() -> _Rules:
+    try:
+        import spacy
+        from negspacy.negation import Negex
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "context") from error
+    language = spacy.blank("en")
+    language.tokenizer = words = _Words(language.vocab)
+    rules = {}
+    for name, cues in CUES.items():
+        terms = {
+            "preceding_negations": list(cues.before),
+            "following_negations": list(cues.after),
+            "pseudo_negations": list(cues.not_cues),
+            "termination": list(cues.ends),
+        }
+        rules[name] = Negex(language, name, terms, extension_name=_extend(name), span_keys=[_GROUP])
+    return _Rules(words, rules)
+
+
+def _extend(name: str) -> str:
+    """The name of an extension of spaCy's spans; these are global to the process."""
+    return f"openmed_ner_{name}"
+
+
+def _mark(rules: _Rules, document: Document) -> Document:
+    if not document.spans:
+        return document
+    spans = list(document.spans)
+    for (start, end), places in _group(document).items():
+        tokens = [
+            Token(start + each.start, start + each.end) for each in iter_tokens(document.text[start:end])
+        ]
+        for place, found in zip(places, _judge(rules, document, tokens, places), strict=True):
+            spans[place] = with_attributes(spans[place], found)
+    return document.with_spans(spans)
+
+
+def _group(document: Document) -> dict[tuple[int, int], list[int]]:
+    """The numbers of the spans in each sentence that has some; a border inside of a mention is none."""
+    borders = [start for start, _ in iter_sentences(document.text)]
+    inner = {
+        border
+        for span in document.spans
+        for border in borders[bisect_right(borders, span.start) : bisect_left(borders, span.end)]
+    }
+    starts = [border for border in borders if border not in inner]
+    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, span in enumerate(document.spans):
+        place = bisect_right(starts, span.start)
+        found[starts[place - 1], [*starts[place : place + 1], len(document.text)][0]].append(number)
+    return found
+
+
+def _judge(
+    rules: _Rules, document: Document, tokens: Sequence[Token], places: Iterable[int]
+) -> Iterator[dict[str, bool]]:
+    """Yield the attributes of some spans, all of one sentence, whose words ``tokens`` are."""
+    from spacy.tokens import Span as DocSpan
+
+    doc = rules.words.join(document.text[token.start : token.end] for token in tokens)
+    mentions = []
+    for place in places:
+        span = document.spans[place]
+        first = bisect_right(tokens, span.start, key=lambda token: token.end)
+        last = bisect_left(tokens, span.end, key=lambda token: token.start)
+        mentions.append(DocSpan(doc, first, last) if first < last else None)
+    doc.spans[_GROUP] = [mention for mention in mentions if mention is not None]
+    for rule in rules.rules.values():
+        rule(doc)
+    for mention in mentions:
+        found = [name for name in rules.rules if mention is not None and mention._.get(_extend(name))]
+        yield dict.fromkeys(found, True)

@@ -1,0 +1,1 @@
+"""Tagging files: which inputs, in what parts, with which receipt."""

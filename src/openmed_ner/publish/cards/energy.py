@@ -1,0 +1,235 @@
+"""What a model took: electric energy and emissions of each step behind it, with the arithmetic shown.
+
+CodeCarbon measures the energy; emissions are that energy times the intensity of one country's grid. What a
+bundle records is its own run and the adaptation beneath it: searches, runs that failed, and the pretraining
+of the backbone are not in it, and the report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openmed_ner.publish.cards.markdown import NOT_RECORDED, dig, show, table, total
+
+MODES = {
+    "counter": "the processor's energy counters",
+    "constant": "time multiplied by a constant power: an estimate",
+    "none": "not measured",
+}
+SCOPE = (
+    "These are the runs behind the model themselves; searches, runs that failed, and the pretraining of the "
+    "backbone are not in them."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step took.
+
+    Attributes:
+        name: ``fine-tuning``, also of a model that was the start, or ``adaptation``.
+        kwh: electric energy; ``None`` if it was not measured.
+        co2e_kg: its emissions; ``None`` likewise.
+        country: ISO code of the grid whose intensity was applied; empty if unknown.
+        mode: how it was measured, a key of :data:`MODES`; empty if unknown.
+        seconds: how long it ran.
+    """
+
+    name: str
+    kwh: float | None
+    co2e_kg: float | None
+    country: str
+    mode: str
+    seconds: float | None
+
+    @classmethod
+    def of(cls, name: str, record: Mapping[str, Any]) -> Step:
+        """Read a step from its run record, or from the ``training`` of a results file."""
+        energy = dig(record, "energy") or {}
+        return cls(
+            name,
+            energy.get("kwh"),
+            energy.get("co2e_kg"),
+            energy.get("country") or "",
+            energy.get("mode") or "",
+            dig(record, "history", "seconds") or dig(record, "seconds"),
+        )
+
+    @property
+    def kg_per_kwh(self) -> float | None:
+        """The grid's intensity that was applied."""
+        return self.co2e_kg / self.kwh if self.kwh and self.co2e_kg is not None else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as a JSON object."""
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "kg_co2e_per_kwh": self.kg_per_kwh,
+        }
+
+
+def find_steps(record: Mapping[str, Any]) -> list[Step]:
+    """The steps behind a bundle, in the order in which they were taken."""
+    if "passages" in record:  # an adapted encoder
+        return [Step.of("adaptation", record)]
+    adapted = record.get("adaptation") or dig(record, "recipe", "adapted")  # a results file only names it
+    earlier = [Step.of("adaptation", adapted if isinstance(adapted, Mapping) else {})] if adapted else []
+    return [*earlier, *_iter_starts(record, set()), Step.of("fine-tuning", record)] if record else earlier
+
+
+def _iter_starts(record: Mapping[str, Any], seen: set[object]) -> Iterator[Step]:
+    """The models that a run went on from, each once, and after those that it went on from itself."""
+    if not isinstance(start := record.get("start"), Mapping):
+        return
+    for each in (*start.get("soup", ()), start):
+        if each.get("sha256") not in seen:
+            seen.add(each.get("sha256"))
+            yield from _iter_starts(each, seen)
+            yield Step.of(f"fine-tuning of {show(each.get('name'))}", each)
+
+
+def write_steps(steps: Sequence[Step]) -> str:
+    """A table of the steps and their sum, each with its arithmetic."""
+    if not steps:
+        return "No run record is at hand.\n"
+    rows = [_row(step) for step in steps]
+    if len(steps) > 1:
+        kwh, co2e = total(step.kwh for step in steps), total(step.co2e_kg for step in steps)
+        rows.append(["together", show(kwh, ".4g"), "", show(co2e, ".4g"), "", ""])
+    columns = ("step", "kWh", "kg CO2e per kWh", "kg CO2e", "grid", "measured by")
+    sums = [_arithmetic(step) for step in steps if step.kg_per_kwh is not None]
+    return "\n".join([table(columns, rows), *sums, *[""] * bool(sums), SCOPE, ""])
+
+
+def _row(step: Step) -> list[str]:
+    return [
+        step.name,
+        show(step.kwh, ".4g"),
+        show(step.kg_per_kwh, ".4g"),
+        show(step.co2e_kg, ".4g"),
+        show(step.country),
+        MODES.get(step.mode, show(step.mode)),
+    ]
+
+
+def _arithmetic(step: Step) -> str:
+    return (
+        f"- {step.name}: {show(step.kwh, '.4g')} kWh × {show(step.kg_per_kwh, '.4g')} kg/kWh = "
+        f"{show(step.co2e_kg, '.4g', scale=1000)} g CO2e"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A model of an energy report.
+
+    Attributes:
+        name: of the bundle or the results file.
+        corpora: that it learnt from.
+        steps: what it took.
+    """
+
+    name: str
+    corpora: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The model as a JSON object, with the sums and what they are per corpus."""
+        kwh, co2e = total(step.kwh for step in self.steps), total(step.co2e_kg for step in self.steps)
+        each = len(self.corpora) or None
+        return {
+            "name": self.name,
+            "corpora": list(self.corpora),
+            "steps": [step.to_json() for step in self.steps],
+            "kwh": kwh,
+            "co2e_kg": co2e,
+            "kwh_per_corpus": kwh / each if each and kwh is not None else None,
+        }
+
+
+def read_study(results: Mapping[str, Any]) -> list[Consumer]:
+    """The models of a study's results; an encoder is a model of its own, counted once."""
+    encoders = [
+        Consumer(f"encoder {name}", (), (Step.of("adaptation", record),))
+        for name, record in (results.get("encoders") or {}).items()
+    ]
+    runs = [
+        Consumer(
+            "/".join(str(run[key]) for key in ("model", "encoder", "seed") if key in run),
+            tuple(dig(run, "recipe", "corpora") or ()),
+            (Step.of("fine-tuning", run),),
+        )
+        for run in results["runs"]
+    ]
+    return encoders + runs
+
+
+def report_energy(
+    consumers: Sequence[Consumer], benchmark: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The energy report as a JSON object.
+
+    Args:
+        consumers: the models.
+        benchmark: of tagging, as ``benchmarks/tagging.py`` prints it.
+    """
+    engines = dig(benchmark, "engines") or {}
+    return {
+        "models": [each.to_json() for each in consumers],
+        "tagging": {
+            "bundle": dig(benchmark, "bundle"),
+            "documents": dig(benchmark, "documents"),
+            "wh_per_1000_documents": {
+                name: row.get("wh_per_1000_documents") for name, row in engines.items()
+            },
+        }
+        if engines
+        else None,
+    }
+
+
+def write_energy(report: Mapping[str, Any]) -> str:
+    """The energy report as a page."""
+    rows = [
+        [
+            model["name"],
+            ", ".join(model["corpora"]) or "none",
+            step["name"],
+            show(step["kwh"], ".4g"),
+            show(step["kg_co2e_per_kwh"], ".4g"),
+            show(step["co2e_kg"], ".4g", scale=1000),
+            show(step["country"]),
+            MODES.get(step["mode"], show(step["mode"])),
+        ]
+        for model in report["models"]
+        for step in model["steps"]
+    ]
+    columns = ("model", "corpora", "step", "kWh", "kg CO2e per kWh", "g CO2e", "grid", "measured by")
+    sums = [
+        [
+            model["name"],
+            show(model["kwh"], ".4g"),
+            show(model["kwh_per_corpus"], ".4g") if model["corpora"] else "none",
+            show(model["co2e_kg"], ".4g"),
+        ]
+        for model in report["models"]
+    ]
+    parts = [
+        "# Energy\n\n## Training and adaptation\n",
+        table(columns, rows),
+        f"kWh × kg CO2e per kWh = kg CO2e. {SCOPE}\n",
+        table(("model", "kWh in all", "kWh per corpus", "kg CO2e in all"), sums),
+        "## Tagging\n",
+        _tagging(report["tagging"]),
+    ]
+    return "\n".join(parts)
+
+
+def _tagging(tagging: Mapping[str, Any] | None) -> str:
+    if tagging is None:
+        return f"Energy of tagging: {NOT_RECORDED}.\n"
+    rows = [[name, show(value, ".3f")] for name, value in tagging["wh_per_1000_documents"].items()]
+    told = f"{show(tagging['bundle'])}, measured on {show(tagging['documents'])} abstracts.\n"
+    return "\n".join([told, table(("engine", "Wh per 1,000 abstracts"), rows)])

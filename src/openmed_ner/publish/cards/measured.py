@@ -1,0 +1,105 @@
+"""How a bundle performs, from its scores and its certificate: figures are shown, none is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from openmed_ner.evaluation.errors import KINDS
+from openmed_ner.publish.cards.markdown import NOT_RECORDED, dig, percent, show, table
+
+UNSCORED = "Not evaluated yet.\n"
+PROTOCOL = (
+    "A mention counts if its boundaries and its type are right, on characters. Intervals are 95 % bootstraps "
+    "over documents.\n"
+)
+
+
+def describe_scores(scores: Sequence[Mapping[str, Any]]) -> str:
+    """Precision, recall and F1 with their intervals."""
+    if not scores:
+        return UNSCORED
+    columns = ("corpus", "split", "protocol", "precision", "recall", "F1", "95 % interval", "documents")
+    rows = [
+        [
+            *(show(score.get(key)) for key in ("corpus", "split", "protocol")),
+            *(percent(dig(score, "micro", key)) for key in ("precision", "recall", "f1")),
+            _interval(dig(score, "micro", "ci95")),
+            show(score.get("documents"), ","),
+        ]
+        for score in scores
+    ]
+    return f"{table(columns, rows)}\n{PROTOCOL}"
+
+
+def _interval(pair: Sequence[float] | None) -> str:
+    return " to ".join(percent(each, ".1f") for each in pair) if pair else NOT_RECORDED
+
+
+def describe_seen(scores: Sequence[Mapping[str, Any]]) -> str:
+    """F1 apart by whether a mention's surface form occurs in the training split."""
+    rows = [
+        [
+            show(score.get("corpus")),
+            show(score.get("split")),
+            *(percent(dig(score, key, "f1"), ".1f") for key in ("seen", "unseen")),
+        ]
+        for score in scores
+    ]
+    return table(("corpus", "split", "F1 of forms seen in training", "F1 of unseen forms"), rows)
+
+
+def describe_errors(scores: Sequence[Mapping[str, Any]]) -> str:
+    """The errors by kind where they were counted, and how F1 changes as matching grows milder."""
+    return f"{_kinds(scores)}\n{_rules(scores)}"
+
+
+def _kinds(scores: Sequence[Mapping[str, Any]]) -> str:
+    counted = [score for score in scores if score.get("errors") is not None]
+    if not counted:
+        return f"Kinds of errors: {NOT_RECORDED}; `openmed-ner evaluate --attach` counts them.\n"
+    rows = [
+        [f"{kind}: {meaning}", *(show(dig(score, "errors", kind) or 0, ",") for score in counted)]
+        for kind, meaning in KINDS.items()
+        if any(dig(score, "errors", kind) for score in counted)
+    ]
+    return table(("kind of error", *map(_name, counted)), rows)
+
+
+def _rules(scores: Sequence[Mapping[str, Any]]) -> str:
+    if not any(score.get("matching") for score in scores):
+        return f"F1 by milder rules of matching: {NOT_RECORDED}.\n"
+    rules = ("strict", "boundary", "type", "overlap", "partial")
+    rows = [
+        [
+            _name(score),
+            *(percent(dig(score, "matching", rule, "f1"), ".1f") for rule in rules),
+            percent(dig(score, "calibration", "ece"), ".1f"),
+        ]
+        for score in scores
+    ]
+    columns = ("F1 by rule of matching", *rules, "expected calibration error, points")
+    return table(columns, rows)
+
+
+def _name(score: Mapping[str, Any]) -> str:
+    return f"{show(score.get('corpus'))} {show(score.get('split'))}"
+
+
+def describe_parity(parity: Mapping[str, Any] | None) -> str:
+    """How far an exported model agrees with the original in fp32."""
+    if not parity:
+        return f"Certificate of the export: {NOT_RECORDED}.\n"
+    differences = "; ".join(
+        f"{name} {show(row.get('f1_difference'), '+.2f', scale=100)}"
+        for name, row in (parity.get("corpora") or {}).items()
+    )
+    fast, slow = (
+        show(parity.get(f"documents_per_second_{name}"), ".1f") for name in ("exported", "reference")
+    )
+    return (
+        f"Spans that agree: {percent(parity.get('span_agreement'))} % over "
+        f"{show(parity.get('documents'), ',')} documents ({show(parity.get('texts'))}). "
+        f"Difference in dev F1, in points: {differences or NOT_RECORDED}. "
+        f"Documents per second where it was exported, a batch at a time: {fast}; the original: {slow}.\n"
+    )

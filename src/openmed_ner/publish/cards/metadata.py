@@ -1,0 +1,100 @@
+"""The hub's metadata of a bundle: what a program may read of its card without reading the card.
+
+Scores stand in ``model-index`` as one result per corpus and split: precision, recall and F1 of mentions, by
+strict matching on characters. A data set's revision is the SHA-256 over the name of its layout and the lines
+``<sha256>  <path>`` of the files that the split is read from, as the catalog lists them. What is not
+recorded is not in the metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from openmed_ner.bundle.manifest import Manifest
+from openmed_ner.corpora import CATALOG
+from openmed_ner.publish.cards.energy import find_steps
+from openmed_ner.publish.cards.markdown import dig, total
+
+METRICS = ("precision", "recall", "f1")
+RELATIONS = {"adapter": "adapter", "full": "finetune", "runtime": "finetune"}
+
+
+def describe(
+    manifest: Manifest, record: Mapping[str, Any], scores: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The metadata of a bundle's card.
+
+    Args:
+        manifest: what the bundle is.
+        record: the run record; may be empty.
+        scores: evaluations, as ``evaluate --json`` writes them; mention-level ones are used.
+    """
+    tags, kind = bool(manifest.heads), "named-entity-recognition"
+    results = [_result(score) for score in scores if score.get("protocol") == "mention"]
+    emissions = _emissions(manifest, record)
+    return {
+        "license": manifest.licence.lower(),
+        "language": ["en"],
+        "library_name": "openmed-ner",
+        "pipeline_tag": "token-classification" if tags else "fill-mask",
+        "base_model": manifest.backbone.hub_id,
+        "base_model_relation": RELATIONS[manifest.kind],
+        **({"datasets": [head.corpus for head in manifest.heads], "metrics": [*METRICS]} if tags else {}),
+        "tags": ["biomedical", kind if tags else "domain-adaptation"],
+        **({"co2_eq_emissions": emissions} if emissions else {}),
+        **({"model-index": [{"name": manifest.name, "results": results}]} if results else {}),
+    }
+
+
+def dataset_revision(corpus: str, split: str) -> str | None:
+    """The SHA-256 that pins a catalogued split; ``None`` for what the catalog does not hold."""
+    row = CATALOG.get(corpus)
+    if row is None or split not in row.splits:
+        return None
+    files = row.splits[split]  # one layout may read of the same files what another leaves
+    lines = sorted(f"{member.sha256}  {member.path}\n" for member in files.members)
+    return hashlib.sha256("".join([f"{files.layout}\n", *lines]).encode()).hexdigest()
+
+
+def _result(score: Mapping[str, Any]) -> dict[str, Any]:
+    corpus, split = str(score["corpus"]), str(score["split"])
+    row = CATALOG.get(corpus)
+    revision = dataset_revision(corpus, split)
+    names = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+    return {
+        "task": {"type": "token-classification", "name": "Named entity recognition"},
+        "dataset": {
+            "type": corpus,
+            "name": row.title if row else corpus,
+            "split": split,
+            **({"revision": revision} if revision else {}),
+        },
+        "metrics": [
+            {
+                "type": metric,
+                "value": round(score["micro"][metric], 6),
+                "name": f"{names[metric]}, mentions, strict, on characters",
+            }
+            for metric in METRICS
+            if dig(score, "micro", metric) is not None
+        ],
+    }
+
+
+def _emissions(manifest: Manifest, record: Mapping[str, Any]) -> dict[str, Any]:
+    """In grams, of all steps together; empty if one was not measured."""
+    steps = find_steps(record)
+    co2e_kg = total(step.co2e_kg for step in steps) if steps else None
+    if co2e_kg is None:
+        return {}
+    cores = dig(record, "host", "cores")
+    hardware = [dig(record, "host", "processor"), f"{cores} cores" if cores else None]
+    return {
+        "emissions": round(1000 * co2e_kg, 6),
+        "source": f"CodeCarbon (mode: {steps[-1].mode or 'unknown'})",
+        "training_type": "fine-tuning" if manifest.heads else "pre-training",
+        **({"geographical_location": steps[-1].country} if steps[-1].country else {}),
+        **({"hardware_used": ", ".join(filter(None, hardware))} if any(hardware) else {}),
+    }

@@ -1,0 +1,165 @@
+"""The requests of the service, each answered by one method.
+
+A tagging request is read, checked against the limits and the model's names, queued, awaited against the
+clock and the client's leaving, and written in a thread. Whatever goes wrong on the way is a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from openmed_ner.bundle import Manifest
+from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.inference.attributes import apply as enrich
+from openmed_ner.inference.tagger import Tagger
+from openmed_ner.service.batcher import Batcher, ClosedError, QueueFullError, TaggingFailedError, cost
+from openmed_ner.service.errors import CLIENT_GONE, RefusedError
+from openmed_ner.service.metrics import MEDIA_TYPE, Metrics
+from openmed_ner.service.middleware import CHARACTERS, DOCUMENTS
+from openmed_ner.service.outputs import write_body
+from openmed_ner.service.schemas import Wanted, read_request
+from openmed_ner.service.settings import Settings
+from openmed_ner.service.uploads import read_upload, receive_upload, require_within
+from openmed_ner.text import Document
+
+_RESTART = 10.0
+"""Seconds after which a service that stops may be asked again."""
+
+
+class Service:
+    """Answers requests with a tagger, within the limits of its settings."""
+
+    def __init__(self, tagger: Tagger, settings: Settings, *, sha256: str | None) -> None:
+        """Prepare; :attr:`batcher` must be running before a request is answered."""
+        self.tagger, self._settings, self._sha256 = tagger, settings, sha256
+        self.metrics = Metrics(queue_length=lambda: self.batcher.held)
+        self.batcher = Batcher(tagger, limit=settings.max_queue, on_batch=self.metrics.add_batch)
+
+    async def tag(self, request: Request) -> Response:
+        """Tag one text or several."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise RefusedError(415, "unsupported_media_type", "expected application/json")
+        wanted = read_request(await request.body())
+        return await self._answer(request, wanted.documents, wanted)
+
+    async def tag_file(self, request: Request) -> Response:
+        """Tag the documents of an uploaded file."""
+        upload = await receive_upload(
+            request.headers.get("content-type", ""), request.stream(), max_body=self._settings.max_body
+        )
+        documents = await asyncio.to_thread(read_upload, upload, self._settings)
+        return await self._answer(request, documents, upload.request)
+
+    async def bundles(self) -> Response:
+        """The model that tags: its heads, the guideline each follows, its licence and its hash."""
+        return JSONResponse({"bundles": [describe_bundle(self.tagger, self._sha256)]})
+
+    async def health(self) -> Response:
+        """Whether the process is alive. Needs no token: who starts services must be able to ask."""
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self) -> Response:
+        """Whether a request would be taken now."""
+        if not self.batcher.is_open:
+            raise _stopping()
+        if self.batcher.is_full:
+            raise RefusedError(503, "queue_full", "the queue is full", retry_after=1)
+        return JSONResponse({"status": "ready"})
+
+    async def write_metrics(self) -> Response:
+        """What was counted, for Prometheus."""
+        return Response(self.metrics.write(), headers={"Content-Type": MEDIA_TYPE})
+
+    async def _answer(self, request: Request, documents: list[Document], wanted: Wanted) -> Response:
+        self._require_possible(documents, wanted)
+        request.scope["state"][DOCUMENTS] = len(documents)
+        request.scope["state"][CHARACTERS] = sum(len(document.text) for document in documents)
+        try:
+            await asyncio.to_thread(enrich, (), wanted.options.add)  # the first time, libraries are loaded
+        except MissingExtraError as error:
+            raise RefusedError(422, "not_installed", str(error), where=["add"]) from error
+        tagged = await self._wait(request, documents, wanted)
+        self.metrics.add_documents(tagged)
+        bundle = {"name": self.tagger.manifest.name, "sha256": self._sha256}
+        body = await asyncio.to_thread(write_body, tagged, wanted.output, bundle=bundle)
+        disposition = {"Content-Disposition": f'attachment; filename="{body.file_name}"'}
+        headers = {"Content-Type": body.media_type, **(disposition if body.file_name else {})}
+        return Response(body.content, headers=headers)
+
+    def _require_possible(self, documents: list[Document], wanted: Wanted) -> None:
+        """Refuse what would be refused at any time."""
+        require_within(documents, self._settings)
+        total = sum(map(cost, documents))
+        if total > self.batcher.limit:
+            message = (
+                f"the texts have {total} characters, at most {self.batcher.limit} are queued; send fewer"
+            )
+            raise RefusedError(422, "too_many_texts", message)
+        options = wanted.options
+        try:
+            self.tagger.pipe((), corpora=options.corpora, types=options.types, threshold=options.threshold)
+        except InputError as error:
+            raise RefusedError(422, "unknown_name", str(error), where=["corpora", "types"]) from error
+
+    async def _wait(self, request: Request, documents: Sequence[Document], wanted: Wanted) -> list[Document]:
+        """Wait for the result, but not for ever, and not for a client who has left."""
+        work = asyncio.ensure_future(self.batcher.tag(documents, wanted.options))
+        gone = asyncio.ensure_future(_until_gone(request))
+        try:
+            done, _ = await asyncio.wait(
+                (work, gone), timeout=self._settings.timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if work in done:
+                return work.result()
+        except QueueFullError as error:
+            message = "the queue is full; come back after the seconds that Retry-After names"
+            raise RefusedError(429, "queue_full", message, retry_after=error.retry_after) from error
+        except ClosedError as error:
+            raise _stopping() from error
+        except TaggingFailedError as error:
+            message = "the model failed on these texts; others are not affected"
+            where = [f"texts.{index}" for index in error.indices[:100]]
+            raise RefusedError(503, "tagging_failed", message, where=where, retry_after=_RESTART) from error
+        finally:
+            work.cancel()
+            gone.cancel()
+            await asyncio.wait((work, gone))
+        if gone in done:
+            raise RefusedError(CLIENT_GONE, "client_gone", "the client has left")
+        raise RefusedError(
+            504, "timeout", f"no result within {self._settings.timeout:g} seconds; send less at once"
+        )
+
+
+def describe_bundle(tagger: Tagger, sha256: str | None) -> dict[str, Any]:
+    """What a client may know of a model."""
+    manifest: Manifest = tagger.manifest
+    return {
+        "name": manifest.name,
+        "sha256": sha256,
+        "version": manifest.version,
+        "kind": manifest.kind,
+        "precision": manifest.precision,
+        "licence": manifest.licence,
+        "backbone": manifest.backbone.name,
+        "types": list(tagger.types),
+        "heads": [
+            {"corpus": head.corpus, "types": list(head.labels), "scheme": head.scheme.value}
+            for head in manifest.heads
+        ],
+    }
+
+
+def _stopping() -> RefusedError:
+    return RefusedError(503, "stopping", "the service is stopping, or not started yet", retry_after=_RESTART)
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,109 @@
+"""The outermost layer: a log line and a count per request, headers on every answer, and no fault unseen.
+
+A line says method, route, status, milliseconds, documents and characters. Queries, bodies and the messages
+of exceptions are left out, since any of them may hold text of a patient; a fault is logged by its type
+and its places in the code.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from openmed_ner.service.errors import CLIENT_GONE, RefusedError
+from openmed_ner.service.metrics import Metrics
+
+DOCUMENTS, CHARACTERS = "n_documents", "n_characters"
+"""Keys of a request's state, for the log."""
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+}
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+logger = logging.getLogger(__name__)
+
+
+class Observer:
+    """Watches every request; put around everything else."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, routes: frozenset[str]) -> None:
+        """Wrap an application.
+
+        Args:
+            app: the application.
+            metrics: where to count.
+            routes: its paths; all others are logged as ``other``.
+        """
+        self._app, self._metrics, self._routes = app, metrics, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        status = CLIENT_GONE
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        state = scope.setdefault("state", {})
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception as error:
+            logger.error("fault: %s", describe(error))
+            if status == CLIENT_GONE:  # nothing was sent yet
+                refusal = RefusedError(500, "fault", "the service has a fault; its log says where")
+                await refusal.to_response()(scope, receive, send_noted)
+        finally:
+            self._note(scope, state, status, time.perf_counter() - begin)
+
+    def _note(self, scope: Scope, state: Mapping[str, Any], status: int, seconds: float) -> None:
+        route = scope["path"] if scope["path"] in self._routes else "other"
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.add_request(route, status, seconds)
+        counts = [state.get(DOCUMENTS, 0), state.get(CHARACTERS, 0)]
+        logger.info(
+            "%s %s %d %.0f ms %d documents %d characters", method, route, status, 1e3 * seconds, *counts
+        )
+
+
+@contextmanager
+def quiet_readers() -> Iterator[None]:
+    """Keep the readers of files from logging what they pass over: they name files and columns."""
+    readers = logging.getLogger("openmed_ner.formats")
+    level = readers.level
+    readers.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        readers.setLevel(level)
+
+
+def describe(error: BaseException) -> str:
+    """Type and places of an exception, without its message."""
+    places = traceback.extract_tb(error.__traceback__)[-4:]
+    where = ", ".join(f"{place.filename.rpartition('/')[2]}:{place.lineno}" for place in places)
+    return f"{type(error).__name__} at {where}"

@@ -1,0 +1,98 @@
+"""Group sequences of unequal length into padded batches of at most so many subwords."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.tagging.subwords import SubwordEncoder
+from openmed_ner.tagging.windows import Window
+
+LongArray = NDArray[np.int64]
+MULTIPLE = 16
+"""Padded lengths are multiples of this: few distinct shapes, which CPU kernels are prepared for once."""
+
+
+def padded_length(length: int) -> int:
+    """Round a length up to the next multiple of ``MULTIPLE``."""
+    return -(-length // MULTIPLE) * MULTIPLE
+
+
+def group_by_length(
+    lengths: Sequence[int], *, budget: int, ranks: Sequence[float] | None = None
+) -> list[list[int]]:
+    """Group indices so that neighbours in length share a batch.
+
+    Args:
+        lengths: subwords of each sequence, special ones included.
+        ranks: what to sort by instead, such as lengths with some noise, for other batches in each epoch.
+        budget: most subwords in a batch, padding included; a longer sequence gets a batch of its own.
+
+    Returns:
+        The indices of each batch, from the longest sequences to the shortest.
+    """
+    ranks = lengths if ranks is None else ranks
+    batches: list[list[int]] = []
+    width = 0
+    for index in sorted(range(len(lengths)), key=lambda index: (-ranks[index], index)):
+        width = max(width, padded_length(lengths[index]))
+        if not batches or (len(batches[-1]) + 1) * width > budget:
+            batches.append([])
+            width = padded_length(lengths[index])
+        batches[-1].append(index)
+    return batches
+
+
+def group_by_width(lengths: Sequence[int], *, budget: int, at_least: int = 1) -> list[list[int]]:
+    """Group indices into batches of one padded length each.
+
+    Args:
+        lengths: subwords of each sequence, special ones included.
+        budget: most subwords in a batch, padding included; a longer sequence gets a batch of its own.
+        at_least: batches to make of each padded length, if it has so many sequences.
+
+    Returns:
+        The indices of each batch, the widest first, in the order given within a width.
+    """
+    widths: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        widths.setdefault(padded_length(length), []).append(index)
+    batches = []
+    for width, indices in sorted(widths.items(), reverse=True):
+        size = max(1, min(budget // width, -(-len(indices) // at_least)))
+        batches += [indices[start : start + size] for start in range(0, len(indices), size)]
+    return batches
+
+
+def pad_windows(windows: Sequence[Window], encoder: SubwordEncoder) -> tuple[LongArray, LongArray]:
+    """Frame windows by special subwords and pad them to one length.
+
+    Returns:
+        Subword ids and attention mask, both ``(n_windows, padded length)``.
+    """
+    return pad_rows([window.ids for window in windows], encoder)
+
+
+def pad_rows(
+    rows: Sequence[NDArray[np.integer]], encoder: SubwordEncoder, *, width: int | None = None
+) -> tuple[LongArray, LongArray]:
+    """Frame sequences of subwords by special ones and pad them to one length.
+
+    Args:
+        rows: subword ids without special ones.
+        encoder: knows the special subwords.
+        width: the length to pad to; that of the longest row, rounded up, if ``None``.
+
+    Returns:
+        Subword ids and attention mask, both ``(n_rows, width)``.
+    """
+    width = padded_length(max(map(len, rows)) + 2) if width is None else width
+    ids = np.full((len(rows), width), encoder.padding, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for number, row in enumerate(rows):
+        end = len(row) + 1
+        ids[number, 0], ids[number, 1:end], ids[number, end] = encoder.prefix, row, encoder.suffix
+        mask[number, : end + 1] = 1
+    return ids, mask

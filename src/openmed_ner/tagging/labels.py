@@ -1,0 +1,61 @@
+"""Project gold spans onto words, and say what words cannot hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from openmed_ner.text import Account, Document, Span, TagScheme, Token
+from openmed_ner.text.tags import Entity
+
+INSIDE_WORD = "a boundary lies inside a word"
+DISCONTINUOUS = "is discontinuous"
+OVERLAPS = "overlaps a longer or earlier span"
+REPEATED = "repeats another span"
+UNKNOWN_LABEL = "has a label the head does not know"
+
+
+def encode_spans(
+    document: Document, tokens: Sequence[Token], labels: Sequence[str], *, scheme: TagScheme = TagScheme.IOB2
+) -> tuple[list[str], Account]:
+    """Write a document's gold spans as one tag per word.
+
+    Of overlapping spans the longest is kept, of equal ones the first, because the longer mention is
+    what most guidelines call the entity.
+
+    Returns:
+        One tag per token, and what became of every span.
+    """
+    starts = {token.start: index for index, token in enumerate(tokens)}
+    ends = {token.end: index + 1 for index, token in enumerate(tokens)}
+    taken = [False] * len(tokens)
+    entities: list[Entity] = []
+    seen: set[tuple[object, ...]] = set()
+    reasons: Counter[str] = Counter()
+    for span in sorted(document.spans, key=lambda span: (span.start - span.end, span.start)):
+        if span.label not in labels:
+            reasons[UNKNOWN_LABEL] += 1
+        elif span.key in seen:
+            reasons[REPEATED] += 1
+        elif span.fragments:
+            reasons[DISCONTINUOUS] += 1
+        elif span.start not in starts or span.end not in ends:
+            reasons[INSIDE_WORD] += 1
+        elif any(taken[starts[span.start] : ends[span.end]]):
+            reasons[OVERLAPS] += 1
+        else:
+            first, last = starts[span.start], ends[span.end]
+            taken[first:last] = [True] * (last - first)
+            entities.append((first, last, span.label))
+        seen.add(span.key)
+    tags = scheme.encode(len(tokens), entities)
+    return tags, Account(len(entities), 0, sum(reasons.values()), dict(reasons))
+
+
+def decode_spans(
+    tags: Sequence[str], tokens: Sequence[Token], *, scheme: TagScheme = TagScheme.IOB2
+) -> list[Span]:
+    """Turn strict tags back into spans; the inverse of :func:`encode_spans` for all it kept."""
+    return [
+        Span(tokens[first].start, tokens[last - 1].end, label) for first, last, label in scheme.decode(tags)
+    ]

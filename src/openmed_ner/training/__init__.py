@@ -1,0 +1,1 @@
+"""Train encoders and taggers: two stages, one loop. Needs the extra ``train``."""

@@ -1,0 +1,83 @@
+"""Static int8: weights and activations of a graph in eight bits, by scales that are fixed beforehand.
+
+NNCF moves outliers from activations into weights (SmoothQuant), measures the range of every activation on
+sample windows, corrects biases, and writes the scales into the graph. With fixed scales a result does
+not depend on what shares the batch, and processors with int8 products compute such graphs fastest. The heads
+stay in fp32.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any, TypeVar
+
+import onnx
+
+from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.offline import disable_telemetry
+from openmed_ner.tagging import Reader
+from openmed_ner.tagging.batching import pad_windows
+from openmed_ner.text import Document
+from openmed_ner.training.export.quantise import name_heads
+
+Item = TypeVar("Item")
+N_WINDOWS = 256
+"""Windows that ranges are measured on, if the texts have so many."""
+
+
+def quantise_static(model: bytes, documents: Sequence[Document], reader: Reader) -> bytes:
+    """Return a static int8 version of an exported graph.
+
+    Args:
+        model: the graph.
+        documents: texts like those to be tagged, to measure ranges on; ``N_WINDOWS`` windows of as many
+            texts, evenly spread over them, are read.
+        reader: cuts texts as the model reads them.
+
+    Raises:
+        InputError: the documents have no text to measure on.
+        MissingExtraError: NNCF is not installed.
+    """
+    read = [each for each in documents if each.text.strip()]
+    windows = [window for document in spread(read) for window in reader.windows(document.text)]
+    if not windows:
+        raise InputError("there is no text to calibrate on: expected documents like those to be tagged")
+    with _quiet_nncf() as nncf:
+        proto = onnx.load_from_string(model)
+        batches = [
+            dict(zip(("ids", "mask"), pad_windows([window], reader.encoder), strict=True))
+            for window in spread(windows)
+        ]
+        quantised = nncf.quantize(
+            proto,
+            nncf.Dataset(batches),
+            subset_size=len(batches),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=name_heads(proto)),
+        )
+        result: bytes = quantised.SerializeToString()
+    return result
+
+
+def spread(items: Sequence[Item]) -> list[Item]:
+    """At most ``N_WINDOWS`` of some items, evenly spread over them."""
+    count = min(N_WINDOWS, len(items))
+    return [items[number * len(items) // count] for number in range(count)]
+
+
+@contextmanager
+def _quiet_nncf() -> Iterator[Any]:
+    """NNCF, kept from reporting each run to its makers, from drawing progress, and from logging."""
+    disable_telemetry()
+    try:
+        import nncf
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("nncf", "quantise") from error
+    nncf.set_log_level(logging.ERROR)
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield nncf

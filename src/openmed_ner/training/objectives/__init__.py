@@ -1,0 +1,1 @@
+"""What is trained for: token tags, masked language modelling, a teacher's probabilities."""

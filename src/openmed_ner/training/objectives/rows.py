@@ -1,0 +1,155 @@
+"""Passages as rows of subwords, in an order that the seed determines.
+
+Packed rows hold one passage after the other, parted by the suffix subword, and are all equally long: no
+padding, one shape, which is what CPU kernels like. The price: a passage may begin in one row and end in
+the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.errors import RecipeError
+from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging.batching import LongArray, group_by_length, pad_rows
+from openmed_ner.training.passages import Prepared
+
+SPECIAL = 2
+"""Subwords that frame a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One pass over the passages, in order, cut into batches.
+
+    Attributes:
+        order: the passages, by index.
+        ends: one past the last subword of each, with the one that parts it from the next, in one long row.
+        batches: when not packed, the places in ``order`` that share a batch.
+        n_batches: how many batches there are.
+    """
+
+    order: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    batches: Sequence[Sequence[int]]
+    n_batches: int
+
+
+class PassageRows:
+    """Batches of rows without end: pass after pass, each in another order."""
+
+    def __init__(
+        self,
+        passages: Prepared,
+        encoder: SubwordEncoder,
+        *,
+        window: int,
+        budget: int,
+        packed: bool,
+        seed: int,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        """Lay out passages.
+
+        Args:
+            passages: subwords, where each passage ends, and its source.
+            encoder: knows the special subwords.
+            window: subwords of a row, special ones included.
+            budget: most subwords in a batch, padding included.
+            packed: fill rows with one passage after the other, or give each one its own.
+            seed: of the order.
+            weights: how often a pass reads the passages of a source, 1 where nothing is said.
+
+        Raises:
+            RecipeError: a weight names no source, nothing is left, or a passage does not fit its row.
+        """
+        self._passages, self._encoder = passages, encoder
+        self._window, self._budget, self._packed, self._seed = window, budget, packed, seed
+        self._lengths = np.diff(passages.ends, prepend=0)
+        unknown = sorted(set(weights or ()) - set(passages.names))
+        if unknown:
+            known = ", ".join(passages.names)
+            raise RecipeError(f"weights.{unknown[0]}: there is no such source; known: {known}")
+        factors = [(weights or {}).get(name, 1.0) for name in passages.names]
+        self._weights = np.array(factors)[passages.sources]
+        if not (self._weights > 0).any():
+            raise RecipeError("no passage is left to read: every source is missing or weighs 0")
+        if not packed and (longest := int(self._lengths.max()) + SPECIAL) > window:
+            raise RecipeError(f"window = {window}: expected at least {longest}, the longest passage")
+        self.lay_out = lru_cache(maxsize=2)(self._lay_out)
+        self._sizes: list[int] = []
+
+    def batch(self, number: int) -> tuple[LongArray, LongArray]:
+        """A batch by its number, counted over all passes.
+
+        Returns:
+            Subword ids and attention mask, both ``(n_rows, n_subwords)``.
+        """
+        turn = 0
+        while number >= (size := self._size(turn)):
+            number -= size
+            turn += 1
+        rows = self.lay_out(turn)
+        if self._packed:
+            return self._pack(rows, number)
+        passages = [self._passages.piece(int(rows.order[place])) for place in rows.batches[number]]
+        return pad_rows(passages, self._encoder)
+
+    def _size(self, turn: int) -> int:
+        """How many batches a pass has; remembered, so that only the pass under way is laid out."""
+        while len(self._sizes) <= turn:
+            self._sizes.append(self.lay_out(len(self._sizes)).n_batches)
+        return self._sizes[turn]
+
+    def _lay_out(self, turn: int) -> Rows:
+        random = np.random.default_rng((self._seed, turn))
+        whole, part = np.divmod(self._weights, 1.0)
+        times = whole.astype(np.int64) + (random.random(len(part)) < part)
+        if not times.any():  # weights so small that luck left nothing
+            times[random.choice(len(times), p=self._weights / self._weights.sum())] = 1
+        order = random.permutation(np.repeat(np.arange(len(times)), times))
+        lengths = self._lengths[order]
+        ends = np.cumsum(lengths + 1)
+        if self._packed:
+            n_rows = -(-int(ends[-1]) // (self._window - SPECIAL))
+            return Rows(order, ends, (), -(-n_rows // self._rows_per_batch))
+        framed = lengths + SPECIAL
+        jittered = framed * random.uniform(0.95, 1.05, len(lengths))
+        batches = group_by_length(framed.tolist(), budget=self._budget, ranks=jittered.tolist())
+        return Rows(order, ends, [batches[index] for index in random.permutation(len(batches))], len(batches))
+
+    @property
+    def batch_subwords(self) -> int:
+        """Subwords of a whole batch: a packed one has as many whole rows as the budget allows."""
+        return self._rows_per_batch * self._window if self._packed else self._budget
+
+    @property
+    def _rows_per_batch(self) -> int:
+        return max(1, self._budget // self._window)
+
+    def _pack(self, rows: Rows, number: int) -> tuple[LongArray, LongArray]:
+        width = self._window - SPECIAL
+        first = number * self._rows_per_batch * width
+        last = min(first + self._rows_per_batch * width, int(rows.ends[-1]))
+        stream = self._read(rows, first, last)
+        cuts = range(0, len(stream), width)
+        return pad_rows([stream[cut : cut + width] for cut in cuts], self._encoder, width=self._window)
+
+    def _read(self, rows: Rows, first: int, last: int) -> LongArray:
+        """Subwords ``first`` to ``last`` of all passages laid end to end."""
+        place = int(np.searchsorted(rows.ends, first, side="right"))
+        begin = int(rows.ends[place - 1]) if place else 0
+        pieces: list[NDArray[np.integer]] = []
+        suffix = np.array([self._encoder.suffix])
+        offset = first - begin
+        while begin < last:
+            pieces += [self._passages.piece(int(rows.order[place])), suffix]
+            begin = int(rows.ends[place])
+            place += 1
+        stream: LongArray = np.concatenate(pieces).astype(np.int64)[offset : offset + last - first]
+        return stream

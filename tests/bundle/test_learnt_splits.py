@@ -1,0 +1,107 @@
+"""What a model has learnt from can neither choose for it nor measure it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openmed_ner.bundle import Bundle
+from openmed_ner.bundle.record import learnt_splits
+from openmed_ner.cli import gold as cli_gold
+from openmed_ner.corpora import CATALOG, Split
+from openmed_ner.errors import InputError
+from openmed_ner.evaluation import answers as evaluation
+from openmed_ner.inference.tagger import Tagger
+from openmed_ner.tagging.type_merging import Merge
+from openmed_ner.text import Account, Document, Span
+from openmed_ner.training.export.runtime import export_runtime
+from openmed_ner.training.finetune import train
+from tiny import CORPORA, make_recipe, only
+
+NAMES = "diseases", "ncbi-disease"
+TWO = tuple(replace(CORPORA[0], head=replace(CORPORA[0].head, corpus=name)) for name in NAMES)
+"""Two guidelines of one type."""
+GOLD = dict.fromkeys(NAMES, only("Disease"))
+
+
+@pytest.fixture(scope="module")
+def chosen(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A model that dev chose."""
+    return train(make_recipe(backbone, epochs=1), TWO, tmp_path_factory.mktemp("chosen"), name="two")
+
+
+@pytest.fixture(scope="module")
+def learnt(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A model that has learnt dev."""
+    recipe = replace(make_recipe(backbone, epochs=30), learn="train+dev")
+    return train(recipe, TWO, tmp_path_factory.mktemp("learnt"), name="two")
+
+
+def test_dev_chooses_no_merge_for_a_model_that_has_learnt_it(
+    chosen: Bundle, learnt: Bundle, adapter_bundle: Bundle, tmp_path: Path
+) -> None:
+    def export(source: Bundle, name: str, merges: Bundle | None = None) -> Bundle:
+        how = {"precision": "fp32", "gold": GOLD, "texts": "eight", "merges": merges}
+        return export_runtime(source, tmp_path / name, **how)  # type: ignore[arg-type]
+
+    by_dev = export(chosen, "chosen").manifest
+    assert by_dev.merges.keys() == {"Disease"}
+    assert export(learnt, "learnt").manifest.merges == {}
+    other = replace(chosen, manifest=replace(chosen.manifest, merges={"Disease": Merge(NAMES[:1], "first")}))
+    assert export(learnt, "taken", other).manifest.merges == other.manifest.merges
+    with pytest.raises(InputError, match=r"has other heads than .*: its merges do not fit"):
+        export(learnt, "wrong", adapter_bundle)
+
+
+def test_who_goes_on_from_a_model_that_has_learnt_dev_has_learnt_it(
+    chosen: Bundle, learnt: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    for number, (start, splits) in enumerate(((chosen, ("train",)), (learnt, ("train", "dev")))):
+        recipe = replace(make_recipe(backbone, epochs=1), method="full", start=str(start.folder))
+        bundle = train(recipe, TWO, tmp_path / str(number), name="further")
+        assert learnt_splits(bundle.read_json("run.json")) == splits
+        again = replace(recipe, start=str(bundle.folder))
+        last = train(again, TWO, tmp_path / f"{number}-again", name="last")
+        assert learnt_splits(last.read_json("run.json")) == splits
+
+
+def test_what_stands_in_a_split_that_was_learnt_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = {
+        name: (Document(name, f"{form} here", (Span(0, len(form), "Disease"),)),)
+        for name, form in (("train", "gout"), ("dev", "mumps"), ("test", "mumps"))
+    }
+    monkeypatch.setattr(
+        evaluation,
+        "load_split",
+        lambda name, split: Split(CATALOG[name], split, splits[split], Account()),
+    )
+    monkeypatch.setattr(evaluation, "load_alternatives", lambda name, split: None)
+    for record, seen in (({"recipe": {"learn": "train+dev"}}, 1), ({"recipe": {}}, 0), ({}, 0)):
+        gold = evaluation.load_gold("ncbi-disease", "test", learnt_splits(record))
+        result = evaluation.Answers(gold, gold.documents, ("Disease",)).score()
+        assert (result["seen"]["tp"], result["unseen"]["tp"]) == (seen, 1 - seen)
+    assert evaluation.load_gold("fsu", "test", ("train",)).training is None, "it has no training split"
+
+
+def test_scores_on_what_was_learnt_are_called_no_measure(
+    chosen: Bundle, learnt: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def load_gold(name: str, split: str, learnt: tuple[str, ...]) -> evaluation.Gold:
+        asked.append(learnt)
+        return evaluation.Gold(name, split, only("Disease"))
+
+    monkeypatch.setattr(evaluation, "load_gold", load_gold)
+    for bundle, split, warned in (
+        (chosen, "dev", False),
+        (chosen, "train", True),
+        (learnt, "dev", True),
+        (learnt, "test", False),
+    ):
+        source = cli_gold.GoldSource(["ncbi-disease"], split, None, None, None)
+        assert len(source.of_bundle(bundle, Tagger.load)) == 1
+        assert (f"has learnt from {split}" in capsys.readouterr().err) is warned
+    assert asked == [("train",)] * 2 + [("train", "dev")] * 2

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import bioc.brat
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
+from openmed_ner.formats.brat import parse_brat, read_brat, write_brat
+from openmed_ner.text import Document, Span
+from strategies import CHARACTERS, TRICKY, damaged, standoff, texts
+
+# --- What any standoff format is given
+
+
+def lines_of(document: Document, folder: Path) -> tuple[str, str]:
+    """Text and annotations as written."""
+    write_brat([document], folder)
+    (text,), (annotations,) = folder.glob("*.txt"), folder.glob("*.ann")
+    return text.read_bytes().decode(), annotations.read_bytes().decode()
+
+
+_PIECES = [
+    "T1", "T2", "\t", " ", ";", "0", "3", "0 3", "0 1;2 3", "\n", "\r\n", "Disease", "abc", "a c", "#1",
+    "\nT2\tDisease 0 1;2 3\ta c", "\nT3\tDisease 1 2\tb", "\n#1\tOpenMedNER T1\t", '{"score": 0.5}',
+    "OpenMedNER", '{"corpus": "x"}', '{"score": NaN}', "[" * 50, "9" * 30, "²", "٣", "\ufeff",
+    "R1\tCauses Arg1:T1 Arg2:T2\n", "*\tEquiv T1 T2\n", "E1\tX:T1\n", "A1\tNegation T1", "\\ud800",
+    "-1", *TRICKY,
+]  # fmt: skip
+_LINES = st.lists(
+    st.sampled_from(
+        [
+            "T1\tDisease 0 3\tabc",
+            "T2\tChemical 0 1;2 3\ta c",
+            "T3\tDisease 4 6\t糖 ",
+            '#1\tOpenMedNER T1\t{"score": 1, "corpus": "x"}',
+            "#2\tAnnotatorNotes T1\tsure?",
+            "R1\tCauses Arg1:T1 Arg2:T2",
+            "*\tEquiv T1 T2",
+            "",
+        ]
+    ),
+    max_size=5,
+)
+fuzzed_brat = st.tuples(
+    st.just("abc 糖\n") | texts,
+    damaged(st.builds(str.join, st.sampled_from(["\n", "\r\n"]), _LINES), _PIECES)
+    | st.lists(st.sampled_from(_PIECES), max_size=20).map("".join),
+)
+"""Hostile pairs of a text and its annotations."""
+
+
+# --- Round trips
+
+
+@given(corpus=st.lists(standoff(), min_size=1, max_size=3, unique_by=lambda document: document.id))
+def test_what_is_written_as_brat_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, corpus: list[Document]
+) -> None:
+    folder = tmp_path_factory.mktemp("brat")
+    write_brat(corpus, folder / "new" / "folder")
+    found = {document.id: document for document in read_brat(folder / "new" / "folder")}
+    assert found == {document.id: document for document in corpus}
+    assert {path.suffix for path in folder.rglob("*.*")} <= {".txt", ".ann"}
+
+
+@pytest.mark.fuzz
+@given(pair=fuzzed_brat)
+def test_brat_is_refused_by_line_or_survives_writing(
+    tmp_path_factory: pytest.TempPathFactory, pair: tuple[str, str]
+) -> None:
+    try:
+        document = parse_brat(*pair, id="a/b", source="b.ann")
+    except CorpusFormatError as error:
+        number = re.match(r"b\.ann, line (\d+): ", str(error))
+        assert number
+        assert 1 <= int(number[1]) <= pair[1].count("\n") + 1
+    else:
+        folder = tmp_path_factory.mktemp("brat")
+        write_brat([document], folder)
+        assert list(read_brat(folder)) == [document]
+
+
+@given(document=standoff())
+def test_the_bioc_library_reads_the_same_mentions(
+    tmp_path_factory: pytest.TempPathFactory, document: Document
+) -> None:
+    assume(all(document.mention(span).strip() for span in document.spans))  # it cuts the line's last blanks
+    found = bioc.brat.loads(*lines_of(document, tmp_path_factory.mktemp("brat")))
+    assert found.text == document.text
+    locations = [[(place.begin, place.end) for place in entity.locations] for entity in found.entities]
+    expected = [list(span.fragments or ((span.start, span.end),)) for span in document.spans]
+    assert [sorted(places) for places in locations] == expected
+    assert [entity.type for entity in found.entities] == [span.label for span in document.spans]
+    notes = {note.refid: json.loads(note.text) for note in found.notes}
+    scores = [notes.get(entity.id, {}).get("score") for entity in found.entities]
+    assert scores == [span.score for span in document.spans]
+
+
+# --- Annotations
+
+
+def parse(annotations: str, text: str = "acute\nhepatitis B fever") -> Document:
+    return parse_brat(text, annotations, id="1", source="1.ann")
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_the_lines_brat_writes_for_a_mention_over_a_line_break(line_end: str) -> None:
+    for line in ("T1\tDisease 0 5;6 15\tacute hepatitis", "T1\tDisease 0 15\tacute hepatitis"):
+        (span,) = parse("\ufeff" + line + line_end).spans
+        assert (span.start, span.end) == (0, 15)
+    assert parse("T9\tDisease 6 15;18 23\thepatitis fever").spans[0].fragments == ((6, 15), (18, 23))
+
+
+def test_everything_but_mentions_is_passed_over() -> None:
+    lines = [
+        "R1\tCauses Arg1:T1 Arg2:T1",
+        "E1\tBinding:T1 Theme:T1",
+        "E2\tBinding:T1 ",
+        "A1\tNegation E1",
+        "M1\tSpeculation E1",
+        "N1\tReference T1 MESH:D006509\thepatitis B",
+        "#1\tAnnotatorNotes T1\tsure?\tno",
+        "*\tEquiv T1 T1",
+        "  ",
+        "T1\tDisease 6 17\thepatitis B",
+    ]
+    assert parse("\n".join(lines)).spans == (Span(6, 17, "Disease"),)
+
+
+GOOD = "T1\tDisease 0 5\tacute\n"
+BROKEN = {
+    "not a line of brat": ("acute", "expected 'T1<tab>Label start end<tab>mention', found 'acute'"),
+    "no mention": ("T2\tDisease 0 5", "expected 'T1"),
+    "blanks for tabs": ("T2 Disease 0 5 acute", "expected 'T1"),
+    "no label": ("T2\t 0 5\tacute", "expected 'T1"),
+    "negative": ("T2\tDisease -1 5\tacute", "expected 'T1"),
+    "superscript digits": ("T2\tDisease 0 ⁵\tacute", "expected 'T1"),
+    "endless digits": (f"T2\tDisease 0 {'9' * 5000}\tacute", "expected 'T1"),
+    "an event without type": ("E1\t", "expected 'T1"),
+    "an unknown kind": ("X1\tDisease 0 5\tacute", "expected 'T1"),
+    "beyond the text": ("T2\tDisease 0 99\tacute", "ends beyond the text of 23"),
+    "backwards": ("T2\tDisease 5 0\tacute", "0 <= start < end"),
+    "empty": ("T2\tDisease 5 5\t", "0 <= start < end"),
+    "fragments touch": ("T2\tDisease 0 2;2 5\tac ute", "in order, with gaps"),
+    "fragments overlap": ("T2\tDisease 0 3;2 5\tacu ute", "in order, with gaps"),
+    "fragments in disorder": ("T2\tDisease 6 15;0 5\thepatitis acute", "start < end"),
+    "another mention": ("T2\tDisease 0 5\tAcute", "characters 0 5 are 'acute', but the line says 'Acute'"),
+    "a mention twice": (GOOD.strip(), "T1 is there twice"),
+    "a note on nothing": ('#1\tOpenMedNER T7\t{"score": 1}', "note on T7: there is no such mention"),
+    "a note that is no JSON": ("#1\tOpenMedNER T1\t{", "note on T1: "),
+    "a note of endless nesting": (f"#1\tOpenMedNER T1\t{'[' * 100_000}", "note on T1: "),
+    "a note with another key": ('#1\tOpenMedNER T1\t{"colour": 1}', "JSON object of"),
+    "a note that is a list": ("#1\tOpenMedNER T1\t[1]", "JSON object of"),
+    "a score that is true": ('#1\tOpenMedNER T1\t{"score": true}', "expected a number as score"),
+    "a score above 1": ('#1\tOpenMedNER T1\t{"score": 2}', "a score lies between 0 and 1"),
+    "a score that is NaN": ('#1\tOpenMedNER T1\t{"score": NaN}', "a score lies between 0 and 1"),
+    "a corpus that is a number": ('#1\tOpenMedNER T1\t{"corpus": 2}', "a string as corpus"),
+    "half a surrogate": ('#1\tOpenMedNER T1\t{"corpus": "\\ud800"}', "surrogates not allowed"),
+}
+
+
+@pytest.mark.parametrize(("line", "found"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_line_is_named(line: str, found: str) -> None:
+    with pytest.raises(CorpusFormatError, match=rf"^1\.ann, line 3: .*{re.escape(found)}"):
+        parse(f"{GOOD}\n{line}\n")
+
+
+def test_two_notes_of_ours_on_one_mention_are_refused() -> None:
+    note = '#1\tOpenMedNER T1\t{"score": 1}\n'
+    with pytest.raises(CorpusFormatError, match="line 3: T1 is there twice"):
+        parse(GOOD + note + note)
+
+
+# --- Files
+
+
+def place(folder: Path, **contents: bytes) -> Path:
+    for name, content in contents.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def test_a_folder_is_searched_and_a_file_found_by_either_name(tmp_path: Path) -> None:
+    place(
+        tmp_path,
+        b_txt=b"acute\r\n",
+        b_a1=GOOD.encode(),
+        b_a2=b"E1\tX:T1",
+        dev__a_txt=b"x",
+        dev__a_ann=b"",
+        a_txt=b"",
+        a_ann=b"",
+    )
+    (tmp_path / "100%.txt").write_text("x")
+    (tmp_path / "100%.ann").write_text("")
+    found = list(read_brat(tmp_path))
+    assert [document.id for document in found] == ["100%", "a", "b", "dev/a"]
+    assert found[2] == Document("b", "acute\r\n", (Span(0, 5, "Disease"),))
+    for name in ("b.txt", "b.a1"):
+        assert list(read_brat(tmp_path / name)) == [found[2]]
+    assert [document.id for document in read_brat(tmp_path / "dev" / "a.ann")] == ["a"]
+
+
+def test_a_byte_order_mark_belongs_to_the_text_where_brat_counts_it(tmp_path: Path) -> None:
+    place(tmp_path, a_txt="\ufeffacute".encode(), a_ann="\ufeffT1\tDisease 1 6\tacute".encode())
+    (document,) = read_brat(tmp_path)
+    assert (document.text[0], document.mention(document.spans[0])) == ("\ufeff", "acute")
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ({"a_txt": b""}, r"a\.txt: expected one of \.ann or \.a1 beside it, found no annotations"),
+        ({"d__a_txt": b""}, r"an empty a\.ann says"),
+        ({"a_txt": b"", "a_ann": b"", "a_a1": b""}, r"found a\.ann and a\.a1"),
+        ({"a_ann": b""}, r"a\.ann: there is no a\.txt beside it"),
+        ({"d__a_a1": b""}, r"a\.a1: there is no a\.txt beside it"),
+        ({"a_txt": b"x\ny\xff", "a_ann": b""}, r"a\.txt, line 2: not UTF-8: byte 0xff"),
+        ({"a_txt": b"x", "a_ann": b"\xe9"}, r"a\.ann, line 1: not UTF-8: byte 0xe9"),
+        ({"a_txt": b"x", "a_ann": b"\n\nT1"}, r"a\.ann, line 3: expected 'T1"),
+    ],
+)
+def test_a_folder_that_is_not_whole_is_refused(
+    tmp_path: Path, contents: dict[str, bytes], message: str
+) -> None:
+    with pytest.raises(CorpusFormatError, match=message):
+        list(read_brat(place(tmp_path, **contents)))
+
+
+def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a folder, or a file ending in \.txt"):
+        list(read_brat(tmp_path / "a.xml"))
+    place(tmp_path, a_txt=b"x")
+    with pytest.raises(InputError, match=r"a\.txt: cannot be made a folder"):
+        write_brat([], tmp_path / "a.txt")
+
+
+@given(
+    identifier=st.sampled_from(["..", "../x", "/etc/x", "a/../../b", "C:\\x", "a\0b", "~", "糖", ".", "a b"])
+)
+def test_no_id_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactory, identifier: str) -> None:
+    outer = tmp_path_factory.mktemp("outer")
+    write_brat([Document(identifier, "x")], outer / "inner")
+    assert [path.name for path in outer.iterdir()] == ["inner"]
+    assert all(path.is_file() and path.name.isascii() for path in (outer / "inner").iterdir())
+    assert [document.id for document in read_brat(outer / "inner")] == [identifier]
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    write_brat([Document("a", "first")], tmp_path)
+    with pytest.raises(InputError, match=r"a\.txt: is there already"):
+        write_brat([Document("a", "second")], tmp_path)
+    assert (tmp_path / "a.txt").read_text() == "first"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        ([Document("a", ""), Document("a", "")], "document 'a': brat cannot hold two documents of this id"),
+        ([Document("", "")], "document '': .* file name would have 0 characters"),
+        ([Document("糖" * 30, "")], "file name would have 270 characters"),
+        ([Document("a", "xy", (Span(0, 1, "a b"),))], "the label 'a b', which has white space"),
+        ([Document("a", "xy", (Span(0, 1, "a\u2028"),))], "which has white space"),
+        ([Document("a", "\ud800")], "half of a surrogate pair"),
+        ([Document("\udfff", "")], "half of a surrogate pair"),
+    ],
+)
+def test_what_brat_cannot_hold_is_refused(tmp_path: Path, corpus: list[Document], message: str) -> None:
+    with pytest.raises(UnrepresentableError, match=message):
+        write_brat(corpus, tmp_path)
+
+
+@given(label=st.text(CHARACTERS, min_size=1, max_size=4))
+def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, label: str) -> None:
+    folder = tmp_path_factory.mktemp("brat")
+    document = Document("1", "ab", (Span(0, 1, label),))
+    try:
+        write_brat([document], folder)
+    except UnrepresentableError:
+        assert re.search(r"\s", label)
+    else:
+        assert list(read_brat(folder)) == [document]
+
+
+def test_a_folder_without_annotated_texts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("nothing of brat's")
+    with pytest.raises(InputError, match=r"found no \.txt with \.ann or \.a1"):
+        list(read_brat(tmp_path))

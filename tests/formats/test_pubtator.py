@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
+from openmed_ner.text import Document, Span
+from strategies import CHARACTERS, TRICKY, damaged, documents, standoff, texts
+
+
+def read(content: str) -> list[Document]:
+    return list(read_pubtator(StringIO(content, newline="\n"), source="corpus.pubtator"))
+
+
+def write(corpus: list[Document], *, exact: bool = True) -> str:
+    write_pubtator(corpus, file := StringIO(newline="\n"), exact=exact)
+    return file.getvalue()
+
+
+lines = st.text("ab .?!\x85\u2028\x0b\ufeff|", max_size=20) | texts.map(
+    lambda text: re.sub("[\r\n]", "", text)
+)
+identifiers = st.text(CHARACTERS, min_size=1, max_size=8).filter(
+    lambda text: not re.search("^\ufeff|[|\t\r\n]", text)
+)
+
+
+@st.composite
+def representable(draw: st.DrawFn) -> Document:
+    document = draw(documents(lines))
+    spans = [span for span in document.spans if "\t" not in document.mention(span)]
+    label = st.text(CHARACTERS, min_size=1, max_size=4).filter(lambda text: not re.search("[\t\r\n]", text))
+    return Document(
+        draw(identifiers), document.text, tuple(replace(span, label=draw(label)) for span in spans)
+    )
+
+
+_PIECES = [
+    "1", "2", "|t|", "|a|", "\t", "0", "3", "abc", "Disease", "\n", "\n\n", "1|t|abc\n", "1|a|x\n",
+    "1\t0\t3\tabc\tDisease\n",
+    "1\tCID\tD1\tD2\n", "²", "٣", "9" * 30, "-1", "\ufeff", *TRICKY,
+]  # fmt: skip
+_FILES = st.lists(representable(), max_size=3).map(write) | st.just(
+    "\ufeff1|t|abc\r\n1|a|d\r\n1\t4\t5\td\tX\r\n"
+)
+fuzzed_pubtator = damaged(_FILES, _PIECES) | st.lists(st.sampled_from(_PIECES), max_size=20).map("".join)
+"""Contents of hostile files."""
+
+
+@given(corpus=st.lists(representable(), max_size=3), mark=st.sampled_from(["", "\ufeff"]))
+def test_what_is_written_as_pubtator_reads_back(corpus: list[Document], mark: str) -> None:
+    assert read(mark + write(corpus)) == corpus
+
+
+@given(document=standoff() | representable())
+def test_every_document_reads_back_or_is_refused(document: Document) -> None:
+    try:
+        content = write([document])
+    except UnrepresentableError as error:
+        assert str(error).startswith(f"document {document.id!r}: PubTator cannot hold ")
+    else:
+        assert read(content) == [document]
+
+
+@given(document=standoff(), identifier=identifiers)
+def test_inexact_writing_keeps_every_offset(document: Document, identifier: str) -> None:
+    spans = tuple(Span(span.start, span.end, span.label) for span in document.spans)
+    scored = tuple(replace(span, fragments=()) for span in document.spans)
+    (found,) = read(write([Document(identifier, document.text, scored)], exact=False))
+    assert (found.id, found.spans) == (identifier, spans)
+    assert len(found.text) == len(document.text)
+    assert len(f"x{found.text}x".splitlines()) == 1
+    pairs = [pair for pair in zip(document.text, found.text, strict=True) if pair[0] != pair[1]]
+    assert all(before == "\t" or len(f"x{before}x".splitlines()) == 2 for before, _ in pairs)
+    assert all(after == " " for _, after in pairs)
+
+
+@pytest.mark.fuzz
+@given(content=fuzzed_pubtator)
+def test_pubtator_is_refused_by_line_or_survives_writing(content: str) -> None:
+    try:
+        found = read(content)
+    except CorpusFormatError as error:
+        number = re.match(r"corpus\.pubtator, line (\d+): ", str(error))
+        assert number
+        assert 1 <= int(number[1]) <= content.count("\n") + 1
+        return
+    for document in found:
+        try:
+            again = write([document])
+        except UnrepresentableError:
+            assert re.search("[\r\ufeff]", content)  # kept inside a line by the reader
+        else:
+            assert read(again) == [document]
+
+
+@pytest.mark.parametrize(
+    ("text", "passages"),
+    [
+        ("Acute hepatitis. After 2.5 mg. Yes.", ["1|t|Acute hepatitis.", "1|a|After 2.5 mg. Yes."]),
+        ("Is it acute? Yes", ["1|t|Is it acute?", "1|a|Yes"]),
+        ("No! ", ["1|t|No!", "1|a|"]),
+        ("Acute hepatitis", ["1|t|Acute hepatitis"]),
+        ("2.5 mg.", ["1|t|2.5 mg."]),
+        ("", ["1|t|"]),
+        (". . ", ["1|t|.", "1|a|. "]),
+    ],
+)
+def test_the_first_sentence_is_the_title(text: str, passages: list[str]) -> None:
+    content = write([Document("1", text)])
+    assert content.split("\n") == [*passages, "", ""]
+    assert read(content) == [Document("1", text)]
+
+
+def test_a_mention_stands_between_tabs() -> None:
+    document = Document("7", "Acute hepatitis. Yes.", (Span(6, 15, "Disease"),))
+    assert write([document]) == "7|t|Acute hepatitis.\n7|a|Yes.\n7\t6\t15\thepatitis\tDisease\n\n"
+
+
+UNFIT = {
+    "no id": (Document("", "x"), "this id"),
+    "a bar in the id": (Document("a|b", "x"), "this id"),
+    "a tab in the id": (Document("a\tb", "x"), "this id"),
+    "a line break in the id": (Document("a\nb", "x"), "this id"),
+    "a byte order mark at the id": (Document("\ufeff1", "x"), "this id"),
+    "a gap": (Document("1", "abc", (Span(0, 3, "X", fragments=((0, 1), (2, 3))),)), "which is discontinuous"),
+    "a tab in a label": (Document("1", "abc", (Span(0, 3, "X\tY"),)), "label"),
+    "a line break in a label": (Document("1", "abc", (Span(0, 3, "X\r"),)), "label"),
+}  # fmt: skip
+INEXACT = {
+    "a line feed": (Document("1", "a\nb"), "a text with line breaks"),
+    "a carriage return at the end": (Document("1", "a\r"), "a text with line breaks"),
+    "a tab in a mention": (Document("1", "a\tb", (Span(0, 3, "X"),)), "0..3 ('X'), whose mention has a tab"),
+    "a score": (Document("1", "a", (Span(0, 1, "X", 0.5),)), "a score, a corpus"),
+    "a corpus": (Document("1", "a", (Span(0, 1, "X", None, "c"),)), "a score, a corpus"),
+    "an attribute": (
+        Document("1", "a", (Span(0, 1, "X", attributes=(("negated", True),)),)),
+        "a score, a corpus or attributes",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "reason"), UNFIT.values(), ids=UNFIT.keys())
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_pubtator_cannot_hold_is_refused(document: Document, reason: str, exact: bool) -> None:
+    with pytest.raises(
+        UnrepresentableError, match=f"^document {re.escape(repr(document.id))}: .*{re.escape(reason)}"
+    ):
+        write([document], exact=exact)
+
+
+@pytest.mark.parametrize(("document", "reason"), INEXACT.values(), ids=INEXACT.keys())
+def test_what_would_not_read_back_is_written_only_on_request(document: Document, reason: str) -> None:
+    with pytest.raises(UnrepresentableError, match=re.escape(reason)):
+        write([document])
+    (found,) = read(write([document], exact=False))
+    assert found.text == re.sub(r"\s", " ", document.text)
+
+
+def test_a_mention_with_a_tab_is_refused_by_line() -> None:
+    with pytest.raises(
+        CorpusFormatError, match=r"line 2: characters 0\.\.3 are 'a\\tb', but the line says 'a'"
+    ):
+        read("1|t|a\tb\n1\t0\t3\ta\tb\tX\n")
+
+
+def test_documents_are_written_one_by_one() -> None:
+    file = StringIO(newline="\n")
+    with pytest.raises(UnrepresentableError):
+        write_pubtator([Document("1", "x"), Document("", "y")], file)
+    assert file.getvalue() == "1|t|x\n\n"

@@ -1,0 +1,607 @@
+from __future__ import annotations
+
+import asyncio
+import http.client
+import io
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+import openmed_ner
+from asgi import tag_scope
+from openmed_ner.bundle import open_bundle
+from openmed_ner.cli.main import main
+from openmed_ner.data import read_examples
+from openmed_ner.errors import InputError
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.service.batcher import BATCH, Batcher, Options, QueueFullError, TaggingFailedError
+from openmed_ner.service.middleware import HEADERS
+from openmed_ner.service.outputs import MEDIA_TYPES
+from openmed_ner.service.settings import DOCUMENT_COST, TOKEN, Settings
+from openmed_ner.text import Document
+from stub_service import MARKER, SECRET, StubTagger, asgi, code, make_app
+
+
+@pytest.fixture
+def stub() -> Iterator[StubTagger]:
+    tagger = StubTagger()
+    yield tagger
+    tagger.go.set()
+
+
+@pytest.fixture
+def client(stub: StubTagger) -> Iterator[TestClient]:
+    with TestClient(make_app(stub)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def tagger() -> Tagger:
+    return openmed_ner.load(threads=1)
+
+
+@pytest.fixture(scope="module")
+def real(tagger: Tagger) -> Iterator[TestClient]:
+    with TestClient(make_app(tagger)) as client:
+        yield client
+
+
+def spans(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(span["text"], span["label"]) for span in document["spans"]]
+
+
+# --- What is answered
+
+
+def test_a_text_comes_back_with_its_entities_and_what_was_read(client: TestClient) -> None:
+    answer = client.post("/tag", json={"text": "A drug\u00e9 for \U0001f600 illness", "id": "x"}).json()
+    (document,) = answer["documents"]
+    assert document["id"] == "x"
+    assert spans(document) == [("drug\u00e9", "Chemical"), ("illness", "Disease")]
+    assert document["coverage"] == {"characters": 21, "windows": 1, "complete": True}
+    for span in document["spans"]:
+        assert document["text"][span["start"] : span["end"]] == span["text"]
+    assert answer["bundle"] == {"name": open_bundle(embedded_bundle()).manifest.name, "sha256": None}
+
+
+def test_options_choose_heads_types_and_scores(client: TestClient) -> None:
+    def found(**options: Any) -> list[str]:
+        answer = client.post("/tag", json={"texts": ["drug ill"], **options}).json()
+        return [span["text"] for span in answer["documents"][0]["spans"]]
+
+    assert found() == ["drug", "ill"]
+    assert found(corpora=["ills"]) == ["ill"] == found(types=["Disease"])
+    assert found(threshold=0.5) == ["drug"]
+    assert found(corpora=None, types=None) == ["drug", "ill"]
+
+
+def test_attributes_are_added_on_request(real: TestClient) -> None:
+    text = "Acute kidney injury (AKI) was not seen. No nephrotoxicity."
+    body = {"text": text, "add": ["abbreviations", "context"], "corpora": ["ncbi-disease"]}
+    (document,) = real.post("/tag", json=body).json()["documents"]
+    attributes = {span["text"]: span.get("attributes") for span in document["spans"]}
+    assert attributes["AKI"]["long_form"] == "Acute kidney injury"
+    assert attributes["nephrotoxicity"] == {"negated": True}
+    assert "attributes" in real.post("/tag", json={**body, "output": "csv"}).text.splitlines()[0]
+    assert "attributes" not in real.post("/tag", json={"text": text, "output": "csv"}).text.splitlines()[0]
+    form = {"add": "context", "corpora": "ncbi-disease"}
+    (document,) = real.post("/tag/file", files={"file": ("a.txt", text)}, data=form).json()["documents"]
+    assert {"negated": True} in [span.get("attributes") for span in document["spans"]]
+    assert real.post("/tag", json={"text": text, "add": ["magic"]}).status_code == 422
+
+
+def test_texts_keep_their_order_and_names(client: TestClient) -> None:
+    answer = client.post("/tag", json={"texts": ["a", "", "drug"], "ids": ["z", "y", "x"]}).json()
+    assert [document["id"] for document in answer["documents"]] == ["z", "y", "x"]
+    answer = client.post("/tag", json={"texts": ["a", "b"]}).json()
+    assert [document["id"] for document in answer["documents"]] == ["0", "1"]
+    assert client.post("/tag", json={"texts": []}).json()["documents"] == []
+
+
+def offline(path: Path, output: str, target: Path) -> Any:
+    """What ``openmed-ner tag`` makes of a file: bytes, or for a folder the bytes of each file."""
+    command = ["tag", str(path), "--to", output, "-o", str(target), "--threads", "1"]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["openmed-ner", *command])
+        main()
+    assert not ended.value.code
+    if target.is_dir():
+        return {each.name: each.read_bytes() for each in target.iterdir()}
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize("output", sorted(set(MEDIA_TYPES) - {"json", "conll"}))
+def test_every_format_is_what_the_command_line_writes(real: TestClient, tmp_path: Path, output: str) -> None:
+    text = "Cisplatin <script>alert(1)</script> caused\tnephrotoxicity \U0001f600.\r\nNaïve ataxia & pain."
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "note.txt").write_bytes(text.encode())
+    expected = offline(tmp_path / "in", output, tmp_path / "out")
+    posted = real.post("/tag", json={"text": text, "id": "note.txt", "output": output})
+    uploaded = real.post("/tag/file", files={"file": ("note.txt", text.encode())}, data={"output": output})
+    for answer in (posted, uploaded):
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == MEDIA_TYPES[output]
+        assert re.fullmatch(
+            r'attachment; filename="entities\.[a-z.]+"', answer.headers["content-disposition"]
+        )
+        if output == "brat":
+            with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+                assert {name: archive.read(name) for name in archive.namelist()} == expected
+        else:
+            assert answer.content == expected
+    assert posted.content == uploaded.content, "the same documents give the same bytes"
+
+
+def test_conll_takes_one_head_and_refuses_entities_that_overlap(real: TestClient, tmp_path: Path) -> None:
+    text = "Cisplatin caused nephrotoxicity."
+    chosen = real.post("/tag", json={"text": text, "output": "conll", "corpora": ["bc5cdr-disease"]})
+    assert "nephrotoxicity\t17\t31\tB-Disease" in chosen.text
+    refused = real.post("/tag", json={"text": text, "output": "conll"})
+    assert (refused.status_code, code(refused)) == (422, "unrepresentable")
+
+
+def test_a_script_in_a_text_stays_text(real: TestClient) -> None:
+    page = real.post("/tag", json={"text": "<script>x</script>", "id": "<b>", "output": "html"})
+    assert "<script>x" not in page.text and "<b>" not in page.text
+    assert "&lt;script&gt;x" in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "source", "found"),
+    [
+        ("a.txt", "one drug", "auto", [("a.txt", "one drug")]),
+        ("A.JSONL", '{"id": 7, "text": "a"}\n{"text": "b"}\n', "auto", [("7", "a"), ("A.JSONL:2", "b")]),
+        ("x", "id,text\n1,hello\n", "csv", [("1", "hello")]),
+        ("x.pubtator", "9|t|T.\n9|a|A.\n", "auto", [("9", "T. A.")]),
+        ("x.tsv", "drug\tO\nill\tO\n", "auto", [("x.tsv:1", "drug ill")]),
+        ("../../etc/p.txt", "a", "auto", [("p.txt", "a")]),
+    ],
+)
+def test_files_of_every_kind_are_read(
+    client: TestClient, name: str, content: str, source: str, found: list[tuple[str, str]]
+) -> None:
+    answer = client.post("/tag/file", files={"file": (name, content.encode())}, data={"from": source})
+    assert answer.status_code == 200, answer.text
+    assert [(each["id"], each["text"]) for each in answer.json()["documents"]] == found
+
+
+def test_a_file_that_breaks_its_format_is_refused_with_the_line(client: TestClient) -> None:
+    answer = client.post("/tag/file", files={"file": ("x.jsonl", b'{"text": "a"}\nnonsense\n')})
+    assert (answer.status_code, code(answer)) == (422, "invalid_file")
+    assert answer.json()["error"]["where"] == ["line 2"]
+    latin = client.post("/tag/file", files={"file": ("x.txt", b"a\nna\xefve\n")})
+    assert (code(latin), latin.json()["error"]["where"]) == ("invalid_file", ["line 2"])
+
+
+def test_form_fields_mean_what_json_fields_mean(client: TestClient) -> None:
+    answer = client.post(
+        "/tag/file",
+        files={"file": ("x.txt", b"drug ill")},
+        data={"corpora": "drugs, ills", "types": "Disease", "threshold": "0.3"},
+    )
+    assert spans(answer.json()["documents"][0]) == [("ill", "Disease")]
+    empty = {"corpora": "", "types": "", "from": "", "output": "", "threshold": ""}
+    answer = client.post("/tag/file", files={"file": ("x.txt", b"drug ill")}, data=empty)
+    assert len(answer.json()["documents"][0]["spans"]) == 2, "an empty field is one left out"
+    for data in ({"threshold": "nan"}, {"threshold": "2"}, {"output": "pdf"}, {"colour": "red"}):
+        assert client.post("/tag/file", files={"file": ("x.txt", b"")}, data=data).status_code == 422
+
+
+def test_the_model_says_what_it_is(real: TestClient, tagger: Tagger) -> None:
+    (bundle,) = real.get("/bundles").json()["bundles"]
+    assert [head["corpus"] for head in bundle["heads"]] == list(tagger.corpora)
+    assert bundle["licence"] == "Apache-2.0" and bundle["types"] == list(tagger.types)
+
+
+def test_the_reference_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs").text
+    assert "POST /tag/file" in page and "Retry-After" in client.get("/openapi.json").text
+    assert "<script" not in page and "http://" not in page and "https://" not in page
+    assert "POST /tag/file" not in client.get("/").text and client.get("/").status_code == 200
+
+
+def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
+    client.post("/tag", json={"texts": ["drug ill", "drug"]})
+    client.post(f"/{MARKER}", content=MARKER)
+    answer = client.get("/metrics").text
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer)
+        for sample in family.samples
+    }
+    assert samples["openmed_ner_documents_total",] == 2
+    assert samples["openmed_ner_characters_total",] == 12
+    assert samples["openmed_ner_entities_total", "Chemical"] == 2
+    assert samples["openmed_ner_requests_total", "/tag", "200"] == 1
+    assert samples["openmed_ner_requests_total", "other", "404"] == 1
+    assert samples["openmed_ner_queue_characters",] == 0
+    assert MARKER not in answer
+
+
+# --- Batches
+
+
+def run(tagger: Any, work: Callable[[Batcher], Any], *, limit: int = 1_000_000, on_batch: Any = None) -> Any:
+    async def inside() -> Any:
+        batcher = Batcher(tagger, limit=limit, **({"on_batch": on_batch} if on_batch else {}))
+        async with batcher.running():
+            result = await work(batcher)
+        assert batcher.held == 0, "everything that was taken was given back"
+        return result
+
+    return asyncio.run(inside())
+
+
+words = st.sampled_from(["drug", "ill", "FAIL", "and", "x" * BATCH])
+jobs = st.lists(
+    st.tuples(
+        st.lists(st.lists(words, max_size=3).map(" ".join), max_size=6),
+        st.sampled_from([None, ("drugs",), ("ills",)]),
+        st.sampled_from([0.0, 0.5]),
+        st.integers(0, 3),
+    ),
+    max_size=8,
+)
+
+
+@given(jobs=jobs)
+@settings(max_examples=min(25, settings().max_examples))
+def test_results_do_not_depend_on_what_shares_a_batch(jobs: list[Any]) -> None:
+    tagger = StubTagger()
+
+    async def work(batcher: Batcher) -> list[Any]:
+        async def one(texts: list[str], corpora: Any, threshold: float, delay: int) -> Any:
+            for _ in range(delay):
+                await asyncio.sleep(0)
+            documents = [Document(str(number), text) for number, text in enumerate(texts)]
+            return await batcher.tag(documents, Options(corpora=corpora, threshold=threshold))
+
+        return await asyncio.gather(*(one(*job) for job in jobs), return_exceptions=True)
+
+    for (texts, corpora, threshold, _), result in zip(jobs, run(tagger, work, limit=10_000_000), strict=True):
+        failed = tuple(number for number, text in enumerate(texts) if "FAIL" in text)
+        if failed:
+            assert isinstance(result, TaggingFailedError) and result.indices == failed
+        else:
+            assert result == [
+                next(tagger.pipe([Document(str(number), text)], corpora=corpora, threshold=threshold))
+                for number, text in enumerate(texts)
+            ]
+
+
+def test_the_real_model_gives_the_same_alone_and_together(real: TestClient, tagger: Tagger) -> None:
+    texts = [document.text for document in read_examples()]
+    together = real.post("/tag", json={"texts": texts}).json()["documents"]
+    for text, document in zip(texts, together, strict=True):
+        alone = tagger(text)
+        assert [(span["start"], span["end"], span["label"]) for span in document["spans"]] == [
+            (span.start, span.end, span.label) for span in alone.spans
+        ]
+        for found, expected in zip(document["spans"], alone.spans, strict=True):
+            assert found["score"] == pytest.approx(expected.score, abs=1e-3)
+
+
+def test_requests_that_wait_share_a_batch(stub: StubTagger) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], Options()))
+        await asyncio.to_thread(stub.started.wait)
+        others = [
+            asyncio.create_task(batcher.tag([Document(str(number), "x")], Options(threshold=number % 2)))
+            for number in range(6)
+        ]
+        await asyncio.sleep(0)
+        stub.go.set()
+        await asyncio.gather(first, *others)
+
+    sizes: list[int] = []
+    run(stub, work, on_batch=lambda documents, seconds: sizes.append(documents))
+    assert stub.batches == [["first"], ["0", "2", "4"], ["1", "3", "5"]]
+    assert sizes == [1, 3, 3]
+
+
+def test_a_request_of_many_texts_lets_others_in_between(stub: StubTagger) -> None:
+    async def work(batcher: Batcher) -> None:
+        many = [Document(f"many{number}", "x" * 1000) for number in range(100)]
+        everything = asyncio.create_task(batcher.tag(many, Options()))
+        await asyncio.sleep(0)
+        await batcher.tag([Document("small", "x")], Options())
+        await everything
+
+    run(stub, work)
+    assert any("small" in batch for batch in stub.batches[:2])
+    assert len(stub.batches) > 3
+
+
+def test_a_long_text_does_not_hold_up_short_ones(stub: StubTagger) -> None:
+    async def work(batcher: Batcher) -> None:
+        long = asyncio.create_task(batcher.tag([Document("long", "WAIT " * BATCH)], Options()))
+        await asyncio.to_thread(stub.started.wait)
+        await asyncio.wait_for(batcher.tag([Document("short", "drug")], Options()), 5)
+        assert not long.done()
+        stub.go.set()
+        await long
+
+    run(stub, work)
+
+
+def test_a_full_queue_says_when_to_come_back(stub: StubTagger) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = asyncio.create_task(batcher.tag([Document("0", "WAIT")], Options()))
+        await asyncio.to_thread(stub.started.wait)
+        with pytest.raises(QueueFullError) as refused:
+            await batcher.tag([Document("1", "x" * 900)], Options())
+        assert refused.value.retry_after > 0
+        stub.go.set()
+        await first
+        await batcher.tag([Document("1", "x" * 700)], Options())
+
+    run(stub, work, limit=700 + DOCUMENT_COST)
+
+
+def test_a_cancelled_request_gives_its_place_back(stub: StubTagger) -> None:
+    async def work(batcher: Batcher) -> None:
+        first = asyncio.create_task(batcher.tag([Document("0", "WAIT")], Options()))
+        await asyncio.to_thread(stub.started.wait)
+        held = batcher.held
+        second = asyncio.create_task(batcher.tag([Document("1", "x"), Document("2", "y")], Options()))
+        await asyncio.sleep(0)
+        assert batcher.held > held
+        second.cancel()
+        await asyncio.wait([second])
+        assert batcher.held == held
+        stub.go.set()
+        await first
+
+    run(stub, work)
+    assert stub.batches == [["0"]], "what nobody waits for is not tagged"
+
+
+def test_leaving_finishes_what_was_taken(stub: StubTagger) -> None:
+    async def work() -> list[list[Document]]:
+        batcher = Batcher(stub, limit=10**6)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(batcher.running())
+            tasks = [
+                asyncio.create_task(batcher.tag([Document(str(number), "drug")], Options()))
+                for number in range(20)
+            ]
+            await asyncio.sleep(0)
+        return [await task for task in tasks]
+
+    assert len(asyncio.run(work())) == 20
+
+
+# --- Refusals
+
+
+def test_a_failure_of_the_model_spoils_one_request_only(client: TestClient) -> None:
+    answer = client.post("/tag", json={"texts": ["drug", f"FAIL {MARKER}"]})
+    assert (answer.status_code, code(answer)) == (503, "tagging_failed")
+    assert answer.json()["error"]["where"] == ["texts.1"] and "retry-after" in answer.headers
+    assert MARKER not in answer.text
+    assert client.post("/tag", json={"text": "drug"}).status_code == 200
+
+
+def test_limits_have_their_statuses(stub: StubTagger) -> None:
+    app = make_app(stub, max_body=5000, max_text=100, max_texts=3, max_queue=700)
+    with TestClient(app) as client:
+        for body, status, name in (
+            ({"text": "x" * 5000}, 413, "body_too_large"),
+            ({"text": "x" * 101}, 422, "text_too_long"),
+            ({"texts": ["x"] * 4}, 422, "too_many_texts"),
+            ({"texts": ["x" * 100] * 3}, 422, "too_many_texts"),
+            ({"text": "x", "corpora": ["unknown"]}, 422, "unknown_name"),
+            ({"text": "x", "texts": ["x"]}, 422, "invalid_request"),
+            ({"texts": ["x"], "ids": []}, 422, "invalid_request"),
+            ({"texts": ["x"], "id": "y"}, 422, "invalid_request"),
+            ({"text": "x", "corpora": []}, 422, "invalid_request"),
+            ({"text": "x", "thresh": 1}, 422, "invalid_request"),
+        ):
+            answer = client.post("/tag", json=body)
+            assert (answer.status_code, code(answer)) == (status, name), answer.text
+        lines = b'{"text": "x"}\n' * 4
+        many = client.post("/tag/file", files={"file": ("x.jsonl", lines)})
+        assert (many.status_code, code(many)) == (422, "too_many_texts")
+
+
+def test_too_much_at_once_is_429_and_readiness_shows_it(stub: StubTagger) -> None:
+    async def requests(client: httpx.AsyncClient) -> None:
+        first = asyncio.create_task(client.post("/tag", json={"text": "WAIT" + "x" * 50}))
+        await asyncio.to_thread(stub.started.wait)
+        refused = await client.post("/tag", json={"text": "x" * 60})
+        assert (refused.status_code, code(refused)) == (429, "queue_full")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (await client.get("/ready")).status_code == 503
+        assert (await client.get("/health")).status_code == 200
+        stub.go.set()
+        assert (await first).status_code == 200
+        assert (await client.get("/ready")).status_code == 200
+
+    asyncio.run(asgi(make_app(stub, max_text=100, max_queue=300), requests))
+
+
+def test_waiting_ends_with_504(stub: StubTagger) -> None:
+    async def requests(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/tag", json={"text": "WAIT"})
+        assert (answer.status_code, code(answer)) == (504, "timeout")
+        stub.go.set()
+        assert (await client.post("/tag", json={"text": "drug"})).status_code == 200
+
+    asyncio.run(asgi(make_app(stub, timeout=0.2), requests))
+
+
+def test_a_client_who_leaves_is_not_worked_for(stub: StubTagger, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(stub)
+    sent: list[Any] = []
+
+    async def leave() -> None:
+        body = json.dumps({"text": "drug"}).encode()
+        messages = [
+            {"type": "http.request", "body": body, "more_body": False},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = tag_scope()
+        batcher = app.state.service.batcher
+        async with batcher.running():
+            first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], Options()))
+            await asyncio.to_thread(stub.started.wait)
+            held = batcher.held
+            await app(scope, receive, send)
+            assert batcher.held == held
+            stub.go.set()
+            await first
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(leave())
+    assert stub.batches == [["first"]]
+    assert "POST /tag 499 " in caplog.text
+
+
+def test_a_stopping_service_says_so(stub: StubTagger) -> None:
+    app = make_app(stub)
+    with TestClient(app) as client:
+        app.state.service.batcher.close()
+        for answer in (client.post("/tag", json={"text": "x"}), client.get("/ready")):
+            assert (answer.status_code, code(answer)) == (503, "stopping")
+            assert "retry-after" in answer.headers
+
+
+# --- Settings and the command line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"host": "0.0.0.0"}, "access token"),
+        ({"host": "::"}, "access token"),
+        ({"host": "example.org"}, "access token"),
+        ({"token": "short"}, "16 to 512"),
+        ({"token": "with blanks in the middle"}, "16 to 512"),
+        ({"origins": ("example.org",)}, "scheme and host"),
+        ({"origins": ("https://example.org/path",)}, "scheme and host"),
+        ({"origins": ("*",)}, "scheme and host"),
+        ({"max_text": 10, "max_queue": 10}, "at least 210"),
+        ({"timeout": 0.0}, "more than 0"),
+        ({"timeout": float("nan")}, "more than 0"),
+        ({"port": 70000}, "0 to 65535"),
+    ],
+)
+def test_unsafe_settings_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Settings(**options)
+
+
+def test_loopback_needs_no_token_and_a_token_is_never_shown() -> None:
+    for host in ("127.0.0.1", "localhost", "::1", "127.8.8.8"):
+        assert Settings(host=host).is_local
+    assert SECRET not in repr(Settings(host="0.0.0.0", token=SECRET))
+
+
+def test_the_command_line_refuses_what_cannot_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def refused(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["openmed-ner", "serve", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    monkeypatch.setenv(TOKEN, "")
+    assert refused("--host", "0.0.0.0") == 2 and TOKEN in capsys.readouterr().err
+    monkeypatch.setenv(TOKEN, "short")
+    assert refused() == 2 and "short" not in capsys.readouterr().err.replace("shorter", "")
+    assert refused("--token-file", str(tmp_path / "none")) == 2
+    monkeypatch.delenv(TOKEN)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert refused("--port", port) == 1 and f"port {port}" in capsys.readouterr().err
+
+
+def test_sigterm_under_load_loses_no_accepted_request() -> None:
+    """Clients count whole answers, the server's log counts what it accepted, and both agree."""
+    texts = [document.text for document in read_examples()]
+    code = "from openmed_ner.cli.main import main; main()"
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--port", "0", "--threads", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != TOKEN},
+    )
+    assert server.stdout is not None
+    port = int(server.stdout.readline().strip().rpartition(":")[2])
+    answers: list[int] = []
+    stop = threading.Event()
+
+    def ask(number: int) -> None:
+        while not stop.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            body = json.dumps({"text": texts[number % len(texts)]})
+            try:
+                connection.request("POST", "/tag", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                content = json.loads(response.read())
+            except (OSError, http.client.HTTPException):
+                return  # refused before it was accepted: the log must not know of it
+            finally:
+                connection.close()
+            assert response.status in (200, 503)
+            if response.status == 200:
+                assert content["documents"][0]["coverage"]["complete"]
+            answers.append(response.status)
+
+    clients = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+    for client in clients:
+        client.start()
+    while len(answers) < 6:
+        time.sleep(0.02)
+    server.send_signal(signal.SIGTERM)
+    _, log = server.communicate(timeout=60)
+    stop.set()
+    for client in clients:
+        client.join(60)
+    assert server.returncode == 0, log
+    assert len(re.findall("POST /tag 200 ", log)) == answers.count(200) > 6
+    assert "fault" not in log and "Traceback" not in log and "POST /tag 499 " not in log
+    assert re.search(r"stopped: ([0-9]+) requests accepted, \1 answered", log)
+    assert not any(text[:40] in log for text in texts)
+
+
+def test_headers_stand_on_every_answer(client: TestClient) -> None:
+    for answer in (
+        client.get("/"),
+        client.get("/nothing"),
+        client.put("/tag"),
+        client.post("/tag", content="x"),
+        client.post("/tag", json={"text": "drug"}),
+        client.get("/health", headers={"Host": "evil.example"}),
+    ):
+        for name, value in HEADERS.items():
+            assert answer.headers[name] == value
+        assert not any(name.startswith("access-control") for name in answer.headers)

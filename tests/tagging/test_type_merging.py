@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmed_ner.tagging import Head
+from openmed_ner.tagging.type_merging import RULES, Merge, iter_merges
+from openmed_ner.text import Document, Span
+from openmed_ner.training.export.merging import choose_merges
+
+CORPORA = ("narrow", "wide", "other")
+SPANS = [
+    Span(0, 6, "Disease", 0.7, "narrow"),
+    Span(0, 13, "Disease", 0.9, "wide"),
+    Span(20, 25, "Disease", 0.6, "wide"),
+    Span(30, 40, "Disease", 0.5, "narrow"),
+]
+
+
+def places(spans: list[Span]) -> list[tuple[int, int, str | None]]:
+    return [(span.start, span.end, span.corpus) for span in spans]
+
+
+def test_each_rule_in_a_picture() -> None:
+    order = ("narrow", "wide")
+    assert places(Merge(order, "score")(SPANS)) == [(0, 13, "wide"), (20, 25, "wide"), (30, 40, "narrow")]
+    assert places(Merge(order, "fill")(SPANS)) == [(0, 6, "narrow"), (20, 25, "wide"), (30, 40, "narrow")]
+    assert places(Merge(order, "first")(SPANS)) == [(0, 6, "narrow"), (30, 40, "narrow")]
+    assert places(Merge(("wide", "narrow"), "fill")(SPANS)) == places(Merge(order)(SPANS))
+
+
+def test_a_merge_that_cannot_be_is_refused() -> None:
+    for wrong in ((), "score"), (("narrow",), "loudest"):
+        with pytest.raises(ValueError, match="a merge needs guidelines and a rule of score, fill, first"):
+            Merge(*wrong)  # type: ignore[arg-type]
+
+
+spans = st.builds(
+    lambda start, length, score, corpus: Span(start, start + length, "Disease", score, corpus),
+    st.integers(0, 40),
+    st.integers(1, 12),
+    st.sampled_from([None, 0.2, 0.5, 0.9]),
+    st.sampled_from([*CORPORA, "unknown", None]),
+)
+
+
+@given(spans=st.lists(spans, max_size=15), rule=st.sampled_from(RULES), order=st.permutations(CORPORA))
+def test_a_layer_is_flat_and_nothing_in_it_is_new(spans: list[Span], rule: str, order: list[str]) -> None:
+    merge = Merge(tuple(order), rule)  # type: ignore[arg-type]
+    merged = merge(spans)
+    assert all(one.end <= other.start for one, other in pairwise(merged))
+    assert all(span in spans and span.corpus in order for span in merged)
+    assert merge(merged) == merged
+    for span in spans:
+        if span.corpus in (order[:1] if rule == "first" else order):
+            assert any(span.start < other.end and other.start < span.end for other in merged), (
+                "a span is only left out for one it overlaps"
+            )
+
+
+def test_few_guidelines_have_every_order_and_many_not() -> None:
+    assert len(list(iter_merges(["a", "b"]))) == 1 + 2 + 2
+    assert len(list(iter_merges(["a", "b", "c"]))) == 1 + 6 + 3
+    assert len(list(iter_merges(["a", "b", "c", "d"]))) == 1 + 4 + 4
+
+
+def test_the_merge_that_serves_all_guidelines_is_chosen() -> None:
+    heads = [Head("narrow", ("Disease",)), Head("wide", ("Disease", "Gene")), Head("alone", ("Species",))]
+    text = "x" * 50
+    gold = {
+        "narrow": [Document("1", text, (Span(0, 6, "Disease"), Span(30, 40, "Disease")))],
+        "wide": [Document("2", text + "y", (Span(0, 6, "Disease"), Span(20, 25, "Disease")))],
+    }
+    predicted = [Document("", each.text, tuple(SPANS)) for each in (*gold["narrow"], *gold["wide"])]
+    chosen = choose_merges(heads, gold, predicted)
+    assert chosen == {"Disease": Merge(("narrow", "wide"), "fill")}, "types of one head need no merge"
+    assert choose_merges(heads, {"narrow": gold["narrow"]}, predicted) == {}, "nothing to weigh against"

@@ -1,0 +1,247 @@
+"""A model that learns the probabilities of another one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import rel_entr, softmax
+
+from architectures import make_backbone
+from openmed_ner.bundle import Bundle
+from openmed_ner.errors import RecipeError, RunError
+from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.tagging import Reader, SubwordEncoder
+from openmed_ner.tagging.batching import pad_windows
+from openmed_ner.text import Document
+from openmed_ner.training.config import Distillation, Recipe
+from openmed_ner.training.engine.processes import Processes
+from openmed_ner.training.finetune import build_model, gather, train
+from openmed_ner.training.objectives import distillation
+from openmed_ner.training.objectives.distillation import ANSWERS, Answers, Lessons, Teacher
+from openmed_ner.training.objectives.token_tags import FineTuning, list_texts
+from openmed_ner.training.warm_start import open_start, open_trained
+from tiny import CORPORA, DOCUMENTS, make_recipe, tiny_tokenizer
+
+HEADS = tuple(corpus.head for corpus in CORPORA)
+READER = Reader(SubwordEncoder(tiny_tokenizer()), HEADS, 64, 16)
+
+
+def make_student(backbone: Path, teacher: Bundle, *, weight: float = 1.0, **schedule: object) -> Recipe:
+    settings = Distillation(str(teacher.folder), weight=weight)
+    return replace(make_recipe(backbone, **schedule), method="full", distillation=settings)
+
+
+def open_teacher(bundle: Bundle, weight: float = 1.0) -> Teacher:
+    return Teacher(open_trained(str(bundle.folder)), HEADS, Distillation("tiny", weight=weight))
+
+
+def teach(bundle: Bundle, folder: Path, texts: Sequence[str] = (), weight: float = 1.0) -> Lessons:
+    texts = texts or list_texts(CORPORA)
+    return open_teacher(bundle, weight).teach(texts, folder, Processes(), "fp32")
+
+
+@given(
+    logits=arrays(np.float16, (2, 5, 6), elements=st.floats(-8, 8, width=16)),
+    temperature=st.floats(0.5, 4.0),
+)
+def test_the_divergence_is_that_of_scipy(logits: np.ndarray, temperature: float) -> None:
+    taught, learnt = logits
+    expected = []
+    for part in (slice(2), slice(2, 6)):
+        right, own = (softmax(each[:, part].astype(float) / temperature, axis=-1) for each in logits)
+        expected.append(temperature**2 * rel_entr(right, own).sum(axis=-1).mean())
+    lessons = Lessons(Answers(Path("none"), {}), (2, 4), weight=1.0, temperature=temperature)
+    own = torch.from_numpy(learnt).float().split((2, 4), dim=-1)
+    found = lessons.divergence([taught[:2], taught[2:]], own)
+    assert found.item() == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["adapter", "full"])
+def test_a_teacher_says_of_every_word_what_it_computes(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Its own order of heads and its own windows; a blank text has no word."""
+    bundle: Bundle = request.getfixturevalue(f"{kind}_bundle")
+    heads = HEADS[::-1]
+    teacher = Teacher(open_trained(str(bundle.folder)), heads, Distillation("tiny"))
+    texts = [*list_texts(CORPORA), " ", " ".join(each.text for each in DOCUMENTS * 9)]
+    lessons = teacher.teach(texts, tmp_path, Processes(), "fp32")
+    model = merge_adapter(load_model(bundle))
+    reader = Reader(READER.encoder, model.heads, bundle.manifest.window, bundle.manifest.overlap)
+    for text in texts:
+        for window in reader.windows(text):
+            logits = model.run(*pad_windows([window], reader.encoder))[0][window.heads + 1]
+            expected = np.concatenate([logits[:, 3:], logits[:, :3]], axis=1)[window.owned]
+            found = lessons.of(text, window)[window.owned]
+            np.testing.assert_allclose(found.astype(np.float32), expected, rtol=2e-3, atol=2e-3)
+    assert lessons.answers[" "].shape == (0, 6)
+
+
+def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
+    full_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Answers are kept as they come; those of another teacher are none."""
+    texts, read = list_texts(CORPORA), []
+    answer = Teacher._answer
+
+    def stop(self: Teacher, asked: Sequence[str]) -> Iterator[np.ndarray]:
+        for number, scores in enumerate(answer(self, asked)):
+            if number == 5:
+                raise KeyboardInterrupt
+            yield scores
+
+    def note(self: Teacher, asked: Sequence[str]) -> Iterator[np.ndarray]:
+        read.extend(asked)
+        return answer(self, asked)
+
+    monkeypatch.setattr(distillation, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(Teacher, "_answer", stop)
+    with pytest.raises(KeyboardInterrupt):
+        teach(full_bundle, tmp_path)
+    monkeypatch.setattr(Teacher, "_answer", note)
+    with caplog.at_level(logging.INFO, logger=distillation.__name__):
+        found = teach(full_bundle, tmp_path, [*texts, "Other texts."])
+    assert read == [*texts[5:], "Other texts."]
+    assert "the teacher has read 4 of 4 texts" in caplog.messages
+    whole = teach(full_bundle, tmp_path / "anew")
+    for text in texts:
+        np.testing.assert_allclose(
+            found.answers[text].astype(float), whole.answers[text].astype(float), atol=1e-2
+        )
+    read.clear()
+    teach(full_bundle, tmp_path, texts[::-1])
+    assert read == []
+    Teacher(open_trained(str(full_bundle.folder)), HEADS[:1], Distillation("tiny")).teach(
+        texts, tmp_path, Processes(), "fp32"
+    )
+    assert read == texts
+
+
+def test_answers_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: Path) -> None:
+    """Two heads may have as many tags; a damaged file is named."""
+    said = {"a b": np.ones((2, 6), np.float32), "": np.zeros((0, 6), np.float32)}
+    identity = {"teacher": "0" * 64, "heads": "diseases chemicals"}
+    Answers(tmp_path, identity).add(said)
+    found = Answers(tmp_path, identity)
+    assert found["a b"].tolist() == said["a b"].tolist() and found[""].shape == (0, 6) and "c" not in found
+    assert "a b" not in Answers(tmp_path, {**identity, "heads": "chemicals diseases"})
+    found.add({"c": np.full((1, 6), 2.0, np.float32)})
+    files = list(tmp_path.iterdir())
+    assert len(files) == 2 and Answers(tmp_path, identity)["c"].tolist() == [[2.0] * 6]
+    files[0].write_bytes(b"damaged")
+    with pytest.raises(RunError, match=rf"{files[0].name} cannot be read: .*; remove it to start over"):
+        Answers(tmp_path, identity)
+    files[0].unlink()
+    assert ("a b" in Answers(tmp_path, identity)) != ("c" in Answers(tmp_path, identity))
+
+
+def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    recipe = replace(make_student(backbone, full_bundle, dropout=0.0), start=str(full_bundle.folder))
+    start = open_start(recipe, backbone)
+    lessons = teach(full_bundle, tmp_path)
+
+    def loss_of(*layers: int) -> float:
+        model = build_model(replace(recipe, layers=layers), backbone, HEADS, start=start).eval()
+        objective = FineTuning(model, CORPORA, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
+        return objective.loss(objective.examples).mean.item()
+
+    assert abs(loss_of()) < 1e-4 and loss_of(0) > 0.01
+
+
+def test_a_teacher_is_heard_where_nobody_has_annotated(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    """One layer, and one document annotated of eight: the teacher's word is worth as much as the others."""
+    diseases, chemicals = CORPORA
+    taught = (diseases, replace(chemicals, train=chemicals.train[:1]))
+    recipe = replace(make_student(backbone, full_bundle, learning_rate=4e-3, warmup=0.3), layers=(1,))
+    recipe = replace(recipe, start=str(full_bundle.folder))
+    bundle = train(recipe, taught, tmp_path / "run", name="student")
+    record = bundle.read_json("run.json")
+    history = record["history"]
+    assert history["scores"][history["best_epoch"]]["chemicals"] == 1.0
+    expected = {"teacher": "tiny", "texts": "", "weight": 1.0, "temperature": 2.0}
+    assert record["recipe"]["distillation"] == expected
+    assert record["teacher"]["sha256"] == full_bundle.sha256
+    card = bundle.read("README.md").decode("utf-8")
+    assert "It started from the weights of tiny. It learnt the probabilities of tiny, too." in card
+    assert str(full_bundle.folder) not in card + bundle.read("run.json").decode("utf-8")
+    assert bundle.manifest.layers == (1,) and bundle.manifest.kind == "full"
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_teacher_of_another_kind_teaches_with_texts_that_nobody_annotates(
+    method: str,
+    full_bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The student has other subwords than its teacher, and two documents; the other six are only texts."""
+    backbone = make_backbone("roberta", tmp_path / "roberta")
+    with (tmp_path / "texts.jsonl").open("w") as file:
+        write_jsonl([Document(each.id, each.text) for each in DOCUMENTS], file)
+    few = tuple(replace(corpus, train=corpus.train[:2], dev=corpus.dev[:1]) for corpus in CORPORA)
+    recipe = replace(make_student(backbone, full_bundle, weight=0.5, epochs=1), method=method)
+    taught = replace(recipe.distillation, texts=str(tmp_path / "texts.jsonl"))
+    splits = {each.head: {"train": each.train, "dev": each.dev} for each in few}
+    corpora = gather(splits, replace(recipe, distillation=taught, leave_out="held-out"))
+    assert [len(each.unlabelled) for each in corpora] == [7, 7], "one stands in dev"
+    bundle = train(replace(recipe, distillation=taught), corpora, tmp_path / "run", name="student")
+    record = bundle.read_json("run.json")
+    assert record["recipe"]["distillation"]["texts"] == "texts.jsonl"
+    assert record["data"]["diseases"]["unlabelled"]["documents"] == 7
+    assert "start" not in record and record["teacher"]["name"] == "tiny"
+    card = bundle.read("README.md").decode("utf-8")
+    assert "It learnt the probabilities of tiny, too, also on 7 texts without annotation." in card
+    assert list((tmp_path / "run" / ANSWERS).iterdir())
+
+
+def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    text = "Aspirin in rats with breast cancer."
+    corpora = [replace(each, unlabelled=(Document("x", text),)) for each in CORPORA]
+    recipe = make_student(backbone, full_bundle)
+    lessons = teach(full_bundle, tmp_path, list_texts(corpora), weight=0.5)
+    model = build_model(recipe, backbone, HEADS).eval()
+    objective = FineTuning(model, corpora, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
+    (example,) = [each for each in objective.examples if not each.annotators]
+    loss = objective.loss([example])
+    assert loss.n_targets == 2 * len(example.window.heads) and loss.mean.item() > 0
+    loss.mean.backward()
+    assert all(layer.weight.grad.abs().max() > 0 for layer in model.layers)
+
+
+def test_without_weight_a_teacher_changes_nothing(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    recipe = make_student(backbone, full_bundle, dropout=0.0)
+    model = build_model(recipe, backbone, HEADS)
+    alone, along = (
+        FineTuning(model, CORPORA, READER, schedule=recipe.schedule, seed=0, lessons=each)
+        for each in (None, teach(full_bundle, tmp_path, weight=0.0))
+    )
+    for with_it, without in zip(along.batches(0), alone.batches(0), strict=True):
+        assert along.loss(with_it).mean.item() == alone.loss(without).mean.item()
+
+
+def test_a_teacher_has_to_know_every_head(full_bundle: Bundle, backbone: Path) -> None:
+    source, settings = open_trained(str(full_bundle.folder)), Distillation("tiny")
+    for head in (replace(HEADS[0], corpus="other"), replace(HEADS[0], labels=("Disease", "Drug"))):
+        with pytest.raises(RecipeError, match=f"'tiny' has no head of {head.corpus} with the same tags"):
+            Teacher(source, (head,), settings)
+    for name, value in (("weight", 1.5), ("temperature", 0.0), ("texts", "notes.jsonl")):
+        with pytest.raises(RecipeError, match=f"distillation.{name}"):
+            Distillation(**{**asdict(Distillation()), name: value})
