@@ -1,10 +1,21 @@
-"""A folder belongs to one process at a time."""
+"""Files and folders that are there whole or not at all, their digests, and who may write where.
+
+Everything is first written under a hidden name beside its target, then renamed. A reader never sees half a
+file, and a run that is killed leaves the old file, or none. The price: for a moment the disk holds both.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO
+
+from openmed_ner.errors import InputError, OpenMedError
 
 try:
     import fcntl
@@ -12,17 +23,146 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = "lock"
+"""Name of the file that :func:`folder_lock` locks."""
+PARTIAL = ".partial"
+"""Suffix of everything that is still being written."""
+_CHUNK = 1 << 20
 
 
 @contextmanager
-def claim(folder: Path, name: str = LOCK) -> Iterator[bool]:
-    """Whether this process is the one to work in a folder; the claim ends with the process at the latest.
+def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a path to write a file to; the file then replaces ``path`` in one move.
 
-    Where the system has no such locks, every process is.
+    Use it where a library wants a path, and :func:`atomic_file` for text. On an error nothing is left behind.
+
+    Args:
+        path: final place of the file; its folder must exist.
+        durable: wait until content and name are on the disk.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        yield partial
+        if durable:
+            _sync(partial)
+        partial.replace(path)
+        if durable:
+            _sync(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_file(path: Path, *, durable: bool = False) -> Iterator[TextIO]:
+    """Open a text file (UTF-8, ``\\n``) that replaces ``path`` in one move once it is complete.
+
+    Args:
+        path: final place of the file; its folder must exist.
+        durable: wait until content and name are on the disk.
+    """
+    with (
+        atomic_path(path, durable=durable) as partial,
+        partial.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        yield file
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it then takes the place of ``path``.
+
+    An older folder of that name is set aside only when its successor is complete, and removed last. What an
+    earlier, killed process left half written is removed first, so only one process may write a folder.
+
+    Args:
+        path: final place of the folder; its parents are made.
+    """
+    partial = path.with_name(f".{path.name}{PARTIAL}")
+    replaced = path.with_name(f".{path.name}.replaced")
+    if replaced.exists() and not path.exists():  # killed between the two renames below
+        replaced.rename(path)
+
+    for leftover in (partial, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+    if path.exists():
+        path.rename(replaced)
+    partial.rename(path)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 of some bytes, as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits, read in chunks."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def read_json(
+    path: Path, *, error: type[OpenMedError] = InputError, max_bytes: int | None = None
+) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Args:
+        path: the file.
+        error: exception to raise.
+        max_bytes: larger files are refused unread.
+
+    Raises:
+        OpenMedError: of the type ``error``: the file is too large, not UTF-8, not JSON or not an object.
+        OSError: the file cannot be opened.
+    """
+    if max_bytes is not None and path.stat().st_size > max_bytes:
+        raise error(f"{path} has more than {max_bytes} bytes")
+    return parse_json(path.read_bytes(), path, error=error)
+
+
+def parse_json(content: bytes, source: object, *, error: type[OpenMedError] = InputError) -> dict[str, Any]:
+    """Parse a JSON object; ``source`` names it in messages.
+
+    Raises:
+        OpenMedError: of the type ``error``: the content is not UTF-8, not JSON or not an object.
+    """
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{source} is not valid JSON: {problem}") from problem
+    if not isinstance(record, dict):
+        raise error(f"{source} holds a {type(record).__name__}; expected an object")
+    return record
+
+
+def write_json(path: Path, record: object) -> None:
+    """Write a JSON file in one move, one level of indentation, UTF-8."""
+    with atomic_file(path) as file:
+        file.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def folder_lock(folder: Path, name: str = LOCK) -> Iterator[bool]:
+    """Try to lock a folder; yield whether this process now holds the lock.
+
+    The lock ends with the block, and with the process at the latest. Where the system has no such locks,
+    every process gets one.
 
     Args:
         folder: must exist.
-        name: of the file in it that is locked.
+        name: file in it to lock.
     """
     with (folder / name).open("a") as file:
         try:
@@ -32,3 +172,14 @@ def claim(folder: Path, name: str = LOCK) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def _sync(path: Path) -> None:
+    """Put a file's content, or the names in a folder, on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

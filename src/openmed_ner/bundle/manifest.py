@@ -296,11 +296,6 @@ def _in_a_row(match: re.Match[str]) -> str:
     return "[" + " ".join(match[0].strip("[]").split()) + "]"
 
 
-def write_json(path: Path, record: object) -> None:
-    """Write a JSON file the way all of a bundle's are written."""
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def _parse(content: bytes, path: Path) -> dict[str, Any]:
     try:
         record = json.loads(content)

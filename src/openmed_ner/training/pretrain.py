@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
-from openmed_ner.bundle.manifest import TOKENIZER, write_json
+from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import provenance, version
 from openmed_ner.errors import InputError
 from openmed_ner.model.architectures import check_fit
@@ -29,6 +29,7 @@ from openmed_ner.model.bundles import LM_HEAD_WEIGHTS, refer, save_encoder
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel, load_masked
 from openmed_ner.model.tagger import checkpoint_activations, count_parameters
+from openmed_ner.storage import write_json
 from openmed_ner.tagging import SubwordEncoder
 from openmed_ner.training.config import Pretraining, Schedule
 from openmed_ner.training.engine.history import History

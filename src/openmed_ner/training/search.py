@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import MANIFEST, RECORD, write_json
+from openmed_ner.bundle.manifest import MANIFEST, RECORD
 from openmed_ner.bundle.record import provenance
 from openmed_ner.errors import DivergenceError, RecipeError, RunError
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.tagger import count_parameters
+from openmed_ner.storage import write_json
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.engine.loop import StepReport
 from openmed_ner.training.engine.processes import Processes, join

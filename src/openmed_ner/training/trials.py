@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from openmed_ner.storage import claim
+from openmed_ner.storage import folder_lock
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -52,7 +52,7 @@ class Trials:
     def turn(self) -> Iterator[None]:
         """Be the only process that begins or ends trials, for the length of a block."""
         while True:
-            with claim(self._folder, TURN) as ours:
+            with folder_lock(self._folder, TURN) as ours:
                 if ours:
                     yield
                     return
@@ -97,7 +97,7 @@ class Trials:
         target = self._folder / TRIALS / _fingerprint(trial.params)
         target.mkdir(exist_ok=True)
         trial.set_user_attr("folder", target.name)
-        if locks.enter_context(claim(target)):
+        if locks.enter_context(folder_lock(target)):
             return Attempt(trial, settings, target)
         self._study.tell(trial, state=TrialState.PRUNED)
         return None
@@ -127,7 +127,7 @@ class Trials:
         target = self._folder / TRIALS / trial.user_attrs.get("folder", "none")
         if not target.is_dir():
             return False
-        with claim(target) as free:
+        with folder_lock(target) as free:
             return not free
 
 

@@ -24,7 +24,7 @@ from typing import Any, Self, TextIO
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.jobs.inputs import Input, Item, Problem, iter_items
 from openmed_ner.inference.jobs.receipt import Counts, Stretch, Tag, Watcher, make_receipt
-from openmed_ner.storage import claim
+from openmed_ner.storage import folder_lock
 
 PLAN = "plan.json"
 RECEIPT = "receipt.json"
@@ -263,7 +263,7 @@ def _sync(folder: Path) -> None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep a second process out."""
-    with claim(folder, LOCK) as ours:
+    with folder_lock(folder, LOCK) as ours:
         if not ours:
             raise InputError(f"{folder}: another process is at work here; wait until it has ended")
         yield

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openmed_ner.bundle import Bundle, seal
-from openmed_ner.bundle.manifest import CARD, PARITY, RECORD, SCORES, write_json
+from openmed_ner.bundle.manifest import CARD, PARITY, RECORD, SCORES
 from openmed_ner.publish.cards.model import describe_model
+from openmed_ner.storage import write_json
 
 
 def read_records(bundle: Bundle) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.bundle import Manifest, seal
-from openmed_ner.bundle.manifest import CARD, RECORD, TOKENIZER, write_json
+from openmed_ner.bundle.manifest import CARD, RECORD, TOKENIZER
 from openmed_ner.errors import RunError
 from openmed_ner.publish.cards import write_card
+from openmed_ner.storage import write_json
 from openmed_ner.tagging import SubwordEncoder
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.engine.energy import Meter, measure_energy

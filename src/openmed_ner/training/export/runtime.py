@@ -9,21 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from openmed_ner.bundle import Bundle, open_bundle, seal
-from openmed_ner.bundle.manifest import (
-    CARD,
-    MODEL,
-    PARITY,
-    RECORD,
-    RUNTIMES,
-    TOKENIZER,
-    Precision,
-    write_json,
-)
+from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, Precision
 from openmed_ner.bundle.record import describe_host, learnt_splits, version
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.publish.cards import write_card
+from openmed_ner.storage import write_json
 from openmed_ner.tagging import Reader, predict
 from openmed_ner.tagging.prediction import Run
 from openmed_ner.text import Document

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import MANIFEST, RECORD, write_json
+from openmed_ner.bundle.manifest import MANIFEST, RECORD
 from openmed_ner.bundle.record import learnt_splits, provenance
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.evaluation.answers import answer
@@ -24,7 +24,7 @@ from openmed_ner.evaluation.protocols import PROTOCOLS
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.publish.cards import attach
-from openmed_ner.storage import claim
+from openmed_ner.storage import folder_lock, write_json
 from openmed_ner.training.config import Pretraining
 from openmed_ner.training.engine.processes import count_launched
 from openmed_ner.training.engine.session import BUNDLE
@@ -229,7 +229,7 @@ def _do(folder: Path, step: Step, only: Callable[[str], bool], on_step: Callable
         on_step(step.name, "to do")
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    with claim(folder) as ours:
+    with folder_lock(folder) as ours:
         if not ours:
             on_step(step.name, "elsewhere")
             return False
