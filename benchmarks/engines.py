@@ -125,14 +125,14 @@ def load_torch(folder: Path) -> Tag:
     import torch
 
     from openmed_ner.model.bundles import load_model
-    from openmed_ner.tagging import Reader, SubwordEncoder, predict
+    from openmed_ner.tagging import SubwordTokenizer, WindowReader, predict
     from openmed_ner.tagging.batching import LongArray
     from openmed_ner.tagging.decoding import FloatArray
 
     bundle = open_bundle(folder / ADAPTER)
     manifest, model = bundle.manifest, load_model(bundle).eval()
-    encoder = SubwordEncoder.from_json(bundle.read("tokenizer.json").decode("utf-8"))
-    reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap)
+    tokenizer = SubwordTokenizer.from_json(bundle.read("tokenizer.json").decode("utf-8"))
+    reader = WindowReader(tokenizer, manifest.heads, manifest.window, manifest.overlap)
 
     def run(ids: LongArray, mask: LongArray) -> FloatArray:
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -26,12 +26,12 @@ from openmed_ner.model.backbones import find_backbone
 from openmed_ner.training.passages import PassageSettings, Progress, prepare, sieve
 from openmed_ner.training.passages.duplicates import NearDuplicates, WordHasher
 from openmed_ner.training.passages.guard import Guard
-from openmed_ner.training.passages.subwords import PassageEncoder
+from openmed_ner.training.passages.subwords import PassageTokenizer
 
 seconds: Counter[str] = Counter()
 STEPS = {
     "clean": (sieve, "clean"),
-    "subwords": (PassageEncoder, "encode"),
+    "subwords": (PassageTokenizer, "encode"),
     "duplicates": (sieve, "text_digest"),
     "language": (sieve, "is_english"),
     "guard": (Guard, "find"),

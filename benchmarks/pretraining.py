@@ -40,7 +40,7 @@ from transformers import (
 from openmed_ner.bundle.record import provenance
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import Pretraining, Schedule
 from openmed_ner.training.engine.loop import Trainer as Loop
 from openmed_ner.training.engine.precision import autocast_dtype
@@ -75,13 +75,13 @@ def build(way: str, *, attention: str) -> tuple[BertForMaskedLM, LoraConfig | No
     return model, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=dropout, target_modules=targets)
 
 
-def make_encoder() -> SubwordEncoder:
+def make_tokenizer() -> SubwordTokenizer:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     pieces = [*special, *(f"w{number}" for number in range(VOCABULARY - len(special)))]
     tokenizer = Tokenizer(models.WordPiece({piece: number for number, piece in enumerate(pieces)}))
     tokenizer.add_special_tokens(special)
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return SubwordEncoder(tokenizer)
+    return SubwordTokenizer(tokenizer)
 
 
 class Clock(TrainerCallback):
@@ -98,13 +98,13 @@ class Clock(TrainerCallback):
         return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
 
 
-def with_transformers(way: str, rows: np.ndarray, encoder: SubwordEncoder) -> Callable[[int], float]:
+def with_transformers(way: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -> Callable[[int], float]:
     model, lora = build(way, attention="sdpa")  # what its users get
     trained = model if lora is None else get_peft_model(model, lora)
     if lora is not None:
         for name, parameter in trained.named_parameters():  # the head learns too, as in our loop
             parameter.requires_grad_("lora_" in name or (".cls." in name and "decoder.weight" not in name))
-    tokenizer = BertTokenizerFast(tokenizer_object=Tokenizer.from_str(encoder.to_json()))
+    tokenizer = BertTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer.to_json()))
     data = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in rows.tolist()]
     half = autocast_dtype("auto") is not None
 
@@ -143,7 +143,7 @@ def with_transformers(way: str, rows: np.ndarray, encoder: SubwordEncoder) -> Ca
     return run
 
 
-def with_our_loop(way: str, rows: np.ndarray, encoder: SubwordEncoder) -> Callable[[int], float]:
+def with_our_loop(way: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -> Callable[[int], float]:
     bert, lora = build(way, attention="eager")  # what our loader asks for
     model = MaskedLanguageModel(bert.base_model, nn.Sequential(bert.cls), head_is_trained=True)
     if lora is not None:
@@ -164,7 +164,13 @@ def with_our_loop(way: str, rows: np.ndarray, encoder: SubwordEncoder) -> Callab
         )
         recipe = Pretraining(window=window, packed=False, schedule=schedule)
         objective = Pretrain(
-            model, passages, passages, encoder, recipe=recipe, schedule=schedule, subwords=n_steps * rows.size
+            model,
+            passages,
+            passages,
+            tokenizer,
+            recipe=recipe,
+            schedule=schedule,
+            subwords=n_steps * rows.size,
         )
         times: list[float] = []
         with tempfile.TemporaryDirectory() as folder:
@@ -210,11 +216,11 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     keep_memory()
-    encoder = make_encoder()
+    tokenizer = make_tokenizer()
     rows = np.random.default_rng(0).integers(5, VOCABULARY, (options.rows, options.window))
-    rows[:, 0], rows[:, -1] = encoder.prefix, encoder.suffix
+    rows[:, 0], rows[:, -1] = tokenizer.prefix, tokenizer.suffix
     runs = {
-        f"{name}/{way}": make(way, rows, encoder)
+        f"{name}/{way}": make(way, rows, tokenizer)
         for way in WAYS
         for name, make in (("trainer", with_transformers), ("ours", with_our_loop))
     }

@@ -27,14 +27,14 @@ from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import provenance
 from openmed_ner.inference.backends import Backend, load_backends
 from openmed_ner.inference.tagger import embedded_bundle
-from openmed_ner.tagging import Reader, SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import group_by_width, pad_windows
 from openmed_ner.tagging.decoding import DocumentDecoder, FloatArray
 from openmed_ner.tagging.prediction import mark_last
 from openmed_ner.training.study.cost import this_machine
 
 
-def measure(texts: Sequence[str], reader: Reader, backend: Backend) -> dict[str, float]:
+def measure(texts: Sequence[str], reader: WindowReader, backend: Backend) -> dict[str, float]:
     """Seconds of each stage."""
     clock = [time.perf_counter()]
     windows = [list(reader.windows(text)) for text in texts]
@@ -42,9 +42,9 @@ def measure(texts: Sequence[str], reader: Reader, backend: Backend) -> dict[str,
     flat = [window for each in windows for window in each]
     words: dict[int, FloatArray] = {}
     for batch in group_by_width([len(window.ids) + 2 for window in flat], budget=reader.budget, at_least=1):
-        logits = backend.run(*pad_windows([flat[index] for index in batch], reader.encoder))
+        logits = backend.run(*pad_windows([flat[index] for index in batch], reader.tokenizer))
         for row, index in enumerate(batch):
-            words[index] = logits[row, flat[index].heads + 1]
+            words[index] = logits[row, flat[index].first_subwords + 1]
     clock.append(time.perf_counter())
     scores = (words[index] for index in range(len(flat)))
     for text, own in zip(texts, windows, strict=True):
@@ -60,8 +60,8 @@ def profile(bundle: Bundle, texts: Sequence[str], *, rounds: int, tflops: float)
     """Milliseconds per document: medians over some rounds, after one that does not count."""
     manifest = bundle.manifest
     (backend,), _ = load_backends([bundle], backend=None, threads=1, workers=1)
-    encoder = SubwordEncoder.from_json(bundle.read(TOKENIZER).decode("utf-8"))
-    reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap)
+    tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
+    reader = WindowReader(tokenizer, manifest.heads, manifest.window, manifest.overlap)
     found = [measure(texts, reader, backend) for _ in range(rounds + 1)][1:]
     subwords = sum(len(window.ids) + 2 for text in texts for window in reader.windows(text)) / len(texts)
     return {

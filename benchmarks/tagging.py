@@ -83,10 +83,10 @@ def measure(engine: str, folder: Path, texts_file: Path) -> dict[str, float]:
 
 
 def count_subwords(bundle: Bundle, texts: list[str]) -> int:
-    from openmed_ner.tagging import SubwordEncoder
+    from openmed_ner.tagging import SubwordTokenizer
 
-    encoder = SubwordEncoder.from_json(bundle.read("tokenizer.json").decode("utf-8"))
-    return sum(len(encoding.ids) for text in texts for encoding in encoder.iter_encodings(text))
+    tokenizer = SubwordTokenizer.from_json(bundle.read("tokenizer.json").decode("utf-8"))
+    return sum(len(encoding.ids) for text in texts for encoding in tokenizer.iter_encodings(text))
 
 
 def main() -> None:

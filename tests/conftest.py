@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from openmed_ner.bundle import Bundle
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.export.runtime import export_runtime
 from openmed_ner.training.finetune import train
 from openmed_ner.training.passages import PassageSettings, prepare
@@ -37,7 +37,7 @@ WORDS = ["aspirin", "cancer", "tumor", "the", "of", "##in", "##er"]
 
 
 @pytest.fixture(scope="session")
-def encoder() -> SubwordEncoder:
+def tokenizer() -> SubwordTokenizer:
     """A BERT-like tokenizer that knows every ASCII word, most of them letter by letter."""
     letters = string.ascii_lowercase + string.digits
     pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *string.punctuation, *WORDS]
@@ -46,7 +46,7 @@ def encoder() -> SubwordEncoder:
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return SubwordEncoder(tokenizer)
+    return SubwordTokenizer(tokenizer)
 
 
 @pytest.fixture(scope="session")

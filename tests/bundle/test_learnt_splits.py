@@ -14,7 +14,7 @@ from openmed_ner.corpora import CATALOG, Split
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation import answers as evaluation
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.tagging.type_merging import Merge
+from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Account, Document, Span
 from openmed_ner.training.export.runtime import export_runtime
 from openmed_ner.training.finetune import train
@@ -49,7 +49,9 @@ def test_dev_chooses_no_merge_for_a_model_that_has_learnt_it(
     by_dev = export(chosen, "chosen").manifest
     assert by_dev.merges.keys() == {"Disease"}
     assert export(learnt, "learnt").manifest.merges == {}
-    other = replace(chosen, manifest=replace(chosen.manifest, merges={"Disease": Merge(NAMES[:1], "first")}))
+    other = replace(
+        chosen, manifest=replace(chosen.manifest, merges={"Disease": TypeMerge(NAMES[:1], "first")})
+    )
     assert export(learnt, "taken", other).manifest.merges == other.manifest.merges
     with pytest.raises(InputError, match=r"has other heads than .*: its merges do not fit"):
         export(learnt, "wrong", adapter_bundle)

@@ -14,7 +14,7 @@ from openmed_ner.cli.main import app
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.bundles import load_models
-from openmed_ner.tagging.type_merging import Merge
+from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Document
 from openmed_ner.training.finetune import train
 from openmed_ner.training.study.collecting import collect
@@ -137,8 +137,8 @@ def test_types_merge_their_layers_as_the_bundle_says(runtime_bundle: Bundle, tmp
     heads = (diseases, replace(chemicals, labels=("Disease",)))
     text = TEXTS[0]
     for merge, expected in (
-        (Merge(("chemicals",), "first"), ["Cisplatin"]),
-        (Merge(("diseases", "chemicals"), "fill"), ["Cisplatin", "nephrotoxicity"]),
+        (TypeMerge(("chemicals",), "first"), ["Cisplatin"]),
+        (TypeMerge(("diseases", "chemicals"), "fill"), ["Cisplatin", "nephrotoxicity"]),
     ):
         seal(folder, replace(runtime_bundle.manifest, heads=heads, merges={"Disease": merge}))
         tagger = Tagger.load(folder)
@@ -149,7 +149,7 @@ def test_types_merge_their_layers_as_the_bundle_says(runtime_bundle: Bundle, tmp
         assert {span.corpus for span in layers.spans} == {"diseases", "chemicals"}
     assert tagger.manifest == Manifest.from_json(json.loads((folder / MANIFEST).read_text()))
     seal(folder, replace(runtime_bundle.manifest, heads=heads))
-    assert Tagger.load(folder).manifest.merge_of("Disease") == Merge(("diseases", "chemicals"))
+    assert Tagger.load(folder).manifest.merge_of("Disease") == TypeMerge(("diseases", "chemicals"))
 
 
 def test_a_damaged_merge_is_refused(runtime_bundle: Bundle) -> None:

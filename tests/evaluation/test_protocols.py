@@ -17,7 +17,7 @@ from openmed_ner.evaluation import score_documents, total
 from openmed_ner.evaluation.protocols import make_view, see_subwords
 from openmed_ner.evaluation.summary import summarise
 from openmed_ner.formats.conll import read_conll
-from openmed_ner.tagging import SubwordEncoder, encode_spans
+from openmed_ner.tagging import SubwordTokenizer, encode_spans
 from openmed_ner.text import Document, Span, Token, iter_tokens
 from strategies import LABELS, documents, sentences, to_spans, word_documents
 
@@ -47,16 +47,16 @@ def test_word_scores_are_those_of_strict_seqeval(pairs: list[tuple[Document, Doc
 
 @given(pairs=st.lists(answers(), min_size=1, max_size=4))
 def test_subword_scores_are_those_of_seqeval_over_copied_tags(
-    encoder: SubwordEncoder, pairs: list[tuple[Document, Document]]
+    tokenizer: SubwordTokenizer, pairs: list[tuple[Document, Document]]
 ) -> None:
     def copied(document: Document) -> list[str]:
-        (*encodings,) = encoder.iter_encodings(document.text)
+        (*encodings,) = tokenizer.iter_encodings(document.text)
         lengths = [length for each in encodings for length in each.lengths]
         return [
             tag for tag, length in zip(tags_of(document), lengths, strict=True) for _ in range(int(length))
         ]
 
-    view = make_view("subword", LABELS, encoder)
+    view = make_view("subword", LABELS, tokenizer)
     scores = total(score_documents([view(gold) for gold, _ in pairs], [view(found) for _, found in pairs]))
     gold, found = ([copied(each[side]) for each in pairs] for side in (0, 1))
     if any(tag != "O" for tags in [*gold, *found] for tag in tags):
@@ -73,11 +73,11 @@ def test_the_mention_view_changes_nothing_and_the_word_view_only_drops(document:
 
 @given(text=sentences)
 def test_one_long_name_counts_once_as_mention_and_many_times_as_subwords(
-    encoder: SubwordEncoder, text: str
+    tokenizer: SubwordTokenizer, text: str
 ) -> None:
     tokens = list(iter_tokens(f"zzzzzz {text}"))
     document = Document("1", f"zzzzzz {text}", tuple(to_spans([(0, 1, "Disease")], tokens)))
-    assert len(see_subwords(document, LABELS, encoder).spans) == 6
+    assert len(see_subwords(document, LABELS, tokenizer).spans) == 6
 
 
 def test_the_subword_view_needs_a_tokenizer() -> None:
@@ -86,14 +86,14 @@ def test_the_subword_view_needs_a_tokenizer() -> None:
 
 
 def test_the_same_predictions_score_higher_by_subwords_when_the_long_name_is_right(
-    encoder: SubwordEncoder,
+    tokenizer: SubwordTokenizer,
 ) -> None:
     text = "zzzzzzzz and cancer"
     gold = Document("1", text, (Span(0, 8, "Disease"), Span(13, 19, "Disease")))
     found = Document("1", text, (Span(0, 8, "Disease"),))
     f1 = {}
     for protocol in ("mention", "word", "subword"):
-        view = make_view(protocol, LABELS, encoder)  # type: ignore[arg-type]
+        view = make_view(protocol, LABELS, tokenizer)  # type: ignore[arg-type]
         f1[protocol] = summarise([view(gold)], [view(found)])["micro"]["f1"]
     assert f1["mention"] == f1["word"] == pytest.approx(2 / 3)
     assert f1["subword"] == pytest.approx(16 / 17)
@@ -118,7 +118,7 @@ def test_the_papers_units_are_the_subwords_of_first_words(
         content = file.read().decode()
     corpus = list(read_conll(io.StringIO(content, newline="\n"), source=member, label="Species"))
     labels = sorted({span.label for document in corpus for span in document.spans})
-    bert = SubwordEncoder.from_json((ROOT / "src/openmed_ner/data/model/tokenizer.json").read_text("utf-8"))
+    bert = SubwordTokenizer.from_json((ROOT / "src/openmed_ner/data/model/tokenizer.json").read_text("utf-8"))
     units = 0
     for document in corpus:
         words, place = [], 0

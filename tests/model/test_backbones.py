@@ -46,7 +46,7 @@ from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import load_masked
 from openmed_ner.model.shapes import Shape
 from openmed_ner.model.tagger import TokenTagger, count_parameters, keep_layers, load_encoder
-from openmed_ner.tagging import Head, SubwordEncoder
+from openmed_ner.tagging import Head, SubwordTokenizer
 from openmed_ner.text import iter_tokens
 from openmed_ner.training.config import LoraSettings, Pretraining, Schedule
 from openmed_ner.training.export.quantise import quantise
@@ -198,11 +198,11 @@ SPELLERS: Mapping[str, Tokenizer] = {
 def test_subwords_spell_the_text_and_mark_only_its_blanks(parts: list[tuple[str, str]], name: str) -> None:
     """Whatever a tokenizer puts before a text, a word within "IL-2" is not marked as one after a blank."""
     text = "".join(word + between for word, between in parts).rstrip()
-    encoder = SubwordEncoder(Tokenizer.from_str(SPELLERS[name].to_str()))
-    names = encoder.vocabulary
+    tokenizer = SubwordTokenizer(Tokenizer.from_str(SPELLERS[name].to_str()))
+    names = tokenizer.vocabulary
     blank = "Ġ" if name.startswith("bytes") else "▁"
     opens = name not in ("never", "bytes")
-    for encoding in encoder.iter_encodings(text):
+    for encoding in tokenizer.iter_encodings(text):
         pieces = [names[number] for number in encoding.ids]
         heads = np.cumsum(encoding.lengths) - encoding.lengths
         for start, end, head, length in zip(
@@ -221,16 +221,16 @@ def test_plain_words_are_cut_as_the_tokenizer_cuts_a_whole_text(words: list[str]
     tokenizer = Tokenizer.from_str(SPELLERS[name].to_str())
     text = " ".join(words)
     expected = tokenizer.encode(text, add_special_tokens=False).ids
-    (encoding,) = SubwordEncoder(tokenizer).iter_encodings(text)
+    (encoding,) = SubwordTokenizer(tokenizer).iter_encodings(text)
     assert encoding.ids.tolist() == expected
 
 
 @pytest.mark.parametrize("name", sorted(SPELLERS))
 def test_a_tokenizer_survives_the_bundle(name: str) -> None:
     text = "Cisplatin (IL-2)\u00a0caused \ufb01brosis \U0001f600 \u200b."
-    before = SubwordEncoder(Tokenizer.from_str(SPELLERS[name].to_str()))
-    after = SubwordEncoder.from_json(before.to_json())
-    (first,), (second,) = (list(encoder.iter_encodings(text)) for encoder in (before, after))
+    before = SubwordTokenizer(Tokenizer.from_str(SPELLERS[name].to_str()))
+    after = SubwordTokenizer.from_json(before.to_json())
+    (first,), (second,) = (list(tokenizer.iter_encodings(text)) for tokenizer in (before, after))
     assert first.ids.tolist() == second.ids.tolist()
     assert [(t.start, t.end) for t in iter_tokens(text)] == list(zip(first.starts, first.ends, strict=True))
     assert first.lengths.min() >= 1
@@ -432,11 +432,11 @@ def test_a_tokenizer_is_made_from_sentence_pieces(tmp_path: Path, monkeypatch: p
     with pytest.raises(MissingExtraError, match="sentencepiece"):
         find_backbone(str(folder))
     monkeypatch.undo()
-    encoder = SubwordEncoder.from_json((find_backbone(str(folder)) / "tokenizer.json").read_text("utf-8"))
-    assert (encoder.padding, encoder.prefix, encoder.suffix, encoder.unknown) == (0, 1, 2, 3)
-    assert encoder.vocabulary[encoder.mask] == "[MASK]"
-    (encoding,) = encoder.iter_encodings("Cisplatin caused IL-2.")
-    pieces = [encoder.vocabulary[number] for number in encoding.ids]
+    tokenizer = SubwordTokenizer.from_json((find_backbone(str(folder)) / "tokenizer.json").read_text("utf-8"))
+    assert (tokenizer.padding, tokenizer.prefix, tokenizer.suffix, tokenizer.unknown) == (0, 1, 2, 3)
+    assert tokenizer.vocabulary[tokenizer.mask] == "[MASK]"
+    (encoding,) = tokenizer.iter_encodings("Cisplatin caused IL-2.")
+    pieces = [tokenizer.vocabulary[number] for number in encoding.ids]
     assert "".join(pieces).count("▁") == 3
     (folder / "tokenizer.json").unlink()
     (folder / "spm.model").write_bytes(b"damaged")

@@ -17,9 +17,9 @@ from openmed_ner.tagging import (
     DocumentDecoder,
     Encoding,
     Head,
-    Reader,
-    SubwordEncoder,
+    SubwordTokenizer,
     Window,
+    WindowReader,
     decode_spans,
     encode_spans,
     iter_windows,
@@ -81,8 +81,12 @@ def unigram() -> Tokenizer:
 
 
 @pytest.fixture(scope="session", params=["wordpiece", "byte_level", "unigram"])
-def any_encoder(request: pytest.FixtureRequest, encoder: SubwordEncoder) -> SubwordEncoder:
-    return encoder if request.param == "wordpiece" else SubwordEncoder(request.getfixturevalue(request.param))
+def any_encoder(request: pytest.FixtureRequest, tokenizer: SubwordTokenizer) -> SubwordTokenizer:
+    return (
+        tokenizer
+        if request.param == "wordpiece"
+        else SubwordTokenizer(request.getfixturevalue(request.param))
+    )
 
 
 # --- subwords
@@ -90,7 +94,7 @@ def any_encoder(request: pytest.FixtureRequest, encoder: SubwordEncoder) -> Subw
 
 @given(text=texts)
 @example("\0 \u200b\ufeff\u00ad \x01a \x7f")
-def test_every_word_owns_a_subword(any_encoder: SubwordEncoder, text: str) -> None:
+def test_every_word_owns_a_subword(any_encoder: SubwordTokenizer, text: str) -> None:
     tokens = list(iter_tokens(text))
     encoding = any_encoder.encode(text, tokens)
     assert [*zip(encoding.starts, encoding.ends, strict=True)] == [
@@ -101,14 +105,14 @@ def test_every_word_owns_a_subword(any_encoder: SubwordEncoder, text: str) -> No
 
 
 @given(text=texts)
-def test_a_word_is_cut_the_same_way_alone(any_encoder: SubwordEncoder, text: str) -> None:
+def test_a_word_is_cut_the_same_way_alone(any_encoder: SubwordTokenizer, text: str) -> None:
     tokens = list(iter_tokens(text))
     alone = [any_encoder.encode(text, [token]).ids.tolist() for token in tokens]
     assert any_encoder.encode(text, tokens).ids.tolist() == list(chain(*alone))
 
 
 @given(text=texts, block=st.integers(1, 5))
-def test_blocks_joined_equal_one_whole_encoding(any_encoder: SubwordEncoder, text: str, block: int) -> None:
+def test_blocks_joined_equal_one_whole_encoding(any_encoder: SubwordTokenizer, text: str, block: int) -> None:
     assume(not text.isspace() and text)
     (whole,) = any_encoder.iter_encodings(text)
     with patch("openmed_ner.tagging.subwords.BLOCK", block):
@@ -120,20 +124,20 @@ def test_blocks_joined_equal_one_whole_encoding(any_encoder: SubwordEncoder, tex
 
 @given(text=texts)
 def test_byte_level_subwords_spell_the_text(byte_level: Tokenizer, text: str) -> None:
-    encoder = SubwordEncoder(byte_level)
-    spelt = byte_level.decode(encoder.encode(text, list(iter_tokens(text))).ids.tolist())
+    tokenizer = SubwordTokenizer(byte_level)
+    spelt = byte_level.decode(tokenizer.encode(text, list(iter_tokens(text))).ids.tolist())
     assert "".join(spelt.split()) == "".join(text.split())
 
 
-def test_a_control_character_stands_in_as_unknown(encoder: SubwordEncoder) -> None:
+def test_a_control_character_stands_in_as_unknown(tokenizer: SubwordTokenizer) -> None:
     text = "a\0b \u200b\u200b c"
-    encoding = encoder.encode(text, list(iter_tokens(text)))
-    unknown = encoder.unknown
-    a, b, c = (encoder.encode(letter, [Token(0, 1)]).ids[0] for letter in "abc")
+    encoding = tokenizer.encode(text, list(iter_tokens(text)))
+    unknown = tokenizer.unknown
+    a, b, c = (tokenizer.encode(letter, [Token(0, 1)]).ids[0] for letter in "abc")
     assert encoding.ids.tolist() == [a, unknown, b, unknown, unknown, c]
 
 
-def test_a_word_of_countless_subwords_stands_in_as_unknown(any_encoder: SubwordEncoder) -> None:
+def test_a_word_of_countless_subwords_stands_in_as_unknown(any_encoder: SubwordTokenizer) -> None:
     text = "aspirin e" + "\u0301" * 500 + " 👩" + "\u20dd" * 500 + " cancer"
     (encoding,) = any_encoder.iter_encodings(text)
     assert len(encoding.starts) == 4
@@ -143,29 +147,29 @@ def test_a_word_of_countless_subwords_stands_in_as_unknown(any_encoder: SubwordE
 
 
 @given(text=texts)
-def test_a_saved_encoder_cuts_the_same(any_encoder: SubwordEncoder, text: str) -> None:
+def test_a_saved_encoder_cuts_the_same(any_encoder: SubwordTokenizer, text: str) -> None:
     tokens = list(iter_tokens(text))
-    again = SubwordEncoder.from_json(any_encoder.to_json())
+    again = SubwordTokenizer.from_json(any_encoder.to_json())
     np.testing.assert_array_equal(again.encode(text, tokens).ids, any_encoder.encode(text, tokens).ids)
 
 
-def test_truncation_and_padding_are_off(encoder: SubwordEncoder) -> None:
-    tokenizer = Tokenizer.from_str(encoder.to_json())
+def test_truncation_and_padding_are_off(tokenizer: SubwordTokenizer) -> None:
+    tokenizer = Tokenizer.from_str(tokenizer.to_json())
     tokenizer.enable_truncation(8)
     tokenizer.enable_padding(length=50)
     text = "the " * 40
-    (expected,), (found,) = (each.iter_encodings(text) for each in (encoder, SubwordEncoder(tokenizer)))
+    (expected,), (found,) = (each.iter_encodings(text) for each in (tokenizer, SubwordTokenizer(tokenizer)))
     assert found.ids.tolist() == expected.ids.tolist() == [expected.ids[0]] * 40
 
 
-def test_an_unusable_tokenizer_is_refused(encoder: SubwordEncoder) -> None:
+def test_an_unusable_tokenizer_is_refused(tokenizer: SubwordTokenizer) -> None:
     unframed = Tokenizer(models.WordPiece({"[UNK]": 0, "[PAD]": 1}, unk_token="[UNK]"))
     with pytest.raises(BundleError, match="frames a text with 0 special subwords"):
-        SubwordEncoder(unframed)
+        SubwordTokenizer(unframed)
     with pytest.raises(BundleError, match="cannot be read"):
-        SubwordEncoder.from_json(encoder.to_json()[:-9])
+        SubwordTokenizer.from_json(tokenizer.to_json()[:-9])
     with pytest.raises(BundleError, match="\\[PAD\\]"):
-        SubwordEncoder.from_json(encoder.to_json().replace("[PAD]", "[FILL]"))
+        SubwordTokenizer.from_json(tokenizer.to_json().replace("[PAD]", "[FILL]"))
 
 
 # --- windows
@@ -207,7 +211,7 @@ def test_a_window_is_a_run_of_whole_words_within_capacity(
         assert 0 <= window.owned.start <= window.owned.stop <= len(window.starts)
         assert window.starts.tolist() == [2 * word for word in range(window.first, end)]
         assert window.ids.tolist() == list(range(begins[window.first], begins[end]))
-        assert window.ids[window.heads].tolist() == begins[window.first : end].tolist()
+        assert window.ids[window.first_subwords].tolist() == begins[window.first : end].tolist()
         assert len(window.ids) <= capacity[0]
 
 
@@ -337,13 +341,13 @@ def test_batches_hold_every_sequence_once_within_the_budget(sizes: list[int], bu
 
 
 @given(text=sentences)
-def test_padding_is_masked_and_the_rest_is_framed(encoder: SubwordEncoder, text: str) -> None:
-    windows = list(iter_windows(encoder.iter_encodings(text), capacity=10, overlap=4))
+def test_padding_is_masked_and_the_rest_is_framed(tokenizer: SubwordTokenizer, text: str) -> None:
+    windows = list(iter_windows(tokenizer.iter_encodings(text), capacity=10, overlap=4))
     assume(windows)
-    ids, mask = pad_windows(windows, encoder)
-    assert (ids[mask == 0] == encoder.padding).all()
+    ids, mask = pad_windows(windows, tokenizer)
+    assert (ids[mask == 0] == tokenizer.padding).all()
     for row, kept, window in zip(ids, mask, windows, strict=True):
-        assert row[kept == 1].tolist() == [encoder.prefix, *window.ids, encoder.suffix]
+        assert row[kept == 1].tolist() == [tokenizer.prefix, *window.ids, tokenizer.suffix]
         assert (np.diff(kept) <= 0).all()
 
 
@@ -488,9 +492,11 @@ def test_heads_do_not_influence_each_other(data: st.DataObject) -> None:
 
 
 def reader(
-    encoder: SubwordEncoder, heads: Sequence[Head] = HEADS, *, window: int = 12, budget: int = 64
-) -> Reader:
-    return Reader(encoder, tuple(heads), window=window, overlap=4 if window == 12 else 0, budget=budget)
+    tokenizer: SubwordTokenizer, heads: Sequence[Head] = HEADS, *, window: int = 12, budget: int = 64
+) -> WindowReader:
+    return WindowReader(
+        tokenizer, tuple(heads), window=window, overlap=4 if window == 12 else 0, budget=budget
+    )
 
 
 def run(ids: LongArray, mask: LongArray) -> FloatArray:
@@ -512,36 +518,38 @@ corpora = st.lists(sentences | st.sampled_from(["", " ", "\r\n\t"]), max_size=6)
 
 @given(corpus=corpora, budget=st.integers(1, 300), buffer=st.integers(1, 9))
 def test_spans_do_not_depend_on_batches(
-    encoder: SubwordEncoder, corpus: list[Document], budget: int, buffer: int
+    tokenizer: SubwordTokenizer, corpus: list[Document], budget: int, buffer: int
 ) -> None:
-    expected = list(predict(corpus, run=run, reader=reader(encoder)))
+    expected = list(predict(corpus, run=run, reader=reader(tokenizer)))
     with patch("openmed_ner.tagging.prediction.BUFFER", buffer):
-        assert list(predict(corpus, run=run, reader=reader(encoder, budget=budget))) == expected
+        assert list(predict(corpus, run=run, reader=reader(tokenizer, budget=budget))) == expected
 
 
 @given(corpus=corpora, data=st.data())
 def test_documents_come_back_in_order_and_do_not_influence_each_other(
-    encoder: SubwordEncoder, corpus: list[Document], data: st.DataObject
+    tokenizer: SubwordTokenizer, corpus: list[Document], data: st.DataObject
 ) -> None:
-    expected = [next(predict([document], run=run, reader=reader(encoder))) for document in corpus]
+    expected = [next(predict([document], run=run, reader=reader(tokenizer))) for document in corpus]
     order = data.draw(st.permutations(range(len(corpus))))
-    found = list(predict([corpus[index] for index in order], run=run, reader=reader(encoder)))
+    found = list(predict([corpus[index] for index in order], run=run, reader=reader(tokenizer)))
     assert found == [expected[index] for index in order]
 
 
 @given(corpus=corpora)
-def test_every_text_is_read_whole(encoder: SubwordEncoder, corpus: list[Document]) -> None:
-    for document in predict(corpus, run=run, reader=reader(encoder)):
-        n_windows = sum(1 for _ in reader(encoder).windows(document.text))
+def test_every_text_is_read_whole(tokenizer: SubwordTokenizer, corpus: list[Document]) -> None:
+    for document in predict(corpus, run=run, reader=reader(tokenizer)):
+        n_windows = sum(1 for _ in reader(tokenizer).windows(document.text))
         assert coverage(document) == {
             "characters": len(document.text), "windows": n_windows, "complete": True
         }  # fmt: skip
 
 
 @given(document=documents())
-def test_prediction_replaces_spans_and_keeps_the_rest(encoder: SubwordEncoder, document: Document) -> None:
+def test_prediction_replaces_spans_and_keeps_the_rest(
+    tokenizer: SubwordTokenizer, document: Document
+) -> None:
     document = Document(document.id, document.text, document.spans, {"year": 1998})
-    (found,) = predict([document], run=run, reader=reader(encoder, window=400))
+    (found,) = predict([document], run=run, reader=reader(tokenizer, window=400))
     words = list(iter_tokens(document.text))
     assert (found.id, found.text, found.meta["year"]) == (document.id, document.text, 1998)
     assert {span.start for span in found.spans} <= {word.start for word in words}
@@ -554,10 +562,10 @@ group = st.integers(0, 3).map(lambda n: "o" + "z" * n) | st.lists(
 
 
 @given(text=st.lists(group, max_size=25).map(" ".join))
-def test_windowed_equals_whole(encoder: SubwordEncoder, text: str) -> None:
+def test_windowed_equals_whole(tokenizer: SubwordTokenizer, text: str) -> None:
     """Words in b open an entity, words in i go on with it, so no window border can change the reading."""
     head = Head("c", ("Disease",))
-    b, i = (int(encoder.encode(letter, [Token(0, 1)]).ids[0]) for letter in "bi")
+    b, i = (int(tokenizer.encode(letter, [Token(0, 1)]).ids[0]) for letter in "bi")
 
     def by_letter(ids: LongArray, mask: LongArray) -> FloatArray:
         return np.stack([0 * ids + 0.5, ids == b, ids == i], axis=-1).astype(np.float32)
@@ -565,26 +573,26 @@ def test_windowed_equals_whole(encoder: SubwordEncoder, text: str) -> None:
     expected = [match.span() for match in re.finditer(r"\bb\w*(?: i\w*)*", text)]
     for window in (12, 500):
         (found,) = predict(
-            [Document("d", text)], run=by_letter, reader=reader(encoder, [head], window=window)
+            [Document("d", text)], run=by_letter, reader=reader(tokenizer, [head], window=window)
         )
         assert [(span.start, span.end) for span in found.spans] == expected
 
 
 @pytest.mark.parametrize("text", ["", " ", "\r\n\u00a0\u2028"])
-def test_a_blank_text_has_no_entities_and_is_read_whole(encoder: SubwordEncoder, text: str) -> None:
-    (found,) = predict([Document("d", text)], run=run, reader=reader(encoder))
+def test_a_blank_text_has_no_entities_and_is_read_whole(tokenizer: SubwordTokenizer, text: str) -> None:
+    (found,) = predict([Document("d", text)], run=run, reader=reader(tokenizer))
     assert found.spans == ()
     assert coverage(found) == {"characters": len(text), "windows": 0, "complete": True}
 
 
 @pytest.mark.parametrize("text", [" ", "the cancer"])
-def test_documents_are_read_as_they_are_needed(encoder: SubwordEncoder, text: str) -> None:
+def test_documents_are_read_as_they_are_needed(tokenizer: SubwordTokenizer, text: str) -> None:
     unread = iter([Document("d", text)] * 1000)
-    next(predict(unread, run=run, reader=reader(encoder)))
+    next(predict(unread, run=run, reader=reader(tokenizer)))
     assert len(list(unread)) >= 1000 - IN_FLIGHT * BUFFER
 
 
-def test_windows_of_a_long_text_do_not_pile_up(encoder: SubwordEncoder) -> None:
+def test_windows_of_a_long_text_do_not_pile_up(tokenizer: SubwordTokenizer) -> None:
     sizes = []
 
     def counting_run(ids: LongArray, mask: LongArray) -> FloatArray:
@@ -592,15 +600,15 @@ def test_windows_of_a_long_text_do_not_pile_up(encoder: SubwordEncoder) -> None:
         return run(ids, mask)
 
     with patch("openmed_ner.tagging.prediction.BUFFER", 4):
-        list(predict([Document("d", "the " * 200)], run=counting_run, reader=reader(encoder, budget=10**6)))
+        list(predict([Document("d", "the " * 200)], run=counting_run, reader=reader(tokenizer, budget=10**6)))
     assert max(sizes) == 4 < sum(sizes)
 
 
 @given(text=sentences, data=st.data(), twice=st.booleans())
 def test_a_missing_or_doubled_window_shows_in_the_coverage(
-    encoder: SubwordEncoder, text: str, data: st.DataObject, twice: bool
+    tokenizer: SubwordTokenizer, text: str, data: st.DataObject, twice: bool
 ) -> None:
-    windows = list(reader(encoder).windows(text))
+    windows = list(reader(tokenizer).windows(text))
     assume(windows)
     broken = data.draw(st.sampled_from(range(len(windows))))
     assume(windows[broken].owned.start < windows[broken].owned.stop)
@@ -611,9 +619,9 @@ def test_a_missing_or_doubled_window_shows_in_the_coverage(
 
 @given(text=sentences, data=st.data())
 def test_windows_out_of_order_show_in_the_coverage(
-    encoder: SubwordEncoder, text: str, data: st.DataObject
+    tokenizer: SubwordTokenizer, text: str, data: st.DataObject
 ) -> None:
-    windows = [window for window in reader(encoder).windows(text) if window.owned.start < window.owned.stop]
+    windows = [window for window in reader(tokenizer).windows(text) if window.owned.start < window.owned.stop]
     order = data.draw(st.permutations(range(len(windows))))
     complete = decode_windows(text, [windows[index] for index in order]).coverage.complete
     assert complete == (order == sorted(order))
@@ -627,11 +635,11 @@ def decode_windows(text: str, windows: Sequence[Window]) -> DocumentDecoder:
     return decoder
 
 
-def test_scores_that_are_no_numbers_end_the_run(encoder: SubwordEncoder) -> None:
+def test_scores_that_are_no_numbers_end_the_run(tokenizer: SubwordTokenizer) -> None:
     def run(ids: LongArray, mask: LongArray) -> FloatArray:
         return np.full((*ids.shape, 3), np.nan, dtype=np.float32)
 
-    reader = Reader(encoder, (Head("a", ("Disease",)),), 64, 16)
+    reader = WindowReader(tokenizer, (Head("a", ("Disease",)),), 64, 16)
     with pytest.raises(RunError, match="no numbers"):
         list(predict([Document("1", "aspirin")], run=run, reader=reader))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmed_ner.tagging import Head
-from openmed_ner.tagging.type_merging import RULES, Merge, iter_merges
+from openmed_ner.tagging.type_merging import RULES, TypeMerge, iter_merges
 from openmed_ner.text import Document, Span
 from openmed_ner.training.export.merging import choose_merges
 
@@ -26,16 +26,16 @@ def places(spans: list[Span]) -> list[tuple[int, int, str | None]]:
 
 def test_each_rule_in_a_picture() -> None:
     order = ("narrow", "wide")
-    assert places(Merge(order, "score")(SPANS)) == [(0, 13, "wide"), (20, 25, "wide"), (30, 40, "narrow")]
-    assert places(Merge(order, "fill")(SPANS)) == [(0, 6, "narrow"), (20, 25, "wide"), (30, 40, "narrow")]
-    assert places(Merge(order, "first")(SPANS)) == [(0, 6, "narrow"), (30, 40, "narrow")]
-    assert places(Merge(("wide", "narrow"), "fill")(SPANS)) == places(Merge(order)(SPANS))
+    assert places(TypeMerge(order, "score")(SPANS)) == [(0, 13, "wide"), (20, 25, "wide"), (30, 40, "narrow")]
+    assert places(TypeMerge(order, "fill")(SPANS)) == [(0, 6, "narrow"), (20, 25, "wide"), (30, 40, "narrow")]
+    assert places(TypeMerge(order, "first")(SPANS)) == [(0, 6, "narrow"), (30, 40, "narrow")]
+    assert places(TypeMerge(("wide", "narrow"), "fill")(SPANS)) == places(TypeMerge(order)(SPANS))
 
 
 def test_a_merge_that_cannot_be_is_refused() -> None:
     for wrong in ((), "score"), (("narrow",), "loudest"):
         with pytest.raises(ValueError, match="a merge needs guidelines and a rule of score, fill, first"):
-            Merge(*wrong)  # type: ignore[arg-type]
+            TypeMerge(*wrong)  # type: ignore[arg-type]
 
 
 spans = st.builds(
@@ -49,7 +49,7 @@ spans = st.builds(
 
 @given(spans=st.lists(spans, max_size=15), rule=st.sampled_from(RULES), order=st.permutations(CORPORA))
 def test_a_layer_is_flat_and_nothing_in_it_is_new(spans: list[Span], rule: str, order: list[str]) -> None:
-    merge = Merge(tuple(order), rule)  # type: ignore[arg-type]
+    merge = TypeMerge(tuple(order), rule)  # type: ignore[arg-type]
     merged = merge(spans)
     assert all(one.end <= other.start for one, other in pairwise(merged))
     assert all(span in spans and span.corpus in order for span in merged)
@@ -76,5 +76,5 @@ def test_the_merge_that_serves_all_guidelines_is_chosen() -> None:
     }
     predicted = [Document("", each.text, tuple(SPANS)) for each in (*gold["narrow"], *gold["wide"])]
     chosen = choose_merges(heads, gold, predicted)
-    assert chosen == {"Disease": Merge(("narrow", "wide"), "fill")}, "types of one head need no merge"
+    assert chosen == {"Disease": TypeMerge(("narrow", "wide"), "fill")}, "types of one head need no merge"
     assert choose_merges(heads, {"narrow": gold["narrow"]}, predicted) == {}, "nothing to weigh against"

@@ -45,7 +45,7 @@ from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.errors import BundleError, InputError, RecipeError, RunError
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.masked import load_masked
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import Masking, Pretraining, Schedule
 from openmed_ner.training.engine.log import LOG, RunLog
 from openmed_ner.training.engine.loop import History, Loss, Trainer
@@ -57,7 +57,7 @@ from openmed_ner.training.pretrain import adapt
 from pages import SUPPORT
 from tiny import CORPORA, make_backbone, make_pretraining, make_recipe, tiny_tokenizer
 
-ENCODER = SubwordEncoder(tiny_tokenizer())
+ENCODER = SubwordTokenizer(tiny_tokenizer())
 SMALL: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,

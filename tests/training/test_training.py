@@ -16,7 +16,7 @@ from openmed_ner.bundle import Bundle
 from openmed_ner.errors import CorpusError, InputError, RecipeError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.tagging import Head, Reader, SubwordEncoder
+from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import padded_length
 from openmed_ner.text import Document, Span
 from openmed_ner.training.config import Pretraining, Recipe, Schedule, read_recipe
@@ -27,7 +27,7 @@ from openmed_ner.training.search import search
 from openmed_ner.training.study.plan import iter_adaptations, iter_runs, read_study
 from tiny import CORPORA, DOCUMENTS, make_recipe, tiny_tokenizer
 
-READER = Reader(SubwordEncoder(tiny_tokenizer()), tuple(corpus.head for corpus in CORPORA), 64, 16)
+READER = WindowReader(SubwordTokenizer(tiny_tokenizer()), tuple(corpus.head for corpus in CORPORA), 64, 16)
 
 
 def test_eight_sentences_are_learnt_by_heart(adapter_bundle: Bundle, full_bundle: Bundle) -> None:
@@ -143,7 +143,7 @@ def test_every_word_is_trained_on_once_however_long_the_text() -> None:
     assert len(examples) > 5
     n_trained = sum(int((example.tags != IGNORED).sum()) for example in examples)
     assert n_trained == 5 * sum(
-        len(next(READER.encoder.iter_encodings(each.text)).starts) for each in DOCUMENTS
+        len(next(READER.tokenizer.iter_encodings(each.text)).starts) for each in DOCUMENTS
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, cast, get_args
 
 from openmed_ner.errors import BundleError
 from openmed_ner.tagging.decoding import Head
-from openmed_ner.tagging.type_merging import Merge
+from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import TagScheme
 
 FORMAT = 1
@@ -107,13 +107,13 @@ class Manifest:
     backend: str = RUNTIMES[0]
     adaptation: Adaptation | None = None
     layers: tuple[int, ...] = ()
-    merges: Mapping[str, Merge] = field(default_factory=dict)
+    merges: Mapping[str, TypeMerge] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)
 
-    def merge_of(self, label: str) -> Merge:
+    def merge_of(self, label: str) -> TypeMerge:
         """How the layers of a type become one: as chosen, or else by score."""
         corpora = tuple(head.corpus for head in self.heads if label in head.labels)
-        return self.merges.get(label) or Merge(corpora)
+        return self.merges.get(label) or TypeMerge(corpora)
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as a JSON object."""
@@ -161,7 +161,7 @@ class Manifest:
                 adaptation=Adaptation(**record["adaptation"]) if record.get("adaptation") else None,
                 layers=tuple(map(int, record.get("layers", ()))),
                 merges={
-                    str(label): Merge(tuple(map(str, merge["order"])), merge["rule"])
+                    str(label): TypeMerge(tuple(map(str, merge["order"])), merge["rule"])
                     for label, merge in record.get("merges", {}).items()
                 },
                 files={

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
     from openmed_ner.cli.gold import Load
     from openmed_ner.evaluation.answers import Answers
-    from openmed_ner.evaluation.protocols import Protocol
+    from openmed_ner.evaluation.protocols import ScoringProtocol
     from openmed_ner.inference.tagger import Tagger
 
 
@@ -102,7 +102,9 @@ def evaluate(
             answers = asked.of_file(cast("Path", predicted), predicted_source, names)
             identity = {"predicted": str(predicted)}
         results = [
-            each.score(cast("Protocol", name), precision=precision) for each in answers for name in protocols
+            each.score(cast("ScoringProtocol", name), precision=precision)
+            for each in answers
+            for name in protocols
         ]
         for result in results:
             typer.echo(_describe(result))

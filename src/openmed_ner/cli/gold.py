@@ -52,15 +52,15 @@ class GoldSource:
         from openmed_ner.evaluation.answers import Answers
         from openmed_ner.evaluation.summary import check_labels, pair_documents, rename_labels
         from openmed_ner.inference.tagger import embedded_bundle
-        from openmed_ner.tagging import SubwordEncoder
+        from openmed_ner.tagging import SubwordTokenizer
 
         gold = self._one_gold(path)
         found = rename_labels(list(read_documents(path, format=source)), names)
         labels = tuple(sorted({span.label for document in gold.documents for span in document.spans}))
         check_labels(found, labels, whose="the gold (see --map)")
-        tokenizer = (embedded_bundle() / TOKENIZER).read_text(encoding="utf-8")
-        encoder = SubwordEncoder.from_json(tokenizer)
-        return [Answers(gold, pair_documents(gold.documents, found), labels, encoder)]
+        content = (embedded_bundle() / TOKENIZER).read_text(encoding="utf-8")
+        tokenizer = SubwordTokenizer.from_json(content)
+        return [Answers(gold, pair_documents(gold.documents, found), labels, tokenizer)]
 
     def _golds(self, known: Sequence[str], learnt: Sequence[str]) -> list[Gold]:
         if self.data is not None:

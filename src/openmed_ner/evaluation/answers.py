@@ -15,10 +15,9 @@ from openmed_ner.evaluation.calibration import (
     threshold_for_precision,
 )
 from openmed_ner.evaluation.errors import KINDS, count_errors, find_errors
-from openmed_ner.evaluation.protocols import Protocol as ScoringProtocol
-from openmed_ner.evaluation.protocols import make_view
+from openmed_ner.evaluation.protocols import ScoringProtocol, make_view
 from openmed_ner.evaluation.summary import check_labels, summarise
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.text import Document
 
 
@@ -30,7 +29,7 @@ class TaggerLike(Protocol):
         """The heads, each with its corpus and labels."""
 
     @property
-    def encoder(self) -> SubwordEncoder:
+    def tokenizer(self) -> SubwordTokenizer:
         """Whose subwords the ``subword`` protocol counts."""
 
     def pipe(self, texts: Iterable[str | Document], *, corpora: Sequence[str] | None) -> Iterator[Document]:
@@ -73,13 +72,13 @@ class Answers:
         gold: what was asked.
         predicted: what was answered.
         labels: the entity types that count.
-        encoder: whose subwords the ``subword`` protocol counts.
+        tokenizer: whose subwords the ``subword`` protocol counts.
     """
 
     gold: Gold
     predicted: Sequence[Document]
     labels: tuple[str, ...]
-    encoder: SubwordEncoder | None = None
+    tokenizer: SubwordTokenizer | None = None
 
     def score(
         self, protocol: ScoringProtocol = "mention", *, precision: float | None = None
@@ -90,7 +89,7 @@ class Answers:
             protocol: what is counted.
             precision: also say which threshold reaches this precision (mentions only).
         """
-        view = make_view(protocol, self.labels, self.encoder)
+        view = make_view(protocol, self.labels, self.tokenizer)
         # Surface forms are gone once subwords are counted, so nothing is seen or unseen there.
         training = None if protocol == "subword" else self.gold.training
         result = summarise(
@@ -153,7 +152,7 @@ def answer(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Answers]:
             )
             for document in gold.documents
         ]
-        yield Answers(gold, predicted, heads[gold.corpus].labels, tagger.encoder)
+        yield Answers(gold, predicted, heads[gold.corpus].labels, tagger.tokenizer)
 
 
 def evaluate(

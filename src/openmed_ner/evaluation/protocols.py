@@ -19,21 +19,23 @@ from typing import Literal, get_args
 import numpy as np
 
 from openmed_ner.tagging.labels import decode_spans, encode_spans
-from openmed_ner.tagging.subwords import SubwordEncoder
+from openmed_ner.tagging.subwords import SubwordTokenizer
 from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
 
-Protocol = Literal["mention", "word", "subword"]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+ScoringProtocol = Literal["mention", "word", "subword"]
+PROTOCOLS: tuple[ScoringProtocol, ...] = get_args(ScoringProtocol)
 View = Callable[[Document], Document]
 
 
-def make_view(protocol: Protocol, labels: Sequence[str], encoder: SubwordEncoder | None = None) -> View:
+def make_view(
+    protocol: ScoringProtocol, labels: Sequence[str], tokenizer: SubwordTokenizer | None = None
+) -> View:
     """The view of a protocol.
 
     Args:
         protocol: one of ``PROTOCOLS``.
         labels: the entity types that count.
-        encoder: whose subwords count; only ``subword`` needs it.
+        tokenizer: whose subwords count; only ``subword`` needs it.
 
     Raises:
         ValueError: ``subword`` without an encoder.
@@ -42,9 +44,9 @@ def make_view(protocol: Protocol, labels: Sequence[str], encoder: SubwordEncoder
         return lambda document: document
     if protocol == "word":
         return lambda document: see_words(document, labels)
-    if encoder is None:
+    if tokenizer is None:
         raise ValueError("the subword protocol needs a tokenizer")
-    return lambda document: see_subwords(document, labels, encoder)
+    return lambda document: see_subwords(document, labels, tokenizer)
 
 
 def see_words(document: Document, labels: Sequence[str]) -> Document:
@@ -55,19 +57,22 @@ def see_words(document: Document, labels: Sequence[str]) -> Document:
 
 
 def see_subwords(
-    document: Document, labels: Sequence[str], encoder: SubwordEncoder, tokens: Sequence[Token] | None = None
+    document: Document,
+    labels: Sequence[str],
+    tokenizer: SubwordTokenizer,
+    tokens: Sequence[Token] | None = None,
 ) -> Document:
     """A document of one character per subword, with the entities that copied tags make of them.
 
     Args:
         document: what is seen.
         labels: the entity types that count.
-        encoder: the tokenizer.
+        tokenizer: the tokenizer.
         tokens: the words; by default those of the word tokenizer.
     """
     words = list(iter_tokens(document.text)) if tokens is None else list(tokens)
     tags, _ = encode_spans(document, words, labels)
-    lengths = [length for each in encoder.iter_encodings(document.text, words) for length in each.lengths]
+    lengths = [length for each in tokenizer.iter_encodings(document.text, words) for length in each.lengths]
     copied = np.repeat(np.array(tags, dtype=object), lengths).tolist()
     entities = TagScheme.IOB2.decode(copied, mode="conlleval")
     spans = tuple(Span(first, last, label) for first, last, label in entities)

@@ -79,7 +79,7 @@ def measure_speed(
             begin = time.perf_counter()
             tagger(text)
             alone.append(1000 * (time.perf_counter() - begin))
-    subwords = sum(len(piece.ids) for text in texts for piece in tagger.encoder.iter_encodings(text))
+    subwords = sum(len(piece.ids) for text in texts for piece in tagger.tokenizer.iter_encodings(text))
     p99 = statistics.quantiles(alone, n=100, method="inclusive")[98] if len(alone) > 1 else alone[0]
     seconds = statistics.median(together)
     return Speed(len(texts), subwords, rounds, start_up, seconds, statistics.median(alone), p99), tagger

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,11 +18,11 @@ from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.suite import join_manifests, open_bundles
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.inference.backends import Backend, Workers, load_backends
-from openmed_ner.tagging import Head, Reader, SubwordEncoder, predict
+from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.decoding import FloatArray
-from openmed_ner.tagging.prediction import Run
-from openmed_ner.tagging.type_merging import Merge
+from openmed_ner.tagging.prediction import ModelFunction
+from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Document, Span
 
 
@@ -55,7 +56,7 @@ class Tagger:
     def __init__(
         self,
         manifest: Manifest,
-        encoder: SubwordEncoder,
+        tokenizer: SubwordTokenizer,
         parts: Sequence[Part],
         *,
         backend: str = "torch",
@@ -64,7 +65,9 @@ class Tagger:
         self.manifest = manifest
         self.backend = backend
         self._parts = parts
-        self._reader = Reader(encoder, manifest.heads, manifest.window, manifest.overlap, workers=workers)
+        self._reader = WindowReader(
+            tokenizer, manifest.heads, manifest.window, manifest.overlap, workers=workers
+        )
 
     @classmethod
     def load(
@@ -97,11 +100,11 @@ class Tagger:
         else:
             bundles = open_bundles(Path(bundle) if bundle is not None else embedded_bundle())
         try:
-            tokenizer = bundles[0].read(TOKENIZER).decode("utf-8")
+            content = bundles[0].read(TOKENIZER).decode("utf-8")
         except UnicodeDecodeError as error:
             raise BundleError(f"{bundles[0].folder}: {TOKENIZER} is not UTF-8") from error
-        encoder = SubwordEncoder.from_json(tokenizer)
-        frame = np.array([[encoder.prefix, encoder.suffix]], dtype=np.int64)
+        tokenizer = SubwordTokenizer.from_json(content)
+        frame = np.array([[tokenizer.prefix, tokenizer.suffix]], dtype=np.int64)
         parts = []
         backends, workers = load_backends(bundles, backend=backend, threads=threads, workers=workers)
         for each, loaded in zip(bundles, backends, strict=True):
@@ -115,12 +118,18 @@ class Tagger:
             parts.append(Part(heads, loaded))
         manifest = join_manifests(bundles)
         name = "torch" if manifest.kind != "runtime" else backend or manifest.backend
-        return cls(manifest, encoder, parts, backend=name, workers=workers)
+        return cls(manifest, tokenizer, parts, backend=name, workers=workers)
 
     @property
-    def encoder(self) -> SubwordEncoder:
+    def tokenizer(self) -> SubwordTokenizer:
         """The tokenizer of the model."""
-        return self._reader.encoder
+        return self._reader.tokenizer
+
+    @property
+    def encoder(self) -> SubwordTokenizer:
+        """Deprecated name of :attr:`tokenizer`."""
+        warnings.warn("Tagger.encoder is now Tagger.tokenizer", DeprecationWarning, stacklevel=2)
+        return self.tokenizer
 
     @property
     def corpora(self) -> tuple[str, ...]:
@@ -187,7 +196,9 @@ class Tagger:
         tagged = self._predict(documents, run, replace(self._reader, heads=heads))
         return (document.with_spans(keep(document.spans)) for document in tagged)
 
-    def _predict(self, documents: Iterable[Document], run: Run, reader: Reader) -> Iterator[Document]:
+    def _predict(
+        self, documents: Iterable[Document], run: ModelFunction, reader: WindowReader
+    ) -> Iterator[Document]:
         """Tag in this thread, compute in others, which end with the stream."""
         pool = ThreadPoolExecutor(reader.workers, thread_name_prefix="openmed-ner")
         try:
@@ -195,7 +206,7 @@ class Tagger:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _wanted(self, corpora: Sequence[str] | None, merges: Mapping[str, Merge]) -> set[str]:
+    def _wanted(self, corpora: Sequence[str] | None, merges: Mapping[str, TypeMerge]) -> set[str]:
         """The corpora whose heads have to be computed."""
         if corpora is not None:
             return set(corpora)

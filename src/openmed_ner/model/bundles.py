@@ -16,7 +16,7 @@ from openmed_ner.errors import BundleError, InputError, RecipeError
 from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
 from openmed_ner.model.tagger import TokenTagger, keep_layers, load_encoder
-from openmed_ner.tagging import Head, Reader, SubwordEncoder
+from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
 
 HEADS = "heads.safetensors"
 ENCODER = "encoder.safetensors"
@@ -170,7 +170,7 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
         yield _load_heads(TokenTagger(shared[base], manifest.heads, name), bundle, f"{folder}/{HEADS}")
 
 
-def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> Reader:
+def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> WindowReader:
     """How a bundle's model reads text, by its own subwords and windows.
 
     Args:
@@ -178,8 +178,8 @@ def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> Reader:
         heads: those that are asked, in the order of the outputs; all of the bundle's if empty.
     """
     manifest = bundle.manifest
-    encoder = SubwordEncoder.from_json(bundle.read(TOKENIZER).decode("utf-8"))
-    return Reader(encoder, tuple(heads) or manifest.heads, manifest.window, manifest.overlap)
+    tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
+    return WindowReader(tokenizer, tuple(heads) or manifest.heads, manifest.window, manifest.overlap)
 
 
 def merge_adapter(model: TokenTagger) -> TokenTagger:

@@ -2,8 +2,8 @@
 
 from openmed_ner.tagging.decoding import DocumentDecoder, Head
 from openmed_ner.tagging.labels import decode_spans, encode_spans
-from openmed_ner.tagging.prediction import Reader, predict, score
-from openmed_ner.tagging.subwords import Encoding, SubwordEncoder
+from openmed_ner.tagging.prediction import WindowReader, predict, score
+from openmed_ner.tagging.subwords import Encoding, SubwordTokenizer
 from openmed_ner.tagging.transitions import learn_transitions
 from openmed_ner.tagging.windows import Window, iter_windows
 
@@ -11,9 +11,9 @@ __all__ = [
     "DocumentDecoder",
     "Encoding",
     "Head",
-    "Reader",
-    "SubwordEncoder",
+    "SubwordTokenizer",
     "Window",
+    "WindowReader",
     "decode_spans",
     "encode_spans",
     "iter_windows",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from openmed_ner.tagging.subwords import SubwordEncoder
+from openmed_ner.tagging.subwords import SubwordTokenizer
 from openmed_ner.tagging.windows import Window
 
 LongArray = NDArray[np.int64]
@@ -66,33 +66,33 @@ def group_by_width(lengths: Sequence[int], *, budget: int, at_least: int = 1) ->
     return batches
 
 
-def pad_windows(windows: Sequence[Window], encoder: SubwordEncoder) -> tuple[LongArray, LongArray]:
+def pad_windows(windows: Sequence[Window], tokenizer: SubwordTokenizer) -> tuple[LongArray, LongArray]:
     """Frame windows by special subwords and pad them to one length.
 
     Returns:
         Subword ids and attention mask, both ``(n_windows, padded length)``.
     """
-    return pad_rows([window.ids for window in windows], encoder)
+    return pad_rows([window.ids for window in windows], tokenizer)
 
 
 def pad_rows(
-    rows: Sequence[NDArray[np.integer]], encoder: SubwordEncoder, *, width: int | None = None
+    rows: Sequence[NDArray[np.integer]], tokenizer: SubwordTokenizer, *, width: int | None = None
 ) -> tuple[LongArray, LongArray]:
     """Frame sequences of subwords by special ones and pad them to one length.
 
     Args:
         rows: subword ids without special ones.
-        encoder: knows the special subwords.
+        tokenizer: knows the special subwords.
         width: the length to pad to; that of the longest row, rounded up, if ``None``.
 
     Returns:
         Subword ids and attention mask, both ``(n_rows, width)``.
     """
     width = padded_length(max(map(len, rows)) + 2) if width is None else width
-    ids = np.full((len(rows), width), encoder.padding, dtype=np.int64)
+    ids = np.full((len(rows), width), tokenizer.padding, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for number, row in enumerate(rows):
         end = len(row) + 1
-        ids[number, 0], ids[number, 1:end], ids[number, end] = encoder.prefix, row, encoder.suffix
+        ids[number, 0], ids[number, 1:end], ids[number, end] = tokenizer.prefix, row, tokenizer.suffix
         mask[number, : end + 1] = 1
     return ids, mask

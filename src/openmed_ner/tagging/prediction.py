@@ -20,7 +20,7 @@ import numpy as np
 from openmed_ner.errors import RunError
 from openmed_ner.tagging.batching import LongArray, group_by_width, pad_windows
 from openmed_ner.tagging.decoding import DocumentDecoder, FloatArray, Head
-from openmed_ner.tagging.subwords import SubwordEncoder
+from openmed_ner.tagging.subwords import SubwordTokenizer
 from openmed_ner.tagging.windows import Window, iter_windows
 from openmed_ner.text import Document
 
@@ -29,18 +29,18 @@ BUDGET = 2048
 BUFFER = 128
 IN_FLIGHT = 2
 """Buffers that a model may be computing while the next is filled."""
-Run = Callable[[LongArray, LongArray], FloatArray]
+ModelFunction = Callable[[LongArray, LongArray], FloatArray]
 """A model: subword ids and attention mask, both ``(batch, n_subwords)``, to logits of all heads side
 by side, ``(batch, n_subwords, n_tags)``."""
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class WindowReader:
     """How a model reads text.
 
     Attributes:
-        encoder: its tokenizer.
+        tokenizer: its tokenizer.
         heads: its outputs, in order.
         window: most subwords it sees at once, special ones included.
         overlap: subwords that neighbouring windows share.
@@ -48,7 +48,7 @@ class Reader:
         workers: batches that a model computes at the same time.
     """
 
-    encoder: SubwordEncoder
+    tokenizer: SubwordTokenizer
     heads: tuple[Head, ...]
     window: int
     overlap: int
@@ -57,7 +57,7 @@ class Reader:
 
     def windows(self, text: str) -> Iterator[Window]:
         """Cut a text into windows."""
-        encodings = self.encoder.iter_encodings(text)
+        encodings = self.tokenizer.iter_encodings(text)
         return iter_windows(encodings, capacity=self.window - 2, overlap=self.overlap)
 
 
@@ -68,7 +68,7 @@ class Pending(Protocol):
         """Wait for it, and raise what went wrong."""
 
 
-Submit = Callable[[Run, LongArray, LongArray], Pending]
+Submit = Callable[[ModelFunction, LongArray, LongArray], Pending]
 """Begin to compute a batch."""
 
 
@@ -80,7 +80,7 @@ class _Now:
         return self.logits
 
 
-def run_now(run: Run, ids: LongArray, mask: LongArray) -> Pending:
+def run_now(run: ModelFunction, ids: LongArray, mask: LongArray) -> Pending:
     """Compute a batch at once: the plainest way to submit one."""
     return _Now(run(ids, mask))
 
@@ -103,7 +103,7 @@ Sinking = TypeVar("Sinking", bound=Sink)
 
 
 def predict(
-    documents: Iterable[Document], *, run: Run, reader: Reader, submit: Submit = run_now
+    documents: Iterable[Document], *, run: ModelFunction, reader: WindowReader, submit: Submit = run_now
 ) -> Iterator[Document]:
     """Yield each document with the spans a model finds, in order.
 
@@ -127,8 +127,8 @@ def score(
     documents: Iterable[Document],
     make: Callable[[str], Sinking],
     *,
-    run: Run,
-    reader: Reader,
+    run: ModelFunction,
+    reader: WindowReader,
     submit: Submit = run_now,
 ) -> Iterator[tuple[Document, Sinking]]:
     """Yield each document with a sink that has taken all its windows, in order.
@@ -180,12 +180,14 @@ def score(
 class _Scores:
     """What a model is computing of some windows."""
 
-    def __init__(self, windows: Sequence[Window], run: Run, reader: Reader, submit: Submit) -> None:
+    def __init__(
+        self, windows: Sequence[Window], run: ModelFunction, reader: WindowReader, submit: Submit
+    ) -> None:
         self._windows = windows
         lengths = [len(window.ids) + 2 for window in windows]
         self._batches = []
         for batch in group_by_width(lengths, budget=reader.budget, at_least=reader.workers):
-            ids, mask = pad_windows([windows[index] for index in batch], reader.encoder)
+            ids, mask = pad_windows([windows[index] for index in batch], reader.tokenizer)
             self._batches.append((batch, mask, submit(run, ids, mask)))
 
     def collect(self) -> list[FloatArray]:
@@ -196,7 +198,7 @@ class _Scores:
             if not np.isfinite(logits[mask.astype(bool)]).all():
                 raise RunError("the model computed scores that are no numbers; its weights are damaged")
             for row, index in enumerate(batch):
-                scores[index] = logits[row, self._windows[index].heads + 1]
+                scores[index] = logits[row, self._windows[index].first_subwords + 1]
         return scores
 
 

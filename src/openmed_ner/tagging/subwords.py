@@ -53,7 +53,7 @@ class Encoding:
     ids: IntArray
 
 
-class SubwordEncoder:
+class SubwordTokenizer:
     """A fast tokenizer with truncation and padding off, and the special ids a model expects."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:

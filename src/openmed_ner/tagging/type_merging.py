@@ -22,7 +22,7 @@ MANY = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
+class TypeMerge:
     """How the layers of a type become one.
 
     Attributes:
@@ -40,7 +40,7 @@ class Merge:
             raise ValueError(f"a merge needs guidelines and a rule of {', '.join(RULES)}, not {self}")
 
     def __call__(self, spans: Iterable[Span]) -> list[Span]:
-        """Merge the spans of one type; those of guidelines outside ``order`` are left out.
+        """TypeMerge the spans of one type; those of guidelines outside ``order`` are left out.
 
         Returns:
             Spans that do not overlap, in the order of the text.
@@ -61,13 +61,13 @@ class Merge:
         return taken
 
 
-def iter_merges(corpora: Sequence[str]) -> Iterator[Merge]:
+def iter_merges(corpora: Sequence[str]) -> Iterator[TypeMerge]:
     """Every merge to choose from on dev."""
-    yield Merge(tuple(corpora))
+    yield TypeMerge(tuple(corpora))
     orders = (
         permutations(corpora)
         if len(corpora) < MANY
         else ((first, *(each for each in corpora if each != first)) for first in corpora)
     )
-    yield from (Merge(tuple(order), "fill") for order in orders)
-    yield from (Merge((corpus,), "first") for corpus in corpora)
+    yield from (TypeMerge(tuple(order), "fill") for order in orders)
+    yield from (TypeMerge((corpus,), "first") for corpus in corpora)

@@ -25,7 +25,7 @@ class Window:
         starts: first character of each word, ``(n_words,)``.
         ends: one past the last character of each word, ``(n_words,)``.
         ids: subword ids without special ones, ``(n_subwords,)``.
-        heads: position in ``ids`` of each word's first subword, ``(n_words,)``.
+        first_subwords: position in ``ids`` of each word's first subword, ``(n_words,)``.
         owned: the words of this window that are decoded from it, as a range within the window.
     """
 
@@ -33,7 +33,7 @@ class Window:
     starts: IntArray
     ends: IntArray
     ids: IntArray
-    heads: IntArray
+    first_subwords: IntArray
     owned: slice
 
 
@@ -76,9 +76,9 @@ def iter_windows(encodings: Iterable[Encoding], *, capacity: int, overlap: int) 
 
 
 def _window(words: Encoding, n_words: int, first: int, owned: slice) -> Window:
-    heads = (np.cumsum(words.lengths[:n_words]) - words.lengths[:n_words]).astype(np.int32)
+    first_subwords = (np.cumsum(words.lengths[:n_words]) - words.lengths[:n_words]).astype(np.int32)
     ids = words.ids[: int(words.lengths[:n_words].sum())]
-    return Window(first, words.starts[:n_words], words.ends[:n_words], ids, heads, owned)
+    return Window(first, words.starts[:n_words], words.ends[:n_words], ids, first_subwords, owned)
 
 
 def _join(left: Encoding, right: Encoding) -> Encoding:

@@ -29,7 +29,7 @@ from openmed_ner.model.tagger import (
     keep_layers,
     load_encoder,
 )
-from openmed_ner.tagging import Head, Reader, SubwordEncoder, learn_transitions
+from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, learn_transitions
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.engine.loop import StepReport, Trainer
@@ -170,9 +170,9 @@ def train(
     ]
     processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
     backbone = find_backbone(recipe.backbone)
-    encoder = SubwordEncoder.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
+    tokenizer = SubwordTokenizer.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
     heads = tuple(corpus.head for corpus in corpora)
-    reader = Reader(encoder, heads, recipe.window, recipe.overlap)
+    reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
     start = open_start(recipe, backbone) if recipe.start else None
     teacher = None
@@ -232,7 +232,7 @@ def train(
         layers=recipe.layers,
     )
     save = partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted)
-    processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, encoder))
+    processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, tokenizer))
     return open_bundle(folder / BUNDLE)
 
 

@@ -30,7 +30,7 @@ from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel, load_masked
 from openmed_ner.model.tagger import checkpoint_activations, count_parameters
 from openmed_ner.storage import write_json
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import Pretraining, Schedule
 from openmed_ner.training.engine.history import History
 from openmed_ner.training.engine.loop import StepReport, Trainer
@@ -117,7 +117,7 @@ def adapt(
     folder.mkdir(parents=True, exist_ok=True)
     backbone = find_backbone(recipe.backbone)
     text = (backbone / TOKENIZER).read_text(encoding="utf-8")
-    encoder = SubwordEncoder.from_json(text)
+    tokenizer = SubwordTokenizer.from_json(text)
     train = load_prepared(passages, "train", licences=recipe.licences)
     held_out = load_prepared(passages, "heldout")
     check_tokenizer(train.page, text, recipe.backbone)
@@ -127,9 +127,9 @@ def adapt(
     )
     config, precision = model.encoder.config, recipe.schedule.precision
     check_fit(config, backbone=recipe.backbone, window=recipe.window, precision=precision)
-    objective = partial(Pretrain, model, train, held_out, encoder, recipe=recipe)
+    objective = partial(Pretrain, model, train, held_out, tokenizer, recipe=recipe)
     about = {**provenance(), "processes": processes.describe(), "passages": train.page}
-    writer = Writer(model, encoder, recipe, about, name, backbone)
+    writer = Writer(model, tokenizer, recipe, about, name, backbone)
 
     def watch(stage: Stage, report: StepReport) -> None:
         on_step(stage, report)
@@ -162,7 +162,7 @@ class Writer:
 
     Attributes:
         model: encoder and head.
-        encoder: the tokenizer.
+        tokenizer: the tokenizer.
         recipe: of the run.
         record: what is known of the run before its end.
         name: of the bundle and its adapter.
@@ -170,7 +170,7 @@ class Writer:
     """
 
     model: MaskedLanguageModel
-    encoder: SubwordEncoder
+    tokenizer: SubwordTokenizer
     recipe: Pretraining
     record: dict[str, Any]
     name: str
@@ -207,7 +207,7 @@ class Writer:
             save_encoder(self.model.encoder, folder, name=self.name, backbone=manifest.backbone)
             save_file(self.model.head_weights(), folder / LM_HEAD_WEIGHTS)
 
-        write_bundle(target, manifest, record, save, self.encoder)
+        write_bundle(target, manifest, record, save, self.tokenizer)
 
 
 def check_tokenizer(page: Mapping[str, Any], text: str, backbone: str) -> None:

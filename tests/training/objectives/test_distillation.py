@@ -20,7 +20,7 @@ from openmed_ner.bundle import Bundle
 from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.model.bundles import load_model, merge_adapter
-from openmed_ner.tagging import Reader, SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import pad_windows
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation, Recipe
@@ -33,7 +33,7 @@ from openmed_ner.training.warm_start import open_start, open_trained
 from tiny import CORPORA, DOCUMENTS, make_recipe, tiny_tokenizer
 
 HEADS = tuple(corpus.head for corpus in CORPORA)
-READER = Reader(SubwordEncoder(tiny_tokenizer()), HEADS, 64, 16)
+READER = WindowReader(SubwordTokenizer(tiny_tokenizer()), HEADS, 64, 16)
 
 
 def make_student(backbone: Path, teacher: Bundle, *, weight: float = 1.0, **schedule: object) -> Recipe:
@@ -77,10 +77,10 @@ def test_a_teacher_says_of_every_word_what_it_computes(
     texts = [*list_texts(CORPORA), " ", " ".join(each.text for each in DOCUMENTS * 9)]
     lessons = teacher.teach(texts, tmp_path, Processes(), "fp32")
     model = merge_adapter(load_model(bundle))
-    reader = Reader(READER.encoder, model.heads, bundle.manifest.window, bundle.manifest.overlap)
+    reader = WindowReader(READER.tokenizer, model.heads, bundle.manifest.window, bundle.manifest.overlap)
     for text in texts:
         for window in reader.windows(text):
-            logits = model.run(*pad_windows([window], reader.encoder))[0][window.heads + 1]
+            logits = model.run(*pad_windows([window], reader.tokenizer))[0][window.first_subwords + 1]
             expected = np.concatenate([logits[:, 3:], logits[:, :3]], axis=1)[window.owned]
             found = lessons.of(text, window)[window.owned]
             np.testing.assert_allclose(found.astype(np.float32), expected, rtol=2e-3, atol=2e-3)
@@ -219,7 +219,7 @@ def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
     objective = FineTuning(model, corpora, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
     (example,) = [each for each in objective.examples if not each.annotators]
     loss = objective.loss([example])
-    assert loss.n_targets == 2 * len(example.window.heads) and loss.mean.item() > 0
+    assert loss.n_targets == 2 * len(example.window.first_subwords) and loss.mean.item() > 0
     loss.mean.backward()
     assert all(layer.weight.grad.abs().max() > 0 for layer in model.layers)
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertTokenizerFast, DataCollatorForLanguageModeling
 
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import Masking
 from openmed_ner.training.objectives.masking import find_continuations, hide
 from tiny import DOCUMENTS, tiny_tokenizer
 
 TOKENIZER = BertTokenizerFast(tokenizer_object=tiny_tokenizer())
-ENCODER = SubwordEncoder(tiny_tokenizer())
+ENCODER = SubwordTokenizer(tiny_tokenizer())
 VOCABULARY = ENCODER.vocabulary
 CONTINUES = torch.from_numpy(find_continuations(VOCABULARY))
 SPECIALS = torch.tensor(sorted(ENCODER.specials))

@@ -30,7 +30,7 @@ from openmed_ner.formats import discovery as reading
 from openmed_ner.formats import files
 from openmed_ner.formats.discovery import iter_files, read_passages
 from openmed_ner.formats.passage import Passage
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.text import Document, iter_tokens
 from openmed_ner.training.passages import (
     SOURCES,
@@ -49,7 +49,7 @@ from openmed_ner.training.passages.guard import load_guard, make_guard
 from openmed_ner.training.passages.language import is_english
 from openmed_ner.training.passages.licences import find_source, read_licences
 from openmed_ner.training.passages.parting import held_out_passages
-from openmed_ner.training.passages.subwords import PassageEncoder
+from openmed_ner.training.passages.subwords import PassageTokenizer
 from strategies import texts
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -114,8 +114,8 @@ TOKENIZER = wordpiece().to_str()
 LOOSE = PassageSettings(guard="nothing", language="any", min_subwords=5, max_subwords=64, near_duplicates=0)
 
 
-def ids_of(encoder: PassageEncoder, text: str) -> list[int]:
-    return np.frombuffer(b"".join(encoder.encode(text)), dtype=encoder.dtype).tolist()
+def ids_of(tokenizer: PassageTokenizer, text: str) -> list[int]:
+    return np.frombuffer(b"".join(tokenizer.encode(text)), dtype=tokenizer.dtype).tolist()
 
 
 def write_lines(path: Path, records: Sequence[object]) -> Path:
@@ -174,15 +174,15 @@ def test_a_formula_in_code_is_dropped_and_other_long_words_are_not() -> None:
 
 
 @pytest.fixture(scope="module", params=[wordpiece, byte_level, unigram], ids=lambda make: make.__name__)
-def encoders(request: pytest.FixtureRequest) -> tuple[PassageEncoder, SubwordEncoder]:
+def encoders(request: pytest.FixtureRequest) -> tuple[PassageTokenizer, SubwordTokenizer]:
     text = request.param().to_str()
-    return PassageEncoder(text), SubwordEncoder.from_json(text)
+    return PassageTokenizer(text), SubwordTokenizer.from_json(text)
 
 
 @given(text=texts)
 @example("IL-2-induced IL-2 (IL-2) a" + "b" * 80)
 def test_passages_are_encoded_as_for_fine_tuning(
-    encoders: tuple[PassageEncoder, SubwordEncoder], text: str
+    encoders: tuple[PassageTokenizer, SubwordTokenizer], text: str
 ) -> None:
     mine, theirs = encoders
     ready = clean(text)
@@ -192,37 +192,37 @@ def test_passages_are_encoded_as_for_fine_tuning(
 
 @given(st.lists(st.sampled_from([*SPECIAL, *BYTES, "a", "[", "[MASK", "]", "<", "mask>", "\ufffc", " "])))
 def test_no_text_can_spell_a_special_subword(
-    encoders: tuple[PassageEncoder, SubwordEncoder], pieces: list[str]
+    encoders: tuple[PassageTokenizer, SubwordTokenizer], pieces: list[str]
 ) -> None:
-    encoder, _ = encoders
-    special = {*encoder.special.values()} - {encoder.special["unknown"]}
+    tokenizer, _ = encoders
+    special = {*tokenizer.special.values()} - {tokenizer.special["unknown"]}
     for text in (clean("".join(pieces)), clean(" ".join(pieces))):
         if text:
-            assert not special & {*ids_of(encoder, text)}
+            assert not special & {*ids_of(tokenizer, text)}
 
 
-def test_a_lost_number_is_one_mask(encoders: tuple[PassageEncoder, SubwordEncoder]) -> None:
-    encoder, _ = encoders
-    ids = ids_of(encoder, clean("<dig> of il-<dig> in (<dig>), <dig>"))
-    assert ids.count(encoder.mask) == 4
-    assert ids[0] == encoder.mask
+def test_a_lost_number_is_one_mask(encoders: tuple[PassageTokenizer, SubwordTokenizer]) -> None:
+    tokenizer, _ = encoders
+    ids = ids_of(tokenizer, clean("<dig> of il-<dig> in (<dig>), <dig>"))
+    assert ids.count(tokenizer.mask) == 4
+    assert ids[0] == tokenizer.mask
 
 
 @given(text=texts.map(clean).filter(bool))
 @example("Serum creatinine/urea-ratio\ufffcrose.")
 def test_a_part_of_a_text_has_the_subwords_of_its_words(
-    encoders: tuple[PassageEncoder, SubwordEncoder], text: str
+    encoders: tuple[PassageTokenizer, SubwordTokenizer], text: str
 ) -> None:
-    encoder, _ = encoders
-    lengths = encoder.lengths(encoder.encode(text))
-    words = [encoder.word_lengths(part, first=not place) for place, part in enumerate(text.split(" "))]
+    tokenizer, _ = encoders
+    lengths = tokenizer.lengths(tokenizer.encode(text))
+    words = [tokenizer.word_lengths(part, first=not place) for place, part in enumerate(text.split(" "))]
     assert [sum(each) for each in words] == lengths
 
 
 def test_a_tokenizer_without_a_mask_is_refused() -> None:
     text = TOKENIZER.replace("[MASK]", "[HIDE]")
     with pytest.raises(BundleError, match=r"none of the subwords \[MASK\], <mask>"):
-        PassageEncoder(text)
+        PassageTokenizer(text)
 
 
 # --- cutting

@@ -15,7 +15,7 @@ from openmed_ner.bundle.manifest import CARD, RECORD, TOKENIZER
 from openmed_ner.errors import RunError
 from openmed_ner.publish.cards import write_card
 from openmed_ner.storage import write_json
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.engine.energy import Meter, measure_energy
 from openmed_ner.training.engine.history import CHECKPOINT
@@ -66,7 +66,7 @@ def write_bundle(
     manifest: Manifest,
     record: Mapping[str, Any],
     save: Callable[[Path], object],
-    encoder: SubwordEncoder,
+    tokenizer: SubwordTokenizer,
 ) -> None:
     """Write a bundle in one move: weights, tokenizer, record and card.
 
@@ -75,14 +75,14 @@ def write_bundle(
         manifest: what the bundle is.
         record: of the run.
         save: writes the weights to the folder it is given.
-        encoder: the tokenizer.
+        tokenizer: the tokenizer.
     """
     partial = target.with_name(f"{target.name}.partial")
     for leftover in (partial, target):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
     save(partial)
-    (partial / TOKENIZER).write_text(encoder.to_json(), encoding="utf-8")
+    (partial / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
     write_json(partial / RECORD, record)
     write_card(partial / CARD, manifest, record=record)
     seal(partial, manifest)

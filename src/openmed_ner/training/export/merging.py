@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from openmed_ner.evaluation import score_document, total
 from openmed_ner.tagging import Head
-from openmed_ner.tagging.type_merging import Merge, iter_merges
+from openmed_ner.tagging.type_merging import TypeMerge, iter_merges
 from openmed_ner.text import Document
 
 
 def choose_merges(
     heads: Sequence[Head], gold: Mapping[str, Sequence[Document]], predicted: Sequence[Document]
-) -> dict[str, Merge]:
+) -> dict[str, TypeMerge]:
     """For each type of several heads, the merge whose one layer serves all their guidelines best.
 
     Args:
@@ -36,7 +36,7 @@ def choose_merges(
 
 def _mean_f1(
     label: str,
-    merge: Merge,
+    merge: TypeMerge,
     gold: Mapping[str, Sequence[Document]],
     found: Mapping[str, Document],
 ) -> float:

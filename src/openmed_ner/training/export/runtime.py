@@ -16,8 +16,8 @@ from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.publish.cards import write_card
 from openmed_ner.storage import write_json
-from openmed_ner.tagging import Reader, predict
-from openmed_ner.tagging.prediction import Run
+from openmed_ner.tagging import WindowReader, predict
+from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.text import Document
 from openmed_ner.training.export.merging import choose_merges
 from openmed_ner.training.export.onnx import export_onnx
@@ -38,7 +38,7 @@ def export_runtime(
     merges: Bundle | None = None,
     name: str | None = None,
 ) -> Bundle:
-    """Merge, export, quantise, certify and seal.
+    """TypeMerge, export, quantise, certify and seal.
 
     Args:
         source: an adapter or full bundle.
@@ -111,7 +111,9 @@ def _labels(bundle: Bundle) -> list[tuple[str, tuple[str, ...]]]:
     return [(head.corpus, head.labels) for head in bundle.manifest.heads]
 
 
-def _tag(documents: Collection[Document], run: Run, reader: Reader) -> tuple[list[Document], float]:
+def _tag(
+    documents: Collection[Document], run: ModelFunction, reader: WindowReader
+) -> tuple[list[Document], float]:
     """Tag documents, a batch at a time on all threads; return them, and how many it did in a second."""
     begin = time.perf_counter()
     tagged = list(predict(documents, run=run, reader=reader))

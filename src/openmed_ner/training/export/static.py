@@ -19,7 +19,7 @@ import onnx
 
 from openmed_ner.errors import InputError, MissingExtraError
 from openmed_ner.offline import disable_telemetry
-from openmed_ner.tagging import Reader
+from openmed_ner.tagging import WindowReader
 from openmed_ner.tagging.batching import pad_windows
 from openmed_ner.text import Document
 from openmed_ner.training.export.quantise import name_heads
@@ -29,7 +29,7 @@ N_WINDOWS = 256
 """Windows that ranges are measured on, if the texts have so many."""
 
 
-def quantise_static(model: bytes, documents: Sequence[Document], reader: Reader) -> bytes:
+def quantise_static(model: bytes, documents: Sequence[Document], reader: WindowReader) -> bytes:
     """Return a static int8 version of an exported graph.
 
     Args:
@@ -49,7 +49,7 @@ def quantise_static(model: bytes, documents: Sequence[Document], reader: Reader)
     with _quiet_nncf() as nncf:
         proto = onnx.load_from_string(model)
         batches = [
-            dict(zip(("ids", "mask"), pad_windows([window], reader.encoder), strict=True))
+            dict(zip(("ids", "mask"), pad_windows([window], reader.tokenizer), strict=True))
             for window in spread(windows)
         ]
         quantised = nncf.quantize(

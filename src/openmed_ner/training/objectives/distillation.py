@@ -113,7 +113,7 @@ class Lessons:
 
     def of(self, text: str, window: Window) -> HalfArray:
         """The answers for the words of a window of a text."""
-        return self.answers[text][window.first : window.first + len(window.heads)]
+        return self.answers[text][window.first : window.first + len(window.first_subwords)]
 
     def divergence(self, taught: Sequence[HalfArray], learnt: Sequence[Tensor]) -> Tensor:
         """Kullback-Leibler divergence of what is learnt from what is taught, mean over words and heads.

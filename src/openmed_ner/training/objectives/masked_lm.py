@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from openmed_ner.model.masked import MaskedLanguageModel
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import Pretraining, Schedule
 from openmed_ner.training.engine.objective import Loss
 from openmed_ner.training.objectives.masking import find_continuations, hide
@@ -34,7 +34,7 @@ class Pretrain:
         model: MaskedLanguageModel,
         train: Prepared,
         held_out: Prepared,
-        encoder: SubwordEncoder,
+        tokenizer: SubwordTokenizer,
         *,
         recipe: Pretraining,
         schedule: Schedule,
@@ -46,7 +46,7 @@ class Pretrain:
             model: what is trained; the caller decides which of its parameters are.
             train: passages to learn from.
             held_out: passages to measure perplexity on.
-            encoder: knows the special subwords and the vocabulary.
+            tokenizer: knows the special subwords and the vocabulary.
             recipe: masking, rows, sources and seed.
             schedule: of this stage.
             subwords: how many this stage reads, padding included.
@@ -54,13 +54,13 @@ class Pretrain:
         self.model: MaskedLanguageModel = model
         self._schedule = schedule
         self._masking = recipe.masking
-        self._mask = encoder.mask
-        self._specials = torch.tensor(sorted(encoder.specials))
-        vocabulary = encoder.vocabulary
+        self._mask = tokenizer.mask
+        self._specials = torch.tensor(sorted(tokenizer.specials))
+        vocabulary = tokenizer.vocabulary
         self._continues = torch.from_numpy(find_continuations(vocabulary))
         rows = partial(
             PassageRows,
-            encoder=encoder,
+            tokenizer=tokenizer,
             window=recipe.window,
             packed=recipe.packed,
             budget=schedule.batch_subwords,

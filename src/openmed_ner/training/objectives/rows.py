@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmed_ner.errors import RecipeError
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.tagging.batching import LongArray, group_by_length, pad_rows
 from openmed_ner.training.passages import Prepared
 
@@ -46,7 +46,7 @@ class PassageRows:
     def __init__(
         self,
         passages: Prepared,
-        encoder: SubwordEncoder,
+        tokenizer: SubwordTokenizer,
         *,
         window: int,
         budget: int,
@@ -58,7 +58,7 @@ class PassageRows:
 
         Args:
             passages: subwords, where each passage ends, and its source.
-            encoder: knows the special subwords.
+            tokenizer: knows the special subwords.
             window: subwords of a row, special ones included.
             budget: most subwords in a batch, padding included.
             packed: fill rows with one passage after the other, or give each one its own.
@@ -68,7 +68,7 @@ class PassageRows:
         Raises:
             RecipeError: a weight names no source, nothing is left, or a passage does not fit its row.
         """
-        self._passages, self._encoder = passages, encoder
+        self._passages, self._tokenizer = passages, tokenizer
         self._window, self._budget, self._packed, self._seed = window, budget, packed, seed
         self._lengths = np.diff(passages.ends, prepend=0)
         unknown = sorted(set(weights or ()) - set(passages.names))
@@ -98,7 +98,7 @@ class PassageRows:
         if self._packed:
             return self._pack(rows, number)
         passages = [self._passages.piece(int(rows.order[place])) for place in rows.batches[number]]
-        return pad_rows(passages, self._encoder)
+        return pad_rows(passages, self._tokenizer)
 
     def _size(self, turn: int) -> int:
         """How many batches a pass has; remembered, so that only the pass under way is laid out."""
@@ -138,14 +138,14 @@ class PassageRows:
         last = min(first + self._rows_per_batch * width, int(rows.ends[-1]))
         stream = self._read(rows, first, last)
         cuts = range(0, len(stream), width)
-        return pad_rows([stream[cut : cut + width] for cut in cuts], self._encoder, width=self._window)
+        return pad_rows([stream[cut : cut + width] for cut in cuts], self._tokenizer, width=self._window)
 
     def _read(self, rows: Rows, first: int, last: int) -> LongArray:
         """Subwords ``first`` to ``last`` of all passages laid end to end."""
         place = int(np.searchsorted(rows.ends, first, side="right"))
         begin = int(rows.ends[place - 1]) if place else 0
         pieces: list[NDArray[np.integer]] = []
-        suffix = np.array([self._encoder.suffix])
+        suffix = np.array([self._tokenizer.suffix])
         offset = first - begin
         while begin < last:
             pieces += [self._passages.piece(int(rows.order[place])), suffix]

@@ -15,7 +15,7 @@ from torch import nn
 from openmed_ner.errors import CorpusError, RecipeError
 from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
-from openmed_ner.tagging import Head, Reader, Window, encode_spans, predict
+from openmed_ner.tagging import Head, Window, WindowReader, encode_spans, predict
 from openmed_ner.tagging.batching import group_by_length, pad_windows
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
@@ -70,7 +70,9 @@ def list_texts(corpora: Sequence[Annotated]) -> list[str]:
     return list(dict.fromkeys(document.text for document in (*annotated, *corpora[0].unlabelled)))
 
 
-def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Example], dict[str, Account]]:
+def make_examples(
+    corpora: Sequence[Annotated], reader: WindowReader
+) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
 
     A corpus's own annotation of a text stands above a silver one.
@@ -110,7 +112,7 @@ def make_examples(corpora: Sequence[Annotated], reader: Reader) -> tuple[list[Ex
             if index in annotators[text]:
                 accounts[head.corpus] += account
         for window in reader.windows(text):
-            own = np.full((len(window.heads), len(corpora)), IGNORED, dtype=np.int64)
+            own = np.full((len(window.first_subwords), len(corpora)), IGNORED, dtype=np.int64)
             own[window.owned] = tags[window.first + window.owned.start : window.first + window.owned.stop]
             examples.append(Example(window, own, tuple(annotators[text]), text))
     return examples, accounts
@@ -126,7 +128,7 @@ class FineTuning:
         self,
         model: TokenTagger,
         corpora: Sequence[Annotated],
-        reader: Reader,
+        reader: WindowReader,
         *,
         schedule: Schedule,
         seed: int,
@@ -182,10 +184,10 @@ class FineTuning:
     def loss(self, batch: Sequence[Example]) -> Loss:
         """Mean over all annotated words and heads of the batch; a teacher is heard on all words and heads."""
         device = next(self.model.layers.parameters()).device
-        windows = pad_windows([example.window for example in batch], self._reader.encoder)
+        windows = pad_windows([example.window for example in batch], self._reader.tokenizer)
         ids, mask = (torch.from_numpy(each).to(device) for each in windows)
         rows = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch]))
-        columns = torch.from_numpy(np.concatenate([example.window.heads + 1 for example in batch]))
+        columns = torch.from_numpy(np.concatenate([example.window.first_subwords + 1 for example in batch]))
         words = self.model.hidden(ids, mask)[rows, columns]
         tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
         annotated = (tags != IGNORED).any(dim=0).tolist()

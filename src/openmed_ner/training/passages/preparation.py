@@ -27,7 +27,7 @@ from openmed_ner.training.passages.parting import part
 from openmed_ner.training.passages.settings import PassageSettings
 from openmed_ner.training.passages.shards import FORMAT, open_folder, write_page
 from openmed_ner.training.passages.sieve import Sieve
-from openmed_ner.training.passages.subwords import PassageEncoder
+from openmed_ner.training.passages.subwords import PassageTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ def prepare(
     """
     settings = settings or PassageSettings()
     files = list(iter_files(list(paths), format=format))
-    encoder = PassageEncoder(tokenizer_json)
+    tokenizer = PassageTokenizer(tokenizer_json)
     with open_folder(folder) as place:
         if guard is None:
             guard = load_guard(settings.guard, on_split=lambda name: on_progress(Progress(f"guard {name}")))
         skipped: Counter[str] = Counter()
         spool = place / "spool"
         with spool.open("wb") as file:
-            sieve = Sieve(settings, encoder, guard, licences or {}, file)
+            sieve = Sieve(settings, tokenizer, guard, licences or {}, file)
             for path, name, kind in files:
                 if kind is not None:
                     passages = read_passages(path, kind, on_skip=lambda reason: skipped.update([reason]))
@@ -113,7 +113,7 @@ def prepare(
         page = {
             "format": FORMAT,
             "settings": asdict(settings),
-            "tokenizer": _describe_tokenizer(tokenizer_json, encoder),
+            "tokenizer": _describe_tokenizer(tokenizer_json, tokenizer),
             "guard": _describe_guard(settings, guard, sieve.hits),
             "sources": [_describe_source(sieve.sources[name], accounts[name]) for name in sieve.numbers],
             "without_pieces": [
@@ -144,9 +144,9 @@ def _describe(accounts: Mapping[str, SourceAccount]) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in dropped.items()) or "the input is empty"
 
 
-def _describe_tokenizer(tokenizer_json: str, encoder: PassageEncoder) -> dict[str, Any]:
+def _describe_tokenizer(tokenizer_json: str, tokenizer: PassageTokenizer) -> dict[str, Any]:
     sha256 = hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest()
-    return {"sha256": sha256, "size": encoder.size, **encoder.special}
+    return {"sha256": sha256, "size": tokenizer.size, **tokenizer.special}
 
 
 def _describe_guard(settings: PassageSettings, guard: Guard, hits: Mapping[str, int]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from openmed_ner.training.passages.guard import Guard
 from openmed_ner.training.passages.language import is_english
 from openmed_ner.training.passages.licences import LicenceClass, Source, find_source
 from openmed_ner.training.passages.settings import PassageSettings
-from openmed_ner.training.passages.subwords import PassageEncoder
+from openmed_ner.training.passages.subwords import PassageTokenizer
 
 MAX_SOURCES = 256
 EVERY = 500
@@ -44,12 +44,12 @@ class Sieve:
     def __init__(
         self,
         settings: PassageSettings,
-        encoder: PassageEncoder,
+        tokenizer: PassageTokenizer,
         guard: Guard,
         licences: Mapping[str, LicenceClass],
         spool: BinaryIO,
     ) -> None:
-        self._settings, self._encoder, self._guard = settings, encoder, guard
+        self._settings, self._tokenizer, self._guard = settings, tokenizer, guard
         self._licences, self._spool = licences, spool
         self._exact = ExactDuplicates()
         threshold = settings.near_duplicates
@@ -66,7 +66,7 @@ class Sieve:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the ids that are spooled."""
-        return self._encoder.dtype
+        return self._tokenizer.dtype
 
     def take(
         self, passages: Iterable[Passage], report: Callable[[int, int], None] = lambda read, kept: None
@@ -88,8 +88,8 @@ class Sieve:
             counts[f"dropped:{reason}"] += 1
             return
         text = clean(passage.text)
-        parts = self._encoder.encode(text) if text else []
-        lengths = self._encoder.lengths(parts)
+        parts = self._tokenizer.encode(text) if text else []
+        lengths = self._tokenizer.lengths(parts)
         n_subwords = sum(lengths)
         counts["subwords_read"] += n_subwords
         digest = text_digest(text)
@@ -104,7 +104,7 @@ class Sieve:
                 words,
                 lengths,
                 self._settings.max_subwords,
-                within=lambda place: self._encoder.word_lengths(words[place], first=not place),
+                within=lambda place: self._tokenizer.word_lengths(words[place], first=not place),
             )
         self._keep(passage.source, b"".join(parts), ranges, digest)
 
@@ -138,7 +138,7 @@ class Sieve:
         return None
 
     def _keep(self, name: str, ids: bytes, ranges: Sequence[tuple[int, int]], digest: bytes) -> None:
-        counts, width = self.counts[name], self._encoder.dtype.itemsize
+        counts, width = self.counts[name], self._tokenizer.dtype.itemsize
         long = [(start, end) for start, end in ranges if end - start >= self._settings.min_subwords]
         n_subwords = sum(end - start for start, end in long)
         lost = len(ids) // width - n_subwords

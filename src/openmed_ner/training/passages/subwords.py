@@ -1,6 +1,6 @@
 """Encode texts as subwords, many at a time.
 
-Words are cut and encoded as for fine-tuning, by :class:`SubwordEncoder`; what lies between two blanks is
+Words are cut and encoded as for fine-tuning, by :class:`SubwordTokenizer`; what lies between two blanks is
 encoded once and remembered, since an encoder sees each word by itself. So encoding costs a look-up per
 word (5 times faster than asking the tokenizer), and no text can spell a special subword: ``[MASK]`` is three
 words. Lost numbers become the mask subword.
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmed_ner.errors import BundleError
-from openmed_ner.tagging import SubwordEncoder
+from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.text import iter_tokens
 from openmed_ner.training.passages.clean import LOST
 
@@ -24,7 +24,7 @@ REMEMBERED = 1 << 19
 """Words remembered at once, about 80 MB of them."""
 
 
-class PassageEncoder:
+class PassageTokenizer:
     """Cleaned texts to subword ids, without special ones.
 
     Attributes:
@@ -41,7 +41,7 @@ class PassageEncoder:
         """
         from tokenizers import Tokenizer
 
-        self._encoder = SubwordEncoder.from_json(tokenizer_json)
+        self._tokenizer = SubwordTokenizer.from_json(tokenizer_json)
         vocabulary: dict[str, int] = Tokenizer.from_str(tokenizer_json).get_vocab(with_added_tokens=True)
         masks = [vocabulary[name] for name in MASKS if name in vocabulary]
         if not masks:
@@ -57,12 +57,12 @@ class PassageEncoder:
     @property
     def special(self) -> dict[str, int]:
         """Ids of the special subwords, by what they are for."""
-        encoder = self._encoder
+        tokenizer = self._tokenizer
         return {
-            "prefix": encoder.prefix,
-            "suffix": encoder.suffix,
-            "padding": encoder.padding,
-            "unknown": encoder.unknown,
+            "prefix": tokenizer.prefix,
+            "suffix": tokenizer.suffix,
+            "padding": tokenizer.padding,
+            "unknown": tokenizer.unknown,
             "mask": self.mask,
         }
 
@@ -87,7 +87,7 @@ class PassageEncoder:
         """How many subwords each word within a part has; ``first`` says that no blank precedes the part."""
         text = part if first else f" {part}"
         tokens = list(iter_tokens(text))
-        lengths = self._encoder.encode(text, tokens).lengths.tolist()
+        lengths = self._tokenizer.encode(text, tokens).lengths.tolist()
         lost = [text[token.start : token.end] == LOST for token in tokens]
         return [1 if each else int(length) for each, length in zip(lost, lengths, strict=True)]
 
@@ -95,7 +95,7 @@ class PassageEncoder:
         """Encode parts by the tokenizer, each after ``blank``."""
         text = "".join(f"{blank}{part}" for part in parts)
         tokens = list(iter_tokens(text))
-        encoding = self._encoder.encode(text, tokens)
+        encoding = self._tokenizer.encode(text, tokens)
         ids: list[list[int]] = [[] for _ in parts]
         ends = np.cumsum([len(blank) + len(part) for part in parts])
         owners = np.searchsorted(ends, encoding.starts, side="right").tolist()
