@@ -154,11 +154,11 @@ def test_a_saved_encoder_cuts_the_same(any_encoder: SubwordTokenizer, text: str)
 
 
 def test_truncation_and_padding_are_off(tokenizer: SubwordTokenizer) -> None:
-    tokenizer = Tokenizer.from_str(tokenizer.to_json())
-    tokenizer.enable_truncation(8)
-    tokenizer.enable_padding(length=50)
+    cutting = Tokenizer.from_str(tokenizer.to_json())
+    cutting.enable_truncation(8)
+    cutting.enable_padding(length=50)
     text = "the " * 40
-    (expected,), (found,) = (each.iter_encodings(text) for each in (tokenizer, SubwordTokenizer(tokenizer)))
+    (expected,), (found,) = (each.iter_encodings(text) for each in (tokenizer, SubwordTokenizer(cutting)))
     assert found.ids.tolist() == expected.ids.tolist() == [expected.ids[0]] * 40
 
 
