@@ -11,12 +11,15 @@
     │   ├── RecipeError          a recipe or a setting is wrong
     │   └── MissingExtraError    an optional dependency is not installed
     └── RunError                 the run itself failed (exit status 1)
-        └── DivergenceError      its loss is no number any more
+        └── DivergenceError      its loss is no longer a finite number
 
 A message tells where, what was found, what was expected, and the way out.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 
 class OpenMedError(Exception):
@@ -66,4 +69,20 @@ class RunError(OpenMedError):
 
 
 class DivergenceError(RunError):
-    """The loss of a training run is no number any more: its learning rate is too high."""
+    """The loss of a training run is no longer finite: its learning rate is too high."""
+
+
+def require_extra(module: str, extra: str) -> Any:
+    """Import a module of an optional dependency.
+
+    Args:
+        module: dotted name of the module.
+        extra: the extra of ``openmed-ner`` that installs it.
+
+    Raises:
+        MissingExtraError: the module, or one that it needs, is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name or module), extra) from error
