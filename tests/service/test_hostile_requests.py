@@ -402,7 +402,7 @@ def test_a_fault_is_logged_by_its_place_alone(caplog: pytest.LogCaptureFixture) 
         answer = client.get("/fault")
     assert (answer.status_code, code(answer)) == (500, "fault")
     assert MARKER not in answer.text and MARKER not in caplog.text
-    assert "ValueError at" in caplog.text and "test_service_hostile.py" in caplog.text
+    assert "ValueError at" in caplog.text and "test_hostile_requests.py" in caplog.text
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import threading
 import tracemalloc
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -18,22 +16,16 @@ from hypothesis import strategies as st
 
 from openmed_ner.bundle import Bundle, seal
 from openmed_ner.bundle.manifest import RUNTIMES, Precision
-from openmed_ner.corpora import Corpus, Split
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
-from openmed_ner.evaluation.answers import Gold, evaluate
-from openmed_ner.evaluation.cross import cross
 from openmed_ner.inference.backends import Backend, layout
 from openmed_ner.inference.backends.onnx import OnnxBackend
 from openmed_ner.inference.backends.openvino import OpenVinoBackend
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.model.bundles import load_model
 from openmed_ner.tagging import prediction
-from openmed_ner.text import Account, Document, Span
-from openmed_ner.training.export import static
-from openmed_ner.training.export.onnx import export_onnx
-from openmed_ner.training.export.quantise import name_heads, quantise
+from openmed_ner.text import Document
 from openmed_ner.training.export.runtime import export_runtime
-from tiny import CORPORA, DOCUMENTS, only
+from tiny import CORPORA, DOCUMENTS
 
 
 @pytest.fixture(scope="module")
@@ -70,27 +62,6 @@ def test_the_graph_takes_any_shape(adapter_bundle: Bundle, tagger: Tagger, shape
     np.testing.assert_allclose(
         tagger._parts[0].run(ids, mask)[visible], model.run(ids, mask)[visible], rtol=1e-4, atol=1e-4
     )
-
-
-def test_int8_weights_stay_close_and_do_not_depend_on_the_batch(adapter_bundle: Bundle) -> None:
-    content = export_onnx(merge_adapter(load_model(adapter_bundle)))
-    small = quantise(content)
-    kinds = {node.op_type for node in onnx.load_from_string(small).graph.node}
-    assert "MatMulNBits" in kinds
-    exact, rounded = OnnxBackend(content), OnnxBackend(small, threads=1)
-    ids = np.random.default_rng(0).integers(4, 40, (6, 32))
-    mask = np.ones_like(ids)
-    expected, found = exact.run(ids, mask), rounded.run(ids, mask)
-    assert np.abs(found - expected).std() < 0.1 * expected.std()
-    for row in range(len(ids)):
-        alone = rounded.run(ids[row : row + 1], mask[row : row + 1])
-        np.testing.assert_allclose(alone[0], found[row], rtol=1e-4, atol=1e-4)
-
-
-def test_the_graph_carries_nothing_of_the_machine_it_was_made_on(runtime_bundle: Bundle) -> None:
-    content = runtime_bundle.read("model.onnx")
-    for mark in (b".py", b"site-packages", str(Path(__file__).parents[2]).encode()):
-        assert mark not in content
 
 
 @settings(max_examples=25)
@@ -205,74 +176,6 @@ def test_a_model_that_does_not_fit_its_tokenizer_fails_with_a_message(tagger: Ta
         tagger._parts[0].run(np.array([[10_000]]), np.array([[1]]))
 
 
-def test_the_parity_certificate_compares_on_the_given_texts(runtime_bundle: Bundle) -> None:
-    parity = runtime_bundle.read_json("parity.json")
-    assert parity["documents"] == len(DOCUMENTS)
-    assert parity["span_agreement"] == 1.0
-    assert parity["documents_per_second_reference"] > 0 < parity["documents_per_second_exported"]
-    assert parity["host"]["cores"] > 0
-    assert parity["corpora"]["diseases"] == {"f1_reference": 1.0, "f1_exported": 1.0, "f1_difference": 0.0}
-
-
-def test_export_refuses_to_overwrite_and_to_export_twice(
-    adapter_bundle: Bundle, runtime_bundle: Bundle, tmp_path: Path
-) -> None:
-    with pytest.raises(RunError, match="exists already"):
-        export_runtime(adapter_bundle, tmp_path, precision="fp32", gold={}, texts="")
-    with pytest.raises(BundleError, match="runtime bundle already"):
-        export_runtime(runtime_bundle, tmp_path / "new", precision="fp32", gold={}, texts="")
-
-
-def test_evaluation_counts_mentions_and_reads_a_text_once(
-    tagger: Tagger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    n_read = 0
-    pipe = Tagger.pipe
-
-    def counting(self: Tagger, texts: Iterable[Document], **options: Any) -> Iterator[Document]:
-        nonlocal n_read
-        for document in pipe(self, texts, **options):
-            n_read += 1
-            yield document
-
-    monkeypatch.setattr(Tagger, "pipe", counting)
-    golds = [Gold(each.head.corpus, "dev", each.dev, training=each.dev[:2]) for each in CORPORA]
-    results = list(evaluate(tagger, golds))
-    assert n_read == len(DOCUMENTS)
-    for gold, result in zip(golds, results, strict=True):
-        assert result["micro"]["f1"] == 1.0 and result["micro"]["ci95"] == [1.0, 1.0]
-        assert result["micro"]["tp"] == sum(len(document.spans) for document in gold.documents)
-        assert result["seen"]["tp"] + result["unseen"]["tp"] == result["micro"]["tp"]
-        assert result["seen"]["tp"] > 0 < result["unseen"]["tp"]
-        assert result["coverage_complete"]
-        assert json.loads(json.dumps(result)) == result
-
-
-def test_evaluation_refuses_labels_that_the_head_does_not_know(tagger: Tagger) -> None:
-    with pytest.raises(InputError, match=r"document '0'.*no label 'Chemical'"):
-        list(evaluate(tagger, [Gold("diseases", "dev", DOCUMENTS)]))
-    with pytest.raises(InputError, match="no documents"):
-        list(evaluate(tagger, [Gold("diseases", "dev", [])]))
-
-
-def test_heads_are_scored_on_every_corpus_of_their_types_without_what_they_were_trained_on(
-    runtime_bundle: Bundle,
-) -> None:
-    seen = "Cisplatin caused severe nephrotoxicity in most of the rats that had been given too much of it."
-    gold = [*only("Disease"), Document("seen", seen, (Span(24, 38, "Disease"),))]
-    row = Corpus(
-        "other", "Other", {}, (), {"DISO": "Disease", "PRGE": "Gene"}, "free", "none", "https://x.org"
-    )
-    alien = replace(row, name="alien", labels={"PRGE": "Gene"})
-    splits = [Split(each, "test", tuple(gold), Account()) for each in (row, alien)]
-    training = [Document("0", seen.replace(" ", "  ").upper())]
-    (result,) = cross(Tagger.load(runtime_bundle), splits, training)
-    assert (result["head"], result["corpus"], result["types"]) == ("diseases", "other", ["Disease"])
-    assert (result["documents"], result["left_out"]) == (len(gold) - 1, 1)
-    assert result["micro"]["tp"] == sum(len(each.spans) for each in only("Disease"))
-    assert result["micro"]["fp"] == result["micro"]["fn"] == 0
-
-
 @pytest.mark.parametrize("backend", RUNTIMES)
 @pytest.mark.parametrize("precision", get_args(Precision))
 def test_workers_threads_batches_and_order_change_nothing(
@@ -305,59 +208,6 @@ def test_workers_threads_batches_and_order_change_nothing(
             backwards = list(tagger.pipe(texts[::-1]))
         assert [document.spans for document in backwards[::-1]] == [document.spans for document in reference]
         assert list(tagger.pipe(texts)) == reference
-
-
-@pytest.mark.usefixtures("no_socket")
-def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
-    adapter_bundle: Bundle,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Some processors round differently to bfloat16, which moves the few spans that random weights find.
-    monkeypatch.setattr("openmed_ner.inference.backends.openvino.PRECISION", "f32")
-    gold = {corpus.head.corpus: corpus.dev for corpus in CORPORA}
-    bundle = export_runtime(
-        adapter_bundle,
-        tmp_path / "b",
-        precision="int8-static",
-        backend="openvino",
-        gold=gold,
-        texts="eight",
-        calibration=DOCUMENTS,
-        name="static",
-    )
-    assert capfd.readouterr() == ("", "")
-    assert (bundle.manifest.name, bundle.manifest.precision) == ("static", "int8-static")
-    assert bundle.read_json("parity.json")["span_agreement"] > 0.9
-    proto = onnx.load_from_string(bundle.read("model.onnx"))
-    stored = {each.name: each.data_type for each in proto.graph.initializer}
-    makers = {output: node for node in proto.graph.node for output in node.output}
-    products = [node for node in proto.graph.node if node.op_type == "MatMul"]
-    eight = [node for node in products if makers[node.input[0]].op_type == "DequantizeLinear"]
-    heads = name_heads(proto)
-    assert len(heads) == len(CORPORA) and not {node.name for node in eight} & set(heads)
-    assert len(eight) >= 6 * 2  # of each layer: query, key, value, output, and two of the feed-forward net
-    assert onnx.TensorProto.INT8 in stored.values()
-
-
-def test_static_int8_needs_samples_and_nncf(
-    adapter_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    how: dict[str, Any] = {"precision": "int8-static", "gold": {}, "texts": ""}
-    with pytest.raises(InputError, match="no text to calibrate on"):
-        export_runtime(adapter_bundle, tmp_path / "b", **how, calibration=[Document("empty", " ")])
-    monkeypatch.setitem(sys.modules, "nncf", None)
-    with pytest.raises(MissingExtraError, match=r"openmed-ner\[quantise\]"):
-        export_runtime(adapter_bundle, tmp_path / "b", **how, calibration=DOCUMENTS)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_calibration_windows_are_spread_over_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static, "N_WINDOWS", 4)
-    assert static.spread(range(10)) == [0, 2, 5, 7]
-    assert static.spread([1, 2]) == [1, 2]
-    assert static.spread([]) == []
 
 
 def test_a_bundle_is_computed_by_what_it_was_certified_with(adapter_bundle: Bundle, tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""Exported bundles: their graph, their certificate, int8 and static int8."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from openmed_ner.bundle import Bundle
+from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
+from openmed_ner.inference.backends.onnx import OnnxBackend
+from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.text import Document
+from openmed_ner.training.export import static
+from openmed_ner.training.export.onnx import export_onnx
+from openmed_ner.training.export.quantise import name_heads, quantise
+from openmed_ner.training.export.runtime import export_runtime
+from tiny import CORPORA, DOCUMENTS
+
+
+def test_int8_weights_stay_close_and_do_not_depend_on_the_batch(adapter_bundle: Bundle) -> None:
+    content = export_onnx(merge_adapter(load_model(adapter_bundle)))
+    small = quantise(content)
+    kinds = {node.op_type for node in onnx.load_from_string(small).graph.node}
+    assert "MatMulNBits" in kinds
+    exact, rounded = OnnxBackend(content), OnnxBackend(small, threads=1)
+    ids = np.random.default_rng(0).integers(4, 40, (6, 32))
+    mask = np.ones_like(ids)
+    expected, found = exact.run(ids, mask), rounded.run(ids, mask)
+    assert np.abs(found - expected).std() < 0.1 * expected.std()
+    for row in range(len(ids)):
+        alone = rounded.run(ids[row : row + 1], mask[row : row + 1])
+        np.testing.assert_allclose(alone[0], found[row], rtol=1e-4, atol=1e-4)
+
+
+def test_the_graph_carries_nothing_of_the_machine_it_was_made_on(runtime_bundle: Bundle) -> None:
+    content = runtime_bundle.read("model.onnx")
+    for mark in (b".py", b"site-packages", str(Path(__file__).parents[2]).encode()):
+        assert mark not in content
+
+
+def test_the_parity_certificate_compares_on_the_given_texts(runtime_bundle: Bundle) -> None:
+    parity = runtime_bundle.read_json("parity.json")
+    assert parity["documents"] == len(DOCUMENTS)
+    assert parity["span_agreement"] == 1.0
+    assert parity["documents_per_second_reference"] > 0 < parity["documents_per_second_exported"]
+    assert parity["host"]["cores"] > 0
+    assert parity["corpora"]["diseases"] == {"f1_reference": 1.0, "f1_exported": 1.0, "f1_difference": 0.0}
+
+
+def test_export_refuses_to_overwrite_and_to_export_twice(
+    adapter_bundle: Bundle, runtime_bundle: Bundle, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="exists already"):
+        export_runtime(adapter_bundle, tmp_path, precision="fp32", gold={}, texts="")
+    with pytest.raises(BundleError, match="runtime bundle already"):
+        export_runtime(runtime_bundle, tmp_path / "new", precision="fp32", gold={}, texts="")
+
+
+@pytest.mark.usefixtures("no_socket")
+def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
+    adapter_bundle: Bundle,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Some processors round differently to bfloat16, which moves the few spans that random weights find.
+    monkeypatch.setattr("openmed_ner.inference.backends.openvino.PRECISION", "f32")
+    gold = {corpus.head.corpus: corpus.dev for corpus in CORPORA}
+    bundle = export_runtime(
+        adapter_bundle,
+        tmp_path / "b",
+        precision="int8-static",
+        backend="openvino",
+        gold=gold,
+        texts="eight",
+        calibration=DOCUMENTS,
+        name="static",
+    )
+    assert capfd.readouterr() == ("", "")
+    assert (bundle.manifest.name, bundle.manifest.precision) == ("static", "int8-static")
+    assert bundle.read_json("parity.json")["span_agreement"] > 0.9
+    proto = onnx.load_from_string(bundle.read("model.onnx"))
+    stored = {each.name: each.data_type for each in proto.graph.initializer}
+    makers = {output: node for node in proto.graph.node for output in node.output}
+    products = [node for node in proto.graph.node if node.op_type == "MatMul"]
+    eight = [node for node in products if makers[node.input[0]].op_type == "DequantizeLinear"]
+    heads = name_heads(proto)
+    assert len(heads) == len(CORPORA) and not {node.name for node in eight} & set(heads)
+    assert len(eight) >= 6 * 2  # of each layer: query, key, value, output, and two of the feed-forward net
+    assert onnx.TensorProto.INT8 in stored.values()
+
+
+def test_static_int8_needs_samples_and_nncf(
+    adapter_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {"precision": "int8-static", "gold": {}, "texts": ""}
+    with pytest.raises(InputError, match="no text to calibrate on"):
+        export_runtime(adapter_bundle, tmp_path / "b", **how, calibration=[Document("empty", " ")])
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(MissingExtraError, match=r"openmed-ner\[quantise\]"):
+        export_runtime(adapter_bundle, tmp_path / "b", **how, calibration=DOCUMENTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_calibration_windows_are_spread_over_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static, "N_WINDOWS", 4)
+    assert static.spread(range(10)) == [0, 2, 5, 7]
+    assert static.spread([1, 2]) == [1, 2]
+    assert static.spread([]) == []
