@@ -17,11 +17,11 @@ import pytest
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import MODEL
+from openmed_ner.errors import OfflineError
 from openmed_ner.offline import (
     ENVIRONMENT,
     TELEMETRY,
     VARIABLES,
-    OfflineError,
     disable_telemetry,
     is_offline,
     require_network,
@@ -47,7 +47,8 @@ def attempts() -> str:
     """A program that tries every way out and in, and prints what became of each."""
     return f"""
 import json, socket, urllib.request
-from openmed_ner.offline import OfflineError, refuse_network
+from openmed_ner.errors import OfflineError
+from openmed_ner.offline import refuse_network
 refuse_network()
 refuse_network()  # once more makes no difference
 found = {{}}
@@ -144,9 +145,9 @@ IMPORT_NNCF = "from openmed_ner.training.export.static import _quiet_nncf\nwith 
 SERVE = (
     "import openmed_ner, time\n"
     "from openmed_ner.service.app import create_app\n"
-    "from openmed_ner.service.settings import Settings\n"
+    "from openmed_ner.service.settings import ServiceSettings\n"
     "from openmed_ner.inference.tagger import embedded_bundle\n"
-    "create_app(openmed_ner.load(), Settings())\n"
+    "create_app(openmed_ner.load(), ServiceSettings())\n"
 )
 TRACER = shutil.which("strace")
 REMOTE = re.compile(r"AF_INET6?,(?! sin6?_port=htons\(\d+\), (sin_addr=inet_addr\(\"127\.|.*\"::1\"))")

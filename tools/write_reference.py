@@ -64,9 +64,9 @@ def _iter_commands(command: Any, context: Any) -> Iterator[tuple[Any, Any]]:
 def rest() -> str:
     """Every route of the service, with fields, status codes and examples, as the embedded model has them."""
     from openmed_ner.service.app import create_app
-    from openmed_ner.service.settings import Settings
+    from openmed_ner.service.settings import ServiceSettings
 
-    app = create_app(_Untaught(), Settings(token="a-token-of-some-length"))  # type: ignore[arg-type]
+    app = create_app(_Untaught(), ServiceSettings(token="a-token-of-some-length"))  # type: ignore[arg-type]
     return page(["# REST interface", NOTE, *describe(app.openapi())])
 
 
@@ -86,7 +86,7 @@ def settings() -> str:
     """Every setting of a recipe, with its default and its meaning."""
     from openmed_ner.training.config import Pretraining, Recipe
 
-    parts = ["# Settings", NOTE, "What a TOML recipe can say, and what holds where it is silent."]
+    parts = ["# ServiceSettings", NOTE, "What a TOML recipe can say, and what holds where it is silent."]
     for title, kind in (("openmed-ner train", Recipe), ("openmed-ner pretrain", Pretraining)):
         parts += [f"## {title}", *_describe_settings(kind())]
     return page(parts)

@@ -35,7 +35,7 @@ from packaging.utils import canonicalize_name
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import RECORD
 from openmed_ner.inference.tagger import embedded_bundle
-from openmed_ner.publish.cards.sources import find_sources
+from openmed_ner.publish.cards import find_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "openmed-ner"

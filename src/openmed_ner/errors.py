@@ -1,4 +1,4 @@
-"""Every exception this package raises on purpose.
+"""Every exception class of this package: what it raises on purpose derives from :class:`OpenMedError`.
 
 ::
 
@@ -11,7 +11,12 @@
     │   ├── RecipeError          a recipe or a setting is wrong
     │   └── MissingExtraError    an optional dependency is not installed
     └── RunError                 the run itself failed (exit status 1)
-        └── DivergenceError      its loss is no longer a finite number
+        ├── DivergenceError      its loss is no longer a finite number
+        ├── OfflineError         it needs a network, and the package is offline
+        ├── RefusedError         the HTTP service refuses a request
+        ├── QueueFullError       the queue of the service has no room for a request
+        ├── ClosedError          the queue of the service is closed
+        └── TaggingFailedError   the model failed on documents of a request
 
 A message tells where, what was found, what was expected, and the way out.
 """
@@ -19,7 +24,10 @@ A message tells where, what was found, what was expected, and the way out.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class OpenMedError(Exception):
@@ -55,7 +63,7 @@ class RecipeError(InputError):
 
 
 class MissingExtraError(InputError):
-    """An optional dependency is not installed; the message carries the command that mends it."""
+    """An optional dependency is not installed; the message carries the command that installs it."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
@@ -70,6 +78,72 @@ class RunError(OpenMedError):
 
 class DivergenceError(RunError):
     """The loss of a training run is no longer finite: its learning rate is too high."""
+
+
+class OfflineError(RunError, ConnectionError):
+    """An operation needs the network, and the package is offline.
+
+    It is a ``ConnectionError`` too, so a library that can do without a network does.
+    """
+
+
+class RefusedError(RunError):
+    """A request to the HTTP service that is refused.
+
+    Attributes:
+        status: HTTP status code.
+        code: stable name of the reason, for programs.
+        message: the reason, for people; at most ``MAX_MESSAGE`` characters.
+        where: fields, texts or lines that the message is about.
+        headers: headers of the response.
+    """
+
+    MAX_MESSAGE = 2000
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        where: Sequence[str] = (),
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)  # without the message, which may quote the request
+        self.status, self.code, self.message = status, code, message[: self.MAX_MESSAGE]
+        self.where = tuple(where)
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(max(1, round(retry_after)))
+
+
+class QueueFullError(RunError):
+    """The queue of the HTTP service has no room for a request.
+
+    Attributes:
+        retry_after: seconds after which it is expected to have room.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"no room for about {retry_after:.0f} seconds")
+        self.retry_after = retry_after
+
+
+class ClosedError(RunError):
+    """The queue of the HTTP service accepts no more requests."""
+
+
+class TaggingFailedError(RunError):
+    """The model failed on documents of a request.
+
+    Attributes:
+        indices: positions of these documents in the request.
+    """
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        super().__init__(f"the model failed on {len(indices)} documents")
+        self.indices = tuple(indices)
 
 
 def require_extra(module: str, extra: str) -> Any:

@@ -19,7 +19,7 @@ import sys
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-from openmed_ner.errors import RunError
+from openmed_ner.errors import OfflineError
 
 ENVIRONMENT = "OPENMED_NER_OFFLINE"
 VARIABLES = {
@@ -38,13 +38,6 @@ TELEMETRY = {
 _SENDING = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _ASKING = ("socket.getaddrinfo", "socket.gethostbyname")
 _installed = False
-
-
-class OfflineError(RunError, ConnectionError):
-    """Something tried to call another machine.
-
-    It is a ``ConnectionError`` too, so a library that can do without a network does.
-    """
 
 
 def disable_telemetry() -> None:

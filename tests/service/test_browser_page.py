@@ -53,9 +53,9 @@ def service() -> Iterator[str]:
     """The address of the service, tagging with the embedded model."""
     from openmed_ner.service.app import create_app
     from openmed_ner.service.server import listen
-    from openmed_ner.service.settings import Settings
+    from openmed_ner.service.settings import ServiceSettings
 
-    settings = Settings(port=0, threads=1)
+    settings = ServiceSettings(port=0, threads=1)
     app = create_app(openmed_ner.load(threads=1), settings)
     server = uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None))
     with listen(settings) as listener:

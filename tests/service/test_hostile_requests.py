@@ -29,7 +29,7 @@ from asgi import tag_scope
 from openmed_ner.service.app import create_app
 from openmed_ner.service.security import BodyLimits
 from openmed_ner.service.server import listen, make_server
-from openmed_ner.service.settings import Settings
+from openmed_ner.service.settings import ServiceSettings
 from stub_service import MARKER, SECRET, StubTagger, asgi, code, make_app
 
 CHECKS = [
@@ -411,7 +411,7 @@ def test_a_fault_is_logged_by_its_place_alone(caplog: pytest.LogCaptureFixture) 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    settings = Settings(port=0, body_timeout=0.6, max_body=100_000)
+    settings = ServiceSettings(port=0, body_timeout=0.6, max_body=100_000)
     listener, started = listen(settings), threading.Event()
     server = make_server(create_app(StubTagger(), settings), settings, on_start=started.set)
     thread = threading.Thread(target=server.run, args=([listener],))

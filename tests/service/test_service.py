@@ -31,12 +31,12 @@ from asgi import tag_scope
 from openmed_ner.bundle import open_bundle
 from openmed_ner.cli.main import main
 from openmed_ner.data import read_examples
-from openmed_ner.errors import InputError
+from openmed_ner.errors import InputError, QueueFullError, TaggingFailedError
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
-from openmed_ner.service.batcher import BATCH, Batcher, Options, QueueFullError, TaggingFailedError
+from openmed_ner.service.batcher import BATCH, Batcher, Options
 from openmed_ner.service.middleware import HEADERS
 from openmed_ner.service.outputs import MEDIA_TYPES
-from openmed_ner.service.settings import DOCUMENT_COST, TOKEN, Settings
+from openmed_ner.service.settings import DOCUMENT_COST, TOKEN, ServiceSettings
 from openmed_ner.text import Document
 from stub_service import MARKER, SECRET, StubTagger, asgi, code, make_app
 
@@ -514,13 +514,13 @@ def test_a_stopping_service_says_so(stub: StubTagger) -> None:
 )
 def test_unsafe_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Settings(**options)
+        ServiceSettings(**options)
 
 
 def test_loopback_needs_no_token_and_a_token_is_never_shown() -> None:
     for host in ("127.0.0.1", "localhost", "::1", "127.8.8.8"):
-        assert Settings(host=host).is_local
-    assert SECRET not in repr(Settings(host="0.0.0.0", token=SECRET))
+        assert ServiceSettings(host=host).is_local
+    assert SECRET not in repr(ServiceSettings(host="0.0.0.0", token=SECRET))
 
 
 def test_the_command_line_refuses_what_cannot_work(

@@ -15,7 +15,7 @@ from openmed_ner.bundle import open_bundle
 from openmed_ner.errors import InputError
 from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.service.app import create_app
-from openmed_ner.service.settings import Settings
+from openmed_ner.service.settings import ServiceSettings
 from openmed_ner.text import Document, Span
 
 MARKER = "zebrafish-9731"
@@ -81,7 +81,7 @@ class StubTagger:
 
 
 def make_app(tagger: Any, **options: Any) -> FastAPI:
-    return create_app(tagger, Settings(**{"hosts": ("testserver",), **options}))
+    return create_app(tagger, ServiceSettings(**{"hosts": ("testserver",), **options}))
 
 
 def code(response: Any) -> str:

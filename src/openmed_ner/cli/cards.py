@@ -18,7 +18,7 @@ from openmed_ner.errors import InputError
 
 if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
-    from openmed_ner.publish.cards.energy import Consumer
+    from openmed_ner.publish.cards.energy import ModelEnergy
 
 app = typer.Typer(
     help="Cards and reports of models, corpora and passages, from what was recorded.", no_args_is_help=True
@@ -69,9 +69,8 @@ def documentation(bundle: Folder = None, output: Output = None) -> None:
 @app.command()
 def licences(bundle: Folder = None, as_json: AsJson = False, output: Output = None) -> None:
     """List everything a bundle was made from, with its terms."""
-    from openmed_ner.publish.cards import read_records
+    from openmed_ner.publish.cards import find_sources, read_records
     from openmed_ner.publish.cards.markdown import table
-    from openmed_ner.publish.cards.sources import find_sources
 
     opened = _open(bundle)
     with _reading(opened.folder):
@@ -154,23 +153,25 @@ def _open(folder: Path | None) -> Bundle:
     return open_bundle(folder or embedded_bundle())
 
 
-def _consumers(path: Path | None) -> list[Consumer]:
+def _consumers(path: Path | None) -> list[ModelEnergy]:
     """A bundle, what ``evaluate --json`` says of one, or the models of what ``reproduce --results`` wrote."""
     from openmed_ner.publish.cards import read_records
-    from openmed_ner.publish.cards.energy import Consumer, find_steps, read_study
+    from openmed_ner.publish.cards.energy import ModelEnergy, find_steps, list_models
 
     if path is None or path.is_dir():
         bundle = _open(path)
         heads = tuple(head.corpus for head in bundle.manifest.heads)
         with _reading(path):
-            return [Consumer(bundle.manifest.name, heads, tuple(find_steps(read_records(bundle)["record"])))]
+            return [
+                ModelEnergy(bundle.manifest.name, heads, tuple(find_steps(read_records(bundle)["record"])))
+            ]
     results = _read(path)
     with _reading(path):
         if "runs" in results:
-            return read_study(results)
+            return list_models(results)
         training = results["training"]
         corpora = tuple(training["recipe"].get("corpora", ()))
-        return [Consumer(str(results.get("bundle", path.stem)), corpora, tuple(find_steps(training)))]
+        return [ModelEnergy(str(results.get("bundle", path.stem)), corpora, tuple(find_steps(training)))]
 
 
 def _count(corpus: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from openmed_ner.errors import InputError
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from openmed_ner.publish import Plan
+    from openmed_ner.publish import UploadPlan
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -58,7 +58,7 @@ def push(
         raise typer.Exit(2)
 
 
-def _print_plan(plan: Plan) -> None:
+def _print_plan(plan: UploadPlan) -> None:
     size = sum(file.size for file in plan.files.values())
     kind = "private" if plan.private else "public"
     typer.echo(f"{plan.bundle.manifest.name}, {plan.bundle.manifest.kind}, {size / 1e6:.1f} MB")

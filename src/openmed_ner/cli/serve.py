@@ -46,9 +46,9 @@ def serve(
     Listens on this machine only, unless told otherwise. SIGTERM or Ctrl-C stops it after the requests it
     has accepted are answered. The log, on standard error, holds nothing of any text.
     """
-    from openmed_ner.service.settings import Settings, read_token
+    from openmed_ner.service.settings import ServiceSettings, read_token
 
-    settings = Settings(
+    settings = ServiceSettings(
         host=host,
         port=port,
         token=_read_file(token_file) if token_file else read_token(os.environ),

@@ -2,6 +2,6 @@
 
 from openmed_ner.publish.download import fetch_bundle
 from openmed_ner.publish.hub import Reference, resolve
-from openmed_ner.publish.upload import Plan, plan_push, push
+from openmed_ner.publish.upload import UploadPlan, plan_push, push
 
-__all__ = ["Plan", "Reference", "fetch_bundle", "plan_push", "push", "resolve"]
+__all__ = ["Reference", "UploadPlan", "fetch_bundle", "plan_push", "push", "resolve"]

@@ -17,7 +17,7 @@ from openmed_ner.bundle.manifest import CARD, MANIFEST, RECORD
 from openmed_ner.bundle.registry import Entry
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.offline import require_network
-from openmed_ner.publish.cards.sources import Source, find_sources
+from openmed_ner.publish.cards.sources import DataSource, find_sources
 from openmed_ner.publish.hub import Reference, explain
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _HUBS_OWN = {".gitattributes", CARD}  # what a new repository may be made with
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class UploadPlan:
     """What would be published where, and what speaks against it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Plan:
     target: Reference
     private: bool
     files: Mapping[str, File]
-    sources: tuple[Source, ...]
+    sources: tuple[DataSource, ...]
     problems: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Plan:
         }
 
 
-def plan_push(folder: Path, target: Reference, *, private: bool = True, unscored: bool = False) -> Plan:
+def plan_push(folder: Path, target: Reference, *, private: bool = True, unscored: bool = False) -> UploadPlan:
     """Say what publishing a bundle would do, from its files alone.
 
     Args:
@@ -81,7 +81,7 @@ def plan_push(folder: Path, target: Reference, *, private: bool = True, unscored
     bundle = open_bundle(folder)
     manifest = File((folder / MANIFEST).stat().st_size, bundle.sha256)
     record = bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {}
-    return Plan(
+    return UploadPlan(
         bundle=bundle,
         target=target,
         private=private,
@@ -117,7 +117,7 @@ def _metadata(bundle: Bundle) -> set[str]:
     return {line.partition(":")[0] for line in rest[0].splitlines() if ":" in line and line[:1].isalpha()}
 
 
-def push(plan: Plan) -> Reference:
+def push(plan: UploadPlan) -> Reference:
     """Publish a bundle as one commit, and return that commit.
 
     The access token is the one of ``HF_TOKEN`` or of the hub's own login.
@@ -141,7 +141,7 @@ def push(plan: Plan) -> Reference:
         return Reference(plan.target.repository, _commit(HfApi(), plan))
 
 
-def _commit(api: HfApi, plan: Plan) -> str:
+def _commit(api: HfApi, plan: UploadPlan) -> str:
     from huggingface_hub import CommitOperationDelete
 
     repository, branch = plan.target.repository, plan.target.revision
@@ -160,7 +160,7 @@ def _commit(api: HfApi, plan: Plan) -> str:
     return str(made.oid)
 
 
-def _state(api: HfApi, plan: Plan) -> tuple[str | None, set[str]]:
+def _state(api: HfApi, plan: UploadPlan) -> tuple[str | None, set[str]]:
     """The commit a branch stands at and the files there; a repository that does not exist yet is made."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -173,7 +173,7 @@ def _state(api: HfApi, plan: Plan) -> tuple[str | None, set[str]]:
     return info.sha, {file.rfilename for file in info.siblings or ()}
 
 
-def _add(plan: Plan, name: str, file: File) -> CommitOperationAdd:
+def _add(plan: UploadPlan, name: str, file: File) -> CommitOperationAdd:
     """A file to upload, hashed once more: it must not have changed since the bundle was opened."""
     from huggingface_hub import CommitOperationAdd
 

@@ -20,10 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from openmed_ner.bundle.record import version
+from openmed_ner.errors import RefusedError
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service import reference
 from openmed_ner.service.endpoints import Service
-from openmed_ner.service.errors import STATUSES, RefusedError
+from openmed_ner.service.errors import STATUSES, to_response
 from openmed_ner.service.middleware import Observer, quiet_readers
 from openmed_ner.service.outputs import MEDIA_TYPES
 from openmed_ner.service.schemas import (
@@ -36,7 +37,7 @@ from openmed_ner.service.schemas import (
     TagRequest,
 )
 from openmed_ner.service.security import BodyLimits, HostCheck, TokenCheck
-from openmed_ner.service.settings import Settings
+from openmed_ner.service.settings import ServiceSettings
 
 PAGE_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -52,7 +53,7 @@ _TAGGING = (*_ALWAYS, 415, 422, 429, 503, 504)
 _EXAMPLE = {"text": "Cisplatin caused nephrotoxicity in 3 of 40 patients.", "threshold": 0.5}
 
 
-def create_app(tagger: Tagger, settings: Settings, *, sha256: str | None = None) -> FastAPI:
+def create_app(tagger: Tagger, settings: ServiceSettings, *, sha256: str | None = None) -> FastAPI:
     """Make the application; ``app.state.service`` is what answers its requests.
 
     Args:
@@ -86,7 +87,9 @@ def create_app(tagger: Tagger, settings: Settings, *, sha256: str | None = None)
     return app
 
 
-def _add_layers(app: FastAPI, service: Service, settings: Settings, open_paths: frozenset[str]) -> None:
+def _add_layers(
+    app: FastAPI, service: Service, settings: ServiceSettings, open_paths: frozenset[str]
+) -> None:
     """Put the layers around the application, the innermost first."""
     app.add_middleware(BodyLimits, max_body=settings.max_body, timeout=settings.body_timeout)
     if settings.token is not None:
@@ -165,7 +168,7 @@ def _add_static(app: FastAPI, path: str, content: bytes, media_type: str) -> Non
 async def _answer_refusal(request: Request, error: Exception) -> Response:
     if not isinstance(error, RefusedError):
         raise error
-    return error.to_response()
+    return to_response(error)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -175,7 +178,7 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     codes = {404: "not_found", 405: "method_not_allowed"}
     message = STATUSES.get(error.status_code, "refused")
     code = codes.get(error.status_code, "refused")
-    return RefusedError(error.status_code, code, message, headers=dict(error.headers or {})).to_response()
+    return to_response(RefusedError(error.status_code, code, message, headers=error.headers))
 
 
 def _refused(status: int) -> dict[str, Any]:

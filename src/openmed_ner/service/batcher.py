@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from openmed_ner.errors import RunError
+from openmed_ner.errors import ClosedError, QueueFullError, RunError, TaggingFailedError
 from openmed_ner.inference.attributes import apply as enrich
 from openmed_ner.service.settings import DOCUMENT_COST
 from openmed_ner.text import Document
@@ -56,26 +56,6 @@ class Options:
     types: tuple[str, ...] | None = None
     threshold: float = 0.0
     add: tuple[str, ...] = ()
-
-
-class QueueFullError(Exception):
-    """The queue has no room for a request; ``retry_after`` seconds from now it should have."""
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(f"no room for about {retry_after:.0f} seconds")
-        self.retry_after = retry_after
-
-
-class ClosedError(Exception):
-    """The batcher takes no more work."""
-
-
-class TaggingFailedError(Exception):
-    """The model failed on documents of a request; ``indices`` says which."""
-
-    def __init__(self, indices: Sequence[int]) -> None:
-        super().__init__(f"the model failed on {len(indices)} documents")
-        self.indices = tuple(indices)
 
 
 @dataclass(eq=False, slots=True)

@@ -14,16 +14,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from openmed_ner.bundle import Manifest
-from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.errors import (
+    ClosedError,
+    InputError,
+    MissingExtraError,
+    QueueFullError,
+    RefusedError,
+    TaggingFailedError,
+)
 from openmed_ner.inference.attributes import apply as enrich
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.service.batcher import Batcher, ClosedError, QueueFullError, TaggingFailedError, cost
-from openmed_ner.service.errors import CLIENT_GONE, RefusedError
+from openmed_ner.service.batcher import Batcher, cost
+from openmed_ner.service.errors import CLIENT_GONE
 from openmed_ner.service.metrics import MEDIA_TYPE, Metrics
 from openmed_ner.service.middleware import CHARACTERS, DOCUMENTS
 from openmed_ner.service.outputs import write_body
 from openmed_ner.service.schemas import Wanted, read_request
-from openmed_ner.service.settings import Settings
+from openmed_ner.service.settings import ServiceSettings
 from openmed_ner.service.uploads import read_upload, receive_upload, require_within
 from openmed_ner.text import Document
 
@@ -34,7 +41,7 @@ _RESTART = 10.0
 class Service:
     """Answers requests with a tagger, within the limits of its settings."""
 
-    def __init__(self, tagger: Tagger, settings: Settings, *, sha256: str | None) -> None:
+    def __init__(self, tagger: Tagger, settings: ServiceSettings, *, sha256: str | None) -> None:
         """Prepare; :attr:`batcher` must be running before a request is answered."""
         self.tagger, self._settings, self._sha256 = tagger, settings, sha256
         self.metrics = Metrics(queue_length=lambda: self.batcher.held)

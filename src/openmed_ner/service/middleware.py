@@ -17,7 +17,8 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openmed_ner.service.errors import CLIENT_GONE, RefusedError
+from openmed_ner.errors import RefusedError
+from openmed_ner.service.errors import CLIENT_GONE, to_response
 from openmed_ner.service.metrics import Metrics
 
 DOCUMENTS, CHARACTERS = "n_documents", "n_characters"
@@ -76,7 +77,7 @@ class Observer:
             logger.error("fault: %s", describe(error))
             if status == CLIENT_GONE:  # nothing was sent yet
                 refusal = RefusedError(500, "fault", "the service has a fault; its log says where")
-                await refusal.to_response()(scope, receive, send_noted)
+                await to_response(refusal)(scope, receive, send_noted)
         finally:
             self._note(scope, state, status, time.perf_counter() - begin)
 

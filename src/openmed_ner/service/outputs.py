@@ -15,10 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from openmed_ner.errors import InputError
+from openmed_ner.errors import InputError, RefusedError
 from openmed_ner.formats import FOLDER_WRITERS, tagged_writers
 from openmed_ner.formats.jsonl import to_json
-from openmed_ner.service.errors import RefusedError
 from openmed_ner.text import Document
 
 MEDIA_TYPES = {

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from openmed_ner.errors import RefusedError
 from openmed_ner.inference.attributes import STEPS
 from openmed_ner.service.batcher import Options
-from openmed_ner.service.errors import RefusedError
 from openmed_ner.text import Document
 
 Step = Literal["abbreviations", "context"]

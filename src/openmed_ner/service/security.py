@@ -16,7 +16,8 @@ from collections.abc import Awaitable, Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openmed_ner.service.errors import RefusedError
+from openmed_ner.errors import RefusedError
+from openmed_ner.service.errors import to_response
 
 _BODIES = 8
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/@\s]+)(:[0-9]{1,5})?")
@@ -31,7 +32,7 @@ class _Check:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http" and (refusal := self.refuse(scope, Headers(scope=scope))) is not None:
-            await refusal.to_response()(scope, receive, send)
+            await to_response(refusal)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -120,7 +121,7 @@ class BodyLimits:
             return
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._max_body:
-            await self._too_large().to_response()(scope, receive, send)
+            await to_response(self._too_large())(scope, receive, send)
             return
         body = _Body(self, receive)
         try:

@@ -20,14 +20,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from openmed_ner.errors import RunError
 from openmed_ner.service.endpoints import Service
-from openmed_ner.service.settings import Settings
+from openmed_ner.service.settings import ServiceSettings
 
 _MAX_HEADERS = 16_384
 _MAX_CONNECTIONS = 512
 _KEEP_ALIVE = 15
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen(settings: ServiceSettings) -> socket.socket:
     """Open the socket; clients that connect before :func:`serve` wait.
 
     Raises:
@@ -44,7 +44,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def serve(
-    app: FastAPI, settings: Settings, listener: socket.socket, *, on_start: Callable[[str], None]
+    app: FastAPI, settings: ServiceSettings, listener: socket.socket, *, on_start: Callable[[str], None]
 ) -> None:
     """Serve an application until SIGTERM or SIGINT, in the main thread; tell ``on_start`` the URL."""
     server = make_server(app, settings, on_start=lambda: on_start(_url(listener)))
@@ -54,7 +54,7 @@ def serve(
     server.run(sockets=[listener])
 
 
-def make_server(app: FastAPI, settings: Settings, *, on_start: Callable[[], None]) -> uvicorn.Server:
+def make_server(app: FastAPI, settings: ServiceSettings, *, on_start: Callable[[], None]) -> uvicorn.Server:
     """Prepare a server, to be run over a socket made by :func:`listen`.
 
     Args:

@@ -17,11 +17,10 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from openmed_ner.errors import CorpusFormatError
+from openmed_ner.errors import CorpusFormatError, RefusedError
 from openmed_ner.formats import READERS, detect_format
-from openmed_ner.service.errors import RefusedError
 from openmed_ner.service.schemas import FileRequest
-from openmed_ner.service.settings import Settings
+from openmed_ner.service.settings import ServiceSettings
 from openmed_ner.text import Document
 
 _MAX_FIELDS = 8
@@ -79,7 +78,7 @@ async def _to_upload(form: FormData) -> Upload:
     return Upload(name, await file.read(), FileRequest.from_fields(fields))
 
 
-def read_upload(upload: Upload, settings: Settings) -> list[Document]:
+def read_upload(upload: Upload, settings: ServiceSettings) -> list[Document]:
     """Read the documents of a file, within the limits.
 
     Raises:
@@ -112,7 +111,7 @@ def read_upload(upload: Upload, settings: Settings) -> list[Document]:
     return documents
 
 
-def require_within(documents: list[Document], settings: Settings) -> None:
+def require_within(documents: list[Document], settings: ServiceSettings) -> None:
     """Refuse what could never be taken.
 
     Raises:

@@ -24,20 +24,19 @@ from openmed_ner.cli.cards import app
 from openmed_ner.corpora import CATALOG
 from openmed_ner.errors import InputError
 from openmed_ner.inference.tagger import embedded_bundle
-from openmed_ner.publish.cards import describe_model
+from openmed_ner.publish.cards import describe_model, find_sources
 from openmed_ner.publish.cards.data import describe_corpus, describe_passage_set
 from openmed_ner.publish.cards.documentation import DISCLAIMER, list_open_points, write_documentation
 from openmed_ner.publish.cards.energy import (
-    Consumer,
-    Step,
+    EnergyStep,
+    ModelEnergy,
     find_steps,
-    read_study,
+    list_models,
     report_energy,
     write_energy,
 )
 from openmed_ner.publish.cards.markdown import NOT_RECORDED, OPEN, table
 from openmed_ner.publish.cards.metadata import dataset_revision
-from openmed_ner.publish.cards.sources import find_sources
 from openmed_ner.tagging import Head
 
 PINNED = Path(__file__).parents[2] / "pinned"
@@ -177,9 +176,9 @@ BENCHMARK = {"bundle": "tiny-ner", "documents": 100, "engines": {"int8": {"wh_pe
 
 def write_report() -> str:
     models = [
-        Consumer("tiny-ner", ("ncbi-disease", "gellus"), tuple(find_steps(RECORD))),
-        Consumer("tiny-adapted", (), tuple(find_steps(ADAPTATION))),
-        Consumer("unmeasured", ("mine",), tuple(find_steps({"energy": {"kwh": None, "mode": "none"}}))),
+        ModelEnergy("tiny-ner", ("ncbi-disease", "gellus"), tuple(find_steps(RECORD))),
+        ModelEnergy("tiny-adapted", (), tuple(find_steps(ADAPTATION))),
+        ModelEnergy("unmeasured", ("mine",), tuple(find_steps({"energy": {"kwh": None, "mode": "none"}}))),
     ]
     return write_energy(report_energy(models, BENCHMARK))
 
@@ -384,13 +383,13 @@ def test_the_pack_of_an_encoder_says_nothing_of_heads() -> None:
 def test_energy_of_steps_adds_up_and_one_unmeasured_step_leaves_the_sum_open() -> None:
     steps = find_steps(RECORD)
     assert [step.name for step in steps] == ["adaptation", "fine-tuning"]
-    whole = Consumer("a", ("x", "y"), tuple(steps)).to_json()
+    whole = ModelEnergy("a", ("x", "y"), tuple(steps)).to_json()
     assert whole["kwh"] == pytest.approx(0.035) and whole["kwh_per_corpus"] == pytest.approx(0.0175)
     for step in steps:
         assert step.kwh is not None and step.kg_per_kwh is not None
         assert step.kwh * step.kg_per_kwh == pytest.approx(step.co2e_kg)
-    unmeasured = Step.of("adaptation", {})
-    assert Consumer("a", ("x",), (*steps, unmeasured)).to_json()["kwh"] is None
+    unmeasured = EnergyStep.of("adaptation", {})
+    assert ModelEnergy("a", ("x",), (*steps, unmeasured)).to_json()["kwh"] is None
     only_named = {"recipe": {"adapted": "other"}, "energy": RECORD["energy"]}
     assert find_steps(only_named)[0] == unmeasured
     assert "co2_eq_emissions" not in CARDS["model-without-records"]()
@@ -399,7 +398,7 @@ def test_energy_of_steps_adds_up_and_one_unmeasured_step_leaves_the_sum_open() -
 def test_an_encoder_of_a_study_is_counted_once() -> None:
     run = {"model": "m", "encoder": "lora", "seed": 0, "recipe": {"corpora": ["x"], "adapted": "lora"}}
     study = {"encoders": {"lora": ADAPTATION}, "runs": [{**run, **{"energy": RECORD["energy"]}}] * 2}
-    consumers = read_study(study)
+    consumers = list_models(study)
     assert [each.name for each in consumers] == ["encoder lora", "m/lora/0", "m/lora/0"]
     assert sum(each.to_json()["kwh"] for each in consumers) == pytest.approx(0.0125 + 2 * 0.0225)
 

@@ -2,5 +2,6 @@
 
 from openmed_ner.publish.cards.attaching import attach, read_records
 from openmed_ner.publish.cards.model import describe_model, write_card
+from openmed_ner.publish.cards.sources import find_sources
 
-__all__ = ["attach", "describe_model", "read_records", "write_card"]
+__all__ = ["attach", "describe_model", "find_sources", "read_records", "write_card"]

@@ -14,7 +14,7 @@ from openmed_ner.bundle.manifest import Manifest
 from openmed_ner.corpora import CATALOG
 from openmed_ner.publish.cards.making import list_leaks
 from openmed_ner.publish.cards.markdown import NOT_RECORDED, dig, open_point, show, table
-from openmed_ner.publish.cards.sources import Source, find_adaptation, find_sources, iter_passages
+from openmed_ner.publish.cards.sources import DataSource, find_adaptation, find_sources, iter_passages
 
 
 def summarise_content(manifest: Manifest, record: Mapping[str, Any]) -> str:
@@ -76,7 +76,7 @@ def _sources(manifest: Manifest, record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _list(sources: Sequence[Source]) -> str:
+def _list(sources: Sequence[DataSource]) -> str:
     rows = [
         [each.name, each.role, each.licence, each.licence_class, show(each.home), show(each.citation)]
         for each in sources

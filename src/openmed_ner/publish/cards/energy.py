@@ -25,7 +25,7 @@ SCOPE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class EnergyStep:
     """What one step took.
 
     Attributes:
@@ -45,7 +45,7 @@ class Step:
     seconds: float | None
 
     @classmethod
-    def of(cls, name: str, record: Mapping[str, Any]) -> Step:
+    def of(cls, name: str, record: Mapping[str, Any]) -> EnergyStep:
         """Read a step from its run record, or from the ``training`` of a results file."""
         energy = dig(record, "energy") or {}
         return cls(
@@ -70,16 +70,20 @@ class Step:
         }
 
 
-def find_steps(record: Mapping[str, Any]) -> list[Step]:
+def find_steps(record: Mapping[str, Any]) -> list[EnergyStep]:
     """The steps behind a bundle, in the order in which they were taken."""
     if "passages" in record:  # an adapted encoder
-        return [Step.of("adaptation", record)]
+        return [EnergyStep.of("adaptation", record)]
     adapted = record.get("adaptation") or dig(record, "recipe", "adapted")  # a results file only names it
-    earlier = [Step.of("adaptation", adapted if isinstance(adapted, Mapping) else {})] if adapted else []
-    return [*earlier, *_iter_starts(record, set()), Step.of("fine-tuning", record)] if record else earlier
+    earlier = (
+        [EnergyStep.of("adaptation", adapted if isinstance(adapted, Mapping) else {})] if adapted else []
+    )
+    return (
+        [*earlier, *_iter_starts(record, set()), EnergyStep.of("fine-tuning", record)] if record else earlier
+    )
 
 
-def _iter_starts(record: Mapping[str, Any], seen: set[object]) -> Iterator[Step]:
+def _iter_starts(record: Mapping[str, Any], seen: set[object]) -> Iterator[EnergyStep]:
     """The models that a run went on from, each once, and after those that it went on from itself."""
     if not isinstance(start := record.get("start"), Mapping):
         return
@@ -87,10 +91,10 @@ def _iter_starts(record: Mapping[str, Any], seen: set[object]) -> Iterator[Step]
         if each.get("sha256") not in seen:
             seen.add(each.get("sha256"))
             yield from _iter_starts(each, seen)
-            yield Step.of(f"fine-tuning of {show(each.get('name'))}", each)
+            yield EnergyStep.of(f"fine-tuning of {show(each.get('name'))}", each)
 
 
-def write_steps(steps: Sequence[Step]) -> str:
+def write_steps(steps: Sequence[EnergyStep]) -> str:
     """A table of the steps and their sum, each with its arithmetic."""
     if not steps:
         return "No run record is at hand.\n"
@@ -103,7 +107,7 @@ def write_steps(steps: Sequence[Step]) -> str:
     return "\n".join([table(columns, rows), *sums, *[""] * bool(sums), SCOPE, ""])
 
 
-def _row(step: Step) -> list[str]:
+def _row(step: EnergyStep) -> list[str]:
     return [
         step.name,
         show(step.kwh, ".4g"),
@@ -114,7 +118,7 @@ def _row(step: Step) -> list[str]:
     ]
 
 
-def _arithmetic(step: Step) -> str:
+def _arithmetic(step: EnergyStep) -> str:
     return (
         f"- {step.name}: {show(step.kwh, '.4g')} kWh × {show(step.kg_per_kwh, '.4g')} kg/kWh = "
         f"{show(step.co2e_kg, '.4g', scale=1000)} g CO2e"
@@ -122,7 +126,7 @@ def _arithmetic(step: Step) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Consumer:
+class ModelEnergy:
     """A model of an energy report.
 
     Attributes:
@@ -133,7 +137,7 @@ class Consumer:
 
     name: str
     corpora: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[EnergyStep, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The model as a JSON object, with the sums and what they are per corpus."""
@@ -149,17 +153,17 @@ class Consumer:
         }
 
 
-def read_study(results: Mapping[str, Any]) -> list[Consumer]:
+def list_models(results: Mapping[str, Any]) -> list[ModelEnergy]:
     """The models of a study's results; an encoder is a model of its own, counted once."""
     encoders = [
-        Consumer(f"encoder {name}", (), (Step.of("adaptation", record),))
+        ModelEnergy(f"encoder {name}", (), (EnergyStep.of("adaptation", record),))
         for name, record in (results.get("encoders") or {}).items()
     ]
     runs = [
-        Consumer(
+        ModelEnergy(
             "/".join(str(run[key]) for key in ("model", "encoder", "seed") if key in run),
             tuple(dig(run, "recipe", "corpora") or ()),
-            (Step.of("fine-tuning", run),),
+            (EnergyStep.of("fine-tuning", run),),
         )
         for run in results["runs"]
     ]
@@ -167,7 +171,7 @@ def read_study(results: Mapping[str, Any]) -> list[Consumer]:
 
 
 def report_energy(
-    consumers: Sequence[Consumer], benchmark: Mapping[str, Any] | None = None
+    consumers: Sequence[ModelEnergy], benchmark: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The energy report as a JSON object.
 

@@ -18,7 +18,7 @@ OWNERS = "stated by its owner"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DataSource:
     """Something a bundle was made from.
 
     Attributes:
@@ -42,14 +42,14 @@ class Source:
         return asdict(self)
 
 
-def find_sources(manifest: Manifest, record: Mapping[str, Any]) -> list[Source]:
+def find_sources(manifest: Manifest, record: Mapping[str, Any]) -> list[DataSource]:
     """What a bundle was made from: its backbone, the corpora of its heads, the passages it was adapted to."""
     backbone = manifest.backbone
     return [
-        Source(backbone.name, "backbone", backbone.licence, home=backbone.hub_id),
+        DataSource(backbone.name, "backbone", backbone.licence, home=backbone.hub_id),
         *(_corpus(head.corpus) for head in manifest.heads),
         *(
-            Source(
+            DataSource(
                 str(row.get("name", "")),
                 "passages",
                 str(row.get("licence", "")),
@@ -76,8 +76,8 @@ def iter_passages(adaptation: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield row
 
 
-def _corpus(name: str) -> Source:
+def _corpus(name: str) -> DataSource:
     row = CATALOG.get(name)
     if row is None:
-        return Source(name, "corpus", OWNERS)
-    return Source(name, "corpus", row.licence, citation=row.citation, home=row.home)
+        return DataSource(name, "corpus", OWNERS)
+    return DataSource(name, "corpus", row.licence, citation=row.citation, home=row.home)
