@@ -24,10 +24,11 @@ A message tells where, what was found, what was expected, and the way out.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # so that every class of this module's namespace is an exception, as a test expects
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 
 class OpenMedError(Exception):
