@@ -17,7 +17,7 @@ from openmed_ner.model.bundles import load_models
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Document
 from openmed_ner.training.finetune import train
-from openmed_ner.training.study.collecting import collect
+from openmed_ner.training.study.suite import collect
 from tiny import CORPORA, DOCUMENTS, make_recipe
 
 TEXTS = [document.text for document in DOCUMENTS]

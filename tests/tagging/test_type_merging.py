@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openmed_ner.tagging import Head
 from openmed_ner.tagging.type_merging import RULES, TypeMerge, iter_merges
 from openmed_ner.text import Document, Span
-from openmed_ner.training.export.merging import choose_merges
+from openmed_ner.training.export.type_merges import choose_merges
 
 CORPORA = ("narrow", "wide", "other")
 SPANS = [

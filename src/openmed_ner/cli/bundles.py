@@ -207,7 +207,7 @@ def collect(
     tag --bundle and serve --bundle take the folder, and use all heads over one backbone.
     """
     try:
-        from openmed_ner.training.study.collecting import collect as collect_bundles
+        from openmed_ner.training.study.suite import collect as collect_bundles
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 

@@ -34,7 +34,7 @@ from openmed_ner.inference.jobs.job import Job
 from openmed_ner.inference.jobs.receipt import Tag
 from openmed_ner.integrations.ray import RayEngine, blocks, connect, load_tag
 from openmed_ner.integrations.ray import cluster as clusters
-from openmed_ner.integrations.ray.blocks import Block, Source
+from openmed_ner.integrations.ray.blocks import Block, BlockSource
 from openmed_ner.integrations.ray.engine import _complete
 from openmed_ner.integrations.ray.worker import Worker
 from openmed_ner.text import Document, Span
@@ -95,7 +95,7 @@ def test_blocks_hold_every_item_once_whichever_of_them_are_lost(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "MAX_ITEMS", n_items)
         patch.setattr(blocks, "_MAX_FILES", n_files)
-        source = Source.of(inputs, file=file, done=done)
+        source = BlockSource.of(inputs, file=file, done=done)
         whole = list(source.iter_between((0, 0), None))
         left = [block for block in whole if random.random() < 0.5]
         again: list[Block] = []
@@ -110,7 +110,7 @@ def test_blocks_hold_every_item_once_whichever_of_them_are_lost(
 
 def test_an_input_that_is_not_on_a_node_is_not_taken_for_a_bad_one(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path / "in", [[line(1)]])
-    source = Source.of([replace(each, path=tmp_path / "elsewhere" / each.name) for each in inputs])
+    source = BlockSource.of([replace(each, path=tmp_path / "elsewhere" / each.name) for each in inputs])
     assert "must lie at the same path on every node" in next(source.iter_blocks(0)).refusal
 
 
@@ -122,7 +122,7 @@ def test_a_file_that_is_not_there_is_told_as_on_one_machine(
     inputs = find_inputs([Path("in")])
     Path("in/0.jsonl").unlink()
     (here,) = iter_items(inputs)
-    (there,) = next(Source.of(inputs).iter_blocks(0)).items
+    (there,) = next(BlockSource.of(inputs).iter_blocks(0)).items
     assert str(there.content) == str(here.content)
 
 
@@ -145,7 +145,7 @@ def test_a_fault_of_ours_is_no_bad_document(tmp_path: Path) -> None:
     def fail(text: str) -> None:
         raise ZeroDivisionError("division by zero")
 
-    source = Source.of(write_inputs(tmp_path / "in", [[line(1)]]))
+    source = BlockSource.of(write_inputs(tmp_path / "in", [[line(1)]]))
     tagged = Worker(lambda: partial(tag_words, before=fail)).tag_block(next(source.iter_blocks(0)))
     assert tagged.refusal.endswith("division by zero") and not tagged.items
 

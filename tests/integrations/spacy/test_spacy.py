@@ -31,7 +31,7 @@ spacy = pytest.importorskip("spacy")
 from spacy.language import Language  # noqa: E402
 from spacy.tokens import Doc, DocBin  # noqa: E402
 
-from openmed_ner.integrations.spacy import EntityTagger, Settings, use_words  # noqa: E402
+from openmed_ner.integrations.spacy import ComponentSettings, EntityTagger, use_words  # noqa: E402
 from openmed_ner.integrations.spacy.results import add_extensions  # noqa: E402
 
 TEXTS = [
@@ -81,13 +81,13 @@ def annotate(document: Document, *, words: bool = False, **config: Any) -> Doc:
     """What becomes of the text of a document if a model finds in it what the document says."""
     add_extensions()
     doc = blank(words=words).make_doc(document.text)
-    return EntityTagger("test", Settings(**config))._annotate(doc, document)
+    return EntityTagger("test", ComponentSettings(**config))._annotate(doc, document)
 
 
 def holding(tagger: Tagger, **config: Any) -> EntityTagger:
     """A component that need not load the model again."""
     add_extensions()
-    component = EntityTagger("test", Settings(**config))
+    component = EntityTagger("test", ComponentSettings(**config))
     component._taggers[os.getpid()] = tagger
     return component
 
@@ -360,8 +360,8 @@ def test_a_pipeline_travels_as_bytes(nlp: Language, tagger: Tagger) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x93\x01\x02\x03", b"\x81\xa1a\x01", b"\xc1", b"\x81"])
 def test_bytes_that_are_no_bundle_are_refused(data: bytes) -> None:
-    with pytest.raises(BundleError, match=r"no packed bundle"):
-        EntityTagger("x", Settings()).from_bytes(data)
+    with pytest.raises(BundleError, match=r"not a packed bundle"):
+        EntityTagger("x", ComponentSettings()).from_bytes(data)
 
 
 def test_packed_files_stay_inside_their_folder() -> None:
@@ -369,7 +369,7 @@ def test_packed_files_stay_inside_their_folder() -> None:
 
     for name in ("../x.json", "/x.json", "a\\..\\x.json"):
         with pytest.raises(BundleError, match="does not lie inside"):
-            EntityTagger("x", Settings()).from_bytes(pack({name: b"{}"}))
+            EntityTagger("x", ComponentSettings()).from_bytes(pack({name: b"{}"}))
 
 
 # --- installation

@@ -28,7 +28,7 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused(Document):
+class RefusedDocument(Document):
     """A document that could not be tagged.
 
     Attributes:
@@ -68,7 +68,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class BlockSource:
     """The files of a run, as shares.
 
     Attributes:

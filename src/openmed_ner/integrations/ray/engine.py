@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from openmed_ner.errors import RunError
 from openmed_ner.inference.jobs.inputs import Input, Item
 from openmed_ner.inference.jobs.receipt import Tag
-from openmed_ner.integrations.ray.blocks import Block, Source
+from openmed_ner.integrations.ray.blocks import Block, BlockSource
 from openmed_ner.integrations.ray.cluster import import_ray
 from openmed_ner.integrations.ray.worker import Batch, Worker, give, refuse
 from openmed_ner.text import Document
@@ -55,7 +55,7 @@ class RayEngine:
         Raises:
             RunError: a node has not the inputs, the bundle or the package of this one.
         """
-        source = Source.of(inputs, file=file, done=done)
+        source = BlockSource.of(inputs, file=file, done=done)
         number = -1
         for block in _complete(source, self._iter_blocks(source), _Alone(self)):
             if block.refusal:
@@ -66,7 +66,7 @@ class RayEngine:
                     on_open(number, None)
                 yield item
 
-    def _iter_blocks(self, source: Source) -> Iterator[Block]:
+    def _iter_blocks(self, source: BlockSource) -> Iterator[Block]:
         """Yield the tagged blocks in order, without those that were lost."""
         data = import_ray().data
         context = data.DataContext()
@@ -79,7 +79,7 @@ class RayEngine:
         for row in rows:
             yield row["block"]
 
-    def _tag_shares(self, data: Any, source: Source) -> Any:
+    def _tag_shares(self, data: Any, source: BlockSource) -> Any:
         """The data set of tagged blocks, of which nothing is computed yet."""
 
         def read(batch: Batch) -> Iterator[Batch]:
@@ -102,7 +102,9 @@ class RayEngine:
             )
 
 
-def _complete(source: Source, blocks: Iterable[Block], again: Callable[[Block], Block]) -> Iterator[Block]:
+def _complete(
+    source: BlockSource, blocks: Iterable[Block], again: Callable[[Block], Block]
+) -> Iterator[Block]:
     """Yield blocks, and in the places of those that are missing what another way gives."""
     place = (0, 0)
     for block in blocks:

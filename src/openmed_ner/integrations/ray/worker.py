@@ -16,7 +16,7 @@ from typing import Any
 from openmed_ner.errors import BundleError, OpenMedError
 from openmed_ner.inference.attributes import apply as enrich
 from openmed_ner.inference.jobs.receipt import Tag
-from openmed_ner.integrations.ray.blocks import Block, Refused
+from openmed_ner.integrations.ray.blocks import Block, RefusedDocument
 from openmed_ner.text import Document
 
 Batch = Mapping[str, Sequence[Any]]
@@ -74,9 +74,9 @@ def _tag_alone(tag: Tag, document: Document) -> Document:
     return tagged
 
 
-def refuse(document: Document, reason: object) -> Refused:
+def refuse(document: Document, reason: object) -> RefusedDocument:
     """A document that could not be tagged, and why."""
-    return Refused(document.id, document.text, reason=str(reason))
+    return RefusedDocument(document.id, document.text, reason=str(reason))
 
 
 def give(documents: Iterable[Document]) -> Iterator[Document]:
@@ -86,7 +86,7 @@ def give(documents: Iterable[Document]) -> Iterator[Document]:
         OpenMedError: as it was raised there.
     """
     for document in documents:
-        if isinstance(document, Refused):
+        if isinstance(document, RefusedDocument):
             raise OpenMedError(document.reason)
         yield document
 

@@ -1,6 +1,6 @@
 """A bundle that travels inside a spaCy pipeline: copied into its folder, or packed into its bytes.
 
-What arrives is trusted no more than any bundle: it is checked against its manifest when it is loaded.
+A bundle that arrives this way is trusted no more than any other: loading checks it against its manifest.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import srsly
 
 from openmed_ner.errors import BundleError
+from openmed_ner.storage import atomic_folder
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
@@ -35,10 +36,11 @@ def write_files(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Make a folder the copy of another one; nothing that it held before stays."""
-    if source.resolve() != target.resolve():
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target)
+    """Replace a folder by a copy of another one; a pipeline saved over itself is left as it is."""
+    if source.resolve() == target.resolve():
+        return
+    with atomic_folder(target) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -51,12 +53,12 @@ def unpack(data: bytes) -> dict[str, bytes]:
     """The inverse of :func:`pack`.
 
     Raises:
-        BundleError: the bytes are something else, or damaged.
+        BundleError: the bytes are not a packed bundle.
     """
     try:
         files = srsly.msgpack_loads(data)
     except (ValueError, TypeError) as error:
-        raise BundleError(f"these bytes are no packed bundle: {error}") from error
-    if not isinstance(files, dict) or not all(isinstance(each, bytes) for each in files.values()):
-        raise BundleError("these bytes are no packed bundle: expected files by their names")
+        raise BundleError(f"these bytes are not a packed bundle: {error}") from error
+    if not isinstance(files, dict) or not all(isinstance(content, bytes) for content in files.values()):
+        raise BundleError("these bytes are not a packed bundle: expected files by their names")
     return {str(name): content for name, content in files.items()}

@@ -1,7 +1,7 @@
-"""A spaCy tokenizer that cuts texts into our words, so that every entity we find fits spaCy's tokens.
+"""A spaCy tokenizer that cuts texts into our words, so that every entity fits spaCy's tokens.
 
-The price: these tokens are finer than spaCy's own ("IL-2" is three), on which its taggers and parsers
-were trained, so it is meant for blank pipelines.
+These tokens are finer than spaCy's own ("IL-2" is three). spaCy's taggers and parsers were trained on its
+own, so use this tokenizer in blank pipelines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WORDS = "openmed_ner.words.v1"
 
 
 class WordTokenizer(DummyTokenizer):
-    """Our words as spaCy tokens: every entity we find begins and ends with one.
+    """Our words as spaCy tokens: every entity begins and ends with one.
 
     White space beyond one blank after a word is a token of its own, as everywhere in spaCy.
     """
@@ -34,8 +34,10 @@ class WordTokenizer(DummyTokenizer):
         edges = sorted({0, len(text)}.union(*((token.start, token.end) for token in tokens)))
         words: list[str] = []
         spaces: list[bool] = []
+
         for start, end in pairwise(edges):
             word = text[start:end]
+            # spaCy writes one blank after a word as a flag of the word, not as a token
             if words and word[0] == " " and not words[-1].isspace():
                 spaces[-1], word = True, word[1:]
             if word:
@@ -45,7 +47,7 @@ class WordTokenizer(DummyTokenizer):
 
 
 def make_tokenizer() -> Callable[[Language], WordTokenizer]:
-    """What ``{"@tokenizers": "openmed_ner.words.v1"}`` in a config calls."""
+    """Factory behind ``{"@tokenizers": "openmed_ner.words.v1"}`` in a config."""
     return lambda nlp: WordTokenizer(nlp.vocab)
 
 
@@ -53,9 +55,9 @@ registry.tokenizers(WORDS, func=make_tokenizer)
 
 
 def use_words(nlp: Language) -> Language:
-    """Let a pipeline cut texts into our words, here and wherever it is saved to.
+    """Let a pipeline cut texts into our words, also after it was saved and loaded.
 
-    Meant for blank pipelines: taggers and parsers were trained with spaCy's own tokens.
+    Use it in blank pipelines: spaCy's taggers and parsers were trained on its own tokens.
     """
     nlp.tokenizer = WordTokenizer(nlp.vocab)
     nlp.config["nlp"]["tokenizer"] = {"@tokenizers": WORDS}

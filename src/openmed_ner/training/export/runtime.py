@@ -19,11 +19,11 @@ from openmed_ner.storage import write_json
 from openmed_ner.tagging import WindowReader, predict
 from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.text import Document
-from openmed_ner.training.export.merging import choose_merges
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.parity import certify
 from openmed_ner.training.export.quantise import quantise
 from openmed_ner.training.export.static import quantise_static
+from openmed_ner.training.export.type_merges import choose_merges
 
 
 def export_runtime(
