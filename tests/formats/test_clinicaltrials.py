@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.formats import clinicaltrials as trials
-from openmed_ner.formats.clinicaltrials import clean_markdown, read_trials
+from openmed_ner.formats.clinicaltrials import clean_markdown, read_clinicaltrials
 from openmed_ner.formats.passage import Passage
 from strategies import damaged
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trials_of(path: Path) -> tuple[list[Passage], Counter[str]]:
     skipped: list[str] = []
-    return list(read_trials(path, on_skip=skipped.append)), Counter(skipped)
+    return list(read_clinicaltrials(path, on_skip=skipped.append)), Counter(skipped)
 
 
 def as_zip(path: Path, members: dict[str, str], method: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -161,7 +161,7 @@ def test_json_that_holds_no_studies_is_refused(
 def test_a_bad_line_is_named_after_the_good_ones_are_read(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(f"{json.dumps(study(1))}\n\n{{\n")
-    passages = read_trials(path)
+    passages = read_clinicaltrials(path)
     assert next(passages).id == "NCT00000001#summary"
     with pytest.raises(CorpusFormatError, match=r"x.jsonl, line [34]: not JSON"):
         next(passages)

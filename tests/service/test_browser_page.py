@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import openmed_ner
 from openmed_ner.formats import read_documents
-from openmed_ner.text.pieces import iter_pieces
+from openmed_ner.text.html import iter_pieces
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 uvicorn = pytest.importorskip("uvicorn", reason="needs the service: pip install 'openmed-ner[serve]'")

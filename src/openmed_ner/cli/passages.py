@@ -10,7 +10,7 @@ import typer
 
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError
-from openmed_ner.formats.discovery import PASSAGE_FORMATS
+from openmed_ner.formats import PASSAGE_FORMATS
 from openmed_ner.training.passages.licences import read_licences
 from openmed_ner.training.passages.settings import PassageSettings
 

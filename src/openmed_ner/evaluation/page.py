@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from openmed_ner.text import Span
-from openmed_ner.text.pieces import iter_pieces
+from openmed_ner.text.html import iter_pieces
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>

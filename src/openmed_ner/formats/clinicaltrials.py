@@ -46,7 +46,9 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 
 
-def read_trials(path: Path, *, on_skip: Callable[[str], None] = lambda reason: None) -> Iterator[Passage]:
+def read_clinicaltrials(
+    path: Path, *, on_skip: Callable[[str], None] = lambda reason: None
+) -> Iterator[Passage]:
     """Yield up to three passages per study: ``NCT01234567#summary``, ``#description`` and ``#eligibility``.
 
     Args:

@@ -20,18 +20,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats import FORMATS, PATH_READERS, SUFFIXES, read_documents
-from openmed_ner.formats.clinicaltrials import read_trials
+from openmed_ner.formats import PASSAGE_FORMATS, PATH_READERS, REGISTRY, infer_format, read_documents
 from openmed_ner.formats.passage import Passage
-from openmed_ner.formats.pubmed import read_pubmed
+from openmed_ner.formats.registry import strip_gz
 
 MAX_LINE = 16 << 20
 """Bytes of a line, and of a paragraph."""
-PASSAGE_FORMATS = (*FORMATS, "pubmed", "clinicaltrials")
-"""Every format that passages are read from."""
-
-_PUBMED = re.compile(r"pubmed.*n\d+.*\.xml", re.IGNORECASE)
-_TRIALS = re.compile(r"(ctg-studies|NCT\d{8}).*\.(json|jsonl|zip)", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 OnSkip = Callable[[str], None]
@@ -54,29 +48,16 @@ def iter_files(paths: list[Path], *, format: str | None = None) -> Iterator[tupl
             yield path, path.resolve().name, format
         elif path.is_dir():
             for file in sorted(each for each in path.rglob("*") if each.is_file()):
-                yield file, file.relative_to(path).as_posix(), kind_of(file, format)
+                yield file, file.relative_to(path).as_posix(), _choose_format(file, format)
         elif path.is_file():
-            yield path, path.name, kind_of(path, format) or "text"
+            yield path, path.name, _choose_format(path, format) or "text"
         else:
             raise InputError(f"{path}: no such file or folder")
 
 
-def kind_of(path: Path, format: str | None = None) -> str | None:
-    """The format of a file: the given one, or what its name tells; ``None`` if hidden or of no known kind."""
-    name = path.name
-    if name.startswith("."):
-        return None
-    if format is not None:
-        return format
-    if _PUBMED.match(name):
-        return "pubmed"
-    if _TRIALS.match(name):
-        return "clinicaltrials"
-    return SUFFIXES.get(Path(_unpacked(name)).suffix.lower())
-
-
-def _unpacked(name: str) -> str:
-    return name[:-3] if name.lower().endswith(".gz") else name
+def _choose_format(path: Path, format: str | None) -> str | None:
+    """Return the requested format, or the inferred one; ``None`` for a hidden file."""
+    return infer_format(path) if format is None or path.name.startswith(".") else format
 
 
 def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: None) -> Iterator[Passage]:
@@ -91,11 +72,9 @@ def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: N
         InputError: the file cannot be opened.
         CorpusFormatError: the file is damaged or does not follow the format; it is named with the line.
     """
-    source = Path(_unpacked(path.name)).stem
-    if format == "pubmed":
-        yield from read_pubmed(path, on_skip=on_skip)
-    elif format == "clinicaltrials":
-        yield from read_trials(path, on_skip=on_skip)
+    source = Path(strip_gz(path.name)).stem
+    if reader := REGISTRY[format].passage_reader:
+        yield from reader(path, on_skip=on_skip)
     elif format == "jsonl":
         yield from _read_jsonl(path, source)
     elif format == "text":

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TextIO
 
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document
 from openmed_ner.text.html import legend, mark
 
@@ -25,8 +26,8 @@ small { opacity: .75 } small mark { margin-right: .6em }
 """
 
 
-def write_html(documents: Iterable[Document], file: TextIO) -> None:
-    """Write one page with a section per document."""
+def write_html(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
+    """Write one page with a section per document; no document is refused."""
     file.write(_HEAD)
     for document in documents:
         file.write(f"<h2>{escape(document.id)}</h2>\n<p>{mark(document)}</p>\n")

@@ -9,11 +9,14 @@ show; the price is 90 characters a mark.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
+from itertools import pairwise
+from typing import TypeVar
 
 from openmed_ner.text.document import Document, Span
-from openmed_ner.text.pieces import iter_pieces
+
+Value = TypeVar("Value")
 
 SHOWN = 5_000
 """Characters of a text that a notebook shows; a page of them is slow to draw and no longer read."""
@@ -79,3 +82,21 @@ def _describe(span: Span) -> str:
 def _style(label: str) -> str:
     hue = _HUES.get(label, sum(map(ord, label)) * 47 % 360)
     return f"color:inherit;background:hsl({hue} 80% 60% / .3);padding:.15em .1em;border-radius:.2em"
+
+
+def iter_pieces(text: str, ranges: Iterable[tuple[int, int, Value]]) -> Iterator[tuple[str, list[Value]]]:
+    """Cut a text at every boundary of some ranges, which may nest, overlap and reach beyond the text.
+
+    Yields:
+        The pieces of the text in order, each with the values of the ranges it lies in.
+    """
+    waiting = sorted(ranges, key=lambda item: item[0], reverse=True)
+    edges = {edge for start, end, _ in waiting for edge in (start, end) if 0 < edge < len(text)}
+    active: list[tuple[int, Value]] = []
+    for start, end in pairwise(sorted({0, *edges, len(text)})):
+        active = [(last, value) for last, value in active if last > start]
+        while waiting and waiting[-1][0] <= start:
+            _, last, value = waiting.pop()
+            if last > start:
+                active.append((last, value))
+        yield text[start:end], [value for _, value in active]

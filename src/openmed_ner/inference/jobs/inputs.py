@@ -21,8 +21,16 @@ from pathlib import Path
 from typing import TextIO
 
 from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats import LINEWISE, PATH_READERS, READERS, SUFFIXES, read_documents
-from openmed_ner.formats.discovery import PASSAGE_FORMATS, kind_of, read_passages
+from openmed_ner.formats import (
+    LINEWISE,
+    PASSAGE_FORMATS,
+    PATH_READERS,
+    READERS,
+    SUFFIXES,
+    infer_format,
+    read_documents,
+)
+from openmed_ner.formats.discovery import read_passages
 from openmed_ner.formats.tolerance import OnBad
 from openmed_ner.text import Document
 
@@ -135,9 +143,9 @@ def _find(path: Path, format: str | None) -> Iterator[Input]:
             raise InputError(f"format {format} is more than one file, and cannot be read from standard input")
         yield Input(path, "stdin", format or "text")
     elif path.is_file() or (whole and path.is_dir()):
-        yield Input(path, _writable(str(path)), format or kind_of(path) or "text")
+        yield Input(path, _writable(str(path)), format or infer_format(path) or "text")
     elif path.is_dir():
-        files = ((each, kind_of(each)) for each in sorted(path.rglob("*")) if each.is_file())
+        files = ((each, infer_format(each)) for each in sorted(path.rglob("*")) if each.is_file())
         found = [(each, kind) for each, kind in files if kind]
         if not found:
             raise InputError(f"{path}: no file ends in {', '.join(SUFFIXES)}")
@@ -146,7 +154,7 @@ def _find(path: Path, format: str | None) -> Iterator[Input]:
     elif matches := sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no whole path)
         for match in map(Path, matches):
             if match.is_file() or whole:
-                yield Input(match, _writable(str(match)), format or kind_of(match) or "text")
+                yield Input(match, _writable(str(match)), format or infer_format(match) or "text")
     else:
         raise InputError(f"{path}: no such file or folder")
 

@@ -1,0 +1,239 @@
+"""The table of formats: one row says how a format is read, written, recognised and offered for download.
+
+The command line, the service and its page take their choices from these rows, so a new format is one module
+with its reader and writer, one row here and one line in ``docs/formats.md``. A file is recognised by its name
+alone: its content is untrusted, and several formats share their first bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from openmed_ner.formats.bioc import read_bioc, read_bioc_json, read_bioc_xml, write_bioc_json, write_bioc_xml
+from openmed_ner.formats.brat import read_brat, write_brat
+from openmed_ner.formats.clinicaltrials import read_clinicaltrials
+from openmed_ner.formats.conll import read_conll, write_conll
+from openmed_ner.formats.csv import read_csv, write_csv
+from openmed_ner.formats.html import write_html
+from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
+from openmed_ner.formats.mmax import read_mmax
+from openmed_ner.formats.pairs import read_bc2gm_files, read_chemdner_files
+from openmed_ner.formats.passage import Passage
+from openmed_ner.formats.plain import read_plain
+from openmed_ner.formats.pubmed import read_pubmed
+from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
+from openmed_ner.text import Document
+
+Reader = Callable[..., Iterator[Document]]
+PathReader = Callable[[Path], Iterator[Document]]
+PassageReader = Callable[..., Iterator[Passage]]
+Writer = Callable[..., None]
+
+_PLAIN_TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A file format.
+
+    Attributes:
+        name: name on the command line and in requests.
+        reader: reader of an open text file; takes ``source`` and ``on_bad``.
+        path_reader: reader of a path, for formats of more than one file.
+        passage_reader: reader of the passages of a public dump; takes a path and ``on_skip``.
+        writer: writer of documents to an open text file; takes ``on_bad``.
+        folder_writer: writer of documents to a folder; takes ``on_bad``.
+        suffixes: suffixes of file names, without ``.gz``.
+        file_name: pattern of the beginning of a file name; precedes all suffixes.
+        title: name for people, on the page of the service; ``None`` if it is not offered there.
+        media_type: media type of a download.
+        extension: extension of a downloaded file, without the leading dot.
+        by_line: if true, the reader can pass over a line that is not UTF-8; it then expects lone surrogates
+            in place of the bytes.
+        inexact: if true, the writer takes ``exact=False`` and leaves out what the format has no place for.
+        attributes: if true, the writer takes ``attributes=True`` to make room for attributes of spans.
+    """
+
+    name: str
+    reader: Reader | None = None
+    path_reader: PathReader | None = None
+    passage_reader: PassageReader | None = None
+    writer: Writer | None = None
+    folder_writer: Writer | None = None
+    suffixes: tuple[str, ...] = ()
+    file_name: re.Pattern[str] | None = None
+    title: str | None = None
+    media_type: str | None = None
+    extension: str | None = None
+    by_line: bool = False
+    inexact: bool = False
+    attributes: bool = False
+
+    @property
+    def shard_extension(self) -> str | None:
+        """Extension of one file of a run in shards; ``None`` if the format cannot be written in shards."""
+        return None if self.writer is None or self.extension is None else self.extension.rpartition(".")[2]
+
+    def tagged_writer(self, *, attributes: bool = False) -> Writer | None:
+        """Writer for documents from a tagger, whatever white space their text has.
+
+        Where a format has no place for scores, corpora or line breaks, they are left out and blanks stand
+        in: the entities matter most, and their offsets stay true.
+
+        Args:
+            attributes: if true, spans may have attributes.
+        """
+        if self.writer is None:
+            return None
+        options: dict[str, bool] = {"exact": False} if self.inexact else {}
+        if self.attributes:
+            options["attributes"] = attributes
+        return partial(self.writer, **options)
+
+
+_ROWS = (
+    Format(name="text", reader=read_plain, suffixes=(".txt",)),
+    Format(
+        name="jsonl",
+        reader=read_jsonl,
+        writer=write_jsonl,
+        suffixes=(".jsonl",),
+        title="JSON lines",
+        media_type="application/x-ndjson",
+        extension="jsonl",
+        by_line=True,
+    ),
+    Format(
+        name="csv",
+        reader=read_csv,
+        writer=write_csv,
+        suffixes=(".csv",),
+        title="CSV",
+        media_type="text/csv; charset=utf-8",
+        extension="csv",
+        attributes=True,
+    ),
+    Format(
+        name="conll",
+        reader=read_conll,
+        writer=write_conll,
+        suffixes=(".conll", ".iob2", ".tsv"),
+        title="CoNLL",
+        media_type=_PLAIN_TEXT,
+        extension="conll",
+        inexact=True,
+    ),
+    Format(name="conll-lenient", reader=partial(read_conll, repair="conlleval")),
+    Format(
+        name="pubtator",
+        reader=read_pubtator,
+        writer=write_pubtator,
+        suffixes=(".pubtator",),
+        title="PubTator",
+        media_type=_PLAIN_TEXT,
+        extension="pubtator",
+        by_line=True,
+        inexact=True,
+    ),
+    Format(name="bioc", reader=read_bioc),
+    Format(
+        name="bioc-xml",
+        reader=read_bioc_xml,
+        writer=write_bioc_xml,
+        suffixes=(".xml",),
+        title="BioC XML",
+        media_type="application/xml",
+        extension="bioc.xml",
+    ),
+    Format(
+        name="bioc-json",
+        reader=read_bioc_json,
+        writer=write_bioc_json,
+        suffixes=(".json",),
+        title="BioC JSON",
+        media_type="application/json",
+        extension="bioc.json",
+    ),
+    Format(
+        name="html",
+        writer=write_html,
+        title="HTML to read",
+        media_type="text/html; charset=utf-8",
+        extension="html",
+    ),
+    Format(
+        name="brat",
+        path_reader=read_brat,
+        folder_writer=write_brat,
+        title="brat (zip)",
+        media_type="application/zip",
+        extension="brat.zip",
+    ),
+    Format(name="bc2gm", path_reader=read_bc2gm_files),
+    Format(name="chemdner", path_reader=read_chemdner_files),
+    Format(name="mmax", path_reader=read_mmax),
+    # The two dumps carry no annotations, so they are read as passages, and only on request or by name.
+    Format(
+        name="pubmed",
+        passage_reader=read_pubmed,
+        file_name=re.compile(r"pubmed.*n\d+.*\.xml", re.IGNORECASE),
+    ),
+    Format(
+        name="clinicaltrials",
+        passage_reader=read_clinicaltrials,
+        file_name=re.compile(r"(ctg-studies|NCT\d{8}).*\.(json|jsonl|zip)", re.IGNORECASE),
+    ),
+)
+
+REGISTRY = {row.name: row for row in _ROWS}
+"""Every format by name, in the order in which choices are listed."""
+READERS = {row.name: row.reader for row in _ROWS if row.reader}
+"""Readers of formats that are one annotated file."""
+PATH_READERS = {row.name: row.path_reader for row in _ROWS if row.path_reader}
+"""Readers of formats that are more than one file."""
+FORMATS = (*READERS, *PATH_READERS)
+"""Names of the formats of annotated documents that can be read."""
+PASSAGE_FORMATS = (*FORMATS, *(row.name for row in _ROWS if row.passage_reader))
+"""Names of all formats that running text is read from."""
+WRITERS = {row.name: row.writer for row in _ROWS if row.writer}
+"""Writers of formats that are one file."""
+FOLDER_WRITERS = {row.name: row.folder_writer for row in _ROWS if row.folder_writer}
+"""Writers of formats that are a folder."""
+SUFFIXES = {suffix: row.name for row in _ROWS for suffix in row.suffixes}
+"""Name of the format by suffix."""
+LINEWISE = tuple(row.name for row in _ROWS if row.by_line)
+"""Names of the formats whose readers can pass over a line that is not UTF-8."""
+
+
+def tagged_writers(*, attributes: bool = False) -> dict[str, Writer]:
+    """Writers of all formats that are one file, for documents from a tagger.
+
+    Args:
+        attributes: if true, spans may have attributes.
+    """
+    writers = {row.name: row.tagged_writer(attributes=attributes) for row in _ROWS}
+    return {name: writer for name, writer in writers.items() if writer}
+
+
+def detect_format(path: Path) -> str:
+    """Infer the format of annotated documents from the suffix of a file; plain text if it is unknown."""
+    return SUFFIXES.get(Path(strip_gz(path.name)).suffix.lower(), "text")
+
+
+def infer_format(path: Path) -> str | None:
+    """Infer the format of a file, public dumps included; ``None`` if it is hidden or of no known format."""
+    if path.name.startswith("."):
+        return None
+    for row in _ROWS:
+        if row.file_name and row.file_name.match(path.name):
+            return row.name
+    return SUFFIXES.get(Path(strip_gz(path.name)).suffix.lower())
+
+
+def strip_gz(name: str) -> str:
+    """A file name without ``.gz``."""
+    return name[:-3] if name.lower().endswith(".gz") else name
