@@ -38,4 +38,4 @@ def count_flops(bundle: Bundle) -> float:
 
     manifest = bundle.manifest
     shape = BACKBONES[manifest.backbone.name].shape
-    return replace(shape, layers=len(manifest.layers) or shape.layers).flops(manifest.window)
+    return replace(shape, layers=len(manifest.encoder_layers) or shape.layers).flops(manifest.window)

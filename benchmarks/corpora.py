@@ -13,9 +13,9 @@ from dataclasses import asdict
 
 from common import peak_megabytes
 from openmed_ner.bundle.record import provenance
-from openmed_ner.cli.corpora import describe_split
 from openmed_ner.corpora import CATALOG, load_split
 from openmed_ner.corpora.overlap import find_overlaps
+from openmed_ner.corpora.statistics import describe_split
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from typing import Any
 from common import load_texts
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance, version
-from openmed_ner.bundle.suite import digest
+from openmed_ner.bundle.suite import bundle_digest
 from openmed_ner.inference.backends import usable_cores
 from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
 from openmed_ner.inference.jobs.receipt import Counts, Stretch, Watcher
@@ -99,7 +99,7 @@ def start(engine: str, folder: Path) -> Iterator[Callable[[Path], Counts]]:
     if kind == "local":
         yield partial(tag_file, Tagger.load(folder, threads=workers, workers=workers).pipe, iter_items)
         return
-    known: dict[str, Any] = {"sha256": digest(folder), "version": version()}
+    known: dict[str, Any] = {"sha256": bundle_digest(folder), "version": version()}
     load = partial(load_tag, folder, **known, backend=None, threads=1, options={}, steps=())
     with connect(workers=workers):
         ray = RayEngine(load, workers)

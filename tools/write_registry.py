@@ -14,14 +14,14 @@ from typing import Any
 
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.manifest import MANIFEST
-from openmed_ner.bundle.registry import REGISTRY, Entry, Score
+from openmed_ner.bundle.registry import REGISTRY, RegistryEntry, Score
 from openmed_ner.inference.tagger import embedded_bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "src/openmed_ner/bundle" / REGISTRY
 
 
-def published() -> list[Entry]:
+def published() -> list[RegistryEntry]:
     """Every bundle of the project, the embedded one first.
 
     Raises:
@@ -30,7 +30,7 @@ def published() -> list[Entry]:
     places = {"embedded": embedded_bundle()}
     for path in sorted((ROOT / "bundles").glob(f"**/{MANIFEST}")):
         places[path.parent.relative_to(ROOT).as_posix()] = path.parent
-    entries = [Entry.of(open_bundle(folder), place) for place, folder in places.items()]
+    entries = [RegistryEntry.of(open_bundle(folder), place) for place, folder in places.items()]
     measured = set(iter_measured())
     for entry in entries:
         if not entry.scores:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from openmed_ner.bundle import Bundle, open_bundle, seal
-from openmed_ner.bundle.registry import Entry, Score, read_registry
+from openmed_ner.bundle.registry import RegistryEntry, Score, read_registry
 from openmed_ner.cli.main import app
 from openmed_ner.inference.tagger import embedded_bundle
 from pages import ROOT, load_tool
@@ -61,7 +61,9 @@ def test_bundles_are_listed_with_their_test_scores(scored: Bundle, tmp_path: Pat
     assert "diseases: test F1 50.00  (95 %: 40.0 to 60.0)" in listed.stdout
     (row,) = json.loads(CliRunner().invoke(app, ["bundles", "list", str(tmp_path), "--json"]).stdout)
     assert row["sha256"] == open_bundle(scored.folder).sha256
-    assert Entry.of(scored, "x").scores == {"diseases": Score(0.5, 0.4, 0.6)}, "dev scores are not listed"
+    assert RegistryEntry.of(scored, "x").scores == {"diseases": Score(0.5, 0.4, 0.6)}, (
+        "dev scores are not listed"
+    )
     (scored.folder / "scores.json").unlink()
     seal(scored.folder, scored.manifest)
     assert "no test scores" in CliRunner().invoke(app, ["bundles", "list", str(tmp_path)]).stdout

@@ -21,10 +21,10 @@ from openmed_ner.cli import main as command
 from openmed_ner.corpora import (
     CATALOG,
     SPLITS,
+    ArchiveMember,
     Corpus,
-    Files,
-    Member,
     Split,
+    SplitFiles,
     corpora_folder,
     find_corpus,
     load_alternatives,
@@ -34,7 +34,6 @@ from openmed_ner.corpora.archive import digest, read_members
 from openmed_ner.corpora.corpus import Correction
 from openmed_ner.corpora.overlap import find_overlaps
 from openmed_ner.corpora.releases import LAYOUTS
-from openmed_ner.corpora.sizes import WORDS
 from openmed_ner.errors import CorpusError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats import READERS, WRITERS
 from openmed_ner.formats.brat import read_brat, write_brat
@@ -74,11 +73,11 @@ def sha256(text: str) -> str:
 
 
 def row(content: str = PUBTATOR, label: str = "Disease", **changes: object) -> Corpus:
-    member = Member("small/train.txt", sha256(content))
+    member = ArchiveMember("small/train.txt", sha256(content))
     corpus = Corpus(
         name="small",
         title="Small",
-        splits={"train": Files("pubtator", (member,))},
+        splits={"train": SplitFiles("pubtator", (member,))},
         official=("train",),
         labels={label: label},
         licence="free",
@@ -176,7 +175,7 @@ def test_a_wrong_offset_is_named_with_file_and_line(small: Path, monkeypatch: py
 def test_a_damaged_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar.xz").write_bytes(content)
     with pytest.raises(CorpusError, match="cannot be read"):
-        read_members(tmp_path, [Member("a/x", "")])
+        read_members(tmp_path, [ArchiveMember("a/x", "")])
 
 
 @given(place=st.floats(0, 0.999), value=st.integers(1, 255))
@@ -195,7 +194,7 @@ def test_a_byte_gone_wrong_is_refused_or_does_no_harm(
 def test_a_member_is_read_by_name_and_never_unpacked(tmp_path: Path) -> None:
     make_archive(tmp_path, "a.tar.xz", {"a/../../escape.txt": "x", "/etc/absolute": "y", "a/link": ""})
     before = set(tmp_path.parent.rglob("*"))
-    assert read_members(tmp_path, [Member("a/../../escape.txt", sha256("x"))]) == [{"escape.txt": "x"}]
+    assert read_members(tmp_path, [ArchiveMember("a/../../escape.txt", sha256("x"))]) == [{"escape.txt": "x"}]
     assert set(tmp_path.parent.rglob("*")) == before
 
 
@@ -208,8 +207,8 @@ def test_a_pattern_reads_the_files_of_one_folder(tmp_path: Path) -> None:
         "a/4.txt": "",
     }
     make_archive(tmp_path, "a.tar.xz", files)
-    member = Member("a/t/*.txt", "")
-    known = Member(member.path, digest(member, {"1.txt": b"one", "2.txt": b"two"}))
+    member = ArchiveMember("a/t/*.txt", "")
+    known = ArchiveMember(member.path, digest(member, {"1.txt": b"one", "2.txt": b"two"}))
     assert read_members(tmp_path, [known]) == [{"1.txt": "one", "2.txt": "two"}]
     for change in ({"a/t/1.txt": "other"}, {"a/t/5.txt": ""}):
         make_archive(tmp_path, "a.tar.xz", {**files, **change})
@@ -220,7 +219,7 @@ def test_a_pattern_reads_the_files_of_one_folder(tmp_path: Path) -> None:
 def test_what_is_not_utf8_is_refused(tmp_path: Path) -> None:
     make_archive(tmp_path, "a.tar.xz", {"a/x": b"\xe9"})
     with pytest.raises(CorpusError, match="a/x: not UTF-8"):
-        read_members(tmp_path, [Member("a/x", hashlib.sha256(b"\xe9").hexdigest())])
+        read_members(tmp_path, [ArchiveMember("a/x", hashlib.sha256(b"\xe9").hexdigest())])
 
 
 def test_links_in_an_archive_are_not_followed(tmp_path: Path) -> None:
@@ -229,14 +228,14 @@ def test_links_in_an_archive_are_not_followed(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
     with pytest.raises(CorpusError, match="no member a/x"):
-        read_members(tmp_path, [Member("a/x", "")])
+        read_members(tmp_path, [ArchiveMember("a/x", "")])
 
 
 def test_a_file_larger_than_any_corpus_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openmed_ner.corpora.archive.MAX_FILE", 10)
     make_archive(tmp_path, "a.tar.xz", {"a/x": "y" * 11})
     with pytest.raises(CorpusError, match="larger than any corpus"):
-        read_members(tmp_path, [Member("a/x", "")])
+        read_members(tmp_path, [ArchiveMember("a/x", "")])
 
 
 # --- layouts: what each release's files mean, on texts of our own
@@ -411,7 +410,7 @@ def test_training_leaves_out_what_stands_in_a_held_out_split(
     }
     make_archive(tmp_path, "small.tar.xz", {f"small/{split}.txt": text for split, text in contents.items()})
     splits = {
-        split: Files("pubtator", (Member(f"small/{split}.txt", sha256(text)),))
+        split: SplitFiles("pubtator", (ArchiveMember(f"small/{split}.txt", sha256(text)),))
         for split, text in contents.items()
     }
     know(monkeypatch, row(splits=splits))
@@ -579,6 +578,6 @@ def in_order(document: Document) -> tuple[object, ...]:
 def test_the_sizes_that_plans_use_are_those_that_were_counted() -> None:
     splits = json.loads((Path(__file__).parents[2] / "results/corpora.json").read_text())["splits"]
     counted = {(row["corpus"], row["split"]): row["words"] for row in splits}
-    for name, words in WORDS.items():
-        assert words == tuple(counted.get((name, split), 0) for split in SPLITS)
-    assert set(WORDS) == {corpus for corpus, _ in counted} == set(CATALOG)
+    for corpus in CATALOG.values():
+        assert corpus.words == tuple(counted.get((corpus.name, split), 0) for split in SPLITS)
+    assert {name for name, _ in counted} == set(CATALOG)

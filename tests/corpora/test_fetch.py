@@ -16,8 +16,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from openmed_ner.corpora import CATALOG, Corpus, Files
-from openmed_ner.corpora.archive import MAX_FILE, Member, digest, read_members
+from openmed_ner.corpora import CATALOG, Corpus, SplitFiles
+from openmed_ner.corpora.archive import MAX_FILE, ArchiveMember, digest, read_members
 from openmed_ner.corpora.fetch import ORIGINS, Origin, fetch
 from openmed_ner.errors import CorpusError, RunError
 
@@ -121,13 +121,15 @@ def make_zip(files: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def member(path: str, files: dict[str, str]) -> Member:
+def member(path: str, files: dict[str, str]) -> ArchiveMember:
     """A row's member that has these files, by their names in its folder."""
-    return Member(path, digest(Member(path, ""), {name: text.encode() for name, text in files.items()}))
+    return ArchiveMember(
+        path, digest(ArchiveMember(path, ""), {name: text.encode() for name, text in files.items()})
+    )
 
 
-def corpus(*members: Member) -> Corpus:
-    return Corpus("tiny", "Tiny", {"train": Files("pubtator", members)}, (), {}, "", "", "")
+def corpus(*members: ArchiveMember) -> Corpus:
+    return Corpus("tiny", "Tiny", {"train": SplitFiles("pubtator", members)}, (), {}, "", "", "")
 
 
 TINY = corpus(
@@ -324,7 +326,7 @@ def test_another_release_is_refused_with_both_hashes(
     site: Site, tmp_path: Path, publish: Callable[[Site], Origin]
 ) -> None:
     origin = publish(site)
-    wrong = corpus(Member("tiny/raw/b.ann", "0" * 64))
+    wrong = corpus(ArchiveMember("tiny/raw/b.ann", "0" * 64))
     found = hashlib.sha256(NOISE.encode()).hexdigest()
     with pytest.raises(CorpusError, match=f"{found}, expected {'0' * 64}"):
         fetch(wrong, tmp_path, origins=[origin])
@@ -337,18 +339,18 @@ def test_a_refused_release_leaves_the_archive_as_it_was(site: Site, tmp_path: Pa
     fetch(TINY, tmp_path, origins=[origin])
     before = (tmp_path / "tiny.tar.xz").read_bytes()
     with pytest.raises(CorpusError):
-        fetch(corpus(Member("tiny/raw/b.ann", "0" * 64)), tmp_path, origins=[origin])
+        fetch(corpus(ArchiveMember("tiny/raw/b.ann", "0" * 64)), tmp_path, origins=[origin])
     assert (tmp_path / "tiny.tar.xz").read_bytes() == before
 
 
 def test_a_file_that_is_not_in_the_release_is_named(site: Site, tmp_path: Path) -> None:
-    row = corpus(Member("tiny/raw/deeper/*.txt", ""))
+    row = corpus(ArchiveMember("tiny/raw/deeper/*.txt", ""))
     with pytest.raises(CorpusError, match=re.escape("has no member tiny/raw/deeper/*.txt")):
         fetch(row, tmp_path, origins=[as_tar(site)])
 
 
 def test_an_unknown_origin_is_told_before_anything_is_asked(site: Site, tmp_path: Path) -> None:
-    row = corpus(*SINGLE.members, Member("tiny/elsewhere/x.txt", ""))
+    row = corpus(*SINGLE.members, ArchiveMember("tiny/elsewhere/x.txt", ""))
     with pytest.raises(CorpusError, match=r"tiny/elsewhere/x\.txt: no place is known .* --from FOLDER"):
         fetch(row, tmp_path, origins=[as_file(site)])
     assert not site.requests
@@ -386,7 +388,7 @@ def test_a_folder_is_copied_without_a_socket(tmp_path: Path, no_socket: None) ->
     assert fetch(TINY, tmp_path, source=source, origins=[]) == [tmp_path / "tiny.tar.xz"]
     assert read_members(tmp_path, TINY.members) == EXPECTED
     with pytest.raises(CorpusError, match="no member"):
-        read_members(tmp_path, [Member("tiny/else.txt", "")])
+        read_members(tmp_path, [ArchiveMember("tiny/else.txt", "")])
     assert fetch(TINY, tmp_path, source=source, origins=[]) == []
 
 

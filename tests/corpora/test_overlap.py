@@ -13,8 +13,8 @@ from openmed_ner.corpora.overlap import (
     SHORTEST,
     Overlap,
     count_sentences,
+    exclude_overlap,
     find_overlaps,
-    leave_out,
     sentence_keys,
 )
 from openmed_ner.text import Document, iter_tokens
@@ -73,7 +73,7 @@ def test_case_white_space_punctuation_and_tokens_hide_nothing(text: str, data: s
     other = data.draw(variants(text))
     assert sentence_keys(other) == sentence_keys(text)
     train = [Document("copy", other), document([50])]
-    kept, left = leave_out(train, [Document("original", text)])
+    kept, left = exclude_overlap(train, [Document("original", text)])
     assert ([each.id for each in left], kept) == (["copy"], train[1:])
 
 
@@ -86,7 +86,7 @@ def test_a_text_of_any_script_has_the_sentences_of_its_words(text: str) -> None:
 @given(copies=st.integers(1, 12), data=st.data(), text=bodies)
 def test_a_document_stands_in_itself_however_often(copies: int, data: st.DataObject, text: str) -> None:
     held_out = [Document(str(each), data.draw(variants(text))) for each in range(copies)]
-    kept, left = leave_out([Document("t", text)], held_out)
+    kept, left = exclude_overlap([Document("t", text)], held_out)
     assert (kept, len(left)) == ([], 1)
 
 
@@ -94,10 +94,10 @@ def test_a_document_stands_in_itself_however_often(copies: int, data: st.DataObj
 def test_the_order_of_documents_changes_nothing(
     train: list[Document], held_out: list[Document], data: st.DataObject
 ) -> None:
-    kept, left = leave_out(train, held_out)
+    kept, left = exclude_overlap(train, held_out)
     mixed = data.draw(st.permutations(train))
     expected = {each.id for each in kept}
-    found, out = leave_out(mixed, data.draw(st.permutations(held_out)))
+    found, out = exclude_overlap(mixed, data.draw(st.permutations(held_out)))
     assert found == [each for each in mixed if each.id in expected]
     assert out == [each for each in mixed if each.id not in expected]
     assert len(kept) + len(left) == len(train)
@@ -105,8 +105,8 @@ def test_the_order_of_documents_changes_nothing(
 
 @given(train=corpora)
 def test_nothing_is_left_out_for_nothing_held_out(train: list[Document]) -> None:
-    assert leave_out(train, []) == (train, [])
-    assert leave_out([], train) == ([], [])
+    assert exclude_overlap(train, []) == (train, [])
+    assert exclude_overlap([], train) == ([], [])
 
 
 @given(
@@ -117,7 +117,7 @@ def test_half_of_the_shorter_ones_sentences_make_a_copy(own: set[int], other: se
     train, held_out = document(sorted(own)), document(sorted(other, reverse=True))
     shared = len(own & other)
     is_copy = shared > 0 and 2 * shared >= min(len(own), len(other))
-    assert leave_out([train], [held_out]) == (([], [train]) if is_copy else ([train], []))
+    assert exclude_overlap([train], [held_out]) == (([], [train]) if is_copy else ([train], []))
 
 
 @pytest.mark.parametrize("between", ["train", "held_out"])
@@ -126,7 +126,7 @@ def test_a_sentence_of_too_many_texts_tells_nothing(n_texts: int, between: str) 
     train, *others = [document([0, each], id=str(each)) for each in range(1, n_texts + 1)]
     held_out = others if between == "held_out" else others[:1]
     rest = [] if between == "held_out" else others[1:]
-    _, left = leave_out([train, *rest], held_out)
+    _, left = exclude_overlap([train, *rest], held_out)
     assert (train in left) == (n_texts <= COMMON)
 
 
@@ -135,7 +135,7 @@ def test_a_short_sentence_tells_nothing(length: int) -> None:
     text = ("x-" * length).removesuffix("-") + "."
     assert len(sentence_keys(text)) == (length == SHORTEST)
     train = [Document("t", text)]
-    assert leave_out(train, train) == (([], train) if length == SHORTEST else (train, []))
+    assert exclude_overlap(train, train) == (([], train) if length == SHORTEST else (train, []))
 
 
 def test_a_full_stop_within_a_number_ends_no_sentence() -> None:

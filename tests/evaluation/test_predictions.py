@@ -12,8 +12,9 @@ import pytest
 from openmed_ner.bundle import Bundle
 from openmed_ner.corpora import Corpus, Split
 from openmed_ner.errors import InputError
-from openmed_ner.evaluation.answers import Gold, evaluate
-from openmed_ner.evaluation.cross import cross
+from openmed_ner.evaluation.cross_corpus import score_across
+from openmed_ner.evaluation.gold import Gold
+from openmed_ner.evaluation.predictions import evaluate
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.text import Account, Document, Span
 from tiny import CORPORA, DOCUMENTS, only
@@ -67,7 +68,7 @@ def test_heads_are_scored_on_every_corpus_of_their_types_without_what_they_were_
     alien = replace(row, name="alien", labels={"PRGE": "Gene"})
     splits = [Split(each, "test", tuple(gold), Account()) for each in (row, alien)]
     training = [Document("0", seen.replace(" ", "  ").upper())]
-    (result,) = cross(Tagger.load(runtime_bundle), splits, training)
+    (result,) = score_across(Tagger.load(runtime_bundle), splits, training)
     assert (result["head"], result["corpus"], result["types"]) == ("diseases", "other", ["Disease"])
     assert (result["documents"], result["left_out"]) == (len(gold) - 1, 1)
     assert result["micro"]["tp"] == sum(len(each.spans) for each in only("Disease"))

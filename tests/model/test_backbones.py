@@ -317,16 +317,19 @@ def test_a_smaller_model_is_the_same_after_saving_and_exporting(
     recipe = replace(make_recipe(backbone, epochs=40), layers=(1,), method=method)  # type: ignore[arg-type]
     bundle = train(recipe, corpora(), tmp_path / "run", name="small")
     assert (
-        bundle.manifest.layers == (1,) and "of which layers 1 were kept" in bundle.read("README.md").decode()
+        bundle.manifest.encoder_layers == (1,)
+        and "of which layers 1 were kept" in bundle.read("README.md").decode()
     )
     model = load_model(bundle)
     assert model.encoder.config.num_hidden_layers == 1
     gold = {corpus.head.corpus: corpus.dev for corpus in corpora()}
     runtime = export_runtime(bundle, tmp_path / "out", precision="fp32", gold=gold, texts="documents")
-    assert runtime.read_json("parity.json")["span_agreement"] == 1.0 and runtime.manifest.layers == (1,)
+    assert runtime.read_json("parity.json")["span_agreement"] == 1.0 and runtime.manifest.encoder_layers == (
+        1,
+    )
     score = bundle.read_json("run.json")["history"]["scores"][-1]["score"]
     assert score > 0.8, "it learns all the same"
-    manifest = replace(bundle.manifest, layers=(7,))
+    manifest = replace(bundle.manifest, encoder_layers=(7,))
     with pytest.raises(BundleError, match="there is no layer 7, the backbone has 0 to 1"):
         load_model(replace(bundle, manifest=manifest))
 

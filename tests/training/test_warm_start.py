@@ -11,7 +11,7 @@ import torch
 
 from architectures import SMALL, make_backbone
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.record import learnt_splits
+from openmed_ner.bundle.record import training_splits
 from openmed_ner.cli import train as command
 from openmed_ner.cli.main import app
 from openmed_ner.errors import BundleError, RecipeError
@@ -162,7 +162,7 @@ def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
     assert "It started from the mean of the weights of other and tiny." in bundle.read("README.md").decode()
     stirred = replace(make_full(backbone, full_bundle, epochs=1), soup=(str(other.folder),))
     stirred_record = train(stirred, CORPORA, tmp_path / "stirred", name="stirred").read_json("run.json")
-    assert learnt_splits(stirred_record) == learnt_splits(record) == ("train", "dev")
+    assert training_splits(stirred_record) == training_splits(record) == ("train", "dev")
 
 
 def test_what_is_averaged_has_to_be_alike(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:

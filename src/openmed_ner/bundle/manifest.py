@@ -90,8 +90,8 @@ class Manifest:
         precision: of the arithmetic, ``fp32``, ``int8`` or ``int8-static``.
         backend: what computes a runtime bundle unless asked otherwise; its certificate is for that.
         adaptation: what the backbone was adapted to before, if it was.
-        layers: of the backbone that were kept, by number from 0; all if empty.
-        merges: for a type of several heads, how their layers become one; chosen on dev.
+        encoder_layers: numbers, from 0, of the backbone's layers that were kept; all if empty.
+        merges: for a type of several heads, the rule that joins their layers of spans; chosen on dev.
         files: every file but the manifest itself, by relative path.
     """
 
@@ -106,7 +106,7 @@ class Manifest:
     precision: str = "fp32"
     backend: str = RUNTIMES[0]
     adaptation: Adaptation | None = None
-    layers: tuple[int, ...] = ()
+    encoder_layers: tuple[int, ...] = ()
     merges: Mapping[str, TypeMerge] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)
 
@@ -126,7 +126,11 @@ class Manifest:
             }
             for head in self.heads
         ]
-        rest = {key: value for key, value in asdict(self).items() if key not in ("heads", "files")}
+        rest = {
+            "layers" if key == "encoder_layers" else key: value
+            for key, value in asdict(self).items()
+            if key not in ("heads", "files")
+        }
         for optional in ("adaptation", "layers", "merges"):
             if not rest[optional]:
                 del rest[optional]
@@ -159,7 +163,7 @@ class Manifest:
                 precision=str(record["precision"]),
                 backend=_one_of(RUNTIMES, record.get("backend", RUNTIMES[0])),
                 adaptation=Adaptation(**record["adaptation"]) if record.get("adaptation") else None,
-                layers=tuple(map(int, record.get("layers", ()))),
+                encoder_layers=tuple(map(int, record.get("layers", ()))),
                 merges={
                     str(label): TypeMerge(tuple(map(str, merge["order"])), merge["rule"])
                     for label, merge in record.get("merges", {}).items()

@@ -41,7 +41,7 @@ def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def learnt_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
+def training_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The splits that a model has learnt from, so that nothing can be chosen or measured on them any more.
 
     What the models that it went on from had learnt, or its teacher, it has learnt as well.

@@ -27,7 +27,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RegistryEntry:
     """A bundle as a list shows it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Entry:
     scores: Mapping[str, Score]
 
     @classmethod
-    def of(cls, bundle: Bundle, place: str) -> Entry:
+    def of(cls, bundle: Bundle, place: str) -> RegistryEntry:
         """Describe a bundle, by the scores it carries."""
         manifest = bundle.manifest
         scored = bundle.read_json(SCORES)["results"] if SCORES in manifest.files else []
@@ -75,10 +75,10 @@ class Entry:
         return asdict(self)
 
 
-def read_registry() -> list[Entry]:
+def read_registry() -> list[RegistryEntry]:
     """The published bundles, the embedded one first."""
     text = (files("openmed_ner.bundle") / REGISTRY).read_text(encoding="utf-8")
     return [
-        Entry(**{**row, "scores": {name: Score(**score) for name, score in row["scores"].items()}})
+        RegistryEntry(**{**row, "scores": {name: Score(**score) for name, score in row["scores"].items()}})
         for row in json.loads(text)
     ]

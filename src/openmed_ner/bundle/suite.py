@@ -46,11 +46,11 @@ def open_bundles(folder: Path) -> list[Bundle]:
     return bundles
 
 
-def digest(folder: Path) -> str:
+def bundle_digest(folder: Path) -> str:
     """The digest of a bundle, or one for all the bundles of a suite."""
     if (folder / MANIFEST).exists():
         return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-    digests = [digest(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    digests = [bundle_digest(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -123,9 +123,9 @@ def _measure_energy(tagger: Tagger, texts: Sequence[str]) -> dict[str, Any]:
 
 def _mean_f1(bundle: Bundle) -> float | None:
     """Mean of the test F1 of all corpora that a bundle was scored on."""
-    from openmed_ner.bundle.registry import Entry
+    from openmed_ner.bundle.registry import RegistryEntry
 
-    scores = [score.f1 for score in Entry.of(bundle, "").scores.values()]
+    scores = [score.f1 for score in RegistryEntry.of(bundle, "").scores.values()]
     return sum(scores) / len(scores) if scores else None
 
 

@@ -32,7 +32,7 @@ def list_bundles(
     """List bundles with their test scores."""
     from openmed_ner.bundle import open_bundle
     from openmed_ner.bundle.manifest import MANIFEST
-    from openmed_ner.bundle.registry import Entry, read_registry
+    from openmed_ner.bundle.registry import RegistryEntry, read_registry
 
     if folder is None:
         entries = read_registry()
@@ -40,7 +40,7 @@ def list_bundles(
         found = sorted(path.parent for path in folder.glob(f"**/{MANIFEST}"))
         if not found:
             raise InputError(f"{folder}: there is no bundle in it")
-        entries = [Entry.of(open_bundle(path), str(path)) for path in found]
+        entries = [RegistryEntry.of(open_bundle(path), str(path)) for path in found]
     if as_json:
         print_json([entry.to_json() for entry in entries])
         return
@@ -153,7 +153,7 @@ def export(
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
     from openmed_ner.bundle import open_bundle
-    from openmed_ner.bundle.record import learnt_splits
+    from openmed_ner.bundle.record import training_splits
     from openmed_ner.corpora import CATALOG, load_split
     from openmed_ner.corpora.archive import ENVIRONMENT
     from openmed_ner.data import read_examples
@@ -164,7 +164,7 @@ def export(
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
     if os.environ.get(ENVIRONMENT) and names:
         gold = {name: list(load_split(name, "dev").documents) for name in names}
-        learnt = "dev" in learnt_splits(source.read_json(RECORD))
+        learnt = "dev" in training_splits(source.read_json(RECORD))
         texts = f"dev splits of {', '.join(names)}{', which were learnt from' if learnt else ''}"
         samples = [each for name in names for each in load_split(name, "train").documents] if static else []
     else:

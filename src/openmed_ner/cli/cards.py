@@ -176,10 +176,10 @@ def _consumers(path: Path | None) -> list[ModelEnergy]:
 
 def _count(corpus: str) -> dict[str, Any]:
     """Count a corpus and compare its splits, where its archive is at hand."""
-    from openmed_ner.cli.corpora import describe_split
     from openmed_ner.corpora import find_corpus, load_split
     from openmed_ner.corpora.archive import ENVIRONMENT
     from openmed_ner.corpora.overlap import find_overlaps
+    from openmed_ner.corpora.statistics import describe_split
 
     if not os.environ.get(ENVIRONMENT):
         return {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from openmed_ner.cli.output import complain, print_json
-from openmed_ner.corpora import CATALOG, Corpus, Split, corpora_folder, find_corpus, load_split
+from openmed_ner.corpora import CATALOG, Corpus, corpora_folder, find_corpus, load_split
 from openmed_ner.corpora.archive import ENVIRONMENT, read_members
+from openmed_ner.corpora.statistics import describe_split
 from openmed_ner.errors import CorpusError, InputError
 
 app = typer.Typer(help="The benchmark corpora: list, fetch, verify, count, compare.", no_args_is_help=True)
@@ -140,45 +140,6 @@ def stats(names: Names = None, as_json: Json = False) -> None:
             typer.echo("  " + ", ".join(f"{key} {value}" for key, value in special.items()))
         if row["reading"]["lost"]:
             typer.echo(f"  not read: {row['reading']['lost']} ({', '.join(row['reading']['reasons'])})")
-
-
-def describe_split(split: Split) -> dict[str, Any]:
-    """What ``corpora stats`` says of a split."""
-    from dataclasses import asdict
-
-    from openmed_ner.corpora.overlap import count_sentences
-    from openmed_ner.tagging import encode_spans
-    from openmed_ner.text import Account, iter_tokens
-
-    account = Account()
-    n_words = n_sentences = n_nested = 0
-    mentions: Counter[str] = Counter()
-    for document in split.documents:
-        tokens = list(iter_tokens(document.text))
-        account += encode_spans(document, tokens, split.corpus.types)[1]
-        n_words += len(tokens)
-        n_sentences += count_sentences(document.text)
-        mentions.update(span.label for span in document.spans)
-        n_nested += sum(
-            any(
-                one is not other and other.start <= one.start and one.end <= other.end
-                for other in document.spans
-            )
-            for one in document.spans
-        )
-    return {
-        "corpus": split.corpus.name,
-        "split": split.name,
-        "documents": len(split.documents),
-        "sentences": n_sentences,
-        "words": n_words,
-        "mentions": dict(sorted(mentions.items())),
-        "nested": n_nested,
-        "discontinuous": sum(bool(span.fragments) for document in split.documents for span in document.spans),
-        "unrepresentable": account.lost,
-        "reasons": dict(account.reasons),
-        "reading": asdict(split.account),
-    }
 
 
 @app.command()

@@ -20,7 +20,7 @@ from openmed_ner.formats.jsonl import write_jsonl
 if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
     from openmed_ner.cli.gold import Load
-    from openmed_ner.evaluation.answers import Answers
+    from openmed_ner.evaluation.predictions import Predictions
     from openmed_ner.evaluation.protocols import ScoringProtocol
     from openmed_ner.inference.tagger import Tagger
 
@@ -202,7 +202,9 @@ def _compare(
     return {"systems": [str(system) for system in systems], "comparisons": rows}
 
 
-def _pair(first: Sequence[Answers], second: Sequence[Answers]) -> list[tuple[Answers, Answers]]:
+def _pair(
+    first: Sequence[Predictions], second: Sequence[Predictions]
+) -> list[tuple[Predictions, Predictions]]:
     """The answers of two systems to the same questions: the only ones, or those of the heads both have."""
     if len(first) == len(second) == 1:
         return [(first[0], second[0])]
@@ -217,7 +219,7 @@ def _pair(first: Sequence[Answers], second: Sequence[Answers]) -> list[tuple[Ans
 
 def _score_across(bundle: Path | None, corpora: list[str] | None, split: str, load: Load) -> dict[str, Any]:
     """Every head on every corpus that shares a type with it."""
-    from openmed_ner.evaluation.cross import cross
+    from openmed_ner.evaluation.cross_corpus import score_across
 
     opened = _open(bundle)
     tagger = load(opened)
@@ -231,7 +233,7 @@ def _score_across(bundle: Path | None, corpora: list[str] | None, split: str, lo
         for document in load_split(name, learnt).documents
     ]
     results = []
-    for row in cross(tagger, splits, training):
+    for row in score_across(tagger, splits, training):
         types, micro = ", ".join(row["types"]), row["micro"]
         typer.echo(
             f"{row['head']} on {row['corpus']} {split} ({types}): F1 {100 * micro['f1']:.2f}; "
@@ -260,12 +262,12 @@ def _describe_threshold(wanted: float, found: dict[str, float] | None) -> str:
     )
 
 
-def _write_predictions(path: Path, answers: Sequence[Answers]) -> None:
+def _write_predictions(path: Path, answers: Sequence[Predictions]) -> None:
     with open_output(path) as file:
         write_jsonl((document for each in answers for document in each.predicted), file)
 
 
-def _write_reports(path: Path, answers: Sequence[Answers], results: Sequence[dict[str, Any]]) -> None:
+def _write_reports(path: Path, answers: Sequence[Predictions], results: Sequence[dict[str, Any]]) -> None:
     """One page per head; with several, the head's name goes into the file's."""
     from openmed_ner.evaluation.report import write_report
 

@@ -13,7 +13,8 @@ from openmed_ner.formats import read_documents
 
 if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
-    from openmed_ner.evaluation.answers import Answers, Gold
+    from openmed_ner.evaluation.gold import Gold
+    from openmed_ner.evaluation.predictions import Predictions
     from openmed_ner.inference.tagger import Tagger
 
     Load = Callable[[Bundle], Tagger]
@@ -33,23 +34,23 @@ class GoldSource:
             raise InputError("name corpora of the catalog or your own --data, not both")
         self.corpora, self.split, self.data, self.source, self.head = corpora, split, data, source, head
 
-    def of_bundle(self, bundle: Bundle, load: Load) -> list[Answers]:
+    def of_bundle(self, bundle: Bundle, load: Load) -> list[Predictions]:
         """What a bundle finds in the gold documents of each head that is asked."""
-        from openmed_ner.evaluation.answers import answer
+        from openmed_ner.evaluation.predictions import predict_gold
 
         tagger = load(bundle)
         learnt = learnt_by(bundle)
         if self.data is None and self.split in learnt:
             complain(f"{bundle.folder} has learnt from {self.split}: its scores there are no measure of it")
-        return list(answer(tagger, self._golds(tagger.corpora, learnt)))
+        return list(predict_gold(tagger, self._golds(tagger.corpora, learnt)))
 
-    def of_file(self, path: Path, source: str | None, names: dict[str, str]) -> list[Answers]:
+    def of_file(self, path: Path, source: str | None, names: dict[str, str]) -> list[Predictions]:
         """What a file of predictions says of the gold documents, its labels renamed.
 
         Sub-words are those of the embedded model's vocabulary, that of bert-uncased.
         """
         from openmed_ner.bundle.manifest import TOKENIZER
-        from openmed_ner.evaluation.answers import Answers
+        from openmed_ner.evaluation.predictions import Predictions
         from openmed_ner.evaluation.summary import check_labels, pair_documents, rename_labels
         from openmed_ner.inference.tagger import embedded_bundle
         from openmed_ner.tagging import SubwordTokenizer
@@ -60,7 +61,7 @@ class GoldSource:
         check_labels(found, labels, whose="the gold (see --map)")
         content = (embedded_bundle() / TOKENIZER).read_text(encoding="utf-8")
         tokenizer = SubwordTokenizer.from_json(content)
-        return [Answers(gold, pair_documents(gold.documents, found), labels, tokenizer)]
+        return [Predictions(gold, pair_documents(gold.documents, found), labels, tokenizer)]
 
     def _golds(self, known: Sequence[str], learnt: Sequence[str]) -> list[Gold]:
         if self.data is not None:
@@ -82,13 +83,13 @@ class GoldSource:
         return self._catalogued(self.corpora[0])
 
     def _own(self, name: str) -> Gold:
-        from openmed_ner.evaluation.answers import Gold
+        from openmed_ner.evaluation.gold import Gold
 
         data = cast("Path", self.data)
         return Gold(name, data.name, list(read_documents(data, format=self.source)))
 
     def _catalogued(self, name: str, learnt: Sequence[str] = ("train",)) -> Gold:
-        from openmed_ner.evaluation.answers import load_gold
+        from openmed_ner.evaluation.gold import load_gold
 
         return load_gold(name, self.split, learnt)
 
@@ -96,9 +97,9 @@ class GoldSource:
 def learnt_by(bundle: Bundle) -> tuple[str, ...]:
     """The splits of its corpora that a bundle has learnt from; the training splits if it does not say."""
     from openmed_ner.bundle.manifest import RECORD
-    from openmed_ner.bundle.record import learnt_splits
+    from openmed_ner.bundle.record import training_splits
 
-    return learnt_splits(bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {})
+    return training_splits(bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {})
 
 
 def _check_head(name: str, known: Sequence[str]) -> None:

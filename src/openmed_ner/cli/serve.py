@@ -66,14 +66,14 @@ def serve(
         from openmed_ner.service.server import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve") from error
-    from openmed_ner.bundle.suite import digest
+    from openmed_ner.bundle.suite import bundle_digest
     from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
     listener = listen(settings)  # first: a port that is taken should not cost the loading of a model
     folder = bundle or embedded_bundle()
     tagger = Tagger.load(folder, backend=backend, threads=threads)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    app = create_app(tagger, settings, sha256=digest(folder))
+    app = create_app(tagger, settings, sha256=bundle_digest(folder))
     run(app, settings, listener, on_start=lambda url: typer.echo(f"OpenMed NER is at {url}"))
 
 

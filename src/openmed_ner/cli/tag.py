@@ -264,7 +264,7 @@ def _load(
 ) -> tuple[Tag, dict[str, Any]]:
     """A tagger with its options, which are checked, and whatever decides what it gives."""
     from openmed_ner.bundle.record import version
-    from openmed_ner.bundle.suite import digest
+    from openmed_ner.bundle.suite import bundle_digest
 
     tagger = load()
 
@@ -273,7 +273,7 @@ def _load(
 
     for _ in tagging(()):
         pass
-    held = {"name": tagger.manifest.name, "sha256": digest(folder), "backend": tagger.backend}
+    held = {"name": tagger.manifest.name, "sha256": bundle_digest(folder), "backend": tagger.backend}
     return tagging, {"version": version(), "bundle": held, "options": {**options, "add": [*steps]}}
 
 

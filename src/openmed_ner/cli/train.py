@@ -153,7 +153,7 @@ def _go_on_from(origin: Bundle) -> list[str]:
         f"backbone={manifest.backbone.name}",
         f"window={manifest.window}",
         f"overlap={manifest.overlap}",
-        f"layers={list(manifest.layers)}",
+        f"layers={list(manifest.encoder_layers)}",
         "method=full",
         "schedule.learning_rate=2e-4",
     ]

@@ -23,12 +23,12 @@ SUFFIX = ".tar.xz"
 MAX_FILE = 256 << 20
 MAX_TOTAL = 1 << 30
 
-Part = Mapping[str, str]
+TextFiles = Mapping[str, str]
 """The text files of one member: name within its folder to content."""
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """A file of a release, or all files of one folder with some ending.
 
     Attributes:
@@ -67,7 +67,7 @@ def corpora_folder() -> Path:
     return folder
 
 
-def read_members(folder: Path, members: Sequence[Member]) -> list[Part]:
+def read_members(folder: Path, members: Sequence[ArchiveMember]) -> list[TextFiles]:
     """Read members as UTF-8 text, each archive once, and check every hash.
 
     Raises:
@@ -79,7 +79,7 @@ def read_members(folder: Path, members: Sequence[Member]) -> list[Part]:
     return [decode(member, contents[member.path]) for member in members]
 
 
-def extract(folder: Path, members: Iterable[Member]) -> dict[str, dict[str, bytes]]:
+def extract(folder: Path, members: Iterable[ArchiveMember]) -> dict[str, dict[str, bytes]]:
     """Take the files of members out of their archives, unchecked: member path to name to bytes."""
     found: dict[str, dict[str, bytes]] = {member.path: {} for member in members}
     for archive in dict.fromkeys(member.archive for member in members):
@@ -91,7 +91,7 @@ def extract(folder: Path, members: Iterable[Member]) -> dict[str, dict[str, byte
     return found
 
 
-def _iter_files(archive: Path, wanted: Sequence[Member]) -> Iterable[tuple[str, bytes]]:
+def _iter_files(archive: Path, wanted: Sequence[ArchiveMember]) -> Iterable[tuple[str, bytes]]:
     if not archive.is_file():
         raise CorpusError(
             f"{archive} is missing; place the corpus archive there, or see: corpora fetch --help"
@@ -111,7 +111,7 @@ def _iter_files(archive: Path, wanted: Sequence[Member]) -> Iterable[tuple[str, 
         raise CorpusError(f"{archive} cannot be read: {error}") from error
 
 
-def check(archive: Path, member: Member, files: Mapping[str, bytes]) -> None:
+def check(archive: Path, member: ArchiveMember, files: Mapping[str, bytes]) -> None:
     """Compare the hash of what was read with the known one.
 
     Raises:
@@ -126,8 +126,8 @@ def check(archive: Path, member: Member, files: Mapping[str, bytes]) -> None:
         )
 
 
-def digest(member: Member, files: Mapping[str, bytes]) -> str:
-    """SHA-256 of a member, as :class:`Member` describes it."""
+def digest(member: ArchiveMember, files: Mapping[str, bytes]) -> str:
+    """SHA-256 of a member, as :class:`ArchiveMember` describes it."""
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
     if "*" not in member.path:
         return next(iter(hashes.values()))
@@ -135,7 +135,7 @@ def digest(member: Member, files: Mapping[str, bytes]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def decode(member: Member, files: Mapping[str, bytes]) -> Part:
+def decode(member: ArchiveMember, files: Mapping[str, bytes]) -> TextFiles:
     """Read the bytes of a member as UTF-8.
 
     Raises:

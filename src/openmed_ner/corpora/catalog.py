@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from openmed_ner.corpora.archive import Member
-from openmed_ner.corpora.corpus import SPLITS, Corpus, Correction, Files
+from openmed_ner.corpora.archive import ArchiveMember
+from openmed_ner.corpora.corpus import SPLITS, Corpus, Correction, SplitFiles
 from openmed_ner.corpora.hashes import SHA256
 from openmed_ner.errors import CorpusError
 
 
-def _files(layout: str, *paths: str) -> Files:
-    return Files(layout, tuple(Member(path, SHA256[path]) for path in paths))
+def _files(layout: str, *paths: str) -> SplitFiles:
+    return SplitFiles(layout, tuple(ArchiveMember(path, SHA256[path]) for path in paths))
 
 
 _US_GOVERNMENT = "United States Government work, public domain notice; please cite"
@@ -45,7 +45,7 @@ def _huner(corpus: str, name: str, splitter: str, split: str) -> str:
     return f"{corpus}/hunflair/{name}/{splitter}_{_TOKENIZER}_{split}.conll"
 
 
-def _tagged(corpus: str, name: str, *splits: str) -> dict[str, Files]:
+def _tagged(corpus: str, name: str, *splits: str) -> dict[str, SplitFiles]:
     paths = {split: _huner(corpus, name, "TagSentenceSplitter_[__SENT__]", split) for split in splits}
     return {split: _files("flair", path) for split, path in paths.items()}
 
@@ -74,13 +74,14 @@ def _bc5cdr(label: str) -> Corpus:
         splits={split: _files("pubtator", f"{_CDR}/{name}.PubTator.txt") for split, name in names.items()},
         official=SPLITS,
         labels={label: label},
+        words=(118_170, 117_453, 124_750),
         licence=_US_GOVERNMENT,
         citation="Li et al., BioCreative V CDR task corpus, Database 2016, baw068",
         home="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/",
     )
 
 
-def _chemprot(split: str) -> Files:
+def _chemprot(split: str) -> SplitFiles:
     stem, suffix = _CHEMPROT[split], "_gs" if split == "test" else ""
     return _files("chemprot", f"{stem}_abstracts{suffix}.tsv", f"{stem}_entities{suffix}.tsv")
 
@@ -104,6 +105,7 @@ _ROWS = (
             "Modifier": "Disease",
             "CompositeMention": "Disease",
         },
+        words=(135_701, 23_969, 24_497),
         licence=_US_GOVERNMENT,
         citation="Doğan, Leaman and Lu, NCBI disease corpus, J Biomed Inform 47:1-10, 2014",
         home="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
@@ -124,6 +126,7 @@ _ROWS = (
         },
         official=(),
         labels={"Chemical": "Chemical"},
+        words=(0, 254_369, 0),
         licence=_UNSTATED,
         citation="Krallinger et al., The CHEMDNER corpus, J Cheminform 7(S1):S2, 2015",
         home="https://biocreative.bioinformatics.udel.edu/resources/biocreative-iv/chemdner-corpus/",
@@ -137,6 +140,7 @@ _ROWS = (
         splits={split: _chemprot(split) for split in SPLITS},
         official=SPLITS,
         labels={"CHEMICAL": "Chemical"},
+        words=(304_486, 183_804, 240_936),
         licence=_UNSTATED,
         citation="Krallinger et al., Overview of the BioCreative VI chemical-protein interaction track, 2017",
         home="https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/",
@@ -166,6 +170,7 @@ _ROWS = (
             ),
         },
         labels={"GENE": "Gene"},
+        words=(355_405, 71_042, 143_465),
         licence=_US_GOVERNMENT,
         citation="Smith et al., Overview of BioCreative II gene mention recognition, Genome Biol 9(S2), 2008",
         home="https://biocreative.bioinformatics.udel.edu/resources/corpora/biocreative-ii-corpus/",
@@ -196,6 +201,7 @@ _ROWS = (
             "cell_type": "CellType",
             "cell_line": "CellLine",
         },
+        words=(507_318, 53_465, 114_699),
         licence="GENIA Project licence; annotations CC BY 3.0",
         citation="Kim et al., Introduction to the bio-entity recognition task at JNLPBA, 2004",
         home="http://www.geniaproject.org/shared-tasks/bionlp-jnlpba-shared-task-2004",
@@ -216,6 +222,7 @@ _ROWS = (
         },
         official=(),
         labels={"species": "Species"},
+        words=(280_253, 93_573, 164_255),
         licence="CC BY 4.0",
         citation="Gerner, Nenadic and Bergman, LINNAEUS, BMC Bioinformatics 11:85, 2010",
         home="http://linnaeus.sourceforge.net/",
@@ -237,6 +244,7 @@ _ROWS = (
         },
         official=(),
         labels={"species": "Species"},
+        words=(147_291, 22_217, 42_298),
         licence=_UNSTATED,
         citation="Pafilis et al., The SPECIES and ORGANISMS resources, PLoS ONE 8(6):e65390, 2013",
         home="https://species.jensenlab.org/",
@@ -251,6 +259,7 @@ _ROWS = (
         },
         official=SPLITS,
         labels=dict.fromkeys(_ANATOMY, "Anatomy"),
+        words=(153_823, 58_871, 99_976),
         licence=_CC_BY_SA,
         citation="Pyysalo and Ananiadou, Anatomical entity mention recognition at literature scale, "
         "Bioinformatics 30(6):868-875, 2014",
@@ -272,6 +281,7 @@ _ROWS = (
             "Amino_acid": "AminoAcid",
             **_ANATOMY,
         },
+        words=(83_467, 27_599, 52_771),
         licence=_CC_BY_SA,
         citation="Pyysalo, Ohta and Ananiadou, Overview of the Cancer Genetics task of BioNLP-ST 2013, 2013",
         home="http://2013.bionlp-st.org/tasks/cancer-genetics",
@@ -284,6 +294,7 @@ _ROWS = (
         splits=_tagged("cll", "huner_cell_line_cll", *SPLITS),
         official=(),
         labels={"CellLine": "CellLine"},
+        words=(4_813, 832, 2_037),
         licence=_UNSTATED,
         citation="Kaewphan et al., Cell line name recognition in support of the identification of synthetic "
         "lethality in cancer from text, Bioinformatics 32(2):276-282, 2016",
@@ -308,6 +319,7 @@ _ROWS = (
         },
         official=(),
         labels={"CellLine": "CellLine"},
+        words=(153_823, 58_871, 99_976),
         licence=_UNSTATED,
         citation="Kaewphan et al., Cell line name recognition in support of the identification of synthetic "
         "lethality in cancer from text, Bioinformatics 32(2):276-282, 2016",
@@ -321,6 +333,7 @@ _ROWS = (
         splits=_tagged("fsu", "huner_gene_fsu", "dev", "test"),
         official=(),
         labels={"Gene": "Gene"},
+        words=(0, 100_994, 297_949),
         licence=_UNSTATED,
         citation="Hahn et al., A proposal for a configurable silver standard, LAW IV, 2010",
         home="https://julielab.de/Resources/FSU_PRGE.html",

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from openmed_ner.corpora.archive import Member
+from openmed_ner.corpora.archive import ArchiveMember
 
 SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class SplitFiles:
     """The files a split is made of, and how they are laid out (a key of ``releases.LAYOUTS``)."""
 
     layout: str
-    members: tuple[Member, ...]
+    members: tuple[ArchiveMember, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,13 @@ class Corpus:
         corrections: lines of the release that are put right before reading.
         complete: whether all of the corpus is read; if not, the note says what is.
         alternatives: files of the spans that the official scorer accepts instead of gold ones.
+        words: numbers of words in train, dev and test, as ``benchmarks/corpora.py`` counts them, for plans
+            made without the archives; 0: no such split.
     """
 
     name: str
     title: str
-    splits: Mapping[str, Files]
+    splits: Mapping[str, SplitFiles]
     official: tuple[str, ...]
     labels: Mapping[str, str]
     licence: str
@@ -58,7 +60,8 @@ class Corpus:
     note: str = ""
     corrections: tuple[Correction, ...] = ()
     complete: bool = True
-    alternatives: Mapping[str, Files] = field(default_factory=dict)
+    alternatives: Mapping[str, SplitFiles] = field(default_factory=dict)
+    words: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -66,7 +69,7 @@ class Corpus:
         return tuple(dict.fromkeys(self.labels.values()))
 
     @property
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[ArchiveMember, ...]:
         """The files of all splits and alternatives, each once."""
         files = (*self.splits.values(), *self.alternatives.values())
         return tuple(dict.fromkeys(member for each in files for member in each.members))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from openmed_ner.corpora.archive import MAX_FILE, MAX_TOTAL, Member, check, extract
+from openmed_ner.corpora.archive import MAX_FILE, MAX_TOTAL, ArchiveMember, check, extract
 from openmed_ner.corpora.corpus import Corpus
 from openmed_ner.errors import CorpusError, RunError
 from openmed_ner.offline import require_network
@@ -128,7 +128,7 @@ def fetch(
     return written
 
 
-def _is_right(folder: Path, members: Sequence[Member]) -> bool:
+def _is_right(folder: Path, members: Sequence[ArchiveMember]) -> bool:
     try:
         contents = extract(folder, members)
         for member in members:
@@ -158,7 +158,10 @@ def _write_archive(path: Path, contents: Contents) -> None:
 
 
 def _download(
-    members: Sequence[Member], cache: Path, origins: Sequence[Origin], on_progress: Callable[[str, int], None]
+    members: Sequence[ArchiveMember],
+    cache: Path,
+    origins: Sequence[Origin],
+    on_progress: Callable[[str, int], None],
 ) -> Contents:
     """Take members from where they are published, checked; what was wrong is not kept in the cache."""
     require_network("downloads", instead="take the archives from a folder with --from")
@@ -177,7 +180,7 @@ def _download(
     return contents
 
 
-def _locate(member: Member, origins: Sequence[Origin]) -> tuple[str, str]:
+def _locate(member: ArchiveMember, origins: Sequence[Origin]) -> tuple[str, str]:
     """The address of a file, and the path within it; none for a file of its own."""
     origin = next((each for each in origins if member.path.startswith(each.prefix)), None)
     if origin is None:
@@ -190,7 +193,7 @@ def _locate(member: Member, origins: Sequence[Origin]) -> tuple[str, str]:
 
 def _take(path: Path, url: str, inside: str) -> dict[str, bytes]:
     """The files that a downloaded archive holds at a path: name to content."""
-    wanted = Member(inside, "")
+    wanted = ArchiveMember(inside, "")
     below_top = url.endswith(".tar.gz")
     files = _iter_archive(path, lambda name: wanted.holds(name.partition("/")[2] if below_top else name))
     return {name.rpartition("/")[2]: content for name, content in files}

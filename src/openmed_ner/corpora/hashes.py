@@ -1,4 +1,4 @@
-"""SHA-256 of every corpus file the catalog reads; :class:`openmed_ner.corpora.archive.Member` says how."""
+"""SHA-256 of every corpus file the catalog reads; :class:`openmed_ner.corpora.archive.ArchiveMember` says how."""
 
 from collections.abc import Mapping
 

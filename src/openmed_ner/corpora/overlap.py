@@ -102,10 +102,10 @@ def _index(sets: Iterable[Sequence[Document]]) -> list[SentenceIndex]:
     return [SentenceIndex(keys[document.text] - ignored for document in group) for group in groups]
 
 
-def leave_out(
+def exclude_overlap(
     train: Sequence[Document], held_out: Sequence[Document]
 ) -> tuple[list[Document], list[Document]]:
-    """Part training documents into those to keep and those that stand in a held-out document.
+    """TextFiles training documents into those to keep and those that stand in a held-out document.
 
     Returns:
         Kept and left out, both in order.

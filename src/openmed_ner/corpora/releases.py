@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
-from openmed_ner.corpora.archive import Part
+from openmed_ner.corpora.archive import TextFiles
 from openmed_ner.corpora.restore import restore, select
 from openmed_ner.errors import CorpusError
 from openmed_ner.formats.bc2gm import read_bc2gm
@@ -21,21 +21,21 @@ from openmed_ner.formats.pubtator import read_pubtator
 from openmed_ner.formats.tables import CHEMDNER, CHEMPROT, LINNAEUS, S800, Columns, read_abstracts, read_table
 from openmed_ner.text import Document
 
-Layout = Callable[[Sequence[Part]], Iterator[Document]]
+Layout = Callable[[Sequence[TextFiles]], Iterator[Document]]
 _TOKENS = "-DOCSTART-"
 
 
-def _lines(part: Part) -> tuple[str, io.StringIO]:
+def _lines(part: TextFiles) -> tuple[str, io.StringIO]:
     ((name, content),) = part.items()
     return name, io.StringIO(content, newline="\n")
 
 
-def _pubtator(parts: Sequence[Part]) -> Iterator[Document]:
+def _pubtator(parts: Sequence[TextFiles]) -> Iterator[Document]:
     name, file = _lines(parts[0])
     return read_pubtator(file, source=name)
 
 
-def _brat(parts: Sequence[Part]) -> Iterator[Document]:
+def _brat(parts: Sequence[TextFiles]) -> Iterator[Document]:
     """Texts and annotations, paired by name."""
     texts, annotations = (
         {PurePath(name).stem: (name, text) for name, text in part.items()} for part in parts
@@ -48,18 +48,18 @@ def _brat(parts: Sequence[Part]) -> Iterator[Document]:
         yield parse_brat(text, lines, id=stem, source=name)
 
 
-def _brat_except(parts: Sequence[Part]) -> Iterator[Document]:
+def _brat_except(parts: Sequence[TextFiles]) -> Iterator[Document]:
     """Texts, annotations, and tokens of the documents to leave out."""
     left_out = {document.id for document in _brat_only(parts)}
     return (document for document in _brat(parts[:2]) if document.id not in left_out)
 
 
-def _brat_only(parts: Sequence[Part]) -> Iterator[Document]:
+def _brat_only(parts: Sequence[TextFiles]) -> Iterator[Document]:
     """Texts, annotations, and tokens of the documents to keep."""
     return select(_brat(parts[:2]), _iter_sections(parts[2]))
 
 
-def _iter_sections(part: Part) -> Iterator[list[str]]:
+def _iter_sections(part: TextFiles) -> Iterator[list[str]]:
     """The sentences of each ``-DOCSTART-`` section of a file with one token per line."""
     _, file = _lines(part)
     sections: list[list[str]] = []
@@ -72,18 +72,18 @@ def _iter_sections(part: Part) -> Iterator[list[str]]:
     return (section for section in sections if section)
 
 
-def _bc2gm(parts: Sequence[Part]) -> Iterator[Document]:
+def _bc2gm(parts: Sequence[TextFiles]) -> Iterator[Document]:
     (name, sentences), (mentions_name, mentions) = map(_lines, parts)
     return read_bc2gm(sentences, mentions, source=name, mentions_source=mentions_name)
 
 
-def _linnaeus(parts: Sequence[Part]) -> Iterator[Document]:
+def _linnaeus(parts: Sequence[TextFiles]) -> Iterator[Document]:
     """A folder of texts, the table of mentions, and the names of the split's texts."""
     texts, table, names = parts
     return _table({PurePath(name).stem: text for name, text in texts.items()}, table, names, LINNAEUS)
 
 
-def _s800(parts: Sequence[Part]) -> Iterator[Document]:
+def _s800(parts: Sequence[TextFiles]) -> Iterator[Document]:
     """The same with PubMed numbers as names, and a fourth file that gives each text its number."""
     texts, table, names, numbers = parts
     rows = (line.rstrip().split("\t") for line in _lines(numbers)[1])
@@ -95,7 +95,9 @@ def _s800(parts: Sequence[Part]) -> Iterator[Document]:
     return (replace(document, id=document.id.partition(":")[2]) for document in documents)
 
 
-def _table(texts: Mapping[str, str], table: Part, names: Part, columns: Columns) -> Iterator[Document]:
+def _table(
+    texts: Mapping[str, str], table: TextFiles, names: TextFiles, columns: Columns
+) -> Iterator[Document]:
     wanted = dict.fromkeys(_lines(names)[1].read().split())
     if missing := wanted.keys() - texts.keys():
         raise CorpusError(f"the split names a text that is not there: {min(missing)}")
@@ -107,7 +109,7 @@ def _table(texts: Mapping[str, str], table: Part, names: Part, columns: Columns)
 def _abstracts(columns: Columns) -> Layout:
     """Abstracts and a table of mentions."""
 
-    def read(parts: Sequence[Part]) -> Iterator[Document]:
+    def read(parts: Sequence[TextFiles]) -> Iterator[Document]:
         (name, abstracts), (table_name, table) = map(_lines, parts)
         texts = read_abstracts(abstracts, source=name)
         return read_table(table, texts, columns=columns, source=table_name)
@@ -115,13 +117,13 @@ def _abstracts(columns: Columns) -> Layout:
     return read
 
 
-def _flair(parts: Sequence[Part]) -> Iterator[Document]:
+def _flair(parts: Sequence[TextFiles]) -> Iterator[Document]:
     """Token, tag, and whether white space follows, between blanks; a sentence is all there is."""
     name, file = _lines(parts[0])
     return read_conll(file, source=name, tag_column=1, space_column=2)
 
 
-def _gellus(parts: Sequence[Part]) -> Iterator[Document]:
+def _gellus(parts: Sequence[TextFiles]) -> Iterator[Document]:
     """The texts of AnatEM, the names of one split, and all Gellus sentences in three files of tokens."""
     texts, names, *tokens = parts
     originals = [Document(PurePath(name).stem, text) for name, text in texts.items()]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from openmed_ner.corpora.archive import Member, Part, corpora_folder, read_members
+from openmed_ner.corpora.archive import ArchiveMember, TextFiles, corpora_folder, read_members
 from openmed_ner.corpora.catalog import find_corpus
 from openmed_ner.corpora.corpus import Corpus, Correction
 from openmed_ner.corpora.releases import LAYOUTS
@@ -96,7 +96,7 @@ def load_alternatives(name: str, split: str, *, folder: Path | None = None) -> l
     ]
 
 
-def _correct(member: Member, part: Part, corrections: Sequence[Correction]) -> Part:
+def _correct(member: ArchiveMember, part: TextFiles, corrections: Sequence[Correction]) -> TextFiles:
     """Replace the lines that contradict themselves, each exactly once."""
     for correction in corrections:
         if correction.member == member.path:

@@ -162,7 +162,7 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
             _load(encoder, load(bundle.read(ENCODER)), bundle)
             yield _load_heads(TokenTagger(encoder, manifest.heads), bundle, HEADS)
             continue
-        base = manifest.backbone.sha256, manifest.adaptation, manifest.layers
+        base = manifest.backbone.sha256, manifest.adaptation, manifest.encoder_layers
         if base not in shared:
             shared[base] = _load_backbone(bundle)
         folder, name = f"adapter/{manifest.name}", f"{ADAPTER}-{number}" if number else ADAPTER
@@ -203,7 +203,7 @@ def _load_backbone(bundle: Bundle) -> Any:
     if manifest.adaptation is not None and manifest.kind == "adapter":
         encoder = apply_adaptation(encoder, bundle.folder / ADAPTED, mode=manifest.adaptation.mode)
     try:
-        keep_layers(encoder, manifest.layers)
+        keep_layers(encoder, manifest.encoder_layers)
     except RecipeError as error:
         raise BundleError(f"{bundle.folder}: {error}") from error
     return encoder

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from openmed_ner.bundle import Bundle, File, open_bundle
 from openmed_ner.bundle.manifest import CARD, MANIFEST, RECORD
-from openmed_ner.bundle.registry import Entry
+from openmed_ner.bundle.registry import RegistryEntry
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.offline import require_network
 from openmed_ner.publish.cards.sources import DataSource, find_sources
@@ -98,7 +98,7 @@ def _iter_problems(bundle: Bundle, *, unscored: bool) -> Iterator[str]:
             yield f"the licence of {name} is {licence or 'not stated'!r}, which permits nobody to use them"
     if missing := [key for key in _METADATA if key not in _metadata(bundle)]:
         yield f"{CARD} has no {', '.join(missing)} in its metadata, by which the hub files a model"
-    scored = Entry.of(bundle, "").scores
+    scored = RegistryEntry.of(bundle, "").scores
     heads = [head.corpus for head in manifest.heads if head.corpus not in scored]
     if heads and not unscored:
         yield (

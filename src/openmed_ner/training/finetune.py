@@ -13,9 +13,9 @@ import torch
 
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
-from openmed_ner.bundle.record import learnt_splits, provenance, version
+from openmed_ner.bundle.record import provenance, training_splits, version
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
-from openmed_ner.corpora.overlap import leave_out as find_copies
+from openmed_ner.corpora.overlap import exclude_overlap
 from openmed_ner.errors import CorpusError, RecipeError
 from openmed_ner.formats import read_documents
 from openmed_ner.model.architectures import check_fit
@@ -75,7 +75,7 @@ def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
     if recipe.silver:
         gathered = add_silver(gathered, Path(recipe.silver), held_out)
     if recipe.distillation.texts:
-        unlabelled, _ = find_copies(list(read_documents(Path(recipe.distillation.texts))), held_out)
+        unlabelled, _ = exclude_overlap(list(read_documents(Path(recipe.distillation.texts))), held_out)
         gathered = [replace(corpus, unlabelled=tuple(unlabelled)) for corpus in gathered]
     return gathered
 
@@ -87,7 +87,7 @@ def add_silver(corpora: Sequence[Annotated], path: Path, held_out: Sequence[Docu
         CorpusError: a head finds nothing in the file, or a label that is not its own.
         InputError, CorpusFormatError: the file cannot be read.
     """
-    documents, left = find_copies(list(read_documents(path)), held_out)
+    documents, left = exclude_overlap(list(read_documents(path)), held_out)
     taught = []
     for corpus in corpora:
         name = corpus.head.corpus
@@ -128,7 +128,7 @@ def learn_types(name: str, splits: Splits, places: Mapping[str, object]) -> Head
 
 
 def _without(corpus: Annotated, held_out: Sequence[Document]) -> Annotated:
-    kept, left = find_copies(corpus.train, held_out)
+    kept, left = exclude_overlap(corpus.train, held_out)
     return replace(corpus, train=tuple(kept), left_out=tuple(document.id for document in left))
 
 
@@ -229,7 +229,7 @@ def train(
         overlap=recipe.overlap,
         backbone=refer(recipe.backbone, backbone),
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
-        layers=recipe.layers,
+        encoder_layers=recipe.layers,
     )
     save = partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted)
     processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, tokenizer))
@@ -279,7 +279,7 @@ def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
         "precision": manifest.precision,
         **{key: record[key] for key in ("commit", "energy", "start") if key in record},
         "seconds": record["history"]["seconds"],
-        "learnt": list(learnt_splits(record)),
+        "learnt": list(training_splits(record)),
     }
 
 

@@ -40,7 +40,7 @@ class Trained:
 
     def give_encoder(self, encoder: nn.Module, layers: Sequence[int]) -> None:
         """Give an encoder of the same backbone its weights, of some layers only if so wanted."""
-        kept = self.bundle.manifest.layers
+        kept = self.bundle.manifest.encoder_layers
         keep_layers(encoder, kept)
         encoder.load_state_dict(self.model.encoder.state_dict())
         if layers != kept:
@@ -87,7 +87,7 @@ def open_start(recipe: Recipe, backbone: Path) -> Trained:
 
 def _describe_shape(trained: Trained) -> object:
     heads = {head.corpus: tuple(head.tags) for head in trained.model.heads}
-    return heads, trained.bundle.manifest.layers
+    return heads, trained.bundle.manifest.encoder_layers
 
 
 def _open_fitting(recipe: Recipe, backbone: Path, setting: str, folder: str) -> Trained:
@@ -96,9 +96,9 @@ def _open_fitting(recipe: Recipe, backbone: Path, setting: str, folder: str) -> 
     place = f"{setting} = {folder!r}"
     if manifest.backbone.sha256 != hash_file(backbone / "model.safetensors"):
         raise RecipeError(f"{place} was made from {manifest.backbone.name}, not from {recipe.backbone}")
-    if manifest.layers not in ((), recipe.layers):
+    if manifest.encoder_layers not in ((), recipe.layers):
         raise RecipeError(
             f"{place} keeps some layers of the backbone only: expected one with all of them, or layers = "
-            f"{list(manifest.layers)}"
+            f"{list(manifest.encoder_layers)}"
         )
     return start

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from jobs import line, write_inputs
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.record import version
-from openmed_ner.bundle.suite import digest
+from openmed_ner.bundle.suite import bundle_digest
 from openmed_ner.cli.main import app
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
@@ -128,7 +128,7 @@ def test_a_file_that_is_not_there_is_told_as_on_one_machine(
 
 def loader(bundle: Bundle, **how: Any) -> Callable[[], Tag]:
     usual = {"backend": None, "threads": 1, "options": {}, "steps": []}
-    known = {"sha256": digest(bundle.folder), "version": version()}
+    known = {"sha256": bundle_digest(bundle.folder), "version": version()}
     return partial(load_tag, bundle.folder, **{**usual, **known, **how})
 
 

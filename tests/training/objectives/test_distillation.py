@@ -178,7 +178,7 @@ def test_a_teacher_is_heard_where_nobody_has_annotated(
     card = bundle.read("README.md").decode("utf-8")
     assert "It started from the weights of tiny. It learnt the probabilities of tiny, too." in card
     assert str(full_bundle.folder) not in card + bundle.read("run.json").decode("utf-8")
-    assert bundle.manifest.layers == (1,) and bundle.manifest.kind == "full"
+    assert bundle.manifest.encoder_layers == (1,) and bundle.manifest.kind == "full"
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

@@ -116,12 +116,12 @@ def load_tag(
         BundleError: the bundle, or the package, is not what it is where the run was begun.
     """
     from openmed_ner.bundle.record import version as own_version
-    from openmed_ner.bundle.suite import digest
+    from openmed_ner.bundle.suite import bundle_digest
     from openmed_ner.inference.tagger import Tagger
 
     if own_version() != version:
         raise BundleError(f"openmed-ner {own_version()} is installed, {version} where the run was begun")
-    if folder.is_dir() and (found := digest(folder)) != sha256:
+    if folder.is_dir() and (found := bundle_digest(folder)) != sha256:
         raise BundleError(
             f"{folder} holds a bundle of digest {found[:12]}, not {sha256[:12]} as where the run was begun; "
             "put the same bundle at this path on every node"

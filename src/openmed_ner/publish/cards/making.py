@@ -36,8 +36,8 @@ def describe_product(manifest: Manifest) -> str:
     origin = (
         f"{backbone.name} ({backbone.hub_id} at {backbone.revision or 'a local folder'}, {backbone.licence})"
     )
-    if manifest.layers:
-        origin += f", of which layers {', '.join(map(str, manifest.layers))} were kept (from 0),"
+    if manifest.encoder_layers:
+        origin += f", of which layers {', '.join(map(str, manifest.encoder_layers))} were kept (from 0),"
     if not manifest.heads:
         what = f"{origin} adapted to biomedical text by masked language modelling: {ENCODERS[manifest.kind]}."
     else:

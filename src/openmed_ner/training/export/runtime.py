@@ -10,7 +10,7 @@ from pathlib import Path
 
 from openmed_ner.bundle import Bundle, open_bundle, seal
 from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, Precision
-from openmed_ner.bundle.record import describe_host, learnt_splits, version
+from openmed_ner.bundle.record import describe_host, training_splits, version
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
@@ -82,7 +82,7 @@ def export_runtime(
     if merges is not None:
         chosen = dict(merges.manifest.merges)
     else:
-        chosen = {} if "dev" in learnt_splits(record) else choose_merges(heads, gold, after)
+        chosen = {} if "dev" in training_splits(record) else choose_merges(heads, gold, after)
     parity = {"backend": backend, **agreement, **speed, "host": describe_host()}
     manifest = replace(
         source.manifest,

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from openmed_ner.corpora.sizes import WORDS
-from openmed_ner.errors import InputError, RunError
+from openmed_ner.corpora import find_corpus
+from openmed_ner.errors import RunError
 from openmed_ner.model.backbones import BACKBONES, find_backbone
 from openmed_ner.model.shapes import Shape, Targets
 from openmed_ner.model.tagger import load_config
@@ -254,9 +254,7 @@ def _run_work(run: Run, sources: Sources, *, texts: int = 0, teacher: Recipe | N
 def count_words(name: str, sources: Sources) -> tuple[int, int, int]:
     """Words of a corpus's train, dev and test splits."""
     if name not in sources.own:
-        if name not in WORDS:
-            raise InputError(f"{name}: its size is not known; known: {', '.join(WORDS)}")
-        return WORDS[name]
+        return find_corpus(name).words
     train, dev, test = (
         sum(sum(1 for _ in iter_tokens(document.text)) for document in sources.documents(name, split))
         for split in ("train", "dev", "test")

@@ -17,9 +17,9 @@ from typing import Any
 
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import MANIFEST, RECORD
-from openmed_ner.bundle.record import learnt_splits, provenance
+from openmed_ner.bundle.record import provenance, training_splits
 from openmed_ner.errors import InputError, RunError
-from openmed_ner.evaluation.answers import answer
+from openmed_ner.evaluation.predictions import predict_gold
 from openmed_ner.evaluation.protocols import PROTOCOLS
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
@@ -192,10 +192,10 @@ def train_and_score(run: Run, sources: Sources, folder: Path) -> None:
     learn = search if run.searched else train
     bundle = learn(recipe, corpora, folder, name=run.model, resume=True)
     tagger = Tagger.load(bundle)
-    learnt = learnt_splits(bundle.read_json(RECORD))
+    learnt = training_splits(bundle.read_json(RECORD))
     results = []
     for split in run.splits:
-        for answers in answer(tagger, [sources.gold(name, split, learnt) for name in recipe.corpora]):
+        for answers in predict_gold(tagger, [sources.gold(name, split, learnt) for name in recipe.corpora]):
             results += [answers.score(protocol) for protocol in (PROTOCOLS if split == "test" else MENTION)]
             with (folder / f"{split}-{answers.gold.corpus}.jsonl").open("w", encoding="utf-8") as file:
                 write_jsonl(answers.predicted, file)

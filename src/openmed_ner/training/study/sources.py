@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from openmed_ner.corpora import SPLITS, find_corpus, load_split
-from openmed_ner.evaluation.answers import Gold, load_gold
+from openmed_ner.evaluation.gold import Gold, load_gold
 from openmed_ner.formats import read_documents
 from openmed_ner.tagging import Head
 from openmed_ner.text import Document

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from openmed_ner.corpora import Split
-from openmed_ner.corpora.overlap import leave_out
-from openmed_ner.evaluation.answers import TaggerLike
+from openmed_ner.corpora.overlap import exclude_overlap
+from openmed_ner.evaluation.predictions import TaggerLike
 from openmed_ner.evaluation.summary import summarise
 from openmed_ner.text import Document
 
 
-def cross(
+def score_across(
     tagger: TaggerLike, splits: Sequence[Split], training: Sequence[Document]
 ) -> Iterator[dict[str, Any]]:
     """Score all heads on some splits, each text being tagged once.
@@ -38,7 +38,7 @@ def cross(
         heads = {head: types for head, types in heads.items() if types}
         if not heads:
             continue
-        documents, left = leave_out(split.documents, training)
+        documents, left = exclude_overlap(split.documents, training)
         tagged = list(tagger.pipe(documents, corpora=list(heads)))
         for head, types in heads.items():
             gold = [each.with_spans(span for span in each.spans if span.label in types) for each in documents]

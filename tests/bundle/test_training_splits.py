@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from openmed_ner.bundle import Bundle
-from openmed_ner.bundle.record import learnt_splits
+from openmed_ner.bundle.record import training_splits
 from openmed_ner.cli import gold as cli_gold
 from openmed_ner.corpora import CATALOG, Split
 from openmed_ner.errors import InputError
-from openmed_ner.evaluation import answers as evaluation
+from openmed_ner.evaluation import gold as evaluation
+from openmed_ner.evaluation.predictions import Predictions
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Account, Document, Span
@@ -63,10 +64,10 @@ def test_who_goes_on_from_a_model_that_has_learnt_dev_has_learnt_it(
     for number, (start, splits) in enumerate(((chosen, ("train",)), (learnt, ("train", "dev")))):
         recipe = replace(make_recipe(backbone, epochs=1), method="full", start=str(start.folder))
         bundle = train(recipe, TWO, tmp_path / str(number), name="further")
-        assert learnt_splits(bundle.read_json("run.json")) == splits
+        assert training_splits(bundle.read_json("run.json")) == splits
         again = replace(recipe, start=str(bundle.folder))
         last = train(again, TWO, tmp_path / f"{number}-again", name="last")
-        assert learnt_splits(last.read_json("run.json")) == splits
+        assert training_splits(last.read_json("run.json")) == splits
 
 
 def test_what_stands_in_a_split_that_was_learnt_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,8 +82,8 @@ def test_what_stands_in_a_split_that_was_learnt_is_seen(monkeypatch: pytest.Monk
     )
     monkeypatch.setattr(evaluation, "load_alternatives", lambda name, split: None)
     for record, seen in (({"recipe": {"learn": "train+dev"}}, 1), ({"recipe": {}}, 0), ({}, 0)):
-        gold = evaluation.load_gold("ncbi-disease", "test", learnt_splits(record))
-        result = evaluation.Answers(gold, gold.documents, ("Disease",)).score()
+        gold = evaluation.load_gold("ncbi-disease", "test", training_splits(record))
+        result = Predictions(gold, gold.documents, ("Disease",)).score()
         assert (result["seen"]["tp"], result["unseen"]["tp"]) == (seen, 1 - seen)
     assert evaluation.load_gold("fsu", "test", ("train",)).training is None, "it has no training split"
 

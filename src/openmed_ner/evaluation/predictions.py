@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from openmed_ner.bundle import Manifest
-from openmed_ner.corpora import find_corpus, load_alternatives, load_split
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation.calibration import (
     expected_calibration_error,
@@ -15,6 +14,7 @@ from openmed_ner.evaluation.calibration import (
     threshold_for_precision,
 )
 from openmed_ner.evaluation.errors import KINDS, count_errors, find_errors
+from openmed_ner.evaluation.gold import Gold
 from openmed_ner.evaluation.protocols import ScoringProtocol, make_view
 from openmed_ner.evaluation.summary import check_labels, summarise
 from openmed_ner.tagging import SubwordTokenizer
@@ -37,35 +37,7 @@ class TaggerLike(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Gold:
-    """What a head is scored on.
-
-    Attributes:
-        corpus: the head, and the guideline of the gold spans.
-        split: what the documents are, for the record.
-        documents: with gold spans.
-        training: what the head was trained on, if known: mentions whose surface form occurs there are then
-            also scored apart from those whose form does not.
-        alternatives: the same documents with the spans that the corpus's official scorer also accepts.
-    """
-
-    corpus: str
-    split: str
-    documents: Sequence[Document]
-    training: Sequence[Document] | None = None
-    alternatives: Sequence[Document] | None = None
-
-
-def load_gold(name: str, split: str, learnt: Sequence[str] = ("train",)) -> Gold:
-    """A split of a catalogued corpus as something to score a head on, and the splits that it learnt from."""
-    taught = [each for each in learnt if each in find_corpus(name).splits]
-    training = [document for each in taught for document in load_split(name, each).documents]
-    documents = load_split(name, split).documents
-    return Gold(name, split, documents, training if taught else None, load_alternatives(name, split))
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Predictions:
     """Gold documents and what a system makes of them, in the same order.
 
     Attributes:
@@ -128,7 +100,7 @@ class Answers:
         return {"calibration": table, "threshold": threshold and {"wanted": precision, **asdict(threshold)}}
 
 
-def answer(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Answers]:
+def predict_gold(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Predictions]:
     """Tag the documents of all golds, each text once, and give each head its own spans.
 
     Raises:
@@ -152,7 +124,7 @@ def answer(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Answers]:
             )
             for document in gold.documents
         ]
-        yield Answers(gold, predicted, heads[gold.corpus].labels, tagger.tokenizer)
+        yield Predictions(gold, predicted, heads[gold.corpus].labels, tagger.tokenizer)
 
 
 def evaluate(
@@ -163,6 +135,6 @@ def evaluate(
     Raises:
         InputError: as for :func:`answer`.
     """
-    for answers in answer(tagger, golds):
+    for answers in predict_gold(tagger, golds):
         for protocol in protocols:
             yield answers.score(protocol)

@@ -1,0 +1,50 @@
+"""Count the documents, words and mentions of a split, and the mentions that tags cannot hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from openmed_ner.corpora.overlap import count_sentences
+from openmed_ner.corpora.split import Split
+from openmed_ner.tagging.labels import encode_spans
+from openmed_ner.text import Account, Document, iter_tokens
+
+
+def describe_split(split: Split) -> dict[str, Any]:
+    """Count a split, as ``corpora stats --json`` prints it."""
+    account = Account()
+    n_words = n_sentences = 0
+    mentions: Counter[str] = Counter()
+    for document in split.documents:
+        tokens = list(iter_tokens(document.text))
+        account += encode_spans(document, tokens, split.corpus.types)[1]
+        n_words += len(tokens)
+        n_sentences += count_sentences(document.text)
+        mentions.update(span.label for span in document.spans)
+
+    return {
+        "corpus": split.corpus.name,
+        "split": split.name,
+        "documents": len(split.documents),
+        "sentences": n_sentences,
+        "words": n_words,
+        "mentions": dict(sorted(mentions.items())),
+        "nested": sum(map(_count_nested, split.documents)),
+        "discontinuous": sum(bool(span.fragments) for document in split.documents for span in document.spans),
+        "unrepresentable": account.lost,
+        "reasons": dict(account.reasons),
+        "reading": asdict(split.account),
+    }
+
+
+def _count_nested(document: Document) -> int:
+    """Count the spans that lie within another span of the same document."""
+    return sum(
+        any(
+            inner is not outer and outer.start <= inner.start and inner.end <= outer.end
+            for outer in document.spans
+        )
+        for inner in document.spans
+    )
