@@ -1,25 +1,27 @@
+"""What many tests share: hypothesis settings, a tokenizer, and tiny models that a run trains once.
+
+Nothing here imports torch at the top, so tests of the pure packages start at once.
+"""
+
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from openmed_ner.bundle import Bundle
+from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.tagging import SubwordTokenizer
-from openmed_ner.training.export.runtime import export_runtime
-from openmed_ner.training.finetune import train
-from openmed_ner.training.passages import PassageSettings, prepare
-from tiny import CORPORA, DOCUMENTS, make_backbone, make_recipe
+from sentences import DOCUMENTS
 
 settings.register_profile(
     "offline",
@@ -30,8 +32,7 @@ settings.register_profile(
 )
 settings.load_profile("offline")
 
-torch.set_num_threads(1)  # the models here are so small that a second thread only waits
-
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = ["aspirin", "cancer", "tumor", "the", "of", "##in", "##er"]
 
@@ -50,9 +51,32 @@ def tokenizer() -> SubwordTokenizer:
 
 
 @pytest.fixture(scope="session")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> BuildOnce:
+    """Build a folder that all workers of a run share; whoever comes second waits for the first."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    shared = base / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def build_once(name: str, build: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not lock.tell():  # empty until the folder is complete
+                build(folder)
+                lock.write("built")
+        return folder
+
+    return build_once
+
+
+@pytest.fixture(scope="session")
+def backbone(build_once: BuildOnce) -> Iterator[Path]:
     """A random encoder of two layers, found by its name."""
-    folder = make_backbone(tmp_path_factory.mktemp("backbones") / "tiny")
+    from tiny import make_backbone
+
+    folder = build_once("backbones", lambda folder: make_backbone(folder / "tiny")) / "tiny"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENMED_NER_BACKBONES", str(folder.parent))
         patch.delenv("OPENMED_NER_OFFLINE", raising=False)
@@ -60,50 +84,68 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def adapter_bundle(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def adapter_bundle(backbone: Path, build_once: BuildOnce) -> Bundle:
     """A LoRA adapter that has learnt eight sentences by heart."""
-    return train(make_recipe(backbone), CORPORA, tmp_path_factory.mktemp("lora"), name="tiny")
+    from openmed_ner.training.finetune import train
+    from tiny import CORPORA, make_recipe
+
+    folder = build_once("lora", lambda folder: train(make_recipe(backbone), CORPORA, folder, name="tiny"))
+    return open_bundle(folder / "bundle")
 
 
 @pytest.fixture(scope="session")
-def full_bundle(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def full_bundle(backbone: Path, build_once: BuildOnce) -> Bundle:
     """The same, every parameter trained."""
+    from openmed_ner.training.finetune import train
+    from tiny import CORPORA, make_recipe
+
     recipe = replace(make_recipe(backbone, learning_rate=4e-3, warmup=0.3), method="full")
-    return train(recipe, CORPORA, tmp_path_factory.mktemp("full"), name="tiny")
+    folder = build_once("full", lambda folder: train(recipe, CORPORA, folder, name="tiny"))
+    return open_bundle(folder / "bundle")
 
 
 @pytest.fixture(scope="session")
-def runtime_bundle(adapter_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def runtime_bundle(adapter_bundle: Bundle, build_once: BuildOnce) -> Bundle:
     """The adapter exported to ONNX, in fp32."""
-    return export_runtime(
-        adapter_bundle,
-        tmp_path_factory.mktemp("runtime") / "tiny",
-        precision="fp32",
-        gold={corpus.head.corpus: corpus.dev for corpus in CORPORA},
-        texts="the tiny corpus",
-    )
+    from openmed_ner.training.export.runtime import export_runtime
+    from tiny import CORPORA
+
+    def build(folder: Path) -> None:
+        export_runtime(
+            adapter_bundle,
+            folder,
+            precision="fp32",
+            gold={corpus.head.corpus: corpus.dev for corpus in CORPORA},
+            texts="the tiny corpus",
+        )
+
+    return open_bundle(build_once("tiny", build))
 
 
 @pytest.fixture(scope="session")
-def passages(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def passages(backbone: Path, build_once: BuildOnce) -> Path:
     """A prepared set of 120 passages of two sources, made of the words of the eight sentences."""
-    folder = tmp_path_factory.mktemp("passages")
-    random = np.random.default_rng(0)
-    with (folder / "texts.jsonl").open("w") as file:
-        for number in range(120):
-            texts = random.permutation([document.text for document in DOCUMENTS])[:4]
-            record = {"id": str(number), "source": f"source-{number % 2}", "text": " ".join(texts)}
-            file.write(json.dumps(record) + "\n")
-    settings = PassageSettings(
-        guard="nothing", language="any", min_subwords=4, near_duplicates=0, held_out=20
-    )
-    prepare(
-        [folder / "texts.jsonl"],
-        folder / "set",
-        tokenizer_json=(backbone / "tokenizer.json").read_text(),
-        settings=settings,
-    )
-    return folder / "set"
+    from openmed_ner.training.passages import PassageSettings, prepare
+
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        random = np.random.default_rng(0)
+        with (folder / "texts.jsonl").open("w") as file:
+            for number in range(120):
+                texts = random.permutation([document.text for document in DOCUMENTS])[:4]
+                record = {"id": str(number), "source": f"source-{number % 2}", "text": " ".join(texts)}
+                file.write(json.dumps(record) + "\n")
+        settings = PassageSettings(
+            guard="nothing", language="any", min_subwords=4, near_duplicates=0, held_out=20
+        )
+        prepare(
+            [folder / "texts.jsonl"],
+            folder / "set",
+            tokenizer_json=(backbone / "tokenizer.json").read_text(),
+            settings=settings,
+        )
+
+    return build_once("passages", build) / "set"
 
 
 @pytest.fixture

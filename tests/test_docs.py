@@ -23,7 +23,7 @@ from openmed_ner.model import backbones
 from openmed_ner.text import Document
 from openmed_ner.training.config import Pretraining, Recipe, read_recipe
 from pages import ROOT, Terminal, agrees, load_tool, read_blocks
-from tiny import DOCUMENTS, only, tiny_tokenizer
+from sentences import DOCUMENTS, only, tiny_tokenizer
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)

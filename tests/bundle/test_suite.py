@@ -18,7 +18,8 @@ from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Document
 from openmed_ner.training.finetune import train
 from openmed_ner.training.study.suite import collect
-from tiny import CORPORA, DOCUMENTS, make_recipe
+from sentences import DOCUMENTS
+from tiny import CORPORA, make_recipe
 
 TEXTS = [document.text for document in DOCUMENTS]
 

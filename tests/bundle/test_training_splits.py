@@ -19,7 +19,8 @@ from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Account, Document, Span
 from openmed_ner.training.export.runtime import export_runtime
 from openmed_ner.training.finetune import train
-from tiny import CORPORA, make_recipe, only
+from sentences import only
+from tiny import CORPORA, make_recipe
 
 NAMES = "diseases", "ncbi-disease"
 TWO = tuple(replace(CORPORA[0], head=replace(CORPORA[0].head, corpus=name)) for name in NAMES)

@@ -12,7 +12,7 @@ from openmed_ner.inference.speed import ALONE, measure_speed
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.plots import printable, save_figure
 from pages import Terminal
-from tiny import DOCUMENTS
+from sentences import DOCUMENTS
 
 TEXTS = [document.text for document in DOCUMENTS]
 

@@ -24,7 +24,7 @@ from openmed_ner.formats import WRITERS, read_documents
 from openmed_ner.formats.brat import write_brat
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
-from tiny import DOCUMENTS, only
+from sentences import DOCUMENTS, only
 
 TEXT = DOCUMENTS[0].text
 

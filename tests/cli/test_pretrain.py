@@ -12,7 +12,7 @@ from commands import invoke
 from openmed_ner.bundle import open_bundle
 from openmed_ner.errors import BundleError, InputError, RecipeError
 from openmed_ner.formats.jsonl import write_jsonl
-from tiny import only
+from sentences import only
 
 SETTINGS = (
     "window=40",

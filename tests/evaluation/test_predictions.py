@@ -17,7 +17,8 @@ from openmed_ner.evaluation.gold import Gold
 from openmed_ner.evaluation.predictions import evaluate
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.text import Account, Document, Span
-from tiny import CORPORA, DOCUMENTS, only
+from sentences import DOCUMENTS, only
+from tiny import CORPORA
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,8 @@ from openmed_ner.model.bundles import load_model
 from openmed_ner.tagging import prediction
 from openmed_ner.text import Document
 from openmed_ner.training.export.runtime import export_runtime
-from tiny import CORPORA, DOCUMENTS
+from sentences import DOCUMENTS
+from tiny import CORPORA
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from transformers import (
 from transformers.models.auto import AutoModel
 
 from openmed_ner.training.passages import PassageSettings, prepare
-from tiny import read_marked, tiny_tokenizer
+from sentences import read_marked, tiny_tokenizer
 
 DOCUMENTS = tuple(
     read_marked(str(number), marked)

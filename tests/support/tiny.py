@@ -1,4 +1,4 @@
-"""A world small enough to train in a second: a random encoder, eight sentences, a recipe."""
+"""A world small enough to train in a second: a random encoder, the eight sentences, a recipe."""
 
 from __future__ import annotations
 
@@ -7,78 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
 from openmed_ner.tagging import Head
-from openmed_ner.text import Document, Span
 from openmed_ner.training.config import LoraSettings, Pretraining, Recipe, Schedule
 from openmed_ner.training.objectives.token_tags import Annotated
+from sentences import only, tiny_tokenizer
 
-SENTENCES = (
-    ("[Cisplatin] caused severe {nephrotoxicity} in rats."),
-    ("Patients with {breast cancer} received [tamoxifen]."),
-    ("No effect was seen."),
-    ("[Aspirin] reduced the risk of {myocardial infarction}."),
-    ("{Breast cancer} and {myocardial infarction} were seen in patients."),
-    ("Rats received [aspirin], and no {nephrotoxicity} was seen."),
-    ("The effect of [tamoxifen] and [cisplatin] in rats."),
-    ("Severe {myocardial infarction} in patients with {breast cancer}."),
-)
-LABELS = {"[": "Chemical", "{": "Disease"}
-
-
-def read_marked(identifier: str, marked: str) -> Document:
-    """Turn ``[chemical]`` and ``{disease}`` into a text and its spans."""
-    text, spans, start = "", [], 0
-    for character in marked:
-        if character in LABELS:
-            start, label = len(text), LABELS[character]
-        elif character in "]}":
-            spans.append(Span(start, len(text), label))
-        else:
-            text += character
-    return Document(identifier, text, tuple(spans))
-
-
-DOCUMENTS = tuple(read_marked(str(number), marked) for number, marked in enumerate(SENTENCES))
-
-
-def only(label: str) -> tuple[Document, ...]:
-    return tuple(each.with_spans(span for span in each.spans if span.label == label) for each in DOCUMENTS)
-
+torch.set_num_threads(1)  # the models here are so small that a second thread only waits
 
 CORPORA = (
     Annotated(Head("diseases", ("Disease",)), only("Disease"), only("Disease")),
     Annotated(Head("chemicals", ("Chemical",)), only("Chemical"), only("Chemical")),
 )
-
-
-def tiny_tokenizer() -> Tokenizer:
-    words = sorted(
-        {word.lower() for each in DOCUMENTS for word in each.text.replace(".", "").replace(",", "").split()}
-    )
-    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789"]
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        ".",
-        ",",
-        "-",
-        *letters,
-        *(f"##{each}" for each in letters),
-        *words,
-        "[MASK]",
-    ]
-    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return tokenizer
 
 
 def make_backbone(folder: Path) -> Path:

@@ -25,7 +25,8 @@ from openmed_ner.training.finetune import build_model, gather, train
 from openmed_ner.training.objectives.token_tags import IGNORED, Annotated, FineTuning, make_examples
 from openmed_ner.training.search import search
 from openmed_ner.training.study.plan import iter_adaptations, iter_runs, read_study
-from tiny import CORPORA, DOCUMENTS, make_recipe, tiny_tokenizer
+from sentences import DOCUMENTS, tiny_tokenizer
+from tiny import CORPORA, make_recipe
 
 READER = WindowReader(SubwordTokenizer(tiny_tokenizer()), tuple(corpus.head for corpus in CORPORA), 64, 16)
 

@@ -55,7 +55,8 @@ from openmed_ner.training.objectives.rows import PassageRows
 from openmed_ner.training.passages import Prepared, load_prepared
 from openmed_ner.training.pretrain import adapt
 from pages import SUPPORT
-from tiny import CORPORA, make_backbone, make_pretraining, make_recipe, tiny_tokenizer
+from sentences import tiny_tokenizer
+from tiny import CORPORA, make_backbone, make_pretraining, make_recipe
 
 ENCODER = SubwordTokenizer(tiny_tokenizer())
 SMALL: dict[str, Any] = {

@@ -38,7 +38,7 @@ from openmed_ner.integrations.ray.blocks import Block, BlockSource
 from openmed_ner.integrations.ray.engine import _complete
 from openmed_ner.integrations.ray.worker import Worker
 from openmed_ner.text import Document, Span
-from tiny import DOCUMENTS
+from sentences import DOCUMENTS
 
 pytestmark = [
     # Ray Data warns of its own settings when it makes them.

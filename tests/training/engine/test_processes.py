@@ -32,7 +32,8 @@ from openmed_ner.training.finetune import train
 from openmed_ner.training.pretrain import adapt
 from openmed_ner.training.search import search
 from pages import SUPPORT
-from tiny import CORPORA, DOCUMENTS, make_recipe
+from sentences import DOCUMENTS
+from tiny import CORPORA, make_recipe
 
 COMMAND = [sys.executable, "-m", "openmed_ner"]
 

@@ -19,7 +19,8 @@ from openmed_ner.training.export import static
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.quantise import name_heads, quantise
 from openmed_ner.training.export.runtime import export_runtime
-from tiny import CORPORA, DOCUMENTS
+from sentences import DOCUMENTS
+from tiny import CORPORA
 
 
 def test_int8_weights_stay_close_and_do_not_depend_on_the_batch(adapter_bundle: Bundle) -> None:

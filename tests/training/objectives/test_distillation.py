@@ -30,7 +30,8 @@ from openmed_ner.training.objectives import distillation
 from openmed_ner.training.objectives.distillation import ANSWERS, Answers, Lessons, Teacher
 from openmed_ner.training.objectives.token_tags import FineTuning, list_texts
 from openmed_ner.training.warm_start import open_start, open_trained
-from tiny import CORPORA, DOCUMENTS, make_recipe, tiny_tokenizer
+from sentences import DOCUMENTS, tiny_tokenizer
+from tiny import CORPORA, make_recipe
 
 HEADS = tuple(corpus.head for corpus in CORPORA)
 READER = WindowReader(SubwordTokenizer(tiny_tokenizer()), HEADS, 64, 16)

@@ -12,7 +12,7 @@ from transformers import BertTokenizerFast, DataCollatorForLanguageModeling
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import Masking
 from openmed_ner.training.objectives.masking import find_continuations, hide
-from tiny import DOCUMENTS, tiny_tokenizer
+from sentences import DOCUMENTS, tiny_tokenizer
 
 TOKENIZER = BertTokenizerFast(tokenizer_object=tiny_tokenizer())
 ENCODER = SubwordTokenizer(tiny_tokenizer())

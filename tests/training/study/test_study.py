@@ -35,7 +35,8 @@ from openmed_ner.training.study.silver import draw, read_texts
 from openmed_ner.training.study.sources import Sources
 from openmed_ner.training.study.summary import summarise_study
 from pages import ROOT, Terminal, load_tool, read_blocks
-from tiny import CORPORA, DOCUMENTS
+from sentences import DOCUMENTS
+from tiny import CORPORA
 
 ADAPTATION = """
 backbone = "tiny"
