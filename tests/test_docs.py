@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from transformers import BertConfig, BertModel
 
-from openmed_ner.cli.main import app
+from openmed_ner.cli.app import LazyGroup, app
 from openmed_ner.formats import FOLDER_WRITERS, WRITERS
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model import backbones
@@ -168,8 +168,8 @@ def test_commands_parse(page: Path) -> None:
             words = words[words.index("openmed-ner") + 1 :]
             words = words[: next((i for i, word in enumerate(words) if word in (">", "|")), len(words))]
             command, context = root, root.make_context("openmed-ner", [], resilient_parsing=True)
-            while hasattr(command, "commands"):
-                command = command.commands[words.pop(0)]
+            while isinstance(command, LazyGroup):
+                command = command.load(words.pop(0))
             command.parse_args(type(context)(command, parent=context), words)
 
 

@@ -41,7 +41,7 @@ def cli() -> str:
     """Every command with its arguments and options."""
     from typer.main import get_command
 
-    from openmed_ner.cli.main import app
+    from openmed_ner.cli.app import app
 
     root = get_command(app)
     context = root.make_context("openmed-ner", [], resilient_parsing=True)
@@ -57,7 +57,8 @@ def cli() -> str:
 def _iter_commands(command: Any, context: Any) -> Iterator[tuple[Any, Any]]:
     """Yield a command with its context, then those below it, in the order in which help lists them."""
     yield command, context
-    for name, child in getattr(command, "commands", {}).items():
+    for name in getattr(command, "commands", ()):
+        child = command.load(name)
         yield from _iter_commands(child, type(context)(child, parent=context, info_name=name))
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from openmed_ner.bundle import Bundle, open_bundle, seal
 from openmed_ner.bundle.registry import RegistryEntry, Score, read_registry
-from openmed_ner.cli.main import app
+from openmed_ner.cli.app import app
 from openmed_ner.inference.tagger import embedded_bundle
 from pages import ROOT, load_tool
 

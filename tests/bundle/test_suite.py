@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
 from openmed_ner.bundle.manifest import MANIFEST
-from openmed_ner.cli.main import app
+from openmed_ner.cli.app import app
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.bundles import load_models

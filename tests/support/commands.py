@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openmed_ner.cli.main import app
+from openmed_ner.cli.app import app
 
 
 def invoke(*arguments: str | Path) -> None:

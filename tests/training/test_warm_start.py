@@ -13,7 +13,7 @@ from architectures import SMALL, make_backbone
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import training_splits
 from openmed_ner.cli import train as command
-from openmed_ner.cli.main import app
+from openmed_ner.cli.app import app
 from openmed_ner.errors import BundleError, RecipeError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.model.bundles import load_model, merge_adapter

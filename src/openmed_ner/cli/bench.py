@@ -50,7 +50,7 @@ def bench(
     workers: WorkersOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how fast bundles tag here, one after the other.
+    """Measure the speed of bundles on this machine.
 
     For comparisons with other libraries see the folder benchmarks of the project.
     """

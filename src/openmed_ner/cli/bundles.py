@@ -9,20 +9,13 @@ from typing import Annotated, get_args
 import typer
 
 from openmed_ner.bundle.manifest import RECORD, RUNTIMES, Precision
-from openmed_ner.cli import publish
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError, MissingExtraError
 
-app = typer.Typer(
-    help="List, look at, check, export, collect, publish and fetch bundles.", no_args_is_help=True
-)
-app.command()(publish.push)
-app.command()(publish.fetch)
 Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
 PRECISIONS = get_args(Precision)
 
 
-@app.command(name="list")
 def list_bundles(
     folder: Annotated[
         Path | None, typer.Argument(help="List the bundles in this folder; the published ones if left out.")
@@ -53,12 +46,11 @@ def list_bundles(
             typer.echo("  no test scores: openmed-ner evaluate --attach measures them")
 
 
-@app.command()
 def info(
     bundle: Folder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
-    """Say what a bundle is."""
+    """Show what a bundle contains."""
     from openmed_ner.bundle import open_bundle
     from openmed_ner.inference.tagger import embedded_bundle
 
@@ -80,12 +72,11 @@ def info(
     typer.echo(f"sha256 {opened.sha256}")
 
 
-@app.command()
 def verify(
     bundle: Folder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check every file of a bundle against its manifest, and that the model loads and runs."""
+    """Verify the files of a bundle and run its model."""
     from openmed_ner.bundle import open_bundle
     from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
@@ -100,7 +91,6 @@ def verify(
     typer.echo(f"{manifest.name}: {len(manifest.files)} files as the manifest says; {state}")
 
 
-@app.command()
 def export(
     bundle: Annotated[Path, typer.Argument(help="Folder of an adapter or full bundle.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new runtime bundle.")],
@@ -135,7 +125,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Make a runtime bundle, which needs no torch, and certify how far it agrees with the original.
+    """Export a runtime bundle, which needs no torch.
 
     The certificate is made on the dev splits of the heads' corpora if their archives are at hand, else on
     the example abstracts that come with the package.
@@ -192,7 +182,6 @@ def export(
     typer.echo(f"bundle: {made.folder}")
 
 
-@app.command()
 def collect(
     study: Annotated[Path, typer.Argument(help="Folder of a study that openmed-ner reproduce carried out.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="New folder for the bundles.")],
@@ -202,7 +191,7 @@ def collect(
     ] = None,
     prefix: Annotated[str, typer.Option(help="Put before the name of each bundle.")] = "",
 ) -> None:
-    """Make a suite of a study: a folder with the bundle of every model that scored best on dev.
+    """Collect the best bundles of a study in a suite.
 
     tag --bundle and serve --bundle take the folder, and use all heads over one backbone.
     """

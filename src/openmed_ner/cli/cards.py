@@ -20,16 +20,12 @@ if TYPE_CHECKING:
     from openmed_ner.bundle import Bundle
     from openmed_ner.publish.cards.energy import ModelEnergy
 
-app = typer.Typer(
-    help="Cards and reports of models, corpora and passages, from what was recorded.", no_args_is_help=True
-)
 Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; the screen by default.")]
 MAX_FILE = 64 << 20
 """Largest results file that is read, in bytes."""
 
 
-@app.command()
 def model(
     bundle: Folder = None,
     output: Output = None,
@@ -50,9 +46,8 @@ def model(
         _write(text, output)
 
 
-@app.command()
 def documentation(bundle: Folder = None, output: Output = None) -> None:
-    """Write the technical documentation of a bundle: Annex IV, training content, and what is to be added.
+    """Write the technical documentation of a bundle.
 
     A help, not legal advice.
     """
@@ -66,9 +61,8 @@ def documentation(bundle: Folder = None, output: Output = None) -> None:
     typer.echo(f"to be added by the provider: {len(list_open_points(text))} points", err=True)
 
 
-@app.command()
 def licences(bundle: Folder = None, as_json: AsJson = False, output: Output = None) -> None:
-    """List everything a bundle was made from, with its terms."""
+    """List the sources of a bundle with their licences."""
     from openmed_ner.publish.cards import find_sources, read_records
     from openmed_ner.publish.cards.markdown import table
 
@@ -82,7 +76,6 @@ def licences(bundle: Folder = None, as_json: AsJson = False, output: Output = No
     _write(table(columns, [[getattr(source, column) for column in columns] for source in sources]), output)
 
 
-@app.command()
 def data(
     corpus: Annotated[str, typer.Argument(help="A corpus of the catalog.")],
     statistics: Annotated[
@@ -91,7 +84,7 @@ def data(
     ] = None,
     output: Output = None,
 ) -> None:
-    """Write the data card of a corpus, with counts if its archive is at hand."""
+    """Write the data card of a corpus."""
     from openmed_ner.corpora import find_corpus
     from openmed_ner.publish.cards.data import describe_corpus
 
@@ -103,12 +96,11 @@ def data(
     _write(text, output)
 
 
-@app.command()
 def passages(
     folder: Annotated[Path, typer.Argument(help="Folder that openmed-ner passages wrote.")],
     output: Output = None,
 ) -> None:
-    """Write the data card of a prepared set of passages."""
+    """Write the data card of a pretraining set."""
     from openmed_ner.publish.cards.data import describe_passage_set
     from openmed_ner.training.passages.shards import read_page
 
@@ -118,7 +110,6 @@ def passages(
     _write(text, output)
 
 
-@app.command()
 def energy(
     models: Annotated[
         list[Path] | None,
@@ -132,7 +123,7 @@ def energy(
     as_json: AsJson = False,
     output: Output = None,
 ) -> None:
-    """Report what models took to train and adapt, and what tagging takes."""
+    """Report the energy of training and tagging."""
     from openmed_ner.publish.cards.energy import report_energy, write_energy
 
     consumers = [each for path in models or (None,) for each in _consumers(path)]

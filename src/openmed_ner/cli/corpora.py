@@ -15,7 +15,6 @@ from openmed_ner.corpora.archive import ENVIRONMENT, read_members
 from openmed_ner.corpora.statistics import describe_split
 from openmed_ner.errors import CorpusError, InputError
 
-app = typer.Typer(help="The benchmark corpora: list, fetch, verify, count, compare.", no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(help="Corpora of the catalog; all by default.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -24,9 +23,8 @@ def _rows(names: Sequence[str] | None) -> list[Corpus]:
     return [find_corpus(name) for name in names] if names else list(CATALOG.values())
 
 
-@app.command("list")
 def list_corpora(as_json: Json = False) -> None:
-    """Say which corpora there are, their types, licences, and whose splits they have."""
+    """List the corpora with their types, splits and licences."""
     value = os.environ.get(ENVIRONMENT)
     folder = Path(value) if value else None
     rows = [
@@ -58,7 +56,6 @@ def list_corpora(as_json: Json = False) -> None:
             typer.echo(f"  {row['note']}")
 
 
-@app.command()
 def fetch(
     names: Names = None,
     source: Annotated[
@@ -70,7 +67,7 @@ def fetch(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Download corpora from where they are published, or copy them from a folder, and check every hash.
+    """Fetch corpora and check their digests.
 
     A corpus that cannot be had is reported and the others are still fetched; the exit status tells.
     """
@@ -100,9 +97,8 @@ def fetch(
         raise typer.Exit(status)
 
 
-@app.command()
 def verify(names: Names = None, as_json: Json = False) -> None:
-    """Compare the archives at hand with the releases the catalog knows, by SHA-256."""
+    """Compare the available archives with the catalog."""
     folder = corpora_folder()
     results: list[dict[str, Any]] = []
     for corpus in _rows(names):
@@ -121,9 +117,8 @@ def verify(names: Names = None, as_json: Json = False) -> None:
         raise typer.Exit(2)
 
 
-@app.command()
 def stats(names: Names = None, as_json: Json = False) -> None:
-    """Count documents, words and mentions of each split, and what words cannot represent."""
+    """Count documents, words and mentions of each split."""
     rows = [
         describe_split(load_split(corpus.name, split)) for corpus in _rows(names) for split in corpus.splits
     ]
@@ -142,9 +137,8 @@ def stats(names: Names = None, as_json: Json = False) -> None:
             typer.echo(f"  not read: {row['reading']['lost']} ({', '.join(row['reading']['reasons'])})")
 
 
-@app.command()
 def overlap(names: Names = None, as_json: Json = False) -> None:
-    """Print which documents of which split stand in which other: repetitions, leaks and shared texts."""
+    """List documents that appear in more than one split."""
     from dataclasses import asdict
 
     from openmed_ner.corpora.overlap import find_overlaps

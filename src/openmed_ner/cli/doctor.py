@@ -35,7 +35,7 @@ VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", "OPENMED_NER_OFFLIN
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what works on this machine, and how to mend what does not."""
+    """Check the installation and print how to fix it."""
     findings = examine()
     if as_json:
         print_json(findings)

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import InputError
-from openmed_ner.text import Document
+
+if TYPE_CHECKING:
+    from openmed_ner.text import Document
 
 _SCORE = 5
 

@@ -73,7 +73,7 @@ def passages(
     seed: Annotated[int, typer.Option(help="Seed of the choice of these.")] = _DEFAULTS.seed,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Prepare a pretraining set of text: without test documents, duplicates and other languages."""
+    """Prepare a pretraining set from unlabelled text."""
     from openmed_ner.training.passages import prepare
 
     settings = PassageSettings(

@@ -41,7 +41,7 @@ def pretrain(
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
-    """Adapt a backbone to prepared passages by masked language modelling, with LoRA."""
+    """Adapt a backbone to prepared passages by masked language modelling."""
     try:
         from openmed_ner.training.config import Pretraining, read_recipe
         from openmed_ner.training.engine.processes import join

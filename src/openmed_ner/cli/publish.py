@@ -34,7 +34,7 @@ def push(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Publish a bundle on the Hugging Face hub, in one commit; without --yes, say what that would do.
+    """Publish a bundle on the Hugging Face hub.
 
     The access token comes from HF_TOKEN or from the hub's own login. The exit status of a plan with problems
     is 2.
@@ -88,7 +88,7 @@ def fetch(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch a bundle from the Hugging Face hub, every file checked, at one commit and no other.
+    """Fetch a bundle from the Hugging Face hub and verify it.
 
     An interrupted download goes on where it stopped. HF_ENDPOINT names a mirror, HF_TOKEN an access token.
     """

@@ -49,7 +49,7 @@ def reproduce(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what has been found as JSON.")] = False,
 ) -> None:
-    """Adapt, fine-tune and score all models of a study; what is done already is not done again.
+    """Run the steps of a study that are not done yet.
 
     Several processes may work on one study: each takes steps that no other has begun. When everything is
     done, results.json and report.md in the output folder say what was found.

@@ -41,7 +41,7 @@ def serve(
         list[str] | None, typer.Option(help="Further name of this service; may be repeated.")
     ] = None,
 ) -> None:
-    """Answer HTTP requests: POST /tag, and a page for people at /.
+    """Serve an HTTP API and a web page.
 
     Listens on this machine only, unless told otherwise. SIGTERM or Ctrl-C stops it after the requests it
     has accepted are answered. The log, on standard error, holds nothing of any text.

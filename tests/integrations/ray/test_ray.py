@@ -26,7 +26,7 @@ from jobs import line, write_inputs
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.record import version
 from openmed_ner.bundle.suite import bundle_digest
-from openmed_ner.cli.main import app
+from openmed_ner.cli.app import app
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.jobs.inputs import Input, find_inputs, iter_items

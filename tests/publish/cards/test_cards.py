@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from openmed_ner.bundle import BackboneReference, File, Manifest, open_bundle, seal
-from openmed_ner.cli.cards import app
+from openmed_ner.cli.app import app
 from openmed_ner.corpora import CATALOG
 from openmed_ner.errors import InputError
 from openmed_ner.inference.tagger import embedded_bundle
@@ -404,7 +404,7 @@ def test_an_encoder_of_a_study_is_counted_once() -> None:
 
 
 def run(*arguments: str | Path) -> str:
-    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    result = CliRunner().invoke(app, ["cards", *map(str, arguments)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 

@@ -144,7 +144,7 @@ def test_the_loss_scale_of_fp16_is_kept(both: tuple[Path, Path]) -> None:
 def test_a_killed_process_ends_the_other_and_the_run_goes_on(backbone: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from openmed_ner.cli.main import app
+    from openmed_ner.cli.app import app
     from openmed_ner.formats.jsonl import write_jsonl
 
     with (tmp_path / "train.jsonl").open("w", encoding="utf-8") as file:
@@ -202,7 +202,7 @@ def test_a_step_needs_a_batch_for_every_process(backbone: Path, tmp_path: Path) 
 def test_a_missing_device_is_named_before_anything_is_read(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from openmed_ner.cli.main import app
+    from openmed_ner.cli.app import app
 
     for command in (["train", "--recipe", "missing.toml"], ["pretrain", "missing"]):
         result = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "run"), "--device", "cuda"])

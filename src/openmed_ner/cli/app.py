@@ -1,0 +1,169 @@
+"""The table of commands: each is imported when it runs or shows its help, not before.
+
+Start-up then costs what one command needs, and a command may import what it likes at its top. The help lines
+stand here a second time, so that ``openmed-ner --help`` imports no command; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+_SUMMARY = "Biomedical named entity recognition, offline, on a CPU."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command of the table.
+
+    Attributes:
+        target: module of this package and function, as ``module:function``.
+        help: one-line help, equal to the first line of the function's docstring.
+    """
+
+    target: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A command with commands of its own.
+
+    Attributes:
+        help: one-line help.
+        entries: commands below it, by name.
+    """
+
+    help: str
+    entries: Mapping[str, Entry]
+
+
+COMMANDS: Mapping[str, Entry | Group] = {
+    "tag": Entry("tag:tag", "Find biomedical entities in text."),
+    "train": Entry("train:train", "Fine-tune a backbone with LoRA and write an adapter bundle."),
+    "passages": Entry("passages:passages", "Prepare a pretraining set from unlabelled text."),
+    "pretrain": Entry(
+        "pretrain:pretrain", "Adapt a backbone to prepared passages by masked language modelling."
+    ),
+    "plot": Entry("plot:plot", "Draw the loss or a score of one or more runs."),
+    "reproduce": Entry("reproduce:reproduce", "Run the steps of a study that are not done yet."),
+    "serve": Entry("serve:serve", "Serve an HTTP API and a web page."),
+    "evaluate": Entry(
+        "evaluate:evaluate",
+        "Score mentions, with a 95 % interval; words and sub-words on the same predictions if wanted.",
+    ),
+    "bench": Entry("bench:bench", "Measure the speed of bundles on this machine."),
+    "doctor": Entry("doctor:doctor", "Check the installation and print how to fix it."),
+    "bundles": Group(
+        "List, inspect, verify, export, collect, publish and fetch bundles.",
+        {
+            "push": Entry("publish:push", "Publish a bundle on the Hugging Face hub."),
+            "fetch": Entry("publish:fetch", "Fetch a bundle from the Hugging Face hub and verify it."),
+            "list": Entry("bundles:list_bundles", "List bundles with their test scores."),
+            "info": Entry("bundles:info", "Show what a bundle contains."),
+            "verify": Entry("bundles:verify", "Verify the files of a bundle and run its model."),
+            "export": Entry("bundles:export", "Export a runtime bundle, which needs no torch."),
+            "collect": Entry("bundles:collect", "Collect the best bundles of a study in a suite."),
+        },
+    ),
+    "cards": Group(
+        "Write cards and reports of models, corpora and pretraining sets.",
+        {
+            "model": Entry("cards:model", "Write the model card of a bundle."),
+            "documentation": Entry("cards:documentation", "Write the technical documentation of a bundle."),
+            "licences": Entry("cards:licences", "List the sources of a bundle with their licences."),
+            "data": Entry("cards:data", "Write the data card of a corpus."),
+            "passages": Entry("cards:passages", "Write the data card of a pretraining set."),
+            "energy": Entry("cards:energy", "Report the energy of training and tagging."),
+        },
+    ),
+    "corpora": Group(
+        "List, fetch, verify, count and compare the benchmark corpora.",
+        {
+            "list": Entry("corpora:list_corpora", "List the corpora with their types, splits and licences."),
+            "fetch": Entry("corpora:fetch", "Fetch corpora and check their digests."),
+            "verify": Entry("corpora:verify", "Compare the available archives with the catalog."),
+            "stats": Entry("corpora:stats", "Count documents, words and mentions of each split."),
+            "overlap": Entry("corpora:overlap", "List documents that appear in more than one split."),
+        },
+    ),
+}
+
+
+class Command(TyperCommand):
+    """A command whose help shows its text as it stands, square brackets included."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help; ``[search]`` is the table of a recipe there, not a colour."""
+        TyperCommand.format_help(_without_markup(self), ctx, formatter)
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists its commands from the table, and imports the one that is invoked."""
+
+    def __init__(
+        self, *, entries: Mapping[str, Entry | Group] = COMMANDS, commands: Any = None, **settings: Any
+    ) -> None:
+        super().__init__(
+            commands={name: TyperCommand(name, help=entry.help) for name, entry in entries.items()},
+            **settings,
+        )
+        self._entries = entries
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that the arguments name, and import it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, self.load(name) if name else None, rest
+
+    def load(self, name: str) -> Any:
+        """Import a command, or make a group, of this name."""
+        entry = self._entries[name]
+        if isinstance(entry, Group):
+            return LazyGroup(name=name, help=entry.help, entries=entry.entries, no_args_is_help=True)
+
+        module, _, function = entry.target.partition(":")
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command(name, cls=Command)(getattr(import_module(f"{__package__}.{module}"), function))
+        return get_command(single)
+
+
+def _without_markup(command: TyperCommand) -> TyperCommand:
+    """Copy a command, its help and that of its parameters escaped for rich."""
+    from rich.markup import escape
+
+    plain = copy(command)
+    plain.params = []
+    for parameter in command.params:
+        shown = copy(parameter)
+        shown.help = escape(getattr(parameter, "help", None) or "")  # type: ignore[attr-defined]
+        plain.params.append(shown)
+    plain.help = escape(command.help or "")
+    return plain
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="openmed-ner",
+    help=_SUMMARY,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True, help=_SUMMARY)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Print the version, where that is all."""
+    if version:
+        typer.echo(metadata.version("openmed-ner"))
+        raise typer.Exit

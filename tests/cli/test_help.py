@@ -1,0 +1,95 @@
+"""The table of commands and the help, as users see them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+import openmed_ner.cli
+from openmed_ner.cli.app import COMMANDS, Entry, Group, LazyGroup, app
+
+FOLDER = Path(openmed_ner.cli.__file__).parent
+ENTRIES: dict[tuple[str, ...], Entry] = {}
+for name, entry in COMMANDS.items():
+    if isinstance(entry, Group):
+        ENTRIES.update({(name, below): row for below, row in entry.entries.items()})
+    else:
+        ENTRIES[(name,)] = entry
+NAMES = sorted({(), *ENTRIES, *(path[:1] for path in ENTRIES)})
+
+
+def find_function(entry: Entry) -> Any:
+    module, _, function = entry.target.partition(":")
+    return getattr(import_module(f"openmed_ner.cli.{module}"), function)
+
+
+def find_command(path: tuple[str, ...]) -> Any:
+    command: Any = get_command(app)
+    for name in path:
+        command = command.load(name)
+    return command
+
+
+def raw_texts(command: Any) -> Iterator[str]:
+    """Yield what a command's help is made of, as the code has it."""
+    yield command.help or ""
+    yield from (parameter.help or "" for parameter in command.params)
+    if isinstance(command, LazyGroup):
+        yield from (below.help for below in command.commands.values())
+
+
+def words(text: str) -> str:
+    """A text without frames, colours and line breaks."""
+    return " ".join(re.sub(r"\x1b\[[\d;]*m|[│╭╮╰╯─]", " ", text).split())
+
+
+@pytest.mark.parametrize("path", ENTRIES, ids=" ".join)
+def test_the_table_says_what_the_command_says(path: tuple[str, ...]) -> None:
+    summary = (inspect.getdoc(find_function(ENTRIES[path])) or "").partition("\n\n")[0]
+    assert ENTRIES[path].help == summary
+    assert "[" not in summary
+
+
+def test_listing_the_commands_imports_none_of_them() -> None:
+    code = (
+        "import sys\n"
+        "from openmed_ner.cli.app import app\n"
+        "app(['--help'], standalone_mode=False)\n"
+        "app(['bundles', '--help'], standalone_mode=False)\n"
+        "print('loaded:', *(name for name in sys.modules if name.startswith('openmed_ner')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.partition("loaded:")[2].split())
+    assert loaded == {"openmed_ner", "openmed_ner.cli", "openmed_ner.cli.app"}
+    for path in NAMES[1:]:
+        assert path[-1] in done.stdout or len(path) == 2
+
+
+@pytest.mark.parametrize("path", NAMES, ids=lambda path: " ".join(path) or "openmed-ner")
+def test_help_shows_every_word_of_the_code(
+    path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rich takes ``[search]`` for the name of a style and drops it, unless it is escaped."""
+    monkeypatch.setenv("COLUMNS", "2000")
+    app([*path, "--help"], standalone_mode=False)
+    shown = words(capsys.readouterr().out)
+    assert shown.startswith("Usage:")
+    for text in raw_texts(find_command(path)):
+        for paragraph in text.split("\n\n"):
+            assert words(paragraph) in shown
+
+
+def test_the_table_of_a_search_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app(["train", "--help"], standalone_mode=False)
+    assert "[search]" in words(capsys.readouterr().out)
