@@ -127,7 +127,7 @@ def load_torch(folder: Path) -> Tag:
     from openmed_ner.model.bundles import load_model
     from openmed_ner.tagging import SubwordTokenizer, WindowReader, predict
     from openmed_ner.tagging.batching import LongArray
-    from openmed_ner.tagging.decoding import FloatArray
+    from openmed_ner.tagging.heads import FloatArray
 
     bundle = open_bundle(folder / ADAPTER)
     manifest, model = bundle.manifest, load_model(bundle).eval()

@@ -35,7 +35,7 @@ from openmed_ner.bundle.record import provenance, version
 from openmed_ner.bundle.suite import bundle_digest
 from openmed_ner.inference.backends import usable_cores
 from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
-from openmed_ner.inference.jobs.receipt import Counts, Stretch, Watcher
+from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, JobProgress
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.integrations.ray import RayEngine, connect, load_tag
 
@@ -92,7 +92,7 @@ def watch_memory() -> Iterator[list[float]]:
 
 
 @contextmanager
-def start(engine: str, folder: Path) -> Iterator[Callable[[Path], Counts]]:
+def start(engine: str, folder: Path) -> Iterator[Callable[[Path], JobCounts]]:
     """What tags a file."""
     kind, _, number = engine.partition("-")
     workers = int(number)
@@ -106,12 +106,12 @@ def start(engine: str, folder: Path) -> Iterator[Callable[[Path], Counts]]:
         yield partial(tag_file, ray.tag, ray.read)
 
 
-def tag_file(tag: Any, read: Any, path: Path) -> Counts:
-    stretch = Stretch(read(find_inputs([path])), tag, Watcher())
-    stretch.write(write_nothing, None)
-    if not stretch.counts.complete:
-        raise SystemExit(f"not everything was tagged: {stretch.counts}")
-    return stretch.counts
+def tag_file(tag: Any, read: Any, path: Path) -> JobCounts:
+    chunk = Chunk(read(find_inputs([path])), tag, JobProgress())
+    chunk.write(write_nothing, None)
+    if not chunk.counts.complete:
+        raise SystemExit(f"not everything was tagged: {chunk.counts}")
+    return chunk.counts
 
 
 def measure(engine: str, bundle: Path, folder: Path) -> dict[str, float]:

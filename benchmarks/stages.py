@@ -29,8 +29,9 @@ from openmed_ner.inference.backends import Backend, load_backends
 from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.tagging import SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import group_by_width, pad_windows
-from openmed_ner.tagging.decoding import DocumentDecoder, FloatArray
-from openmed_ner.tagging.prediction import mark_last
+from openmed_ner.tagging.heads import FloatArray
+from openmed_ner.tagging.prediction import iter_with_last
+from openmed_ner.tagging.viterbi import DocumentDecoder
 from openmed_ner.training.study.cost import this_machine
 
 
@@ -49,7 +50,7 @@ def measure(texts: Sequence[str], reader: WindowReader, backend: Backend) -> dic
     scores = (words[index] for index in range(len(flat)))
     for text, own in zip(texts, windows, strict=True):
         decoder = DocumentDecoder(text, reader.heads)
-        for window, last in mark_last(own):
+        for window, last in iter_with_last(own):
             decoder.add(window, next(scores), last=last)
     clock.append(time.perf_counter())
     names = "reading", "model", "decoding"

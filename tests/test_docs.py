@@ -20,6 +20,7 @@ from openmed_ner.cli.app import LazyGroup, app
 from openmed_ner.formats import FOLDER_WRITERS, WRITERS
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model import backbones
+from openmed_ner.storage import sha256_file
 from openmed_ner.text import Document
 from openmed_ner.training.config import Pretraining, Recipe, read_recipe
 from pages import ROOT, Terminal, agrees, load_tool, read_blocks
@@ -93,7 +94,7 @@ def random_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
     BertModel(BertConfig(vocab_size=tokenizer.get_vocab_size(), **sizes)).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-    sha256 = backbones.hash_file(folder / "model.safetensors")
+    sha256 = sha256_file(folder / "model.safetensors")
     row = replace(backbones.BACKBONES["minilm-l6"], sha256=sha256)
     monkeypatch.setattr(backbones, "BACKBONES", {row.name: row})
     monkeypatch.setenv("OPENMED_NER_BACKBONES", str(folder.parent))

@@ -40,12 +40,13 @@ from openmed_ner.errors import BundleError, InputError, MissingExtraError, Recip
 from openmed_ner.inference.backends import load_runtime
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.architectures import ARCHITECTURES, check_fit, longest_input
-from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
-from openmed_ner.model.bundles import load_model, refer
+from openmed_ner.model.backbones import BACKBONES, find_backbone
+from openmed_ner.model.bundles import describe_backbone, load_model
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import load_masked
 from openmed_ner.model.shapes import Shape
 from openmed_ner.model.tagger import TokenTagger, count_parameters, keep_layers, load_encoder
+from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import Head, SubwordTokenizer
 from openmed_ner.text import iter_tokens
 from openmed_ner.training.config import LoraSettings, Pretraining, Schedule
@@ -97,7 +98,7 @@ def count(model: torch.nn.Module) -> int:
 @pytest.mark.parametrize("name", BACKBONES)
 def test_sizes_are_those_of_transformers_and_peft(name: str) -> None:
     config, shape = PUBLISHED[name], BACKBONES[name].shape
-    assert Shape.of(config) == shape
+    assert Shape.from_config(config) == shape
     assert longest_input(config) == BACKBONES[name].longest
     assert count(build(config)) == shape.n_parameters
     for targets in ("query-value", "all-linear"):
@@ -134,7 +135,7 @@ def test_the_closed_forms_hold_for_any_size(
     config.update({**sizes, "hidden_dim" if name == "distilbert" else "intermediate_size": intermediate})
     if name == "modernbert":
         config.layer_types = ["full_attention"] * layers
-    shape, encoder = Shape.of(config), build(config)
+    shape, encoder = Shape.from_config(config), build(config)
     assert count(encoder) == shape.n_parameters
     with torch.device("meta"):
         adapted = attach_lora(encoder, rank=rank, alpha=1, dropout=0.0, targets="all-linear")
@@ -148,7 +149,7 @@ def test_a_configuration_that_the_closed_form_misses_is_refused() -> None:
         DebertaV2Config(**V3, conv_kernel_size=3),
     ):
         with pytest.raises(InputError, match="not known"):
-            Shape.of(config)
+            Shape.from_config(config)
 
 
 def count_flops(config: Any, window: int, trained: str) -> int:
@@ -172,7 +173,7 @@ def test_arithmetic_is_what_torch_counts(name: str) -> None:
     config.update({"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4})
     if name == "modernbert":
         config.layer_types = ["full_attention"] * 4
-    shape = Shape.of(config)
+    shape = Shape.from_config(config)
     counted = {kind: count_flops(config, window, kind) for kind in ("nothing", "lora", "all")}
     once = 4 * 2 * 2 * shape.relative * shape.hidden**2 if name.startswith("deberta") else 0
     assert counted["nothing"] == shape.flops(window) * window + once
@@ -296,7 +297,7 @@ def test_a_model_keeps_the_layers_it_is_told_to(name: str) -> None:
     make_config = CONFIGURATIONS["deberta-always" if name == "deberta-v2" else name]
     encoder = AutoModel.from_config(make_config(60), attn_implementation="eager").eval()
     encoder.pooler = None
-    shape = Shape.of(encoder.config)
+    shape = Shape.from_config(encoder.config)
     ids = torch.arange(6, 26)[None]
     whole = encoder(ids).last_hidden_state
     last = encoder.get_submodule(f"{ARCHITECTURES[name].layers}.{shape.layers - 1}")
@@ -358,8 +359,8 @@ def test_a_row_without_a_hash_takes_a_folder_of_its_shape_and_records_the_hash(
     monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path))
     folder = place("deberta-v3-base", tmp_path, PUBLISHED["deberta-v3-base"])
     assert find_backbone("deberta-v3-base") == folder
-    reference = refer("deberta-v3-base", folder)
-    assert reference.sha256 == hash_file(folder / "model.safetensors")
+    reference = describe_backbone("deberta-v3-base", folder)
+    assert reference.sha256 == sha256_file(folder / "model.safetensors")
     assert reference.hub_id == BACKBONES["deberta-v3-base"].hub_id
     place("deberta-v3-large", tmp_path, PUBLISHED["deberta-v3-base"])
     with pytest.raises(InputError, match="describes another encoder"):

@@ -10,7 +10,7 @@ from openmed_ner.tagging import (
     decode_spans,
     encode_spans,
 )
-from openmed_ner.tagging.decoding import MODEL_SCHEMES
+from openmed_ner.tagging.heads import MODEL_SCHEMES
 from openmed_ner.text import Document, Span, TagScheme, iter_tokens
 from strategies import LABELS, documents, entities, sentences, texts, to_spans
 

@@ -21,7 +21,7 @@ from openmed_ner.tagging import (
     predict,
 )
 from openmed_ner.tagging.batching import LongArray
-from openmed_ner.tagging.decoding import FloatArray
+from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.prediction import BUFFER, IN_FLIGHT
 from openmed_ner.text import Document, TagScheme, Token, iter_tokens
 from strategies import LABELS, documents, sentences
@@ -173,10 +173,10 @@ def decode_windows(text: str, windows: Sequence[Window]) -> DocumentDecoder:
     return decoder
 
 
-def test_scores_that_are_no_numbers_end_the_run(tokenizer: SubwordTokenizer) -> None:
+def test_scores_that_are_not_finite_end_the_run(tokenizer: SubwordTokenizer) -> None:
     def run(ids: LongArray, mask: LongArray) -> FloatArray:
         return np.full((*ids.shape, 3), np.nan, dtype=np.float32)
 
     reader = WindowReader(tokenizer, (Head("a", ("Disease",)),), 64, 16)
-    with pytest.raises(RunError, match="no numbers"):
+    with pytest.raises(RunError, match="not finite"):
         list(predict([Document("1", "aspirin")], run=run, reader=reader))

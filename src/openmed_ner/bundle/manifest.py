@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
 from openmed_ner.errors import BundleError
-from openmed_ner.tagging.decoding import Head
+from openmed_ner.tagging.heads import Head
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import TagScheme
 

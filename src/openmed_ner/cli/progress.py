@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.formats.files import tell_bytes
 from openmed_ner.inference.jobs.inputs import Problem
-from openmed_ner.inference.jobs.receipt import Counts, Watcher
+from openmed_ner.inference.jobs.receipt import JobCounts, JobProgress
 
 if TYPE_CHECKING:
     from openmed_ner.training.engine.loop import StepReport
@@ -59,7 +59,7 @@ class TrainingProgress:
             self._bar.console.print(line, highlight=False)
 
 
-class TaggingProgress(Watcher):
+class TaggingProgress(JobProgress):
     """A bar over the bytes of the input, with documents, their rate and the time left.
 
     Of files that are read by a module of their own, such as PubMed's, the bytes count once they are done.
@@ -97,7 +97,7 @@ class TaggingProgress(Watcher):
         """Note which file is being read."""
         self._number, self._file = number, file
 
-    def count(self, counts: Counts) -> None:
+    def count(self, counts: JobCounts) -> None:
         """Count a document, and show where the run stands, ten times a second at most."""
         self._n_documents += 1
         if not self._bar.disable and monotonic() - self._shown >= 0.1:

@@ -23,11 +23,10 @@ from openmed_ner.cli.output import complain, open_output, write_table
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, tagged_writers
-from openmed_ner.inference.attributes import STEPS
-from openmed_ner.inference.attributes import apply as enrich
+from openmed_ner.inference.attributes import STEPS, add_attributes
 from openmed_ner.inference.jobs.inputs import FORMATS, STDIN, Input, Problem, find_inputs, iter_items
-from openmed_ner.inference.jobs.job import ERRORS, Job, Read
-from openmed_ner.inference.jobs.receipt import Counts, Stretch, Tag, make_receipt
+from openmed_ner.inference.jobs.job import ERRORS, ItemReader, Job
+from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, TagFunction, make_receipt
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def tag(
     on_problem = complain if shard is None and errors is None else _ignore
     try:
         with ExitStack() as stack:
-            read: Read = iter_items
+            read: ItemReader = iter_items
             if engine == "ray":
                 tagging, read = stack.enter_context(
                     _on_cluster(
@@ -158,18 +157,18 @@ def tag(
             watcher = stack.enter_context(progress)
             if shard is not None and output is not None:
                 job = Job(inputs, output, _SUFFIXES[target], tagging, write, shard, identity, read)
-                counts, errors = job.run(resume=resume, watcher=watcher), output / ERRORS
+                counts, errors = job.run(resume=resume, progress=watcher), output / ERRORS
             else:
                 start = monotonic()
-                stretch = Stretch(read(inputs, on_open=watcher.open), tagging, watcher)
+                chunk = Chunk(read(inputs, on_open=watcher.open), tagging, watcher)
                 if target in FOLDER_WRITERS:
-                    stretch.write(write, output)
+                    chunk.write(write, output)
                 else:
                     with open_output(output) as file:
-                        stretch.write(write, file)
-                counts = stretch.counts
+                        chunk.write(write, file)
+                counts = chunk.counts
                 page = make_receipt(identity, inputs, counts, seconds=monotonic() - start)
-                _write_sides(page, receipt, stretch.problems, errors)
+                _write_sides(page, receipt, chunk.problems, errors)
     except KeyboardInterrupt:
         complain("interrupted" + ("; go on with --resume" if shard else ""))
         raise typer.Exit(130) from None
@@ -237,7 +236,7 @@ def _on_cluster(
     address: str | None,
     threads: int | None,
     workers: Workers,
-) -> Iterator[tuple[Tag, Read]]:
+) -> Iterator[tuple[TagFunction, ItemReader]]:
     """What tags and what reads on a cluster, which is there as long as this is."""
     from openmed_ner.integrations.ray import RayEngine, connect, load_tag
 
@@ -261,7 +260,7 @@ def _on_cluster(
 
 def _load(
     load: Callable[[], Tagger], folder: Path, options: Mapping[str, Any], steps: Sequence[str]
-) -> tuple[Tag, dict[str, Any]]:
+) -> tuple[TagFunction, dict[str, Any]]:
     """A tagger with its options, which are checked, and whatever decides what it gives."""
     from openmed_ner.bundle.record import version
     from openmed_ner.bundle.suite import bundle_digest
@@ -269,7 +268,7 @@ def _load(
     tagger = load()
 
     def tagging(documents: Iterable[Document]) -> Iterator[Document]:
-        return enrich(tagger.pipe(documents, **options), steps)
+        return add_attributes(tagger.pipe(documents, **options), steps)
 
     for _ in tagging(()):
         pass
@@ -289,7 +288,7 @@ def _write_sides(
             file.writelines(json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems)
 
 
-def _report(counts: Counts, errors: Path | None, *, quiet: bool) -> None:
+def _report(counts: JobCounts, errors: Path | None, *, quiet: bool) -> None:
     """Say how a run has ended, on standard error and by its exit status."""
     documents = f"{counts.documents:,} {'document' if counts.documents == 1 else 'documents'} tagged"
     if not counts.complete:

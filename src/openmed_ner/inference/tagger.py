@@ -20,7 +20,7 @@ from openmed_ner.errors import BundleError, InputError
 from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import LongArray
-from openmed_ner.tagging.decoding import FloatArray
+from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Document, Span
@@ -57,7 +57,7 @@ class Tagger:
         self,
         manifest: Manifest,
         tokenizer: SubwordTokenizer,
-        parts: Sequence[Part],
+        parts: Sequence[ModelPart],
         *,
         backend: str = "torch",
         workers: int = 1,
@@ -115,7 +115,7 @@ class Tagger:
                 raise BundleError(
                     f"{each.folder}: the model has {n_found} outputs, its heads have {n_tags} tags"
                 )
-            parts.append(Part(heads, loaded))
+            parts.append(ModelPart(heads, loaded))
         manifest = join_manifests(bundles)
         name = "torch" if manifest.kind != "runtime" else backend or manifest.backend
         return cls(manifest, tokenizer, parts, backend=name, workers=workers)
@@ -214,7 +214,7 @@ class Tagger:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ModelPart:
     """A model and some of its heads.
 
     Attributes:
@@ -231,14 +231,14 @@ class Part:
         """Whether a head of one of these corpora is among them."""
         return any(head.corpus in corpora for head in self.heads)
 
-    def select(self, corpora: Container[str]) -> Part:
+    def select(self, corpora: Container[str]) -> ModelPart:
         """The same model with the heads of some corpora only."""
         bounds = np.cumsum([0, *(len(head.tags) for head in self.heads)])
         chosen = [index for index, head in enumerate(self.heads) if head.corpus in corpora]
         if len(chosen) == len(self.heads):
             return self
         columns = np.concatenate([np.arange(bounds[index], bounds[index + 1]) for index in chosen])
-        return Part(tuple(self.heads[index] for index in chosen), self.backend, columns)
+        return ModelPart(tuple(self.heads[index] for index in chosen), self.backend, columns)
 
     def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
         """Compute the logits of these heads."""

@@ -7,7 +7,6 @@ price: a repository that holds pickled weights only has to be converted once, ou
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from openmed_ner.errors import InputError, MissingExtraError, RunError
 from openmed_ner.model.architectures import VOCABULARY_FILES, longest_input
 from openmed_ner.model.shapes import Shape
 from openmed_ner.offline import require_network
+from openmed_ner.storage import atomic_path, sha256_file
 
 ENVIRONMENT = "OPENMED_NER_BACKBONES"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -193,12 +193,6 @@ def find_backbone(name: str) -> Path:
     return folder
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def make_tokenizer(folder: Path) -> None:
     """Make a ``tokenizer.json`` from a folder's ``vocab.txt``, SentencePiece model or merges.
 
@@ -219,10 +213,9 @@ def make_tokenizer(folder: Path) -> None:
         text = made.backend_tokenizer.to_str()
     except Exception as error:  # the libraries raise whatever they like on a damaged vocabulary
         raise InputError(f"{folder}: no tokenizer can be made from its vocabulary: {error}") from error
-    partial = folder / f"{TOKENIZER}.partial"
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / TOKENIZER)
+        with atomic_path(folder / TOKENIZER) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(
             f"{folder} has no {TOKENIZER}, and the one made from its vocabulary cannot be kept there "
@@ -234,7 +227,7 @@ def _check(known: Backbone, folder: Path) -> None:
     """Compare a folder with a row: its weights where their hash is known, else at least its shape."""
     if known.sha256:
         weights = folder / WEIGHTS
-        if (found := hash_file(weights)) != known.sha256:
+        if (found := sha256_file(weights)) != known.sha256:
             raise InputError(
                 f"backbone {known.name!r}: {weights} has SHA-256 {found}, expected {known.sha256}"
             )
@@ -242,7 +235,7 @@ def _check(known: Backbone, folder: Path) -> None:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
-    if (shape := Shape.of(config)) != known.shape or longest_input(config) != known.longest:
+    if (shape := Shape.from_config(config)) != known.shape or longest_input(config) != known.longest:
         raise InputError(
             f"backbone {known.name!r}: {folder / CONFIG} describes another encoder: {shape}, "
             f"expected {known.shape}; give the folder another name"

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from openmed_ner.bundle import BackboneReference, Bundle
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
 from openmed_ner.errors import BundleError, InputError, RecipeError
-from openmed_ner.model.backbones import BACKBONES, find_backbone, hash_file
+from openmed_ner.model.backbones import BACKBONES, find_backbone
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
 from openmed_ner.model.tagger import TokenTagger, keep_layers, load_encoder
+from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
 
 HEADS = "heads.safetensors"
@@ -23,9 +24,9 @@ ENCODER = "encoder.safetensors"
 LM_HEAD_WEIGHTS = "lm_head.safetensors"
 
 
-def refer(name: str, folder: Path) -> BackboneReference:
+def describe_backbone(name: str, folder: Path) -> BackboneReference:
     """Describe a backbone for a manifest, without the path it was found at."""
-    sha256 = hash_file(folder / "model.safetensors")
+    sha256 = sha256_file(folder / "model.safetensors")
     if known := BACKBONES.get(name):
         return BackboneReference(name, known.hub_id, known.revision, sha256, known.licence)
     hub_id, _, revision = name.partition("@")
@@ -195,7 +196,7 @@ def _load_backbone(bundle: Bundle) -> Any:
     """The encoder that a bundle's weights were trained on, adapted as it was, with the layers it kept."""
     manifest = bundle.manifest
     folder = find_backbone(manifest.backbone.name)
-    if (found := hash_file(folder / "model.safetensors")) != manifest.backbone.sha256:
+    if (found := sha256_file(folder / "model.safetensors")) != manifest.backbone.sha256:
         raise InputError(
             f"{folder}: SHA-256 is {found}, but the bundle was made from {manifest.backbone.sha256}"
         )

@@ -51,7 +51,7 @@ class Shape:
     relative: int = 0
 
     @classmethod
-    def of(cls, config: Any) -> Self:
+    def from_config(cls, config: Any) -> Self:
         """Read the shape off a transformers configuration.
 
         Raises:

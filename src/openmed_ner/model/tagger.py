@@ -23,7 +23,7 @@ from openmed_ner.model.architectures import find_architecture, longest_input
 from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.lora import use_lora
 from openmed_ner.tagging.batching import LongArray
-from openmed_ner.tagging.decoding import FloatArray, Head
+from openmed_ner.tagging.heads import FloatArray, Head
 
 
 class TokenTagger(nn.Module):

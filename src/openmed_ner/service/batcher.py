@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from openmed_ner.errors import ClosedError, QueueFullError, RunError, TaggingFailedError
-from openmed_ner.inference.attributes import apply as enrich
+from openmed_ner.inference.attributes import add_attributes
 from openmed_ner.service.settings import DOCUMENT_COST
 from openmed_ner.text import Document
 
@@ -236,7 +236,7 @@ def _tag_each(tagger: Pipe, documents: Sequence[Document], options: Options) -> 
         tagged = tagger.pipe(
             documents, corpora=options.corpora, types=options.types, threshold=options.threshold
         )
-        found = list(enrich(tagged, options.add))
+        found = list(add_attributes(tagged, options.add))
         if len(found) != len(documents):
             raise RunError(f"{len(documents)} documents went in and {len(found)} came out")
         return [*found]

@@ -22,7 +22,7 @@ from openmed_ner.errors import (
     RefusedError,
     TaggingFailedError,
 )
-from openmed_ner.inference.attributes import apply as enrich
+from openmed_ner.inference.attributes import add_attributes
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service.batcher import Batcher, cost
 from openmed_ner.service.errors import CLIENT_GONE
@@ -88,7 +88,8 @@ class Service:
         request.scope["state"][DOCUMENTS] = len(documents)
         request.scope["state"][CHARACTERS] = sum(len(document.text) for document in documents)
         try:
-            await asyncio.to_thread(enrich, (), wanted.options.add)  # the first time, libraries are loaded
+            # The first call loads libraries.
+            await asyncio.to_thread(add_attributes, (), wanted.options.add)
         except MissingExtraError as error:
             raise RefusedError(422, "not_installed", str(error), where=["add"]) from error
         tagged = await self._wait(request, documents, wanted)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from openmed_ner.tagging.decoding import Head
+from openmed_ner.tagging.heads import Head
 from openmed_ner.tagging.labels import encode_spans
 from openmed_ner.text import Document, iter_tokens
 
@@ -30,7 +30,7 @@ def learn_transitions(head: Head, documents: Iterable[Document], *, weight: floa
     if not weight:
         return replace(head, transitions=())
     index = {tag: number for number, tag in enumerate(head.tags)}
-    allowed = np.isfinite(head.forbidden)
+    allowed = np.isfinite(head.transition_costs)
     counts = np.where(allowed, UNSEEN, 0.0)
     for document in documents:
         tags, _ = encode_spans(document, list(iter_tokens(document.text)), head.labels, scheme=head.scheme)

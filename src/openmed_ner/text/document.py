@@ -75,6 +75,12 @@ class Span:
         """What strict matching compares: boundaries and label, and the fragments if there are several."""
         return self.start, self.end, self.label, *self.fragments
 
+    def with_attributes(self, attributes: Mapping[str, str | bool]) -> Self:
+        """The same span with more attributes; they replace existing ones of the same names."""
+        if not attributes:
+            return self
+        return replace(self, attributes=tuple(sorted({**dict(self.attributes), **attributes}.items())))
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

@@ -19,8 +19,8 @@ from openmed_ner.corpora.overlap import exclude_overlap
 from openmed_ner.errors import CorpusError, RecipeError
 from openmed_ner.formats import read_documents
 from openmed_ner.model.architectures import check_fit
-from openmed_ner.model.backbones import find_backbone, hash_file
-from openmed_ner.model.bundles import adapted_weights, apply_adaptation, refer, save_model
+from openmed_ner.model.backbones import find_backbone
+from openmed_ner.model.bundles import adapted_weights, apply_adaptation, describe_backbone, save_model
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.tagger import (
     TokenTagger,
@@ -29,6 +29,7 @@ from openmed_ner.model.tagger import (
     keep_layers,
     load_encoder,
 )
+from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, learn_transitions
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
@@ -227,7 +228,7 @@ def train(
         heads=heads,
         window=recipe.window,
         overlap=recipe.overlap,
-        backbone=refer(recipe.backbone, backbone),
+        backbone=describe_backbone(recipe.backbone, backbone),
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
         encoder_layers=recipe.layers,
     )
@@ -246,7 +247,7 @@ def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
     bundle = open_bundle(Path(recipe.adapted))
     adapted_weights(bundle)
     reference = bundle.manifest.backbone
-    if reference.sha256 != hash_file(backbone / "model.safetensors"):
+    if reference.sha256 != sha256_file(backbone / "model.safetensors"):
         raise RecipeError(
             f"{recipe.adapted} was made from {reference.name}, not from {recipe.backbone}: name that backbone"
         )

@@ -25,7 +25,7 @@ from openmed_ner.bundle.record import provenance, version
 from openmed_ner.errors import InputError
 from openmed_ner.model.architectures import check_fit
 from openmed_ner.model.backbones import find_backbone
-from openmed_ner.model.bundles import LM_HEAD_WEIGHTS, refer, save_encoder
+from openmed_ner.model.bundles import LM_HEAD_WEIGHTS, describe_backbone, save_encoder
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel, load_masked
 from openmed_ner.model.tagger import checkpoint_activations, count_parameters
@@ -200,7 +200,7 @@ class Writer:
             heads=(),
             window=self.recipe.window,
             overlap=0,
-            backbone=refer(self.recipe.backbone, self.backbone),
+            backbone=describe_backbone(self.recipe.backbone, self.backbone),
         )
 
         def save(folder: Path) -> None:

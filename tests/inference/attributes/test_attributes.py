@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner import enrich
 from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.inference.attributes import STEPS, add_attributes
 from openmed_ner.inference.attributes.abbreviations import find_definitions
 from openmed_ner.inference.attributes.context import _load_rules
 from openmed_ner.text import Document, Span
@@ -32,7 +32,7 @@ def marked(sentence: str) -> Document:
 
 
 def attributes_of(sentence: str, step: str) -> list[dict[str, str | bool]]:
-    (document,) = enrich.apply([marked(sentence)], [step])
+    (document,) = add_attributes([marked(sentence)], [step])
     return [dict(span.attributes) for span in document.spans]
 
 
@@ -50,9 +50,9 @@ notes = st.lists(st.tuples(clauses | texts, st.sampled_from([" ", "\n", "", "\n\
 )
 
 
-@given(corpus=st.lists(documents(notes, scored=True), max_size=3), steps=st.permutations(list(enrich.STEPS)))
+@given(corpus=st.lists(documents(notes, scored=True), max_size=3), steps=st.permutations(list(STEPS)))
 def test_steps_change_nothing_but_attributes(corpus: list[Document], steps: list[str]) -> None:
-    found = list(enrich.apply(corpus, steps))
+    found = list(add_attributes(corpus, steps))
     bare = [
         document.with_spans(
             Span(*span.key[:3], span.score, span.corpus, span.fragments) for span in document.spans
@@ -60,7 +60,7 @@ def test_steps_change_nothing_but_attributes(corpus: list[Document], steps: list
         for document in found
     ]
     assert bare == corpus
-    assert list(enrich.apply(found, steps)) == found
+    assert list(add_attributes(found, steps)) == found
     assert {name for document in found for span in document.spans for name, _ in span.attributes} <= {
         "long_form",
         "short_form",
@@ -281,7 +281,7 @@ def test_overlapping_mentions_and_those_without_a_word_are_judged_alone() -> Non
         Span(16, 22, "x"),
         Span(22, 23, "y"),
     )
-    (found,) = enrich.apply([Document("1", text, spans)], ["context"])
+    (found,) = add_attributes([Document("1", text, spans)], ["context"])
     assert [bool(span.attributes) for span in found.spans] == [True, True, True, False, False]
 
 
@@ -294,13 +294,13 @@ def test_a_border_inside_of_a_mention_is_none() -> None:
 
 def test_an_attribute_that_is_there_stays() -> None:
     span = Span(3, 8, "Disease", attributes=(("certainty", "low"), ("negated", True)))
-    (found,) = enrich.apply([Document("1", "If fever", (span,))], ["context"])
+    (found,) = add_attributes([Document("1", "If fever", (span,))], ["context"])
     assert found.spans[0].attributes == (("certainty", "low"), ("hypothetical", True), ("negated", True))
 
 
 def test_an_unknown_step_is_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="unknown step 'negation'; known: abbreviations, context"):
-        enrich.apply([], ["context", "negation"])
+        add_attributes([], ["context", "negation"])
 
 
 @pytest.mark.parametrize("package", ["spacy", "negspacy.negation"])
@@ -314,7 +314,7 @@ def test_a_missing_package_is_named_before_a_document_is_read(
     _load_rules.cache_clear()
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r"pip install 'openmed-ner\[context\]'"):
-        enrich.apply(documents(), ["abbreviations", "context"])
+        add_attributes(documents(), ["abbreviations", "context"])
 
 
 def test_documents_are_read_one_by_one() -> None:
@@ -325,6 +325,6 @@ def test_documents_are_read_one_by_one() -> None:
             seen.append(number)
             yield Document(str(number), "No fever", (Span(3, 8, "Disease"),))
 
-    stream = enrich.apply(documents(), list(enrich.STEPS))
+    stream = add_attributes(documents(), list(STEPS))
     assert next(stream).spans[0].attributes == ((N, True),)
     assert seen == [0]

@@ -30,7 +30,7 @@ from openmed_ner.formats.conll import MAX_GAP, read_conll, write_conll
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.jobs.inputs import Input, find_inputs, iter_items
 from openmed_ner.inference.jobs.job import Job
-from openmed_ner.inference.jobs.receipt import Counts, Stretch, Tag, Watcher
+from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, JobProgress, TagFunction
 from openmed_ner.text import Document, Span
 
 BAD = '{"text": 3}'
@@ -52,11 +52,13 @@ def tag_words(documents: Iterable[Document], *, ahead: int = 1) -> Iterator[Docu
             yield replace(each, spans=tuple(spans), meta={"coverage": coverage})
 
 
-def ahead(number: int) -> Tag:
+def ahead(number: int) -> TagFunction:
     return lambda documents: tag_words(documents, ahead=number)
 
 
-def make_job(inputs: list[Input], folder: Path, *, size: int = 3, tag: Tag = tag_words, **how: Any) -> Job:
+def make_job(
+    inputs: list[Input], folder: Path, *, size: int = 3, tag: TagFunction = tag_words, **how: Any
+) -> Job:
     identity = {"version": "1", "bundle": {"sha256": "0"}, "options": {"threshold": 0.0}}
     return Job(inputs, folder, "jsonl", tag, write_jsonl, size, {**identity, **how})
 
@@ -347,13 +349,13 @@ def test_an_option_that_the_tagger_refuses_is_nobodys_fault_but_the_callers(inpu
         raise InputError("unknown corpus")
 
     with pytest.raises(InputError, match="unknown corpus"):
-        Stretch(iter_items(inputs), refusing, Watcher()).write(write_jsonl, StringIO())
+        Chunk(iter_items(inputs), refusing, JobProgress()).write(write_jsonl, StringIO())
 
 
 def test_text_that_was_not_read_makes_a_run_incomplete(tmp_path: Path) -> None:
     counts = make_job(write_inputs(tmp_path / "in", [[line(1, "unread")]]), tmp_path / "out").run()
     assert (counts.documents, counts.errors, counts.unread, counts.complete) == (1, 0, 1, False)
-    assert Counts.from_json(counts.to_json()) == counts
+    assert JobCounts.from_json(counts.to_json()) == counts
 
 
 # --- Writers
@@ -382,10 +384,10 @@ def test_a_document_that_a_format_cannot_hold_is_told_and_the_others_are_written
 
 def test_what_a_writer_refuses_is_not_counted_and_named(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path / "in", [[line(1), line(1), line(2)]])
-    stretch = Stretch(iter_items(inputs), ahead(2), Watcher())
-    stretch.write(WRITERS["csv"], StringIO())
-    assert (stretch.counts.documents, stretch.counts.errors, stretch.counts.spans) == (2, 1, 2)
-    (problem,) = stretch.problems
+    chunk = Chunk(iter_items(inputs), ahead(2), JobProgress())
+    chunk.write(WRITERS["csv"], StringIO())
+    assert (chunk.counts.documents, chunk.counts.errors, chunk.counts.spans) == (2, 1, 2)
+    (problem,) = chunk.problems
     assert (problem.item, problem.id) == (2, "d1") and "does not fit CSV" in problem.reason
 
 

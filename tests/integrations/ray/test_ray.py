@@ -31,7 +31,7 @@ from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunEr
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.jobs.inputs import Input, find_inputs, iter_items
 from openmed_ner.inference.jobs.job import Job
-from openmed_ner.inference.jobs.receipt import Tag
+from openmed_ner.inference.jobs.receipt import TagFunction
 from openmed_ner.integrations.ray import RayEngine, blocks, connect, load_tag
 from openmed_ner.integrations.ray import cluster as clusters
 from openmed_ner.integrations.ray.blocks import Block, BlockSource
@@ -60,7 +60,7 @@ def refuse_poison(text: str) -> None:
         raise RunError("the model computed scores that are no numbers")
 
 
-def run(inputs: list[Input], folder: Path, tag: Tag, **how: Any) -> dict[str, bytes]:
+def run(inputs: list[Input], folder: Path, tag: TagFunction, **how: Any) -> dict[str, bytes]:
     """What a run leaves, but for the time it took."""
     Job(inputs, folder, "jsonl", tag, write_jsonl, 70, **how).run(resume=True)
     return results(folder)
@@ -126,7 +126,7 @@ def test_a_file_that_is_not_there_is_told_as_on_one_machine(
     assert str(there.content) == str(here.content)
 
 
-def loader(bundle: Bundle, **how: Any) -> Callable[[], Tag]:
+def loader(bundle: Bundle, **how: Any) -> Callable[[], TagFunction]:
     usual = {"backend": None, "threads": 1, "options": {}, "steps": []}
     known = {"sha256": bundle_digest(bundle.folder), "version": version()}
     return partial(load_tag, bundle.folder, **{**usual, **known, **how})

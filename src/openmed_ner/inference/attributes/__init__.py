@@ -13,13 +13,13 @@ from openmed_ner.inference.attributes.abbreviations import Definition, add_abbre
 from openmed_ner.inference.attributes.context import add_context
 from openmed_ner.text import Document
 
-__all__ = ["STEPS", "Definition", "add_abbreviations", "add_context", "apply", "find_definitions"]
+__all__ = ["STEPS", "Definition", "add_abbreviations", "add_attributes", "add_context", "find_definitions"]
 
 Step = Callable[[Iterable[Document]], Iterator[Document]]
 STEPS: dict[str, Step] = {"abbreviations": add_abbreviations, "context": add_context}
 
 
-def apply(documents: Iterable[Document], steps: Sequence[str]) -> Iterator[Document]:
+def add_attributes(documents: Iterable[Document], steps: Sequence[str]) -> Iterator[Document]:
     """Send documents through steps, in the order given.
 
     Args:

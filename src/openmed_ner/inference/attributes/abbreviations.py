@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from string import whitespace
 
-from openmed_ner.inference.attributes.attribute import with_attributes
 from openmed_ner.text import Document, Span
 from openmed_ner.text.sentences import iter_sentences
 
@@ -151,7 +150,7 @@ def _add_forms(document: Document, span: Span, long_forms: _Forms, short_forms: 
         found["long_form"] = _nearest(long_forms[head], span.start)
     if mention.lower() in short_forms:
         found["short_form"] = _nearest(short_forms[mention.lower()], span.start)
-    return with_attributes(span, found)
+    return span.with_attributes(found)
 
 
 def _find_head(mention: str, long_forms: _Forms) -> str | None:

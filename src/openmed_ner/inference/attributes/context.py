@@ -16,7 +16,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from openmed_ner.errors import MissingExtraError
-from openmed_ner.inference.attributes.attribute import with_attributes
 from openmed_ner.inference.attributes.cues import CUES
 from openmed_ner.text import Document, Token, iter_tokens
 from openmed_ner.text.sentences import iter_sentences
@@ -99,7 +98,7 @@ def _mark(rules: _Rules, document: Document) -> Document:
             Token(start + each.start, start + each.end) for each in iter_tokens(document.text[start:end])
         ]
         for place, found in zip(places, _judge(rules, document, tokens, places), strict=True):
-            spans[place] = with_attributes(spans[place], found)
+            spans[place] = spans[place].with_attributes(found)
     return document.with_spans(spans)
 
 

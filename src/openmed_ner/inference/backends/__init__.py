@@ -12,7 +12,7 @@ from openmed_ner.bundle.manifest import MODEL, RUNTIMES
 from openmed_ner.errors import InputError, MissingExtraError
 from openmed_ner.inference.backends.layout import choose_workers
 from openmed_ner.tagging.batching import LongArray
-from openmed_ner.tagging.decoding import FloatArray
+from openmed_ner.tagging.heads import FloatArray
 
 __all__ = ["Backend", "Workers", "load_backends", "load_runtime", "usable_cores"]
 Workers = int | Literal["auto"] | None

@@ -15,7 +15,7 @@ import numpy as np
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.offline import disable_telemetry
 from openmed_ner.tagging.batching import LongArray
-from openmed_ner.tagging.decoding import FloatArray
+from openmed_ner.tagging.heads import FloatArray
 
 disable_telemetry()
 

@@ -1,10 +1,10 @@
 """Tag files of any size into a folder of parts, so that a run can be stopped, killed and gone on with.
 
-A part holds what became of a stretch of the input, in order. Its receipt, written after it, says what it
+A part holds what became of a chunk of the input, in order. Its receipt, written after it, says what it
 holds, what went wrong, and where the input goes on; a part without a receipt does not exist. Both are on
 the disk before they appear under their names, so a run that is killed loses the part it was at and nothing
 else, and a resumed one repeats nothing. The plan says what a run was begun with; another run cannot be
-mixed in. The price: the part that was at work is tagged again, and files of a half-done stretch are read
+mixed in. The price: the part that was at work is tagged again, and files of a half-done chunk are read
 again up to where it goes on.
 """
 
@@ -23,19 +23,19 @@ from typing import Any, Self, TextIO
 
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.jobs.inputs import Input, Item, Problem, iter_items
-from openmed_ner.inference.jobs.receipt import Counts, Stretch, Tag, Watcher, make_receipt
+from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, JobProgress, TagFunction, make_receipt
 from openmed_ner.storage import folder_lock
 
 PLAN = "plan.json"
 RECEIPT = "receipt.json"
 ERRORS = "errors.jsonl"
 LOCK = ".lock"
-Read = Callable[..., Iterator[Item]]
+ItemReader = Callable[..., Iterator[Item]]
 """Gives the items of inputs, called like :func:`openmed_ner.inference.jobs.inputs.iter_items`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OutputPart:
     """What its receipt says of a part.
 
     Attributes:
@@ -51,7 +51,7 @@ class Part:
     part: str
     sha256: str
     bytes: int
-    counts: Counts
+    counts: JobCounts
     problems: tuple[Problem, ...]
     file: int
     items: int
@@ -65,7 +65,7 @@ class Part:
         """
         record = _read_json(path)
         try:
-            counts = Counts.from_json(record.pop("counts"))
+            counts = JobCounts.from_json(record.pop("counts"))
             problems = tuple(Problem(**problem) for problem in record.pop("problems"))
             part = cls(counts=counts, problems=problems, **record)
         except (KeyError, TypeError) as error:
@@ -101,18 +101,18 @@ class Job:
     inputs: Sequence[Input]
     folder: Path
     suffix: str
-    tag: Tag
+    tag: TagFunction
     write: Callable[..., None]
     size: int
     identity: Mapping[str, Any] = field(default_factory=dict)
-    read: Read = iter_items
+    read: ItemReader = iter_items
 
-    def run(self, *, resume: bool = False, watcher: Watcher | None = None) -> Counts:
+    def run(self, *, resume: bool = False, progress: JobProgress | None = None) -> JobCounts:
         """Tag what is not yet tagged, and write the receipt of the whole.
 
         Args:
             resume: go on with a run that was begun in this folder, if there is one.
-            watcher: told how it goes on.
+            progress: told how it goes on.
 
         Raises:
             InputError: the folder holds something else, or a run with other files or options, or one that is
@@ -125,8 +125,10 @@ class Job:
             self._begin(plan, resume=resume)
             parts = self._find_parts()
             self._remove_leftovers(parts)
-            total = sum((part.counts for part in parts), Counts())
-            for part in self._write_parts(len(parts), parts[-1] if parts else None, watcher or Watcher()):
+            total = sum((part.counts for part in parts), JobCounts())
+            for part in self._write_parts(
+                len(parts), parts[-1] if parts else None, progress or JobProgress()
+            ):
                 parts.append(part)
                 total += part.counts
             if not (self.folder / RECEIPT).exists():
@@ -158,14 +160,14 @@ class Job:
                     "resume it with what it was begun with, or name a new folder"
                 )
 
-    def _find_parts(self) -> list[Part]:
+    def _find_parts(self) -> list[OutputPart]:
         """The parts that are done."""
-        parts: list[Part] = []
+        parts: list[OutputPart] = []
         while (path := self._receipt(len(parts))).exists():
-            parts.append(Part.read(path))
+            parts.append(OutputPart.read(path))
         return parts
 
-    def _remove_leftovers(self, parts: Sequence[Part]) -> None:
+    def _remove_leftovers(self, parts: Sequence[OutputPart]) -> None:
         """Remove what a killed run has left, and parts behind a missing one."""
         kept = {
             name for number in range(len(parts)) for name in (self._name(number), self._receipt(number).name)
@@ -184,31 +186,33 @@ class Job:
     def _receipt(self, number: int) -> Path:
         return self.folder / f"part-{number:05}.receipt.json"
 
-    def _write_parts(self, number: int, before: Part | None, watcher: Watcher) -> Iterator[Part]:
+    def _write_parts(
+        self, number: int, before: OutputPart | None, progress: JobProgress
+    ) -> Iterator[OutputPart]:
         """Write the parts that are missing, from a number on."""
         file, done = (before.file, before.items) if before else (0, 0)
-        items = self.read(self.inputs, file=file, done=done, on_open=watcher.open)
+        items = self.read(self.inputs, file=file, done=done, on_open=progress.open)
         for first in items:
-            yield self._write_part(number, chain([first], islice(items, self.size - 1)), watcher)
+            yield self._write_part(number, chain([first], islice(items, self.size - 1)), progress)
             number += 1
 
-    def _write_part(self, number: int, items: Iterator[Item], watcher: Watcher) -> Part:
+    def _write_part(self, number: int, items: Iterator[Item], progress: JobProgress) -> OutputPart:
         path = self.folder / self._name(number)
-        stretch = Stretch(items, self.tag, watcher)
+        chunk = Chunk(items, self.tag, progress)
         with open_durable(path) as file:
-            stretch.write(self.write, file)
+            chunk.write(self.write, file)
         with path.open("rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
-        last = stretch.last
+        last = chunk.last
         place = (last.file, last.number) if last else (0, 0)
-        part = Part(path.name, sha256, path.stat().st_size, stretch.counts, tuple(stretch.problems), *place)
+        part = OutputPart(path.name, sha256, path.stat().st_size, chunk.counts, tuple(chunk.problems), *place)
         with open_durable(self._receipt(number)) as file:
             _write_json(part.to_json(), file)
         return part
 
     # --- ending
 
-    def _finish(self, parts: Sequence[Part], total: Counts, *, seconds: float) -> None:
+    def _finish(self, parts: Sequence[OutputPart], total: JobCounts, *, seconds: float) -> None:
         with open_durable(self.folder / ERRORS) as file:
             for part in parts:
                 file.writelines(

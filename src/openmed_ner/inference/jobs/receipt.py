@@ -17,13 +17,13 @@ from openmed_ner.errors import OpenMedError
 from openmed_ner.inference.jobs.inputs import Input, Item, Problem, Skipped
 from openmed_ner.text import Document
 
-Tag = Callable[[Iterable[Document]], Iterator[Document]]
+TagFunction = Callable[[Iterable[Document]], Iterator[Document]]
 """Gives one tagged document, with its coverage, per document, in order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """What became of a stretch of input. Counts add, so any cut of an input gives the same total.
+class JobCounts:
+    """What became of a chunk of input. Counts add, so any cut of an input gives the same total.
 
     Attributes:
         documents: tagged and written.
@@ -58,8 +58,8 @@ class Counts:
         """Whether every visible character of every document was read, and every document written."""
         return not self.unread and not self.errors
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
+    def __add__(self, other: JobCounts) -> JobCounts:
+        return JobCounts(
             self.documents + other.documents,
             self.characters + other.characters,
             self.windows + other.windows,
@@ -90,33 +90,33 @@ def _add(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted((Counter(one) + Counter(other)).items()))
 
 
-class Watcher:
+class JobProgress:
     """Is told how a run goes on; this one does nothing with it."""
 
     def open(self, number: int, file: TextIO | None = None) -> None:
         """The input of this number is begun; its open file follows, if it is read as one."""
 
-    def count(self, counts: Counts) -> None:
+    def count(self, counts: JobCounts) -> None:
         """A document is written."""
 
     def note(self, problem: Problem) -> None:
         """Something could not be read, tagged or written."""
 
 
-class Stretch:
-    """Tags the items of a stretch of input, for one writer, and keeps account of them.
+class Chunk:
+    """Tags the items of a chunk of input, for one writer, and keeps account of them.
 
     Attributes:
         counts: of what is done.
         last: the last item read.
     """
 
-    def __init__(self, items: Iterable[Item], tag: Tag, watcher: Watcher) -> None:
-        self.counts = Counts()
+    def __init__(self, items: Iterable[Item], tag: TagFunction, progress: JobProgress) -> None:
+        self.counts = JobCounts()
         self.last: Item | None = None
         self._items = iter(items)
         self._tag = tag
-        self._watcher = watcher
+        self._progress = progress
         self._problems: list[tuple[int, int, Problem]] = []
         self._written: Item | None = None
 
@@ -126,7 +126,7 @@ class Stretch:
         return [problem for *_, problem in sorted(self._problems, key=lambda each: each[:2])]
 
     def write(self, write: Callable[..., None], target: object) -> None:
-        """Tag everything, and write it with a writer of :mod:`openmed_ner.formats`."""
+        """TagFunction everything, and write it with a writer of :mod:`openmed_ner.formats`."""
         write(self._iter_counted(), target, on_bad=self._refuse)
 
     def _iter_counted(self) -> Iterator[Document]:
@@ -135,9 +135,9 @@ class Stretch:
             self._written = item
             yield document
             if self._written:
-                counts = Counts.of(document)
+                counts = JobCounts.of(document)
                 self.counts += counts
-                self._watcher.count(counts)
+                self._progress.count(counts)
 
     def _refuse(self, error: OpenMedError) -> None:
         """Keep the document that the writer has last come for out of the counts."""
@@ -168,7 +168,7 @@ class Stretch:
                 under_way.append((item, item.content))
                 yield item.content
             elif isinstance(item.content, Skipped):
-                self.counts += Counts(skipped={item.content.reason: 1})
+                self.counts += JobCounts(skipped={item.content.reason: 1})
             else:
                 self._note(item, item.content)
 
@@ -183,12 +183,12 @@ class Stretch:
     def _note(self, item: Item, error: Exception) -> None:
         problem = item.problem(error)
         self._problems.append((item.file, item.number, problem))
-        self.counts += Counts(errors=1)
-        self._watcher.note(problem)
+        self.counts += JobCounts(errors=1)
+        self._progress.note(problem)
 
 
 def make_receipt(
-    identity: Mapping[str, Any], inputs: Sequence[Input], total: Counts, *, seconds: float
+    identity: Mapping[str, Any], inputs: Sequence[Input], total: JobCounts, *, seconds: float
 ) -> dict[str, Any]:
     """The coverage receipt of a run.
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from openmed_ner.errors import RunError
 from openmed_ner.inference.jobs.inputs import Input, Item
-from openmed_ner.inference.jobs.receipt import Tag
+from openmed_ner.inference.jobs.receipt import TagFunction
 from openmed_ner.integrations.ray.blocks import Block, BlockSource
 from openmed_ner.integrations.ray.cluster import import_ray
 from openmed_ner.integrations.ray.worker import Batch, Worker, give, refuse
@@ -37,10 +37,10 @@ class RayEngine:
         threads: cores that each is given.
     """
 
-    load: Callable[[], Tag]
+    load: Callable[[], TagFunction]
     workers: int
     threads: int = 1
-    tag: Tag = give
+    tag: TagFunction = give
 
     def read(
         self,

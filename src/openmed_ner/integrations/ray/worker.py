@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.errors import BundleError, OpenMedError
-from openmed_ner.inference.attributes import apply as enrich
-from openmed_ner.inference.jobs.receipt import Tag
+from openmed_ner.inference.attributes import add_attributes
+from openmed_ner.inference.jobs.receipt import TagFunction
 from openmed_ner.integrations.ray.blocks import Block, RefusedDocument
 from openmed_ner.text import Document
 
@@ -30,8 +30,8 @@ class Worker:
         load: makes the tagger, here.
     """
 
-    def __init__(self, load: Callable[[], Tag]) -> None:
-        self._tag: Tag | None = None
+    def __init__(self, load: Callable[[], TagFunction]) -> None:
+        self._tag: TagFunction | None = None
         self._refusal = ""
         try:
             self._tag = load()
@@ -58,7 +58,7 @@ class Worker:
         return replace(block, items=tuple(items))
 
 
-def _tag_all(tag: Tag, documents: Sequence[Document]) -> list[Document]:
+def _tag_all(tag: TagFunction, documents: Sequence[Document]) -> list[Document]:
     """Tag documents together; where that fails, each alone."""
     try:
         return list(tag(documents))
@@ -66,7 +66,7 @@ def _tag_all(tag: Tag, documents: Sequence[Document]) -> list[Document]:
         return [_tag_alone(tag, document) for document in documents]
 
 
-def _tag_alone(tag: Tag, document: Document) -> Document:
+def _tag_alone(tag: TagFunction, document: Document) -> Document:
     try:
         (tagged,) = tag([document])
     except OpenMedError as error:
@@ -100,7 +100,7 @@ def load_tag(
     threads: int,
     options: Mapping[str, Any],
     steps: Sequence[str],
-) -> Tag:
+) -> TagFunction:
     """Load a bundle on this node.
 
     Args:
@@ -127,7 +127,7 @@ def load_tag(
             "put the same bundle at this path on every node"
         )
     tagger = Tagger.load(folder, backend=backend, threads=threads, workers=1)
-    return lambda documents: enrich(tagger.pipe(documents, **options), steps)
+    return lambda documents: add_attributes(tagger.pipe(documents, **options), steps)
 
 
 def _from_here(error: Exception) -> str:

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.bundles import make_reader
 from openmed_ner.model.tagger import TokenTagger
-from openmed_ner.tagging import Head, Window, score
-from openmed_ner.tagging.decoding import FloatArray
+from openmed_ner.tagging import Head, Window, collect_scores
+from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation
 from openmed_ner.training.engine.history import refuse_damaged, write_tensors
@@ -198,7 +198,7 @@ class Teacher:
         """Logits of the words of each text, read by the windows that the teacher learnt to read by."""
         reader = make_reader(self.source.bundle, self._model.heads)
         documents = (Document(str(number), text) for number, text in enumerate(texts))
-        for _, words in score(
+        for _, words in collect_scores(
             documents, lambda _: _Words(sum(self._sizes)), run=self._model.run, reader=reader
         ):
             yield words.scores

@@ -176,7 +176,7 @@ def shape_of(recipe: Recipe | Pretraining) -> Shape:
     if name in BACKBONES:
         shape = BACKBONES[name].shape
     else:
-        shape = Shape.of(load_config(find_backbone(name), dropout=0.0, attention_dropout=0.0))
+        shape = Shape.from_config(load_config(find_backbone(name), dropout=0.0, attention_dropout=0.0))
     kept = recipe.layers if isinstance(recipe, Recipe) else ()
     return replace(shape, layers=len(kept) or shape.layers)
 

@@ -14,7 +14,7 @@ from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
 from openmed_ner.model.bundles import load_model, make_reader
 from openmed_ner.tagging import predict
 from openmed_ner.tagging.batching import LongArray
-from openmed_ner.tagging.decoding import FloatArray
+from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.text import Document
 from openmed_ner.training.engine.precision import Precision
 from openmed_ner.training.engine.processes import join

@@ -17,7 +17,8 @@ from openmed_ner.tagging import (
     Window,
     learn_transitions,
 )
-from openmed_ner.tagging.decoding import FloatArray
+from openmed_ner.tagging.heads import FloatArray
+from openmed_ner.tagging.viterbi import decode_tags
 from openmed_ner.text import Document, Span, TagScheme, iter_tokens
 from strategies import LABELS
 
@@ -67,7 +68,7 @@ def test_decoding_finds_the_best_of_all_well_formed_sequences(
         steps = sum(learnt[before, after] for before, after in pairwise((previous, *tags)))
         return float(sum(scores[index, tag] for index, tag in enumerate(tags)) + steps)
 
-    best = head.decode(scores, previous=previous, last=last)
+    best = decode_tags(head, scores, previous=previous, last=last)
     sequences = product(range(len(head.tags)), repeat=len(scores))
     assert well_formed(tuple(best))
     assert score(best) == max(score(tags) for tags in sequences if well_formed(tags))
@@ -113,7 +114,7 @@ def test_decoding_block_by_block_stays_well_formed(head: Head, data: st.DataObje
     cuts = data.draw(st.sets(st.integers(0, len(scores)), max_size=5))
     tags: list[int] = []
     for first, end in pairwise(sorted({0, *cuts, len(scores)})):
-        best = head.decode(scores[first:end], previous=tags[-1] if tags else 0, last=end == len(scores))
+        best = decode_tags(head, scores[first:end], previous=tags[-1] if tags else 0, last=end == len(scores))
         tags += best.tolist()
     names = [head.tags[tag] for tag in tags]
     assert head.scheme.encode(len(names), head.scheme.decode(names)) == names
@@ -132,7 +133,7 @@ def test_a_span_scores_the_geometric_mean_of_its_words(head: Head, data: st.Data
     text = " ".join("abcdefgh"[: len(scores)])
     decoder = DocumentDecoder(text, [head])
     decoder.add(single_window(text), scores, last=True)
-    tags = head.decode(scores)
+    tags = decode_tags(head, scores)
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     for span in decoder.spans:
         words = range(span.start // 2, span.end // 2 + 1)

@@ -1,0 +1,83 @@
+"""The outputs of a model: one head for each corpus, its tags, and how these may follow each other.
+
+A transition is forbidden or allowed, and an allowed one may have a score of its own, learned from training
+documents. :mod:`openmed_ner.tagging.viterbi` decodes by these tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.text import TagScheme
+
+FloatArray = NDArray[np.float32]
+
+MODEL_SCHEMES = (TagScheme.IOB2, TagScheme.IOBES)
+"""Schemes in which any entities side by side can be written, each with its own begin."""
+LARGEST = 1000
+"""Largest score of a transition, far beyond any that documents give."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The label set of one corpus and the layout of its tags.
+
+    Attributes:
+        corpus: the annotation guideline the head was trained on.
+        labels: its entity types.
+        scheme: tag scheme, IOB2 or IOBES.
+        transitions: score of each tag (column) after each tag (row), besides being allowed; empty for none.
+    """
+
+    corpus: str
+    labels: tuple[str, ...]
+    scheme: TagScheme = TagScheme.IOB2
+    transitions: tuple[tuple[float, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.scheme not in MODEL_SCHEMES:
+            raise ValueError(f"a head needs IOB2 or IOBES, not {self.scheme.value}")
+        sizes = {len(row) for row in self.transitions} | {len(self.transitions)}
+        if self.transitions and sizes != {len(self.tags)}:
+            n_tags = len(self.tags)
+            raise ValueError(f"{self.corpus}: transitions of {n_tags} tags need {n_tags} rows and columns")
+        if not all(abs(value) <= LARGEST for row in self.transitions for value in row):
+            raise ValueError(f"{self.corpus}: transitions are numbers from -{LARGEST} to {LARGEST}")
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """All tags, in the order of the model's outputs."""
+        return self.scheme.tags(self.labels)
+
+    @cached_property
+    def transition_costs(self) -> FloatArray:
+        """Cost of each tag (column) after each tag (row): 0 or minus infinity, ``(n_tags, n_tags)``."""
+        return _costs(
+            [[self.scheme.may_follow(before, after) for after in self.tags] for before in self.tags]
+        )
+
+    @cached_property
+    def end_costs(self) -> FloatArray:
+        """Cost of each tag at the end of a text: 0 or minus infinity, ``(n_tags,)``."""
+        return _costs([self.scheme.may_follow(tag, None) for tag in self.tags])
+
+    @cached_property
+    def transition_scores(self) -> FloatArray:
+        """Costs and transitions added up, ``(n_tags, n_tags)``."""
+        learned = np.array(self.transitions, dtype=np.float32) if self.transitions else np.float32(0)
+        scores: FloatArray = self.transition_costs + learned
+        return scores
+
+    @cached_property
+    def largest_gain(self) -> float:
+        """Most that any transition adds to a sequence's score beyond a transition to ``O``."""
+        to_outside = self.transition_scores[:, 0]
+        return float(self.transition_scores.max() - to_outside[np.isfinite(to_outside)].min())
+
+
+def _costs(allowed: list[list[bool]] | list[bool]) -> FloatArray:
+    return np.where(np.array(allowed), 0.0, -np.inf).astype(np.float32)

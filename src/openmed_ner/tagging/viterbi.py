@@ -1,0 +1,250 @@
+"""From scores per word back to spans: constrained decoding per head, joined across windows.
+
+Viterbi search finds the best well-formed tag sequence of each head. Most words are certainly ``O`` in that
+sequence. Arithmetic over all words at once finds these, and the search covers only the blocks of words
+between them. Windows are decoded in order as they arrive, each starting from the last tag decided, so memory
+does not grow with the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.tagging.heads import FloatArray, Head
+from openmed_ner.tagging.windows import Window
+from openmed_ner.text import Coverage, Span, count_visible
+
+TagArray = NDArray[np.intp]
+
+
+def decode_tags(head: Head, scores: FloatArray, *, previous: int = 0, last: bool = True) -> TagArray:
+    """Find the best well-formed tag sequence of one head.
+
+    Args:
+        head: the head.
+        scores: logits or log-probabilities, ``(n_words, n_tags)``.
+        previous: tag before the first word; 0 is ``O``, and also the beginning of a text.
+        last: if true, the text ends after these words.
+
+    Returns:
+        One tag index per word, ``(n_words,)``.
+    """
+    if len(scores) == 0:
+        return np.empty(0, dtype=np.intp)
+    tags: TagArray = _decoder((head,)).decode(scores, np.array([previous], dtype=np.intp), last=last)[:, 0]
+    return tags
+
+
+class _Decoder:
+    """Viterbi search for several heads, whose scores lie side by side."""
+
+    def __init__(self, heads: tuple[Head, ...]) -> None:
+        sizes = np.array([len(head.tags) for head in heads], dtype=np.intp)
+        ends = np.cumsum(sizes)
+        self.begins: TagArray = ends - sizes
+        self._sizes = sizes
+        self._head_of_column = np.repeat(np.arange(len(heads)), sizes)
+        self._outside_and_rest = np.stack([self.begins, self.begins + 1], axis=1).ravel()
+        self._largest_gains = np.array([head.largest_gain for head in heads])
+        self._may_precede_outside = [np.isfinite(head.transition_costs[:, 0]) for head in heads]
+
+        # Heads of one size are searched together, so their tables are stacked.
+        self._place_in_stack = np.zeros(len(heads), dtype=np.intp)
+        self._transition_scores: dict[int, FloatArray] = {}
+        self._end_costs: dict[int, FloatArray] = {}
+        for size in set(sizes.tolist()):
+            same_size = np.flatnonzero(sizes == size)
+            self._place_in_stack[same_size] = np.arange(len(same_size))
+            self._transition_scores[size] = np.stack([heads[index].transition_scores for index in same_size])
+            self._end_costs[size] = np.stack([heads[index].end_costs for index in same_size])
+
+    def decode(self, scores: FloatArray, previous: TagArray, *, last: bool) -> TagArray:
+        """Find the best tag sequence of each head.
+
+        Args:
+            scores: logits or log-probabilities, ``(n_words, n_tags)``; at least one word.
+            previous: tag of each head before the first word, ``(n_heads,)``.
+            last: if true, the text ends after these words.
+
+        Returns:
+            Tags, ``(n_words, n_heads)``.
+        """
+        tags = np.zeros((len(scores), len(self.begins)), dtype=np.intp)
+        edge = np.zeros((1, len(self.begins)), dtype=np.int8)
+        uncertain = ~self._is_certainly_outside(scores, previous)
+        changes = np.diff(np.concatenate([edge, uncertain, edge]), axis=0).T
+        heads, firsts = np.nonzero(changes == 1)
+        _, ends = np.nonzero(changes == -1)
+
+        for size in set(self._sizes[heads].tolist()):
+            chosen = self._sizes[heads] == size
+            blocks = _Blocks(heads[chosen], firsts[chosen], ends[chosen])
+            self._search(tags, scores, blocks, previous, last=last)
+        return tags
+
+    def _is_certainly_outside(self, scores: FloatArray, previous: TagArray) -> NDArray[np.bool_]:
+        """True for each word and head whose tag in the best sequence is proven to be ``O``.
+
+        Suppose the word were in a block of other tags. Writing ``O`` all over the block would lose at most
+        the largest gain at each of its transitions, one more than it has words, and win the lead of ``O`` at
+        each word. So the word is ``O`` if for every block that holds it, the sum of (lead - largest gain)
+        is above the largest gain.
+        """
+        maxima = np.maximum.reduceat(scores, self._outside_and_rest, axis=1)
+        leads = (maxima[:, ::2] - maxima[:, 1::2]).astype(np.float64) - self._largest_gains
+        sums = np.concatenate([np.zeros((1, leads.shape[1])), leads.cumsum(axis=0)])
+        highest_before = np.maximum.accumulate(sums[:-1], axis=0)
+        lowest_after = np.minimum.accumulate(sums[:0:-1], axis=0)[::-1]
+        certain: NDArray[np.bool_] = lowest_after - highest_before > self._largest_gains
+        for head, (tag, may_precede) in enumerate(
+            zip(previous.tolist(), self._may_precede_outside, strict=True)
+        ):
+            certain[:, head] &= may_precede[tag]
+        return certain
+
+    def _search(
+        self, tags: TagArray, scores: FloatArray, blocks: _Blocks, previous: TagArray, *, last: bool
+    ) -> None:
+        """Search blocks of words between words that are ``O``, in heads of one size, all blocks at once."""
+        heads, firsts, ends = blocks
+        size = int(self._sizes[heads[0]])
+        transitions = self._transition_scores[size][self._place_in_stack[heads]]
+        columns = self.begins[heads, None] + np.arange(size)
+        block_index, lengths = np.arange(len(heads)), ends - firsts
+
+        # Forward: the best score of any sequence that ends in each tag, (n_blocks, n_tags).
+        before = np.where(firsts == 0, previous[heads], 0)
+        total = scores[firsts[:, None], columns] + transitions[block_index, before]
+        pointers = np.zeros((int(lengths.max()), len(heads), size), dtype=np.intp)
+        for index in range(1, len(pointers)):
+            candidates = total[:, :, None] + transitions
+            pointers[index] = candidates.argmax(axis=1)
+            words = np.minimum(firsts + index, ends - 1)
+            longer = candidates.max(axis=1) + scores[words[:, None], columns]
+            total = np.where(index < lengths[:, None], longer, total)
+
+        # A block is followed by an O, or by the end of these words.
+        at_end = self._end_costs[size][self._place_in_stack[heads]] if last else np.zeros_like(total)
+        best = (total + np.where(ends[:, None] == len(scores), at_end, transitions[:, :, 0])).argmax(axis=1)
+
+        # Backward: follow the pointers.
+        for index in range(len(pointers) - 1, -1, -1):
+            inside = index < lengths
+            tags[firsts[inside] + index, heads[inside]] = best[inside]
+            best = np.where(inside, pointers[index, block_index, best], best)
+
+    def log_probabilities(self, scores: FloatArray, tags: TagArray) -> FloatArray:
+        """Log-probability of one tag per word and head, ``(n_words, n_heads)``."""
+        peaks = np.maximum.reduceat(scores, self.begins, axis=1)
+        sums = np.add.reduceat(np.exp(scores - peaks[:, self._head_of_column]), self.begins, axis=1)
+        chosen = np.take_along_axis(scores, tags + self.begins, axis=1)
+        logs: FloatArray = chosen - peaks - np.log(sums)
+        return logs
+
+
+class _Blocks(NamedTuple):
+    """Blocks of words to search: the head of each, its first word, and the one after its last."""
+
+    heads: TagArray
+    firsts: TagArray
+    ends: TagArray
+
+
+_decoder = lru_cache(maxsize=32)(_Decoder)
+
+
+class _SpanBuilder:
+    """Builds the spans of one head from the tags of successive groups of words.
+
+    It holds back only an entity that the next group may continue.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._open: tuple[list[str], list[float], list[int], list[int]] = ([], [], [], [])
+        self.spans: list[Span] = []
+
+    def add(self, best: TagArray, logs: FloatArray, starts: Sequence[int], ends: Sequence[int]) -> None:
+        """Add the next words: tag, log-probability, first character and end of each."""
+        tags, confidences, first, final = self._open
+        position = -1
+        for index in np.flatnonzero(best).tolist():
+            if index != position + 1:
+                self.flush()
+            tags.append(self._head.tags[best[index]])
+            confidences.append(float(logs[index]))
+            first.append(starts[index])
+            final.append(ends[index])
+            position = index
+        if position != len(best) - 1:
+            self.flush()
+
+    def flush(self) -> None:
+        """Turn the words held back, none of which is ``O``, into spans."""
+        tags, logs, starts, ends = self._open
+        for begin, end, label in self._head.scheme.decode(tags):
+            score = float(np.exp(sum(logs[begin:end]) / (end - begin)))
+            self.spans.append(Span(starts[begin], ends[end - 1], label, min(score, 1.0), self._head.corpus))
+        for column in self._open:
+            column.clear()
+
+
+class DocumentDecoder:
+    """Joins the windows of one document into spans of every head, and proves that no word was skipped.
+
+    A span's score is the geometric mean of its words' tag probabilities, so that length alone does not
+    lower the score of a long name.
+    """
+
+    def __init__(self, text: str, heads: Sequence[Head]) -> None:
+        self._text = text
+        self._decoder = _decoder(tuple(heads))
+        self._builders = [_SpanBuilder(head) for head in heads]
+        self._previous: TagArray = np.zeros(len(heads), dtype=np.intp)
+        self._n_words = self._n_characters = self._n_windows = 0
+        self._in_order = True
+
+    def add(self, window: Window, scores: FloatArray, *, last: bool) -> None:
+        """Decode the words a window owns.
+
+        Args:
+            window: the next window of the document.
+            scores: logits of the window's words, the heads side by side, ``(n_words, n_tags)``.
+            last: if true, this is the document's last window.
+        """
+        owned = window.owned
+        starts, ends = window.starts[owned], window.ends[owned]
+        self._in_order &= window.first + owned.start == self._n_words
+        self._n_words += len(starts)
+        self._n_characters += int((ends - starts).sum())
+        self._n_windows += 1
+
+        if len(starts):
+            self._decode(scores[owned], starts.tolist(), ends.tolist(), last=last)
+        if last:
+            for builder in self._builders:
+                builder.flush()
+
+    def _decode(self, scores: FloatArray, starts: Sequence[int], ends: Sequence[int], *, last: bool) -> None:
+        tags = self._decoder.decode(scores, self._previous, last=last)
+        logs = self._decoder.log_probabilities(scores, tags)
+        self._previous = tags[-1]
+        for index, builder in enumerate(self._builders):
+            builder.add(tags[:, index], logs[:, index], starts, ends)
+
+    @property
+    def spans(self) -> list[Span]:
+        """Spans by position, then by head."""
+        spans = [span for builder in self._builders for span in builder.spans]
+        return sorted(spans, key=lambda span: (span.start, span.end))
+
+    @property
+    def coverage(self) -> Coverage:
+        """Account of the text read; complete if every visible character was decoded once, in order."""
+        complete = self._in_order and self._n_characters == count_visible(self._text)
+        return Coverage(len(self._text), self._n_windows, complete)
