@@ -94,7 +94,7 @@ def test_what_follows_what_is_learnt_from_documents() -> None:
     np.testing.assert_allclose(half.transitions, np.array(head.transitions) / 2, atol=1e-3)
     assert learn_transitions(head, documents, weight=0.0) == plain
     unsure = to_scores([[0, 1, 0], [1, 0, 1]])  # the second word is O or inside, the model cannot say
-    assert [each.decode(unsure).tolist() for each in (plain, head)] == [[1, 0], [1, 2]]
+    assert [decode_tags(each, unsure).tolist() for each in (plain, head)] == [[1, 0], [1, 2]]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def tag_words(documents: Iterable[Document], *, ahead: int = 1) -> Iterator[Docu
     stream = iter(documents)
     while batch := [*islice(stream, ahead)]:
         if any(POISON in each.text for each in batch):
-            raise RunError("the model computed scores that are no numbers")
+            raise RunError("the model computed scores that are not finite")
         for each in batch:
             coverage = {"characters": len(each.text), "windows": 1, "complete": "unread" not in each.text}
             spans = [Span(0, 1, "Disease", 0.5, "stub")] if each.text else []
@@ -296,7 +296,7 @@ def test_errors_name_file_item_and_document_and_not_the_text(tmp_path: Path, inp
             "reason": '3.jsonl, line 1: expected a string under "text"',
             "id": None,
         },
-        {"file": "3.jsonl", "item": 2, "reason": "the model computed scores that are no numbers", "id": "d9"},
+        {"file": "3.jsonl", "item": 2, "reason": "the model computed scores that are not finite", "id": "d9"},
     ]
 
 

@@ -57,7 +57,7 @@ def tag_words(documents: Iterable[Document], *, before: Callable[[str], None]) -
 
 def refuse_poison(text: str) -> None:
     if "refuse" in text:
-        raise RunError("the model computed scores that are no numbers")
+        raise RunError("the model computed scores that are not finite")
 
 
 def run(inputs: list[Input], folder: Path, tag: TagFunction, **how: Any) -> dict[str, bytes]:
@@ -219,7 +219,7 @@ def test_a_document_that_kills_its_workers_is_an_error_among_results(tmp_path: P
     errors = [json.loads(each) for each in found["errors.jsonl"].decode().splitlines()]
     assert [(each["item"], each["id"]) for each in errors] == [(1, None), (72, "d70"), (202, "d200")]
     assert "the worker that tagged it died, as two others had" in errors[1]["reason"]
-    assert errors[2]["reason"] == "the model computed scores that are no numbers"
+    assert errors[2]["reason"] == "the model computed scores that are not finite"
     parts = b"".join(found[name] for name in sorted(found) if name.endswith(".jsonl") and "part-" in name)
     written = [json.loads(each)["id"] for each in parts.splitlines()]
     assert written == [f"d{number}" for number in range(300) if number not in kinds]
