@@ -23,22 +23,23 @@ from common import peak_megabytes
 from openmed_ner.bundle.record import provenance
 from openmed_ner.cli.passages import describe
 from openmed_ner.model.backbones import find_backbone
-from openmed_ner.training.passages import PassageSettings, Progress, prepare, sieve
+from openmed_ner.training.passages import PassageSettings, Progress, prepare
+from openmed_ner.training.passages import filter as passage_filter
 from openmed_ner.training.passages.duplicates import NearDuplicates, WordHasher
 from openmed_ner.training.passages.guard import Guard
 from openmed_ner.training.passages.subwords import PassageTokenizer
 
 seconds: Counter[str] = Counter()
 STEPS = {
-    "clean": (sieve, "clean"),
+    "clean": (passage_filter, "clean"),
     "subwords": (PassageTokenizer, "encode"),
-    "duplicates": (sieve, "text_digest"),
-    "language": (sieve, "is_english"),
+    "duplicates": (passage_filter, "text_digest"),
+    "language": (passage_filter, "is_english"),
     "guard": (Guard, "find"),
     "hashing words": (WordHasher, "__call__"),
     "near duplicates": (NearDuplicates, "add"),
     "near duplicates of held-out pieces": (NearDuplicates, "__contains__"),
-    "cutting": (sieve, "cut"),
+    "cutting": (passage_filter, "cut"),
 }
 
 
@@ -106,12 +107,12 @@ def main() -> None:
         "peak_megabytes": peak_megabytes(),
         "stages": stages.found,
         "steps": dict(seconds),
-        "sources": prepared.page["sources"],
-        "without_pieces": prepared.page["without_pieces"],
-        "total": prepared.page["total"],
-        "guard": prepared.page["guard"],
-        "settings": prepared.page["settings"],
-        "shards": prepared.page["shards"],
+        "sources": prepared.manifest["sources"],
+        "without_pieces": prepared.manifest["without_pieces"],
+        "total": prepared.manifest["total"],
+        "guard": prepared.manifest["guard"],
+        "settings": prepared.manifest["settings"],
+        "shards": prepared.manifest["shards"],
         **provenance(),
     }
     print(json.dumps(record))

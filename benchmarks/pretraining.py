@@ -41,12 +41,12 @@ from openmed_ner.bundle.record import provenance
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel
 from openmed_ner.tagging import SubwordTokenizer
-from openmed_ner.training.config import Pretraining, Schedule
+from openmed_ner.training.config import PretrainRecipe, Schedule
 from openmed_ner.training.engine.loop import Trainer as Loop
 from openmed_ner.training.engine.precision import autocast_dtype
 from openmed_ner.training.engine.session import keep_memory
-from openmed_ner.training.objectives.masked_lm import Pretrain
-from openmed_ner.training.passages import Prepared
+from openmed_ner.training.objectives.masked_lm import MaskedLanguageModelling
+from openmed_ner.training.passages import PassageSplit
 from openmed_ner.training.study.cost import multiply_rate
 
 VOCABULARY, HIDDEN, INNER, LAYERS, SHARE = 30522, 384, 1536, 6, 0.15
@@ -156,14 +156,14 @@ def with_our_loop(way: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -> Ca
     window = rows.shape[1]
     ids = rows[:, 1:-1].astype(np.uint16)
     ends = np.arange(1, len(rows) + 1) * (window - 2)
-    passages = Prepared(ids.flatten(), ends, np.zeros(len(rows), dtype=np.uint8), ("random",), {})
+    passages = PassageSplit(ids.flatten(), ends, np.zeros(len(rows), dtype=np.uint8), ("random",), {})
 
     def run(n_steps: int) -> float:
         schedule = Schedule(
             epochs=1, batch_subwords=rows.size, learning_rate=1e-4, warmup=0.0, dropout=0.0, patience=1
         )
-        recipe = Pretraining(window=window, packed=False, schedule=schedule)
-        objective = Pretrain(
+        recipe = PretrainRecipe(window=window, packed=False, schedule=schedule)
+        objective = MaskedLanguageModelling(
             model,
             passages,
             passages,

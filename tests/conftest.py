@@ -86,21 +86,21 @@ def backbone(build_once: BuildOnce) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def adapter_bundle(backbone: Path, build_once: BuildOnce) -> Bundle:
     """A LoRA adapter that has learnt eight sentences by heart."""
-    from openmed_ner.training.finetune import train
+    from openmed_ner.training.finetune import finetune
     from tiny import CORPORA, make_recipe
 
-    folder = build_once("lora", lambda folder: train(make_recipe(backbone), CORPORA, folder, name="tiny"))
+    folder = build_once("lora", lambda folder: finetune(make_recipe(backbone), CORPORA, folder, name="tiny"))
     return open_bundle(folder / "bundle")
 
 
 @pytest.fixture(scope="session")
 def full_bundle(backbone: Path, build_once: BuildOnce) -> Bundle:
     """The same, every parameter trained."""
-    from openmed_ner.training.finetune import train
+    from openmed_ner.training.finetune import finetune
     from tiny import CORPORA, make_recipe
 
     recipe = replace(make_recipe(backbone, learning_rate=4e-3, warmup=0.3), method="full")
-    folder = build_once("full", lambda folder: train(recipe, CORPORA, folder, name="tiny"))
+    folder = build_once("full", lambda folder: finetune(recipe, CORPORA, folder, name="tiny"))
     return open_bundle(folder / "bundle")
 
 

@@ -22,7 +22,8 @@ from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model import backbones
 from openmed_ner.storage import sha256_file
 from openmed_ner.text import Document
-from openmed_ner.training.config import Pretraining, Recipe, read_recipe
+from openmed_ner.training.config import PretrainRecipe, Recipe
+from openmed_ner.training.recipes import read_recipe
 from pages import ROOT, Terminal, agrees, load_tool, read_blocks
 from sentences import DOCUMENTS, only, tiny_tokenizer
 
@@ -178,7 +179,9 @@ def test_commands_parse(page: Path) -> None:
 def test_recipes_are_recipes(page: Path, tmp_path: Path) -> None:
     for block in TOML.findall(page.read_text(encoding="utf-8")):
         (tmp_path / "recipe.toml").write_text(block, encoding="utf-8")
-        read_recipe(tmp_path / "recipe.toml", kind=Pretraining if page.name == "pretraining.md" else Recipe)
+        read_recipe(
+            tmp_path / "recipe.toml", kind=PretrainRecipe if page.name == "pretraining.md" else Recipe
+        )
 
 
 @pytest.mark.parametrize("page", pages_with(LINK), ids=name_of)

@@ -85,10 +85,10 @@ class _Untaught:
 
 def settings() -> str:
     """Every setting of a recipe, with its default and its meaning."""
-    from openmed_ner.training.config import Pretraining, Recipe
+    from openmed_ner.training.config import PretrainRecipe, Recipe
 
-    parts = ["# ServiceSettings", NOTE, "What a TOML recipe can say, and what holds where it is silent."]
-    for title, kind in (("openmed-ner train", Recipe), ("openmed-ner pretrain", Pretraining)):
+    parts = ["# Settings", NOTE, "What a TOML recipe can say, and what holds where it is silent."]
+    for title, kind in (("openmed-ner train", Recipe), ("openmed-ner pretrain", PretrainRecipe)):
         parts += [f"## {title}", *_describe_settings(kind())]
     return page(parts)
 

@@ -13,7 +13,7 @@ import re
 from tables import TABLES
 from tables.common import ROOT, read
 
-from openmed_ner.cli.bench import ENERGY, SPEED, draw
+from openmed_ner.plots import plot_bench
 
 PAGES = (
     "README.md",
@@ -47,8 +47,8 @@ def render(page: str) -> str:
 def main() -> None:
     """Rewrite the pages, and draw what they show."""
     bundles = read("bench")["bundles"]
-    draw(bundles, ROOT / "docs/assets/f1-energy.svg", ENERGY)
-    draw(bundles, ROOT / "docs/assets/f1-speed.svg", SPEED)
+    plot_bench(bundles, ROOT / "docs/assets/f1-energy.svg", axis="energy")
+    plot_bench(bundles, ROOT / "docs/assets/f1-speed.svg")
     for page in PAGES:
         path = ROOT / page
         path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -6,16 +6,19 @@ Matplotlib's settings of the machine are left aside for as long as a figure is d
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from openmed_ner.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+BenchAxis = Literal["speed", "energy"]
+MARGIN = 2.0
+"""Points of F1 above and below the values; less would magnify differences without meaning."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Told apart by colour-blind people (Okabe and Ito 2008); their yellow is too faint for a line on white."""
 _RC: dict[Any, Any] = {
@@ -75,3 +78,42 @@ def printable(name: str) -> str:
     """
     escaped = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
     return f"\u200b{escaped}" if escaped.startswith("_") else escaped
+
+
+def bench_name(row: Mapping[str, Any]) -> str:
+    """Name of a row of ``openmed-ner bench``: the bundle, its precision and its backend."""
+    return f"{row['bundle']} ({row['precision']}, {row['backend']})"
+
+
+def plot_bench(rows: Sequence[Mapping[str, Any]], target: Path, *, axis: BenchAxis = "speed") -> None:
+    """Plot F1 against speed or energy, one point per bundle, into an SVG or a PNG.
+
+    Args:
+        rows: rows that ``openmed-ner bench --json`` prints under ``bundles``.
+        target: file to write; its suffix decides the format.
+        axis: ``speed`` in documents per second, or ``energy`` in watt hours.
+
+    Raises:
+        InputError: a bundle has no test scores, its energy was not measured, or the file cannot be written.
+        MissingExtraError: matplotlib is not installed.
+    """
+    points = []
+    for row in rows:
+        x = row["documents_per_second"] if axis == "speed" else row["energy"]["wh_per_1000_documents"]
+        if x is None or row["f1"] is None:
+            reason = "has no test scores, or its energy was not measured"
+            raise InputError(f"{row['bundle']}: {reason}, so {target} cannot be drawn")
+        points.append((x, 100 * row["f1"]))
+
+    def draw(axes: Axes) -> None:
+        for number, (row, point) in enumerate(zip(rows, points, strict=True)):
+            axes.plot(*point, "o", color=COLOURS[number % len(COLOURS)], label=printable(bench_name(row)))
+
+        axes.set_xlabel("documents per second" if axis == "speed" else "Wh per 1,000 documents")
+        axes.set_ylabel("mean test F1 (strict mentions, %)")
+        xs, scores = zip(*points, strict=True)
+        axes.set_xlim(0, 1.2 * max(xs))
+        axes.set_ylim(min(scores) - MARGIN, max(scores) + MARGIN)
+        axes.legend(frameon=False)
+
+    save_figure(draw, target)

@@ -16,7 +16,7 @@ from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.bundles import load_models
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Document
-from openmed_ner.training.finetune import train
+from openmed_ner.training.finetune import finetune
 from openmed_ner.training.study.suite import collect
 from sentences import DOCUMENTS
 from tiny import CORPORA, make_recipe
@@ -30,7 +30,7 @@ def suite(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("suite")
     for corpus in CORPORA:
         name = corpus.head.corpus
-        bundle = train(make_recipe(backbone), [corpus], tmp_path_factory.mktemp(name), name="tiny")
+        bundle = finetune(make_recipe(backbone), [corpus], tmp_path_factory.mktemp(name), name="tiny")
         shutil.copytree(bundle.folder, folder / name)
     return folder
 

@@ -18,7 +18,7 @@ from openmed_ner.inference.tagger import Tagger
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Account, Document, Span
 from openmed_ner.training.export.runtime import export_runtime
-from openmed_ner.training.finetune import train
+from openmed_ner.training.finetune import finetune
 from sentences import only
 from tiny import CORPORA, make_recipe
 
@@ -31,14 +31,14 @@ GOLD = dict.fromkeys(NAMES, only("Disease"))
 @pytest.fixture(scope="module")
 def chosen(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model that dev chose."""
-    return train(make_recipe(backbone, epochs=1), TWO, tmp_path_factory.mktemp("chosen"), name="two")
+    return finetune(make_recipe(backbone, epochs=1), TWO, tmp_path_factory.mktemp("chosen"), name="two")
 
 
 @pytest.fixture(scope="module")
 def learnt(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model that has learnt dev."""
     recipe = replace(make_recipe(backbone, epochs=30), learn="train+dev")
-    return train(recipe, TWO, tmp_path_factory.mktemp("learnt"), name="two")
+    return finetune(recipe, TWO, tmp_path_factory.mktemp("learnt"), name="two")
 
 
 def test_dev_chooses_no_merge_for_a_model_that_has_learnt_it(
@@ -64,10 +64,10 @@ def test_who_goes_on_from_a_model_that_has_learnt_dev_has_learnt_it(
 ) -> None:
     for number, (start, splits) in enumerate(((chosen, ("train",)), (learnt, ("train", "dev")))):
         recipe = replace(make_recipe(backbone, epochs=1), method="full", start=str(start.folder))
-        bundle = train(recipe, TWO, tmp_path / str(number), name="further")
+        bundle = finetune(recipe, TWO, tmp_path / str(number), name="further")
         assert training_splits(bundle.read_json("run.json")) == splits
         again = replace(recipe, start=str(bundle.folder))
-        last = train(again, TWO, tmp_path / f"{number}-again", name="last")
+        last = finetune(again, TWO, tmp_path / f"{number}-again", name="last")
         assert training_splits(last.read_json("run.json")) == splits
 
 

@@ -49,12 +49,12 @@ from openmed_ner.model.tagger import TokenTagger, count_parameters, keep_layers,
 from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import Head, SubwordTokenizer
 from openmed_ner.text import iter_tokens
-from openmed_ner.training.config import LoraSettings, Pretraining, Schedule
+from openmed_ner.training.config import LoraSettings, PretrainRecipe, Schedule
 from openmed_ner.training.export.quantise import quantise
 from openmed_ner.training.export.runtime import export_runtime
-from openmed_ner.training.finetune import train
-from openmed_ner.training.objectives.token_tags import Annotated
-from openmed_ner.training.pretrain import adapt
+from openmed_ner.training.finetune import finetune
+from openmed_ner.training.objectives.token_tags import TrainingCorpus
+from openmed_ner.training.pretrain import pretrain
 from pages import load_tool
 from tiny import make_recipe
 
@@ -237,7 +237,7 @@ def test_a_tokenizer_survives_the_bundle(name: str) -> None:
     assert first.lengths.min() >= 1
 
 
-def corpora() -> list[Annotated]:
+def corpora() -> list[TrainingCorpus]:
     """One head per type, taught and tried on the same documents."""
     heads = {"diseases": "Disease", "chemicals": "Chemical"}
     made = []
@@ -245,14 +245,14 @@ def corpora() -> list[Annotated]:
         documents = tuple(
             each.with_spans(span for span in each.spans if span.label == label) for each in DOCUMENTS
         )
-        made.append(Annotated(Head(corpus, (label,)), documents, documents))
+        made.append(TrainingCorpus(Head(corpus, (label,)), documents, documents))
     return made
 
 
 def fine_tune(backbone: Path, folder: Path) -> Bundle:
     """Adapt an encoder a little, then teach it the documents by heart."""
-    adapted = adapt(
-        Pretraining(
+    adapted = pretrain(
+        PretrainRecipe(
             backbone=str(backbone),
             subwords=600,
             head_subwords=300,
@@ -267,7 +267,7 @@ def fine_tune(backbone: Path, folder: Path) -> Bundle:
     )
     assert np.isfinite(adapted.read_json("run.json")["held_out"]["after"]["perplexity"])
     recipe = replace(make_recipe(backbone, epochs=60, patience=20), adapted=str(adapted.folder))
-    return train(recipe, corpora(), folder / "run", name="tiny")
+    return finetune(recipe, corpora(), folder / "run", name="tiny")
 
 
 @pytest.mark.parametrize("name", sorted({*SMALL} - {"deberta-first"}))
@@ -316,7 +316,7 @@ def test_a_smaller_model_is_the_same_after_saving_and_exporting(
     monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path))
     backbone = make_backbone("bert", tmp_path / "bert")
     recipe = replace(make_recipe(backbone, epochs=40), layers=(1,), method=method)  # type: ignore[arg-type]
-    bundle = train(recipe, corpora(), tmp_path / "run", name="small")
+    bundle = finetune(recipe, corpora(), tmp_path / "run", name="small")
     assert (
         bundle.manifest.encoder_layers == (1,)
         and "of which layers 1 were kept" in bundle.read("README.md").decode()
@@ -341,7 +341,7 @@ def test_layers_that_cannot_be_kept_are_named(tmp_path: Path) -> None:
             replace(make_recipe(tmp_path), layers=layers)
     modern = make_backbone("modernbert", tmp_path / "modern")
     with pytest.raises(RecipeError, match="how to leave some out of 'modernbert' is not known"):
-        train(replace(make_recipe(modern), layers=(0,)), corpora(), tmp_path / "run", name="x")
+        finetune(replace(make_recipe(modern), layers=(0,)), corpora(), tmp_path / "run", name="x")
 
 
 def place(name: str, root: Path, config: Any) -> Path:

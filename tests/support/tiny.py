@@ -10,15 +10,15 @@ import torch
 from transformers import BertConfig, BertModel
 
 from openmed_ner.tagging import Head
-from openmed_ner.training.config import LoraSettings, Pretraining, Recipe, Schedule
-from openmed_ner.training.objectives.token_tags import Annotated
+from openmed_ner.training.config import LoraSettings, PretrainRecipe, Recipe, Schedule
+from openmed_ner.training.objectives.token_tags import TrainingCorpus
 from sentences import only, tiny_tokenizer
 
 torch.set_num_threads(1)  # the models here are so small that a second thread only waits
 
 CORPORA = (
-    Annotated(Head("diseases", ("Disease",)), only("Disease"), only("Disease")),
-    Annotated(Head("chemicals", ("Chemical",)), only("Chemical"), only("Chemical")),
+    TrainingCorpus(Head("diseases", ("Disease",)), only("Disease"), only("Disease")),
+    TrainingCorpus(Head("chemicals", ("Chemical",)), only("Chemical"), only("Chemical")),
 )
 
 
@@ -61,7 +61,7 @@ def make_recipe(backbone: Path, **schedule: object) -> Recipe:
     )
 
 
-def make_pretraining(backbone: Path, **values: Any) -> Pretraining:
+def make_pretraining(backbone: Path, **values: Any) -> PretrainRecipe:
     settings = {
         "subwords": 6_000,
         "head_subwords": 2_000,
@@ -73,4 +73,4 @@ def make_pretraining(backbone: Path, **values: Any) -> Pretraining:
             epochs=3, patience=3, batch_subwords=160, learning_rate=1e-2, dropout=0.1, precision="fp32"
         ),
     }
-    return Pretraining(backbone=str(backbone), **{**settings, **values})
+    return PretrainRecipe(backbone=str(backbone), **{**settings, **values})

@@ -19,10 +19,11 @@ from openmed_ner.inference.tagger import Tagger
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import padded_length
 from openmed_ner.text import Document, Span
-from openmed_ner.training.config import Pretraining, Recipe, Schedule, read_recipe
+from openmed_ner.training.config import PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.engine.loop import CHECKPOINT, StepReport, Trainer, learning_rate
-from openmed_ner.training.finetune import build_model, gather, train
-from openmed_ner.training.objectives.token_tags import IGNORED, Annotated, FineTuning, make_examples
+from openmed_ner.training.finetune import build_corpora, build_model, finetune
+from openmed_ner.training.objectives.token_tags import IGNORED, TokenTagging, TrainingCorpus, make_examples
+from openmed_ner.training.recipes import read_recipe
 from openmed_ner.training.search import search
 from openmed_ner.training.study.plan import iter_adaptations, iter_runs, read_study
 from sentences import DOCUMENTS, tiny_tokenizer
@@ -49,7 +50,7 @@ def test_stop_and_resume_equals_no_stop(backbone: Path, tmp_path: Path) -> None:
                 if report.step == stop_after:
                     raise KeyboardInterrupt
 
-        train(recipe, CORPORA, folder, name="tiny", resume=True, checkpoint_seconds=0.0, on_step=on_step)
+        finetune(recipe, CORPORA, folder, name="tiny", resume=True, checkpoint_seconds=0.0, on_step=on_step)
         return losses
 
     whole = run(tmp_path / "whole", stop_after=None)
@@ -67,41 +68,41 @@ def test_stop_and_resume_equals_no_stop(backbone: Path, tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_weights(backbone: Path, tmp_path: Path) -> None:
     results = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(replace(make_recipe(backbone, epochs=1), seed=seed), CORPORA, tmp_path / name, name="tiny")
+        finetune(replace(make_recipe(backbone, epochs=1), seed=seed), CORPORA, tmp_path / name, name="tiny")
         results.append((tmp_path / name / "best.safetensors").read_bytes())
     assert results[0] == results[1] != results[2]
 
 
 def test_a_checkpoint_of_another_run_is_refused(backbone: Path, tmp_path: Path) -> None:
-    train(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny")
+    finetune(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny")
     with pytest.raises(RunError, match="already holds a run"):
-        train(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny")
+        finetune(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny")
     with pytest.raises(RunError, match="other settings"):
-        train(make_recipe(backbone, epochs=2), CORPORA, tmp_path, name="tiny", resume=True)
+        finetune(make_recipe(backbone, epochs=2), CORPORA, tmp_path, name="tiny", resume=True)
     (tmp_path / CHECKPOINT).write_bytes(b"damaged")
     with pytest.raises(RunError, match="remove it"):
-        train(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny", resume=True)
+        finetune(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny", resume=True)
 
 
 def test_a_finished_run_resumes_to_the_same_bundle(backbone: Path, tmp_path: Path) -> None:
     recipe = make_recipe(backbone, epochs=2)
-    first = train(recipe, CORPORA, tmp_path, name="tiny")
+    first = finetune(recipe, CORPORA, tmp_path, name="tiny")
     heads = (first.folder / "adapter/tiny/heads.safetensors").read_bytes()
-    second = train(recipe, CORPORA, tmp_path, name="tiny", resume=True)
+    second = finetune(recipe, CORPORA, tmp_path, name="tiny", resume=True)
     assert (second.folder / "adapter/tiny/heads.safetensors").read_bytes() == heads
     assert len(second.read_json("run.json")["history"]["scores"]) == 2
 
 
 def test_patience_ends_a_run(backbone: Path, tmp_path: Path) -> None:
     recipe = make_recipe(backbone, epochs=30, patience=2, learning_rate=1e-9)
-    history = train(recipe, CORPORA, tmp_path, name="tiny").read_json("run.json")["history"]
+    history = finetune(recipe, CORPORA, tmp_path, name="tiny").read_json("run.json")["history"]
     assert len(history["scores"]) == history["best_epoch"] + 3 < 30
 
 
 def test_a_diverging_run_stops_with_advice(backbone: Path, tmp_path: Path) -> None:
     recipe = replace(make_recipe(backbone, learning_rate=1e30, clip=1e30, warmup=0.0), method="full")
     with pytest.raises(RunError, match="learning_rate"):
-        train(recipe, CORPORA, tmp_path, name="tiny")
+        finetune(recipe, CORPORA, tmp_path, name="tiny")
 
 
 @given(n_steps=st.integers(1, 300), warmup=st.floats(0, 0.9))
@@ -126,12 +127,12 @@ def test_a_text_that_two_corpora_annotate_is_read_once() -> None:
 
 def test_a_head_learns_nothing_from_another_corpus(backbone: Path) -> None:
     half = (
-        Annotated(CORPORA[0].head, CORPORA[0].train[:4], CORPORA[0].dev),
-        Annotated(CORPORA[1].head, CORPORA[1].train[4:], CORPORA[1].dev),
+        TrainingCorpus(CORPORA[0].head, CORPORA[0].train[:4], CORPORA[0].dev),
+        TrainingCorpus(CORPORA[1].head, CORPORA[1].train[4:], CORPORA[1].dev),
     )
     recipe = make_recipe(backbone)
     model = build_model(recipe, backbone, READER.heads)
-    objective = FineTuning(model, half, READER, schedule=recipe.schedule, seed=0)
+    objective = TokenTagging(model, half, READER, schedule=recipe.schedule, seed=0)
     first = next(example for example in objective.examples if (example.tags[:, 1] == IGNORED).all())
     objective.loss([first]).mean.backward()
     assert model.layers[0].weight.grad is not None
@@ -140,7 +141,7 @@ def test_a_head_learns_nothing_from_another_corpus(backbone: Path) -> None:
 
 def test_every_word_is_trained_on_once_however_long_the_text() -> None:
     text = " ".join(document.text for document in DOCUMENTS * 5)
-    examples, _ = make_examples([Annotated(CORPORA[0].head, (Document("long", text),), ())], READER)
+    examples, _ = make_examples([TrainingCorpus(CORPORA[0].head, (Document("long", text),), ())], READER)
     assert len(examples) > 5
     n_trained = sum(int((example.tags != IGNORED).sum()) for example in examples)
     assert n_trained == 5 * sum(
@@ -150,7 +151,7 @@ def test_every_word_is_trained_on_once_however_long_the_text() -> None:
 
 @given(budget=st.integers(16, 200), epoch=st.integers(0, 3))
 def test_every_epoch_holds_every_example_once(budget: int, epoch: int) -> None:
-    objective = FineTuning.__new__(FineTuning)
+    objective = TokenTagging.__new__(TokenTagging)
     objective.examples, _ = make_examples(CORPORA, READER)
     objective._schedule = Schedule(batch_subwords=budget)
     objective._seed = 0
@@ -168,13 +169,13 @@ def test_every_epoch_holds_every_example_once(budget: int, epoch: int) -> None:
 def test_weights_say_how_often_an_epoch_reads_a_corpus(backbone: Path) -> None:
     head = Head("third", ("Disease",))
     others = tuple(replace(each, text=f"{each.text} ") for each in CORPORA[0].train)
-    apart = (*CORPORA[:1], Annotated(head, others, ()))
+    apart = (*CORPORA[:1], TrainingCorpus(head, others, ()))
     recipe = make_recipe(backbone)
     model = build_model(recipe, backbone, [each.head for each in apart])
     reader = replace(READER, heads=tuple(each.head for each in apart))
 
     def count(weights: dict[str, float], epochs: int = 20) -> tuple[float, float]:
-        objective = FineTuning(model, apart, reader, schedule=recipe.schedule, seed=0, weights=weights)
+        objective = TokenTagging(model, apart, reader, schedule=recipe.schedule, seed=0, weights=weights)
         examples = [each for epoch in range(epochs) for batch in objective.batches(epoch) for each in batch]
         seen = [(each.tags[:, 0] != IGNORED).any() for each in examples]
         return sum(seen) / (8 * epochs), (len(seen) - sum(seen)) / (8 * epochs)
@@ -196,8 +197,10 @@ def test_what_another_model_tagged_teaches_beside_a_corpus(
     with path.open("w", encoding="utf-8") as file:
         write_jsonl(Tagger.load(adapter_bundle).pipe(DOCUMENTS), file)
     recipe = replace(make_recipe(backbone), silver=str(path), leave_out="nothing")
-    corpora = gather({each.head: {"train": each.train[:1], "dev": each.dev} for each in CORPORA}, recipe)
-    bundle = train(recipe, corpora, tmp_path / "run", name="student")
+    corpora = build_corpora(
+        {each.head: {"train": each.train[:1], "dev": each.dev} for each in CORPORA}, recipe
+    )
+    bundle = finetune(recipe, corpora, tmp_path / "run", name="student")
     record = bundle.read_json("run.json")
     assert max(scores["score"] for scores in record["history"]["scores"]) == 1.0
     assert record["accounts"]["diseases"]["kept"] == 1
@@ -220,7 +223,7 @@ def test_an_annotation_stands_above_a_silver_one_and_silver_texts_are_read_once(
         assert (example.tags == other.tags).all() and example.annotators == (0, 1)
     (last,) = examples[len(plain) :]
     assert last.annotators == () and (last.tags != IGNORED).sum() == 2 * 4
-    objective = FineTuning.__new__(FineTuning)
+    objective = TokenTagging.__new__(TokenTagging)
     objective._weights = np.array([3.0, 0.5])
     assert [objective._times(each, chance=0.9) for each in examples] == [3] * 8 + [1]
 
@@ -238,17 +241,17 @@ def test_silver_documents_must_fit_the_heads_and_no_held_out_text(backbone: Path
         each.with_spans(replace(span, corpus="diseases") for span in each.spans) for each in CORPORA[0].train
     ]
     write(*tagged)
-    (kept,) = gather(splits, recipe)
+    (kept,) = build_corpora(splits, recipe)
     assert [each.id for each in kept.silver] == ["0", "1", "2", "3", "6"]  # 6 is too short to tell anything
     assert kept.left_out == ("4", "5", "7")
     write(tagged[0].with_spans([replace(tagged[0].spans[0], corpus="other")]))
     with pytest.raises(CorpusError, match=r"silver\.jsonl: no entity is of diseases; tag it with a bundle"):
-        gather(splits, recipe)
+        build_corpora(splits, recipe)
     write(tagged[0].with_spans([replace(tagged[0].spans[0], label="Drug")]))
     with pytest.raises(CorpusError, match=r"silver\.jsonl: diseases has no label 'Drug'"):
-        gather(splits, recipe)
+        build_corpora(splits, recipe)
     with pytest.raises(InputError, match=r"missing\.jsonl"):
-        gather(splits, replace(recipe, silver=str(tmp_path / "missing.jsonl")))
+        build_corpora(splits, replace(recipe, silver=str(tmp_path / "missing.jsonl")))
 
 
 def test_averaged_weights_are_what_is_scored_and_kept(backbone: Path, tmp_path: Path) -> None:
@@ -264,7 +267,7 @@ def test_averaged_weights_are_what_is_scored_and_kept(backbone: Path, tmp_path: 
 
     model = build_model(recipe, backbone, READER.heads)
     first = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
-    objective = FineTuning(model, CORPORA, READER, schedule=recipe.schedule, seed=0)
+    objective = TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0)
     Spy(
         objective,
         schedule=recipe.schedule,
@@ -292,10 +295,10 @@ def test_a_stopped_run_averages_on(backbone: Path, tmp_path: Path) -> None:
         if report.step == 3:
             raise StoppedError
 
-    whole = train(recipe, CORPORA, tmp_path / "whole", name="tiny")
+    whole = finetune(recipe, CORPORA, tmp_path / "whole", name="tiny")
     with pytest.raises(StoppedError):
-        train(recipe, CORPORA, tmp_path / "parts", name="tiny", checkpoint_seconds=0.0, on_step=stop)
-    parts = train(recipe, CORPORA, tmp_path / "parts", name="tiny", resume=True)
+        finetune(recipe, CORPORA, tmp_path / "parts", name="tiny", checkpoint_seconds=0.0, on_step=stop)
+    parts = finetune(recipe, CORPORA, tmp_path / "parts", name="tiny", resume=True)
     for name in whole.manifest.files:
         if name.endswith(".safetensors"):
             assert parts.read(name) == whole.read(name)
@@ -315,11 +318,11 @@ def test_the_record_tells_how_the_model_came_about(adapter_bundle: Bundle) -> No
 def test_a_corpus_needs_documents_on_both_sides(backbone: Path, tmp_path: Path) -> None:
     head = Head("none", ("Disease",))
     with pytest.raises(RecipeError, match="nothing to train on"):
-        train(make_recipe(backbone), [], tmp_path, name="tiny")
+        finetune(make_recipe(backbone), [], tmp_path, name="tiny")
     with pytest.raises(RecipeError, match="no dev documents"):
-        train(make_recipe(backbone), [Annotated(head, DOCUMENTS, ())], tmp_path, name="tiny")
+        finetune(make_recipe(backbone), [TrainingCorpus(head, DOCUMENTS, ())], tmp_path, name="tiny")
     with pytest.raises(CorpusError, match="no training documents"):
-        train(make_recipe(backbone), [Annotated(head, (), DOCUMENTS)], tmp_path, name="tiny")
+        finetune(make_recipe(backbone), [TrainingCorpus(head, (), DOCUMENTS)], tmp_path, name="tiny")
 
 
 def test_a_final_model_learns_from_dev_and_keeps_the_last_epoch(backbone: Path, tmp_path: Path) -> None:
@@ -327,13 +330,13 @@ def test_a_final_model_learns_from_dev_and_keeps_the_last_epoch(backbone: Path, 
     recipe = replace(make_recipe(backbone, epochs=3), learn="train+dev")
     head = CORPORA[0].head
     halves = {"train": CORPORA[0].train[:4], "dev": CORPORA[0].train[4:7], "test": CORPORA[0].train[7:]}
-    (corpus,) = gather({head: halves}, recipe)
+    (corpus,) = build_corpora({head: halves}, recipe)
     assert corpus.train == CORPORA[0].train[:7] and not corpus.dev
-    (chosen,) = gather({head: halves}, replace(recipe, learn="train"))
+    (chosen,) = build_corpora({head: halves}, replace(recipe, learn="train"))
     assert (chosen.train, chosen.dev) == (halves["train"], halves["dev"])
-    (leaking,) = gather({head: {**halves, "test": halves["dev"]}}, recipe)
+    (leaking,) = build_corpora({head: {**halves, "test": halves["dev"]}}, recipe)
     assert set(leaking.left_out) <= {document.id for document in halves["dev"]} and leaking.left_out
-    record = train(recipe, [corpus], tmp_path, name="tiny").read_json("run.json")
+    record = finetune(recipe, [corpus], tmp_path, name="tiny").read_json("run.json")
     assert record["history"]["best_epoch"] == 2 and record["history"]["scores"] == [{}, {}, {}]
     last = load_file(tmp_path / "checkpoint.safetensors")
     for name, value in load_file(tmp_path / "best.safetensors").items():
@@ -345,7 +348,7 @@ def test_a_final_model_learns_from_dev_and_keeps_the_last_epoch(backbone: Path, 
 
 def test_windows_longer_than_the_backbone_are_refused(backbone: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="at most 96"):
-        train(replace(make_recipe(backbone), window=97), CORPORA, tmp_path, name="tiny")
+        finetune(replace(make_recipe(backbone), window=97), CORPORA, tmp_path, name="tiny")
 
 
 def test_recipes_in_the_repository_are_valid() -> None:
@@ -353,7 +356,7 @@ def test_recipes_in_the_repository_are_valid() -> None:
     runs = {"adaptation": 26, "cpu": 10, "joint": 5, "paper": 78, "search": 2, "suite": 18, "toy": 6}
     for path in folder.glob("*.toml"):
         if path.stem in ("adapt-lora", "adapt-full"):
-            assert read_recipe(path, kind=Pretraining).subwords >= 20_000_000
+            assert read_recipe(path, kind=PretrainRecipe).subwords >= 20_000_000
         elif path.stem in runs:
             study = read_study(path)
             n_adapted = len(study.adaptations) * max(1, len(study.backbones))

@@ -46,14 +46,14 @@ from openmed_ner.errors import BundleError, InputError, RecipeError, RunError
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.masked import load_masked
 from openmed_ner.tagging import SubwordTokenizer
-from openmed_ner.training.config import Masking, Pretraining, Schedule
+from openmed_ner.training.config import Masking, PretrainRecipe, Schedule
 from openmed_ner.training.engine.log import LOG, RunLog
 from openmed_ner.training.engine.loop import History, Loss, Trainer
-from openmed_ner.training.finetune import train
-from openmed_ner.training.objectives.masked_lm import Pretrain, sample_passages
+from openmed_ner.training.finetune import finetune
+from openmed_ner.training.objectives.masked_lm import MaskedLanguageModelling, sample_passages
 from openmed_ner.training.objectives.rows import PassageRows
-from openmed_ner.training.passages import Prepared, load_prepared
-from openmed_ner.training.pretrain import adapt
+from openmed_ner.training.passages import PassageSplit, load_prepared
+from openmed_ner.training.pretrain import pretrain
 from pages import SUPPORT
 from sentences import tiny_tokenizer
 from tiny import CORPORA, make_backbone, make_pretraining, make_recipe
@@ -82,7 +82,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 @pytest.fixture(scope="module")
 def adapted(backbone: Path, passages: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return adapt(
+    return pretrain(
         make_pretraining(backbone), passages, tmp_path_factory.mktemp("adapted"), name="adapted-tiny"
     )
 
@@ -90,11 +90,11 @@ def adapted(backbone: Path, passages: Path, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def fully_adapted(backbone: Path, passages: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     recipe = make_pretraining(backbone, method="full")
-    return adapt(recipe, passages, tmp_path_factory.mktemp("full"), name="adapted-tiny")
+    return pretrain(recipe, passages, tmp_path_factory.mktemp("full"), name="adapted-tiny")
 
 
-def make_objective(backbone: Path, passages: Path, recipe: Pretraining) -> Pretrain:
-    return Pretrain(
+def make_objective(backbone: Path, passages: Path, recipe: PretrainRecipe) -> MaskedLanguageModelling:
+    return MaskedLanguageModelling(
         load_masked(backbone),
         load_prepared(passages, "train"),
         load_prepared(passages, "heldout"),
@@ -105,9 +105,9 @@ def make_objective(backbone: Path, passages: Path, recipe: Pretraining) -> Pretr
     )
 
 
-def make_prepared(lengths: list[int], sources: list[int]) -> Prepared:
+def make_prepared(lengths: list[int], sources: list[int]) -> PassageSplit:
     ids = np.arange(100, 100 + sum(lengths), dtype=np.uint16)
-    return Prepared(ids, np.cumsum(lengths), np.array(sources, dtype=np.uint8), ("a", "b"), {})
+    return PassageSplit(ids, np.cumsum(lengths), np.array(sources, dtype=np.uint8), ("a", "b"), {})
 
 
 def read_pass(rows: PassageRows, turn: int = 0) -> list[int]:
@@ -287,12 +287,12 @@ def test_adaptation_lowers_perplexity(adapted: Bundle, fully_adapted: Bundle) ->
 
 def test_a_head_need_not_be_taught_alone(backbone: Path, passages: Path, tmp_path: Path) -> None:
     recipe = make_pretraining(backbone, head_subwords=0, subwords=300)
-    record = adapt(recipe, passages, tmp_path, name="x").read_json("run.json")
+    record = pretrain(recipe, passages, tmp_path, name="x").read_json("run.json")
     assert "head" not in record and record["history"]["step"] > 0
 
 
 def test_encoders_are_kept_along_the_way(backbone: Path, passages: Path, tmp_path: Path) -> None:
-    last = adapt(make_pretraining(backbone, keep=2), passages, tmp_path, name="adapted-tiny")
+    last = pretrain(make_pretraining(backbone, keep=2), passages, tmp_path, name="adapted-tiny")
     assert [path.name for path in (tmp_path / "rounds").iterdir()] == ["2"]
     kept = open_bundle(tmp_path / "rounds/2")
     record = kept.read_json("run.json")
@@ -300,7 +300,7 @@ def test_encoders_are_kept_along_the_way(backbone: Path, passages: Path, tmp_pat
     assert record["held_out"]["after"] == record["history"]["scores"][1]
     name = "adapter/adapted-tiny/adapter_model.safetensors"
     assert kept.read(name) != last.read(name)
-    train(
+    finetune(
         replace(make_recipe(backbone, epochs=1), adapted=str(kept.folder)), CORPORA, tmp_path / "x", name="x"
     )
 
@@ -324,7 +324,7 @@ def test_fine_tuning_stands_on_an_adapted_encoder(
 ) -> None:
     recipe = replace(make_recipe(backbone, epochs=2), layers=layers)
     recipe = replace(recipe, adapted=str(adapted.folder), adapted_as=mode)  # type: ignore[arg-type]
-    bundle = train(recipe, CORPORA, tmp_path, name="tuned")
+    bundle = finetune(recipe, CORPORA, tmp_path, name="tuned")
     assert bundle.manifest.adaptation is not None and bundle.manifest.adaptation.mode == mode
     assert bundle.manifest.adaptation.sha256 == adapted.sha256
     model = load_model(bundle)
@@ -349,7 +349,7 @@ def test_merged_and_stacked_learn_the_same(adapted: Bundle, backbone: Path, tmp_
             adapted=str(adapted.folder),
             adapted_as=mode,  # type: ignore[arg-type]
         )
-        train(recipe, CORPORA, tmp_path / mode, name="tuned")
+        finetune(recipe, CORPORA, tmp_path / mode, name="tuned")
         weights = load_file(tmp_path / mode / "best.safetensors")
         found.append({name: value for name, value in weights.items() if name.startswith("layers.")})
     for name, value in found[0].items():
@@ -360,12 +360,12 @@ def test_a_fully_adapted_encoder_travels_with_the_model(
     fully_adapted: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
     recipe = replace(make_recipe(backbone, epochs=1), adapted=str(fully_adapted.folder))
-    bundle = train(recipe, CORPORA, tmp_path / "lora", name="tuned")
+    bundle = finetune(recipe, CORPORA, tmp_path / "lora", name="tuned")
     assert "adapted/encoder.safetensors" in bundle.manifest.files
     weight = "embeddings.word_embeddings.weight"
     expected = load_file(fully_adapted.folder / "encoder.safetensors")[weight]
     assert torch.equal(load_model(bundle).encoder.get_input_embeddings().weight, expected)
-    full = train(replace(recipe, method="full"), CORPORA, tmp_path / "full", name="tuned")
+    full = finetune(replace(recipe, method="full"), CORPORA, tmp_path / "full", name="tuned")
     assert "adapted/encoder.safetensors" not in full.manifest.files
     assert not torch.equal(load_model(full).encoder.get_input_embeddings().weight, expected)
 
@@ -376,7 +376,9 @@ def test_an_adapted_encoder_is_no_tagger(
     with pytest.raises(BundleError, match="without heads"):
         load_model(adapted)
     with pytest.raises(BundleError, match="no adapted encoder"):
-        train(replace(make_recipe(backbone), adapted=str(adapter_bundle.folder)), CORPORA, tmp_path, name="x")
+        finetune(
+            replace(make_recipe(backbone), adapted=str(adapter_bundle.folder)), CORPORA, tmp_path, name="x"
+        )
 
 
 def test_adaptations_of_another_backbone_are_refused(adapted: Bundle, tmp_path: Path) -> None:
@@ -388,7 +390,7 @@ def test_adaptations_of_another_backbone_are_refused(adapted: Bundle, tmp_path: 
         {name: value + 1 for name, value in weights.items()}, other / "model.safetensors", {"format": "pt"}
     )
     with pytest.raises(RecipeError, match="name that backbone"):
-        train(replace(make_recipe(other), adapted=str(adapted.folder)), CORPORA, tmp_path / "x", name="x")
+        finetune(replace(make_recipe(other), adapted=str(adapted.folder)), CORPORA, tmp_path / "x", name="x")
     with pytest.raises(RecipeError, match="merged, where method is full"):
         replace(make_recipe(other), method="full", adapted_as="stacked")
 
@@ -398,20 +400,20 @@ def test_passages_of_another_tokenizer_are_refused(backbone: Path, passages: Pat
     other = make_backbone(tmp_path / "other")
     (other / "tokenizer.json").write_text(tokenizer + "\n")
     with pytest.raises(InputError, match="another tokenizer"):
-        adapt(make_pretraining(other), passages, tmp_path / "x", name="x")
+        pretrain(make_pretraining(other), passages, tmp_path / "x", name="x")
 
 
 def test_runs_are_checked_before_work_is_lost(
     backbone: Path, passages: Path, adapted: Bundle, tmp_path: Path
 ) -> None:
     with pytest.raises(RecipeError, match="at most 96"):
-        adapt(make_pretraining(backbone, window=97), passages, tmp_path / "x", name="x")
+        pretrain(make_pretraining(backbone, window=97), passages, tmp_path / "x", name="x")
     with pytest.raises(RunError, match="already holds a run"):
-        adapt(make_pretraining(backbone), passages, adapted.folder.parent, name="x")
+        pretrain(make_pretraining(backbone), passages, adapted.folder.parent, name="x")
     with pytest.raises(BundleError):
-        adapt(make_pretraining(backbone, licences="permissive"), passages, tmp_path / "y", name="x")
+        pretrain(make_pretraining(backbone, licences="permissive"), passages, tmp_path / "y", name="x")
     with pytest.raises(BundleError, match="no prepared set"):
-        adapt(make_pretraining(backbone), tmp_path, tmp_path / "z", name="x")
+        pretrain(make_pretraining(backbone), tmp_path, tmp_path / "z", name="x")
 
 
 SCRIPT = """
@@ -441,7 +443,7 @@ def test_a_run_that_is_killed_goes_on_to_the_last_digit(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "bundle").exists()
-    again = adapt(make_pretraining(backbone), passages, tmp_path, name="adapted-tiny", resume=True)
+    again = pretrain(make_pretraining(backbone), passages, tmp_path, name="adapted-tiny", resume=True)
     weights = [name for name in adapted.manifest.files if name.endswith(".safetensors")]
     assert weights and all(again.read(name) == adapted.read(name) for name in weights)
     logs = [
@@ -530,7 +532,7 @@ def test_activations_computed_again_change_nothing(backbone: Path, passages: Pat
         recipe = make_pretraining(backbone, subwords=600, head_subwords=160)
         recipe = replace(recipe, schedule=replace(recipe.schedule, checkpoint_activations=again, epochs=1))
         folder = tmp_path / str(again)
-        adapt(recipe, passages, folder, name="x")
+        pretrain(recipe, passages, folder, name="x")
         weights.append(load_file(folder / "best.safetensors"))
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-5)
@@ -540,6 +542,6 @@ def test_whole_words_and_single_passages_train_as_well(
     backbone: Path, passages: Path, tmp_path: Path
 ) -> None:
     recipe = make_pretraining(backbone, packed=False, window=80, masking=Masking(0.3, whole_words=True))
-    bundle = adapt(recipe, passages, tmp_path, name="x")
+    bundle = pretrain(recipe, passages, tmp_path, name="x")
     held_out = open_bundle(bundle.folder).read_json("run.json")["held_out"]
     assert held_out["after"]["perplexity"] < held_out["before"]["perplexity"]

@@ -13,10 +13,11 @@ import optuna
 import pytest
 
 from openmed_ner.errors import RecipeError, RunError
-from openmed_ner.training.config import Recipe, Search, read_recipe
+from openmed_ner.training.config import Recipe, Search
 from openmed_ner.training.engine.loop import CHECKPOINT, StepReport
+from openmed_ner.training.recipes import read_recipe
 from openmed_ner.training.search import search, small_adapters
-from openmed_ner.training.trials import Trials, judge, open_study
+from openmed_ner.training.trials import TrialStore, judge, open_study
 from pages import SUPPORT
 from tiny import CORPORA, make_recipe
 
@@ -117,7 +118,7 @@ def test_settings_under_way_elsewhere_are_not_tried_twice(tmp_path: Path) -> Non
     def suggest(trial: optuna.Trial) -> int:
         return trial.suggest_int("rank", 4, 4)
 
-    ours, theirs = Trials(tmp_path), Trials(tmp_path)
+    ours, theirs = TrialStore(tmp_path), TrialStore(tmp_path)
     with ExitStack() as locks:
         with ours.turn():
             attempt = ours.begin(suggest, 0, locks)

@@ -25,7 +25,7 @@ from openmed_ner.training.config import Recipe
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.quantise import BLOCK, quantise
 from openmed_ner.training.export.runtime import export_runtime
-from openmed_ner.training.finetune import build_model, train
+from openmed_ner.training.finetune import build_model, finetune
 from openmed_ner.training.warm_start import open_start, open_trained
 from tiny import CORPORA, make_recipe
 
@@ -115,7 +115,7 @@ def test_a_run_that_goes_on_knows_from_the_first_step_and_says_where_from(
     published: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
     recipe = make_full(backbone, published, epochs=1, learning_rate=1e-6)
-    bundle = train(recipe, CORPORA, tmp_path / "on", name="further")
+    bundle = finetune(recipe, CORPORA, tmp_path / "on", name="further")
     record = bundle.read_json("run.json")
     assert record["history"]["scores"][0] == {"diseases": 1.0, "chemicals": 1.0, "score": 1.0}
     assert record["recipe"]["start"] == record["start"]["name"] == "tiny"
@@ -124,7 +124,7 @@ def test_a_run_that_goes_on_knows_from_the_first_step_and_says_where_from(
     assert record["start"]["energy"] == published.read_json("run.json")["energy"]
     card = bundle.read("README.md").decode()
     assert "It started from the weights of tiny." in card and str(published.folder) not in card
-    fresh = train(replace(recipe, start=""), CORPORA, tmp_path / "fresh", name="fresh")
+    fresh = finetune(replace(recipe, start=""), CORPORA, tmp_path / "fresh", name="fresh")
     assert fresh.read_json("run.json")["history"]["scores"][0]["score"] < 1.0
 
 
@@ -132,7 +132,7 @@ def test_a_smaller_model_goes_on_with_the_layers_it_has(
     full_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
     recipe = replace(make_full(backbone, full_bundle, epochs=1), layers=(1,))
-    small = train(recipe, CORPORA, tmp_path / "small", name="small")
+    small = finetune(recipe, CORPORA, tmp_path / "small", name="small")
     further = start_from(small, backbone, HEADS, layers=(1,))
     np.testing.assert_array_equal(answers(further), answers(load_model(small)))
     with pytest.raises(RecipeError, match=r"expected one with all of them, or layers = \[1\]"):
@@ -143,7 +143,7 @@ def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
     full_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
     recipe = make_full(backbone, full_bundle, epochs=1)
-    other = train(replace(recipe, learn="train+dev"), CORPORA[::-1], tmp_path / "other", name="other")
+    other = finetune(replace(recipe, learn="train+dev"), CORPORA[::-1], tmp_path / "other", name="other")
     soup = replace(make_full(backbone, other), soup=(str(full_bundle.folder),))
     found = build_model(soup, backbone, HEADS, start=open_start(soup, backbone)).state_dict()
     one = load_model(full_bundle).state_dict()
@@ -153,7 +153,7 @@ def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
         torch.testing.assert_close(found[name], (one[name] + two[name]) / 2)
     assert any(not torch.equal(one[name], two[name]) for name in one)
 
-    bundle = train(replace(soup, schedule=recipe.schedule), CORPORA, tmp_path / "soup", name="soup")
+    bundle = finetune(replace(soup, schedule=recipe.schedule), CORPORA, tmp_path / "soup", name="soup")
     record = bundle.read_json("run.json")
     assert record["recipe"]["soup"] == ["tiny"]
     assert [each["sha256"] for each in record["start"]["soup"]] == [full_bundle.sha256]
@@ -161,7 +161,7 @@ def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
     assert [step.name for step in find_steps(record)] == steps, "tiny is an origin of both"
     assert "It started from the mean of the weights of other and tiny." in bundle.read("README.md").decode()
     stirred = replace(make_full(backbone, full_bundle, epochs=1), soup=(str(other.folder),))
-    stirred_record = train(stirred, CORPORA, tmp_path / "stirred", name="stirred").read_json("run.json")
+    stirred_record = finetune(stirred, CORPORA, tmp_path / "stirred", name="stirred").read_json("run.json")
     assert training_splits(stirred_record) == training_splits(record) == ("train", "dev")
 
 
@@ -169,7 +169,7 @@ def test_what_is_averaged_has_to_be_alike(full_bundle: Bundle, backbone: Path, t
     recipe = make_full(backbone, full_bundle, epochs=1)
     with pytest.raises(RecipeError, match=r"soup = \('a',\): expected nothing, where no start is named"):
         replace(recipe, start="", soup=("a",))
-    alone = train(recipe, CORPORA[:1], tmp_path / "alone", name="alone")
+    alone = finetune(recipe, CORPORA[:1], tmp_path / "alone", name="alone")
     with pytest.raises(RecipeError, match="alone/bundle has other heads or layers than"):
         open_start(replace(recipe, soup=(str(alone.folder),)), backbone)
     with pytest.raises(BundleError, match="nowhere"):

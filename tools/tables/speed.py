@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from openmed_ner.model.backbones import BACKBONES
-from openmed_ner.training.config import Recipe, from_table
+from openmed_ner.training.config import Recipe
+from openmed_ner.training.recipes import from_table
 from openmed_ner.training.study import cost, report
 from tables.common import conditions, machine, read, table_row
 

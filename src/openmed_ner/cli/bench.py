@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,18 +11,15 @@ import typer
 from openmed_ner.cli.options import AsJson, Backend, Threads, WorkersOption, read_workers
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError
+from openmed_ner.plots import bench_name, plot_bench
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from openmed_ner.bundle import Bundle
     from openmed_ner.inference.tagger import Tagger
 
 LONG_ENOUGH = 3.0
 """Seconds that energy is measured for at least: the meter looks once a second at best."""
-MARGIN = 2.0
-"""Points of F1 above and below: less would make much of differences that mean nothing."""
 COPIES = 5
 """How often the example abstracts are taken, where no documents are named."""
 
@@ -84,7 +81,7 @@ def bench(
         if not as_json:
             typer.echo(_describe(row))
     if chart:
-        draw(rows, chart, ENERGY if energy else SPEED)
+        plot_bench(rows, chart, axis="energy" if energy else "speed")
     if as_json:
         print_json({"bundles": rows, **provenance()})
 
@@ -131,7 +128,7 @@ def _mean_f1(bundle: Bundle) -> float | None:
 
 def _describe(row: Mapping[str, Any]) -> str:
     lines = [
-        f"{_name(row)}: {row['documents_per_second']:.1f} documents/s, "
+        f"{bench_name(row)}: {row['documents_per_second']:.1f} documents/s, "
         f"{row['subwords_per_second']:,.0f} subwords/s; one document {row['p50']:.0f} ms "
         f"(99 %: {row['p99']:.0f}); first after {row['start_up']:.2f} s"
     ]
@@ -145,39 +142,3 @@ def _describe(row: Mapping[str, Any]) -> str:
     if row["f1"] is not None:
         lines.append(f"  mean test F1 {100 * row['f1']:.2f}")
     return "\n".join(lines)
-
-
-def _name(row: Mapping[str, Any]) -> str:
-    return f"{row['bundle']} ({row['precision']}, {row['backend']})"
-
-
-Axis = tuple[str, Callable[[Mapping[str, Any]], float | None]]
-"""What a chart shows F1 against: its name, and how to find it in a row."""
-SPEED: Axis = "documents per second", lambda row: row["documents_per_second"]
-ENERGY: Axis = "Wh per 1,000 documents", lambda row: row["energy"]["wh_per_1000_documents"]
-
-
-def draw(rows: Sequence[Mapping[str, Any]], target: Path, axis: Axis) -> None:
-    """Draw F1 against speed or energy; a bundle without one of the two cannot be drawn."""
-    from openmed_ner.plots import COLOURS, printable, save_figure
-
-    name, find = axis
-    points = []
-    for row in rows:
-        value, f1 = find(row), row["f1"]
-        if value is None or f1 is None:
-            reason = "has no test scores, or its energy was not measured"
-            raise InputError(f"{row['bundle']}: {reason}, so {target} cannot be drawn")
-        points.append((value, 100 * f1))
-
-    def draw(axes: Axes) -> None:
-        for number, (row, point) in enumerate(zip(rows, points, strict=True)):
-            axes.plot(*point, "o", color=COLOURS[number % len(COLOURS)], label=printable(_name(row)))
-        axes.set_xlabel(name)
-        axes.set_ylabel("mean test F1 (strict mentions, %)")
-        costs, scores = zip(*points, strict=True)
-        axes.set_xlim(0, 1.2 * max(costs))
-        axes.set_ylim(min(scores) - MARGIN, max(scores) + MARGIN)
-        axes.legend(frameon=False)
-
-    save_figure(draw, target)

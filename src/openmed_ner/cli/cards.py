@@ -102,9 +102,9 @@ def passages(
 ) -> None:
     """Write the data card of a pretraining set."""
     from openmed_ner.publish.cards.data import describe_passage_set
-    from openmed_ner.training.passages.shards import read_page
+    from openmed_ner.training.passages.shards import read_manifest
 
-    account = read_page(folder)
+    account = read_manifest(folder)
     with _reading(folder):
         text = describe_passage_set(account, folder.resolve().name)
     _write(text, output)

@@ -11,11 +11,11 @@ import typer
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError
 from openmed_ner.formats import PASSAGE_FORMATS
-from openmed_ner.training.passages.licences import read_licences
 from openmed_ner.training.passages.settings import PassageSettings
+from openmed_ner.training.passages.sources import read_licences
 
 if TYPE_CHECKING:
-    from openmed_ner.training.passages import PreparedSet, Progress, SourceAccount
+    from openmed_ner.training.passages import PassageSet, Progress, SourceAccount
 
 _DEFAULTS = PassageSettings()
 
@@ -102,15 +102,15 @@ def passages(
             on_progress=progress.show,
         )
     if as_json:
-        print_json(prepared.page)
+        print_json(prepared.manifest)
     else:
         for line in describe(prepared):
             typer.echo(line)
 
 
-def describe(prepared: PreparedSet) -> list[str]:
+def describe(prepared: PassageSet) -> list[str]:
     """What ``passages`` says of the set, line by line."""
-    page = prepared.page
+    page = prepared.manifest
     rows = [
         _row(source["name"], source["licence_class"], prepared.accounts[source["name"]])
         for source in (*page["sources"], *page["without_pieces"])

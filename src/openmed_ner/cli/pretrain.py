@@ -43,9 +43,10 @@ def pretrain(
 ) -> None:
     """Adapt a backbone to prepared passages by masked language modelling."""
     try:
-        from openmed_ner.training.config import Pretraining, read_recipe
+        from openmed_ner.training.config import PretrainRecipe
         from openmed_ner.training.engine.processes import join
-        from openmed_ner.training.pretrain import adapt
+        from openmed_ner.training.pretrain import pretrain as run_pretraining
+        from openmed_ner.training.recipes import read_recipe
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
 
@@ -58,10 +59,10 @@ def pretrain(
         "seed": seed,
     }
     given = {key: value for key, value in values.items() if value is not None}
-    settings = read_recipe(recipe, set_ or [], kind=Pretraining, **given)
+    settings = read_recipe(recipe, set_ or [], kind=PretrainRecipe, **given)
     titles = {"head": "teaching the head", "encoder": "adapting"}
     with TrainingProgress(_describe, quiet=as_json or not processes.is_main) as progress:
-        bundle = adapt(
+        bundle = run_pretraining(
             settings,
             passages,
             output,

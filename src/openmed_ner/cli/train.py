@@ -75,10 +75,10 @@ def train(
 ) -> None:
     """Fine-tune a backbone with LoRA and write an adapter bundle."""
     try:
-        from openmed_ner.training.config import Recipe, read_recipe
+        from openmed_ner.training.config import Recipe
         from openmed_ner.training.engine.processes import join
-        from openmed_ner.training.finetune import gather, load_corpora
-        from openmed_ner.training.finetune import train as run_training
+        from openmed_ner.training.finetune import build_corpora, finetune, load_corpora
+        from openmed_ner.training.recipes import read_recipe
         from openmed_ner.training.search import search as run_search
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from error
@@ -102,7 +102,7 @@ def train(
     if data is not None:
         if settings.corpora:
             raise RecipeError("name corpora of the catalog or your own --data, not both")
-        corpora = gather(_read_own(data, dev, source), settings)
+        corpora = build_corpora(_read_own(data, dev, source), settings)
     else:
         corpora = load_corpora(settings)
     left_out = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
@@ -111,7 +111,7 @@ def train(
     how: dict[str, Any] = {"name": name or output.resolve().name, "resume": resume, "processes": processes}
     with TrainingProgress(describe_f1, quiet=as_json or not processes.is_main) as progress:
         if search is None:
-            bundle = run_training(settings, corpora, output, **how, on_step=progress.show)
+            bundle = finetune(settings, corpora, output, **how, on_step=progress.show)
         else:
             limit = settings.search.minutes if minutes is None else minutes
             settings = replace(settings, search=replace(settings.search, trials=search, minutes=limit))
@@ -160,10 +160,10 @@ def _go_on_from(origin: Bundle) -> list[str]:
 
 
 def _read_own(data: Path, dev: Path | None, source: str | None) -> dict[Head, Splits]:
-    from openmed_ner.training.finetune import learn_types
+    from openmed_ner.training.finetune import infer_head
 
     if dev is None:
         raise RecipeError("--data needs --dev: documents to choose the best epoch by")
     places = {"train": data, "dev": dev}
     splits = {split: tuple(read_documents(path, format=source)) for split, path in places.items()}
-    return {learn_types(data.stem, splits, places): splits}
+    return {infer_head(data.stem, splits, places): splits}

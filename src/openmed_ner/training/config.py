@@ -6,17 +6,11 @@ schedule.epochs=3`` overrides one value by its dotted name.
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
-from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-from openmed_ner.errors import RecipeError
-
-Settings = TypeVar("Settings")
+from openmed_ner.training.recipes import require
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +30,8 @@ class LoraSettings:
     targets: str = "query-value"
 
     def __post_init__(self) -> None:
-        _require(self.rank > 0, "lora.rank", self.rank, "a positive whole number")
-        _require(0 <= self.dropout < 1, "lora.dropout", self.dropout, "a share below 1")
+        require(self.rank > 0, "lora.rank", self.rank, "a positive whole number")
+        require(0 <= self.dropout < 1, "lora.dropout", self.dropout, "a share below 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +75,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_subwords", "accumulate", "learning_rate", "clip"):
-            _require(getattr(self, name) > 0, f"schedule.{name}", getattr(self, name), "a number above 0")
+            require(getattr(self, name) > 0, f"schedule.{name}", getattr(self, name), "a number above 0")
         for name in ("warmup", "average", "label_smoothing", "dropout", "attention_dropout"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"schedule.{name}", value, "a share from 0 to below 1")
+            require(0 <= value < 1, f"schedule.{name}", value, "a share from 0 to below 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +112,11 @@ class Search:
     max_share: float = 0.015
 
     def __post_init__(self) -> None:
-        _require(self.trials > 0, "search.trials", self.trials, "a number above 0")
-        _require(self.minutes >= 0, "search.minutes", self.minutes, "0 or more")
+        require(self.trials > 0, "search.trials", self.trials, "a number above 0")
+        require(self.minutes >= 0, "search.minutes", self.minutes, "0 or more")
         for name in ("learning_rate", "dropout", "label_smoothing", "warmup"):
             pair = getattr(self, name)
-            _require(len(pair) == 2 and pair[0] <= pair[1], f"search.{name}", pair, "a lowest and a highest")
+            require(len(pair) == 2 and pair[0] <= pair[1], f"search.{name}", pair, "a lowest and a highest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +139,9 @@ class Distillation:
 
     def __post_init__(self) -> None:
         alone = bool(self.texts and not self.teacher)
-        _require(not alone, "distillation.texts", self.texts, "nothing, where no teacher is named")
-        _require(0 <= self.weight <= 1, "distillation.weight", self.weight, "a share from 0 to 1")
-        _require(self.temperature > 0, "distillation.temperature", self.temperature, "a number above 0")
+        require(not alone, "distillation.texts", self.texts, "nothing, where no teacher is named")
+        require(0 <= self.weight <= 1, "distillation.weight", self.weight, "a share from 0 to 1")
+        require(self.temperature > 0, "distillation.temperature", self.temperature, "a number above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,21 +201,19 @@ class Recipe:
     search: Search = field(default_factory=Search)
 
     def __post_init__(self) -> None:
-        _require(self.window >= 8, "window", self.window, "at least 8 subwords")
-        _require(
-            0 <= self.overlap <= (self.window - 2) // 2, "overlap", self.overlap, "at most half a window"
-        )
-        _require(self.transitions >= 0, "transitions", self.transitions, "0 or more")
+        require(self.window >= 8, "window", self.window, "at least 8 subwords")
+        require(0 <= self.overlap <= (self.window - 2) // 2, "overlap", self.overlap, "at most half a window")
+        require(self.transitions >= 0, "transitions", self.transitions, "0 or more")
         for corpus, weight in self.weights.items():
-            _require(weight > 0, f"weights.{corpus}", weight, "a number above 0")
+            require(weight > 0, f"weights.{corpus}", weight, "a number above 0")
         ordered = tuple(sorted(set(self.layers))) == self.layers and min(self.layers, default=0) >= 0
-        _require(ordered, "layers", self.layers, "numbers from 0 in rising order")
+        require(ordered, "layers", self.layers, "numbers from 0 in rising order")
         stacked = self.adapted_as == "stacked" and self.method == "full"
-        _require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
+        require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
         if self.start:
-            _require(self.method == "full", "method", self.method, "full, where a start is named")
-            _require(not self.adapted, "adapted", self.adapted, "nothing, where a start is named")
-        _require(bool(self.start) or not self.soup, "soup", self.soup, "nothing, where no start is named")
+            require(self.method == "full", "method", self.method, "full, where a start is named")
+            require(not self.adapted, "adapted", self.adapted, "nothing, where a start is named")
+        require(bool(self.start) or not self.soup, "soup", self.soup, "nothing, where no start is named")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +231,11 @@ class Masking:
     whole_words: bool = False
 
     def __post_init__(self) -> None:
-        _require(0 < self.share < 1, "masking.share", self.share, "a share between 0 and 1")
+        require(0 < self.share < 1, "masking.share", self.share, "a share between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
-class Pretraining:
+class PretrainRecipe:
     """A run of domain-adaptive pretraining: masked language modelling on unlabelled passages.
 
     Attributes:
@@ -288,107 +280,10 @@ class Pretraining:
     )
 
     def __post_init__(self) -> None:
-        _require(self.window >= 8, "window", self.window, "at least 8 subwords")
+        require(self.window >= 8, "window", self.window, "at least 8 subwords")
         for name in ("subwords", "head_learning_rate", "held_out"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
+            require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
         for name in ("head_subwords", "keep"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for source, weight in self.weights.items():
-            _require(weight >= 0, f"weights.{source}", weight, "0 or more")
-
-
-def _require(condition: bool, name: str, value: object, expected: str) -> None:
-    if not condition:
-        raise RecipeError(f"{name} = {value!r}: expected {expected}")
-
-
-def read_recipe(
-    path: Path | None, overrides: Iterable[str] = (), *, kind: type[Settings], **values: object
-) -> Settings:
-    """Build a recipe from a TOML file, ``key=value`` overrides, and values already parsed.
-
-    Args:
-        path: the file, if there is one.
-        overrides: settings by their dotted names.
-        kind: ``Recipe`` for fine-tuning, ``Pretraining`` for adaptation.
-        values: settings by name, which win over the others.
-
-    Raises:
-        RecipeError: the file is missing or no TOML, a key is unknown, or a value has the wrong type.
-    """
-    table: dict[str, Any] = {}
-    if path is not None:
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
-    for override in overrides:
-        _apply(table, override)
-    table.update(values)
-    return from_table(kind, table)
-
-
-def _apply(table: dict[str, Any], override: str) -> None:
-    dotted, separator, raw = override.partition("=")
-    if not separator:
-        raise RecipeError(f"--set {override!r}: expected key=value")
-    *parents, name = dotted.strip().split(".")
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise RecipeError(f"--set {override!r}: {parent} is not a group of settings")
-    try:
-        table[name] = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[name] = raw.strip()
-
-
-def from_table(
-    kind: type[Settings], table: Mapping[str, Any], *, prefix: str = "", base: Settings | None = None
-) -> Settings:
-    """Fill a dataclass of settings from a table, group by group.
-
-    Args:
-        kind: the dataclass.
-        table: values by name.
-        prefix: how a message calls the group these settings are in.
-        base: what holds where the table is silent; the defaults of ``kind`` if ``None``.
-
-    Raises:
-        RecipeError: a key is unknown, or a value has the wrong type.
-    """
-    hints = get_type_hints(kind)
-    base = kind() if base is None else base
-    known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.0)
-            raise RecipeError(f"unknown setting {name!r}; did you mean {prefix}{near[0]!s}?")
-        values[key] = _convert(name, value, hints[key], getattr(base, key))
-    return replace(base, **values)  # type: ignore[type-var]
-
-
-def _convert(name: str, value: Any, hint: Any, base: Any) -> Any:
-    if hint is Any:
-        return value
-    if get_origin(hint) is Mapping:
-        _require(isinstance(value, Mapping), name, value, "a table")
-        kind: Any = get_args(hint)[1]
-        default: Any = kind() if is_dataclass(kind) else None  # type: ignore[operator]
-        return {key: _convert(f"{name}.{key}", item, kind, default) for key, item in value.items()}
-    if is_dataclass(hint) and isinstance(hint, type):
-        _require(isinstance(value, Mapping), name, value, "a group of settings")
-        return from_table(hint, value, prefix=f"{name}.", base=base)
-    if get_origin(hint) is Literal:
-        _require(value in get_args(hint), name, value, f"one of {', '.join(map(str, get_args(hint)))}")
-        return value
-    if get_origin(hint) is tuple:
-        _require(isinstance(value, list | tuple), name, value, "a list")
-        kind = get_args(hint)[0]
-        return tuple(_convert(f"{name}[{place}]", item, kind, None) for place, item in enumerate(value))
-    allowed: type | UnionType = int | float if hint is float else hint
-    boolean = isinstance(value, bool) and hint is not bool
-    _require(isinstance(value, allowed) and not boolean, name, value, hint.__name__)
-    return hint(value)
+            require(weight >= 0, f"weights.{source}", weight, "0 or more")

@@ -36,16 +36,16 @@ from openmed_ner.training.config import Recipe
 from openmed_ner.training.engine.loop import StepReport, Trainer
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write_bundle
-from openmed_ner.training.objectives.distillation import Teacher
-from openmed_ner.training.objectives.token_tags import Annotated, Example, FineTuning, list_texts
-from openmed_ner.training.warm_start import Trained, open_start, open_trained
+from openmed_ner.training.objectives.distillation import TeacherModel
+from openmed_ner.training.objectives.token_tags import Example, TokenTagging, TrainingCorpus, list_texts
+from openmed_ner.training.warm_start import TrainedModel, open_start, open_trained
 
 Splits = Mapping[str, Sequence[Document]]
 
 
-def load_corpora(recipe: Recipe) -> list[Annotated]:
+def load_corpora(recipe: Recipe) -> list[TrainingCorpus]:
     """Load what a recipe's corpora of the catalog teach, and what chooses."""
-    return gather(
+    return build_corpora(
         {
             Head(name, find_corpus(name).types): {
                 split: load_split(name, split).documents for split in SPLITS
@@ -56,7 +56,7 @@ def load_corpora(recipe: Recipe) -> list[Annotated]:
     )
 
 
-def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
+def build_corpora(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[TrainingCorpus]:
     """What heads learn from and are chosen by, without what stands in a held-out document of any of them.
 
     Args:
@@ -68,7 +68,9 @@ def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
     def take(splits: Splits, names: Sequence[str]) -> tuple[Document, ...]:
         return tuple(document for name in names for document in splits.get(name, ()))
 
-    gathered = [Annotated(head, take(each, taught), take(each, chooses)) for head, each in corpora.items()]
+    gathered = [
+        TrainingCorpus(head, take(each, taught), take(each, chooses)) for head, each in corpora.items()
+    ]
     held_out = []
     if recipe.leave_out == "held-out":
         held_out = [document for each in corpora.values() for document in take(each, (*chooses, "test"))]
@@ -81,7 +83,9 @@ def gather(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Annotated]:
     return gathered
 
 
-def add_silver(corpora: Sequence[Annotated], path: Path, held_out: Sequence[Document]) -> list[Annotated]:
+def add_silver(
+    corpora: Sequence[TrainingCorpus], path: Path, held_out: Sequence[Document]
+) -> list[TrainingCorpus]:
     """Let every head also learn what another model found for it, but in held-out documents.
 
     Raises:
@@ -103,7 +107,7 @@ def add_silver(corpora: Sequence[Annotated], path: Path, held_out: Sequence[Docu
     return taught
 
 
-def learn_types(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
+def infer_head(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
     """The head that documents of one's own teach: the types that occur in those to learn from.
 
     Args:
@@ -128,14 +132,14 @@ def learn_types(name: str, splits: Splits, places: Mapping[str, object]) -> Head
     return Head(name, tuple(sorted(types["train"])))
 
 
-def _without(corpus: Annotated, held_out: Sequence[Document]) -> Annotated:
+def _without(corpus: TrainingCorpus, held_out: Sequence[Document]) -> TrainingCorpus:
     kept, left = exclude_overlap(corpus.train, held_out)
     return replace(corpus, train=tuple(kept), left_out=tuple(document.id for document in left))
 
 
-def train(
+def finetune(
     recipe: Recipe,
-    corpora: Sequence[Annotated],
+    corpora: Sequence[TrainingCorpus],
     folder: Path,
     *,
     name: str,
@@ -178,14 +182,14 @@ def train(
     start = open_start(recipe, backbone) if recipe.start else None
     teacher = None
     if recipe.distillation.teacher:
-        teacher = Teacher(open_trained(recipe.distillation.teacher), heads, recipe.distillation)
+        teacher = TeacherModel(open_trained(recipe.distillation.teacher), heads, recipe.distillation)
     model = build_model(recipe, backbone, heads, adapted=adapted, start=start)
     with measure(processes) as meter:
         lessons = None
         if teacher:
             texts = list_texts(corpora)
             lessons = teacher.teach(texts, folder, processes, recipe.schedule.precision)
-        objective = FineTuning(
+        objective = TokenTagging(
             model,
             corpora,
             reader,
@@ -265,7 +269,7 @@ def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
     }
 
 
-def describe_start(start: Trained) -> Mapping[str, Any]:
+def describe_start(start: TrainedModel) -> Mapping[str, Any]:
     """The model that a run went on from, for its record, and those whose weights were averaged with its."""
     soup = [describe_trained(bundle) for bundle in start.soup]
     return {**describe_trained(start.bundle), **({"soup": soup} if soup else {})}
@@ -285,7 +289,7 @@ def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
 
 
 def _without_places(
-    recipe: Recipe, *, adapted: Bundle | None, start: Trained | None, teacher: Teacher | None
+    recipe: Recipe, *, adapted: Bundle | None, start: TrainedModel | None, teacher: TeacherModel | None
 ) -> Recipe:
     """The recipe with the names of what it was given, and not where on this machine they lie."""
 
@@ -312,7 +316,7 @@ def build_model(
     heads: Sequence[Head],
     *,
     adapted: Bundle | None = None,
-    start: Trained | None = None,
+    start: TrainedModel | None = None,
 ) -> TokenTagger:
     """Load the backbone, put the adapter on it if the recipe wants one, and heads, fresh where none is given.
 
@@ -341,7 +345,7 @@ def build_model(
     return model
 
 
-def describe_data(corpus: Annotated) -> Mapping[str, Any]:
+def describe_data(corpus: TrainingCorpus) -> Mapping[str, Any]:
     """Size and SHA-256 of what a run learnt from and chose by, and what it left out."""
     splits = {each: getattr(corpus, each) for each in ("train", "dev", "silver", "unlabelled")}
     sizes = {

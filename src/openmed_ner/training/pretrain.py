@@ -31,12 +31,12 @@ from openmed_ner.model.masked import MaskedLanguageModel, load_masked
 from openmed_ner.model.tagger import checkpoint_activations, count_parameters
 from openmed_ner.storage import write_json
 from openmed_ner.tagging import SubwordTokenizer
-from openmed_ner.training.config import Pretraining, Schedule
+from openmed_ner.training.config import PretrainRecipe, Schedule
 from openmed_ner.training.engine.history import History
 from openmed_ner.training.engine.loop import StepReport, Trainer
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write_bundle
-from openmed_ner.training.objectives.masked_lm import Pretrain
+from openmed_ner.training.objectives.masked_lm import MaskedLanguageModelling
 from openmed_ner.training.passages import load_prepared
 
 HEAD = "head"
@@ -67,7 +67,7 @@ class Stages:
 
     @contextmanager
     def start(
-        self, stage: Stage, objective: Pretrain, *, schedule: Schedule, seed: int
+        self, stage: Stage, objective: MaskedLanguageModelling, *, schedule: Schedule, seed: int
     ) -> Iterator[tuple[Trainer[int], bool]]:
         """Give the trainer of a stage, and whether it goes on from a checkpoint; measure energy within."""
         with measure(self.processes) as meter:
@@ -84,8 +84,8 @@ class Stages:
             yield trainer, self.resume and trainer.resume()
 
 
-def adapt(
-    recipe: Pretraining,
+def pretrain(
+    recipe: PretrainRecipe,
     passages: Path,
     folder: Path,
     *,
@@ -120,15 +120,15 @@ def adapt(
     tokenizer = SubwordTokenizer.from_json(text)
     train = load_prepared(passages, "train", licences=recipe.licences)
     held_out = load_prepared(passages, "heldout")
-    check_tokenizer(train.page, text, recipe.backbone)
+    check_tokenizer(train.manifest, text, recipe.backbone)
     torch.manual_seed(recipe.seed)
     model = load_masked(
         backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
     )
     config, precision = model.encoder.config, recipe.schedule.precision
     check_fit(config, backbone=recipe.backbone, window=recipe.window, precision=precision)
-    objective = partial(Pretrain, model, train, held_out, tokenizer, recipe=recipe)
-    about = {**provenance(), "processes": processes.describe(), "passages": train.page}
+    objective = partial(MaskedLanguageModelling, model, train, held_out, tokenizer, recipe=recipe)
+    about = {**provenance(), "processes": processes.describe(), "passages": train.manifest}
     writer = Writer(model, tokenizer, recipe, about, name, backbone)
 
     def watch(stage: Stage, report: StepReport) -> None:
@@ -171,7 +171,7 @@ class Writer:
 
     model: MaskedLanguageModel
     tokenizer: SubwordTokenizer
-    recipe: Pretraining
+    recipe: PretrainRecipe
     record: dict[str, Any]
     name: str
     backbone: Path
@@ -224,7 +224,9 @@ def check_tokenizer(page: Mapping[str, Any], text: str, backbone: str) -> None:
         )
 
 
-def _teach_head(recipe: Pretraining, objective: Callable[..., Pretrain], stages: Stages) -> Mapping[str, Any]:
+def _teach_head(
+    recipe: PretrainRecipe, objective: Callable[..., MaskedLanguageModelling], stages: Stages
+) -> Mapping[str, Any]:
     """Teach a fresh head on the frozen encoder; return what to record of it."""
     schedule = replace(
         recipe.schedule, epochs=1, patience=1, learning_rate=recipe.head_learning_rate, weight_decay=0.0
@@ -236,7 +238,7 @@ def _teach_head(recipe: Pretraining, objective: Callable[..., Pretrain], stages:
     return {"history": history.to_json(), "energy": history.energy.to_json()}
 
 
-def _choose_trained(model: MaskedLanguageModel, recipe: Pretraining) -> None:
+def _choose_trained(model: MaskedLanguageModel, recipe: PretrainRecipe) -> None:
     """Let everything train, or an adapter and the head, without the embeddings the head shares."""
     if recipe.schedule.checkpoint_activations:
         checkpoint_activations(model.encoder)

@@ -28,9 +28,9 @@ from openmed_ner.training.config import Recipe
 from openmed_ner.training.engine.loop import StepReport
 from openmed_ner.training.engine.processes import Processes, join
 from openmed_ner.training.engine.session import BUNDLE
-from openmed_ner.training.finetune import build_model, train
-from openmed_ner.training.objectives.token_tags import Annotated
-from openmed_ner.training.trials import JOURNAL, WAIT, Attempt, Trials, judge
+from openmed_ner.training.finetune import build_model, finetune
+from openmed_ner.training.objectives.token_tags import TrainingCorpus
+from openmed_ner.training.trials import JOURNAL, WAIT, Attempt, TrialStore, judge
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -43,7 +43,7 @@ CHOICES = "batch_subwords", "weight_decay"
 
 def search(
     recipe: Recipe,
-    corpora: Sequence[Annotated],
+    corpora: Sequence[TrainingCorpus],
     folder: Path,
     *,
     name: str,
@@ -77,7 +77,7 @@ def search(
         raise RecipeError(f"learn = {recipe.learn!r}: a search chooses by dev; learn train only")
     if (folder / JOURNAL).exists() and not resume:
         raise RunError(f"{folder} already holds a search; resume or join it, or choose another folder")
-    trials = Trials(folder)
+    trials = TrialStore(folder)
     adapters = small_adapters(recipe, corpora)
     choose = partial(suggest, recipe, adapters=adapters)
     deadline = time.monotonic() + 60 * (recipe.search.minutes or float("inf"))
@@ -106,7 +106,7 @@ def search(
 
 def _run(
     attempt: Attempt[Recipe],
-    corpora: Sequence[Annotated],
+    corpora: Sequence[TrainingCorpus],
     *,
     name: str,
     on_step: Callable[[str, StepReport], None],
@@ -124,7 +124,7 @@ def _run(
 
     how: dict[str, Any] = {"name": name, "resume": True, "on_step": watch, "processes": processes}
     try:
-        bundle = train(attempt.settings, corpora, attempt.folder, **how)
+        bundle = finetune(attempt.settings, corpora, attempt.folder, **how)
     except (DivergenceError, TrialPruned) as error:
         logger.info("trial %d is given up: %s", trial.number + 1, error)
         return None
@@ -135,7 +135,7 @@ def _run(
     return float(history["scores"][history["best_epoch"]]["score"])
 
 
-def small_adapters(recipe: Recipe, corpora: Sequence[Annotated]) -> list[str]:
+def small_adapters(recipe: Recipe, corpora: Sequence[TrainingCorpus]) -> list[str]:
     """The adapters of the search space below ``max_share``, as ``targets/rank``; none if all is trained.
 
     Raises:
@@ -191,7 +191,7 @@ def own_settings(recipe: Recipe, adapters: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _write_result(trials: Trials, recipe: Recipe, folder: Path) -> None:
+def _write_result(trials: TrialStore, recipe: Recipe, folder: Path) -> None:
     rows = [
         {
             "number": trial.number,
@@ -206,7 +206,7 @@ def _write_result(trials: Trials, recipe: Recipe, folder: Path) -> None:
     write_json(folder / RESULT, {"recipe": asdict(recipe), **provenance(), "trials": rows})
 
 
-def _keep_best(trials: Trials, folder: Path) -> Bundle:
+def _keep_best(trials: TrialStore, folder: Path) -> Bundle:
     """Copy the bundle of the best trial, unless another process has."""
     best = trials.best()
     if best is None:

@@ -40,7 +40,7 @@ class Attempt(Generic[Settings]):
     folder: Path
 
 
-class Trials:
+class TrialStore:
     """What was tried, is tried and waits to be tried in the folder of a search."""
 
     def __init__(self, folder: Path) -> None:

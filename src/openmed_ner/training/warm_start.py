@@ -18,7 +18,7 @@ from openmed_ner.training.config import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedModel:
     """A model that was trained before.
 
     Attributes:
@@ -53,17 +53,17 @@ class Trained:
                 layer.load_state_dict(own.state_dict())
 
 
-def open_trained(folder: str) -> Trained:
+def open_trained(folder: str) -> TrainedModel:
     """Load a model that was trained before.
 
     Raises:
         BundleError: it is missing, damaged, or one that torch cannot load.
     """
     bundle = open_bundle(Path(folder))
-    return Trained(bundle, merge_adapter(load_model(bundle)))
+    return TrainedModel(bundle, merge_adapter(load_model(bundle)))
 
 
-def open_start(recipe: Recipe, backbone: Path) -> Trained:
+def open_start(recipe: Recipe, backbone: Path) -> TrainedModel:
     """Load the model that a recipe starts from, or the mean of several.
 
     Raises:
@@ -85,12 +85,12 @@ def open_start(recipe: Recipe, backbone: Path) -> Trained:
     return replace(start, soup=tuple(other.bundle for other in others))
 
 
-def _describe_shape(trained: Trained) -> object:
+def _describe_shape(trained: TrainedModel) -> object:
     heads = {head.corpus: tuple(head.tags) for head in trained.model.heads}
     return heads, trained.bundle.manifest.encoder_layers
 
 
-def _open_fitting(recipe: Recipe, backbone: Path, setting: str, folder: str) -> Trained:
+def _open_fitting(recipe: Recipe, backbone: Path, setting: str, folder: str) -> TrainedModel:
     start = open_trained(folder)
     manifest = start.bundle.manifest
     place = f"{setting} = {folder!r}"

@@ -23,13 +23,13 @@ from safetensors.torch import load_file
 
 from openmed_ner.bundle import open_bundle
 from openmed_ner.errors import RecipeError, RunError
-from openmed_ner.training.config import LoraSettings, Pretraining, Recipe, Schedule
+from openmed_ner.training.config import LoraSettings, PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.engine.log import LOG
 from openmed_ner.training.engine.loop import BEST, CHECKPOINT, StepReport
 from openmed_ner.training.engine.precision import autocast_dtype
 from openmed_ner.training.engine.processes import Processes, join
-from openmed_ner.training.finetune import train
-from openmed_ner.training.pretrain import adapt
+from openmed_ner.training.finetune import finetune
+from openmed_ner.training.pretrain import pretrain
 from openmed_ner.training.search import search
 from pages import SUPPORT
 from sentences import DOCUMENTS
@@ -42,12 +42,12 @@ class StoppedError(Exception):
     pass
 
 
-def make_recipes(backbone: Path) -> dict[str, Recipe | Pretraining]:
+def make_recipes(backbone: Path) -> dict[str, Recipe | PretrainRecipe]:
     """Runs that must not depend on the number of processes; dropout and masks are random in each."""
     lora = make_recipe(backbone, epochs=2, dropout=0.1, accumulate=2, average=0.9)
     half = replace(lora, schedule=replace(lora.schedule, precision="fp16", average=0.0))
     full = make_recipe(backbone, epochs=2, dropout=0.1, accumulate=3, learning_rate=1e-3)
-    masked = Pretraining(
+    masked = PretrainRecipe(
         backbone=str(backbone),
         subwords=2_000,
         head_subwords=800,
@@ -60,16 +60,16 @@ def make_recipes(backbone: Path) -> dict[str, Recipe | Pretraining]:
     return {"lora": lora, "fp16": half, "full": whole, "masked": masked, "resumed": lora}
 
 
-def run(recipe: Recipe | Pretraining, passages: Path, folder: Path, *, stop_after: int = -1) -> None:
+def run(recipe: Recipe | PretrainRecipe, passages: Path, folder: Path, *, stop_after: int = -1) -> None:
     def stop(report: StepReport) -> None:
         if report.step == stop_after:
             raise StoppedError
 
     how: dict[str, Any] = {"name": "tiny", "resume": True, "checkpoint_seconds": 0.0}
-    if isinstance(recipe, Pretraining):
-        adapt(recipe, passages, folder, **how)
+    if isinstance(recipe, PretrainRecipe):
+        pretrain(recipe, passages, folder, **how)
     else:
-        train(recipe, CORPORA, folder, **how, on_step=stop)
+        finetune(recipe, CORPORA, folder, **how, on_step=stop)
 
 
 def environment(**values: str) -> dict[str, str]:
@@ -194,7 +194,7 @@ def test_every_item_goes_to_one_process(n_items: int, count: int) -> None:
 
 def test_a_step_needs_a_batch_for_every_process(backbone: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"schedule\.accumulate = 1: .* set it to 2 or more"):
-        train(make_recipe(backbone), CORPORA, tmp_path, name="tiny", processes=Processes(0, 2))
+        finetune(make_recipe(backbone), CORPORA, tmp_path, name="tiny", processes=Processes(0, 2))
     assert not list(tmp_path.iterdir())
 
 

@@ -25,10 +25,10 @@ from openmed_ner.tagging.batching import pad_windows
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation, Recipe
 from openmed_ner.training.engine.processes import Processes
-from openmed_ner.training.finetune import build_model, gather, train
+from openmed_ner.training.finetune import build_corpora, build_model, finetune
 from openmed_ner.training.objectives import distillation
-from openmed_ner.training.objectives.distillation import ANSWERS, Answers, Lessons, Teacher
-from openmed_ner.training.objectives.token_tags import FineTuning, list_texts
+from openmed_ner.training.objectives.distillation import ANSWERS, SoftTargets, TeacherModel, TeacherScores
+from openmed_ner.training.objectives.token_tags import TokenTagging, list_texts
 from openmed_ner.training.warm_start import open_start, open_trained
 from sentences import DOCUMENTS, tiny_tokenizer
 from tiny import CORPORA, make_recipe
@@ -42,11 +42,11 @@ def make_student(backbone: Path, teacher: Bundle, *, weight: float = 1.0, **sche
     return replace(make_recipe(backbone, **schedule), method="full", distillation=settings)
 
 
-def open_teacher(bundle: Bundle, weight: float = 1.0) -> Teacher:
-    return Teacher(open_trained(str(bundle.folder)), HEADS, Distillation("tiny", weight=weight))
+def open_teacher(bundle: Bundle, weight: float = 1.0) -> TeacherModel:
+    return TeacherModel(open_trained(str(bundle.folder)), HEADS, Distillation("tiny", weight=weight))
 
 
-def teach(bundle: Bundle, folder: Path, texts: Sequence[str] = (), weight: float = 1.0) -> Lessons:
+def teach(bundle: Bundle, folder: Path, texts: Sequence[str] = (), weight: float = 1.0) -> SoftTargets:
     texts = texts or list_texts(CORPORA)
     return open_teacher(bundle, weight).teach(texts, folder, Processes(), "fp32")
 
@@ -61,7 +61,7 @@ def test_the_divergence_is_that_of_scipy(logits: np.ndarray, temperature: float)
     for part in (slice(2), slice(2, 6)):
         right, own = (softmax(each[:, part].astype(float) / temperature, axis=-1) for each in logits)
         expected.append(temperature**2 * rel_entr(right, own).sum(axis=-1).mean())
-    lessons = Lessons(Answers(Path("none"), {}), (2, 4), weight=1.0, temperature=temperature)
+    lessons = SoftTargets(TeacherScores(Path("none"), {}), (2, 4), weight=1.0, temperature=temperature)
     own = torch.from_numpy(learnt).float().split((2, 4), dim=-1)
     found = lessons.divergence([taught[:2], taught[2:]], own)
     assert found.item() == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-4)
@@ -74,7 +74,7 @@ def test_a_teacher_says_of_every_word_what_it_computes(
     """Its own order of heads and its own windows; a blank text has no word."""
     bundle: Bundle = request.getfixturevalue(f"{kind}_bundle")
     heads = HEADS[::-1]
-    teacher = Teacher(open_trained(str(bundle.folder)), heads, Distillation("tiny"))
+    teacher = TeacherModel(open_trained(str(bundle.folder)), heads, Distillation("tiny"))
     texts = [*list_texts(CORPORA), " ", " ".join(each.text for each in DOCUMENTS * 9)]
     lessons = teacher.teach(texts, tmp_path, Processes(), "fp32")
     model = merge_adapter(load_model(bundle))
@@ -93,23 +93,23 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
 ) -> None:
     """Answers are kept as they come; those of another teacher are none."""
     texts, read = list_texts(CORPORA), []
-    answer = Teacher._answer
+    answer = TeacherModel._answer
 
-    def stop(self: Teacher, asked: Sequence[str]) -> Iterator[np.ndarray]:
+    def stop(self: TeacherModel, asked: Sequence[str]) -> Iterator[np.ndarray]:
         for number, scores in enumerate(answer(self, asked)):
             if number == 5:
                 raise KeyboardInterrupt
             yield scores
 
-    def note(self: Teacher, asked: Sequence[str]) -> Iterator[np.ndarray]:
+    def note(self: TeacherModel, asked: Sequence[str]) -> Iterator[np.ndarray]:
         read.extend(asked)
         return answer(self, asked)
 
     monkeypatch.setattr(distillation, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(Teacher, "_answer", stop)
+    monkeypatch.setattr(TeacherModel, "_answer", stop)
     with pytest.raises(KeyboardInterrupt):
         teach(full_bundle, tmp_path)
-    monkeypatch.setattr(Teacher, "_answer", note)
+    monkeypatch.setattr(TeacherModel, "_answer", note)
     with caplog.at_level(logging.INFO, logger=distillation.__name__):
         found = teach(full_bundle, tmp_path, [*texts, "Other texts."])
     assert read == [*texts[5:], "Other texts."]
@@ -122,7 +122,7 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
     read.clear()
     teach(full_bundle, tmp_path, texts[::-1])
     assert read == []
-    Teacher(open_trained(str(full_bundle.folder)), HEADS[:1], Distillation("tiny")).teach(
+    TeacherModel(open_trained(str(full_bundle.folder)), HEADS[:1], Distillation("tiny")).teach(
         texts, tmp_path, Processes(), "fp32"
     )
     assert read == texts
@@ -132,18 +132,18 @@ def test_answers_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: 
     """Two heads may have as many tags; a damaged file is named."""
     said = {"a b": np.ones((2, 6), np.float32), "": np.zeros((0, 6), np.float32)}
     identity = {"teacher": "0" * 64, "heads": "diseases chemicals"}
-    Answers(tmp_path, identity).add(said)
-    found = Answers(tmp_path, identity)
+    TeacherScores(tmp_path, identity).add(said)
+    found = TeacherScores(tmp_path, identity)
     assert found["a b"].tolist() == said["a b"].tolist() and found[""].shape == (0, 6) and "c" not in found
-    assert "a b" not in Answers(tmp_path, {**identity, "heads": "chemicals diseases"})
+    assert "a b" not in TeacherScores(tmp_path, {**identity, "heads": "chemicals diseases"})
     found.add({"c": np.full((1, 6), 2.0, np.float32)})
     files = list(tmp_path.iterdir())
-    assert len(files) == 2 and Answers(tmp_path, identity)["c"].tolist() == [[2.0] * 6]
+    assert len(files) == 2 and TeacherScores(tmp_path, identity)["c"].tolist() == [[2.0] * 6]
     files[0].write_bytes(b"damaged")
     with pytest.raises(RunError, match=rf"{files[0].name} cannot be read: .*; remove it to start over"):
-        Answers(tmp_path, identity)
+        TeacherScores(tmp_path, identity)
     files[0].unlink()
-    assert ("a b" in Answers(tmp_path, identity)) != ("c" in Answers(tmp_path, identity))
+    assert ("a b" in TeacherScores(tmp_path, identity)) != ("c" in TeacherScores(tmp_path, identity))
 
 
 def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
@@ -155,7 +155,7 @@ def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
 
     def loss_of(*layers: int) -> float:
         model = build_model(replace(recipe, layers=layers), backbone, HEADS, start=start).eval()
-        objective = FineTuning(model, CORPORA, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
+        objective = TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
         return objective.loss(objective.examples).mean.item()
 
     assert abs(loss_of()) < 1e-4 and loss_of(0) > 0.01
@@ -169,7 +169,7 @@ def test_a_teacher_is_heard_where_nobody_has_annotated(
     taught = (diseases, replace(chemicals, train=chemicals.train[:1]))
     recipe = replace(make_student(backbone, full_bundle, learning_rate=4e-3, warmup=0.3), layers=(1,))
     recipe = replace(recipe, start=str(full_bundle.folder))
-    bundle = train(recipe, taught, tmp_path / "run", name="student")
+    bundle = finetune(recipe, taught, tmp_path / "run", name="student")
     record = bundle.read_json("run.json")
     history = record["history"]
     assert history["scores"][history["best_epoch"]]["chemicals"] == 1.0
@@ -197,9 +197,9 @@ def test_a_teacher_of_another_kind_teaches_with_texts_that_nobody_annotates(
     recipe = replace(make_student(backbone, full_bundle, weight=0.5, epochs=1), method=method)
     taught = replace(recipe.distillation, texts=str(tmp_path / "texts.jsonl"))
     splits = {each.head: {"train": each.train, "dev": each.dev} for each in few}
-    corpora = gather(splits, replace(recipe, distillation=taught, leave_out="held-out"))
+    corpora = build_corpora(splits, replace(recipe, distillation=taught, leave_out="held-out"))
     assert [len(each.unlabelled) for each in corpora] == [7, 7], "one stands in dev"
-    bundle = train(replace(recipe, distillation=taught), corpora, tmp_path / "run", name="student")
+    bundle = finetune(replace(recipe, distillation=taught), corpora, tmp_path / "run", name="student")
     record = bundle.read_json("run.json")
     assert record["recipe"]["distillation"]["texts"] == "texts.jsonl"
     assert record["data"]["diseases"]["unlabelled"]["documents"] == 7
@@ -217,7 +217,7 @@ def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
     recipe = make_student(backbone, full_bundle)
     lessons = teach(full_bundle, tmp_path, list_texts(corpora), weight=0.5)
     model = build_model(recipe, backbone, HEADS).eval()
-    objective = FineTuning(model, corpora, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
+    objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
     (example,) = [each for each in objective.examples if not each.annotators]
     loss = objective.loss([example])
     assert loss.n_targets == 2 * len(example.window.first_subwords) and loss.mean.item() > 0
@@ -231,7 +231,7 @@ def test_without_weight_a_teacher_changes_nothing(
     recipe = make_student(backbone, full_bundle, dropout=0.0)
     model = build_model(recipe, backbone, HEADS)
     alone, along = (
-        FineTuning(model, CORPORA, READER, schedule=recipe.schedule, seed=0, lessons=each)
+        TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0, lessons=each)
         for each in (None, teach(full_bundle, tmp_path, weight=0.0))
     )
     for with_it, without in zip(along.batches(0), alone.batches(0), strict=True):
@@ -242,7 +242,7 @@ def test_a_teacher_has_to_know_every_head(full_bundle: Bundle, backbone: Path) -
     source, settings = open_trained(str(full_bundle.folder)), Distillation("tiny")
     for head in (replace(HEADS[0], corpus="other"), replace(HEADS[0], labels=("Disease", "Drug"))):
         with pytest.raises(RecipeError, match=f"'tiny' has no head of {head.corpus} with the same tags"):
-            Teacher(source, (head,), settings)
+            TeacherModel(source, (head,), settings)
     for name, value in (("weight", 1.5), ("temperature", 0.0), ("texts", "notes.jsonl")):
         with pytest.raises(RecipeError, match=f"distillation.{name}"):
             Distillation(**{**asdict(Distillation()), name: value})

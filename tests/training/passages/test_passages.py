@@ -34,22 +34,19 @@ from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.text import Document, iter_tokens
 from openmed_ner.training.passages import (
     SOURCES,
+    PassageSet,
     PassageSettings,
-    PreparedSet,
     SourceAccount,
     load_prepared,
     prepare,
     shards,
 )
-from openmed_ner.training.passages.account import REASONS
-from openmed_ner.training.passages.clean import LOST, PLACEHOLDER, clean, placeholder_share
-from openmed_ner.training.passages.cutting import cut, ends_sentence
 from openmed_ner.training.passages.duplicates import ExactDuplicates, NearDuplicates, WordHasher, text_digest
 from openmed_ner.training.passages.guard import load_guard, make_guard
-from openmed_ner.training.passages.language import is_english
-from openmed_ner.training.passages.licences import find_source, read_licences
-from openmed_ner.training.passages.parting import held_out_passages
-from openmed_ner.training.passages.subwords import PassageTokenizer
+from openmed_ner.training.passages.held_out import held_out_passages
+from openmed_ner.training.passages.sources import REASONS, find_source, read_licences
+from openmed_ner.training.passages.subwords import PassageTokenizer, cut, ends_sentence
+from openmed_ner.training.passages.text import LOST, PLACEHOLDER, clean, is_english, placeholder_share
 from strategies import texts
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -137,7 +134,7 @@ def babble(number: int, n_words: int = 40) -> str:
 
 def run(
     folder: Path, records: Sequence[object], settings: PassageSettings = LOOSE, **rest: Any
-) -> PreparedSet:
+) -> PassageSet:
     path = write_lines(folder / "input.jsonl", records)
     return prepare([path], folder / "set", tokenizer_json=TOKENIZER, settings=settings, **rest)
 
@@ -477,7 +474,7 @@ def test_articles_without_text_are_counted(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(f"<PubmedArticleSet>{articles}</PubmedArticleSet>".encode()))
     prepared = prepare([path], tmp_path / "set", tokenizer_json=TOKENIZER, settings=LOOSE)
     assert prepared.accounts["pubmed"].kept == 1
-    assert sum(prepared.page["skipped_articles"].values()) == 1
+    assert sum(prepared.manifest["skipped_articles"].values()) == 1
 
 
 # --- licences
@@ -582,8 +579,8 @@ def test_every_reason_to_drop_a_passage_is_given(tmp_path: Path) -> None:
     ]
     prepared = run(tmp_path, [{"source": name, "text": text} for name, text in texts], settings, guard=guard)
     assert prepared.total.dropped == dict.fromkeys(REASONS, 1)
-    assert prepared.page["guard"]["splits"] == {"mine/test": {"documents": 1, "passages_dropped": 1}}
-    assert {source["name"] for source in prepared.page["without_pieces"]} == {
+    assert prepared.manifest["guard"]["splits"] == {"mine/test": {"documents": 1, "passages_dropped": 1}}
+    assert {source["name"] for source in prepared.manifest["without_pieces"]} == {
         "litcovid-test",
         "clinicaltrials",
     }
@@ -623,7 +620,7 @@ def test_running_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     assert bytes_of(tmp_path / "one/set") == bytes_of(tmp_path / "two/set")
 
 
-def heldout_pieces(prepared: PreparedSet) -> set[bytes]:
+def heldout_pieces(prepared: PassageSet) -> set[bytes]:
     held_out = load_prepared(prepared.folder, "heldout")
     return {held_out.piece(number).tobytes() for number in range(len(held_out))}
 
@@ -675,8 +672,8 @@ def test_shards_are_small_and_joined_on_loading(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(shards, "SHARD", 500)
     prepared = run(tmp_path / "two", records)
     parts = load_prepared(prepared.folder, "train")
-    assert len(prepared.page["shards"]) > 5
-    assert all(shard["subwords"] <= 500 for shard in prepared.page["shards"].values())
+    assert len(prepared.manifest["shards"]) > 5
+    assert all(shard["subwords"] <= 500 for shard in prepared.manifest["shards"].values())
     for name in ("ids", "ends", "sources"):
         assert (getattr(whole, name) == getattr(parts, name)).all()
 

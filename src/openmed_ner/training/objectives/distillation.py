@@ -33,7 +33,7 @@ from openmed_ner.training.config import Distillation
 from openmed_ner.training.engine.history import refuse_damaged, write_tensors
 from openmed_ner.training.engine.precision import Precision
 from openmed_ner.training.engine.processes import Processes
-from openmed_ner.training.warm_start import Trained
+from openmed_ner.training.warm_start import TrainedModel
 
 ANSWERS = "answers"
 SAVE_SECONDS = 60.0
@@ -44,7 +44,7 @@ HalfArray = NDArray[np.float16]
 logger = logging.getLogger(__name__)
 
 
-class Answers:
+class TeacherScores:
     """What a teacher has said, in files of a folder, from which only what is asked for is read."""
 
     def __init__(self, folder: Path, identity: Mapping[str, str]) -> None:
@@ -96,7 +96,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class SoftTargets:
     """What a teacher says of some texts.
 
     Attributes:
@@ -106,7 +106,7 @@ class Lessons:
         temperature: what the logits of both are divided by; above 1, what it thinks unlikely counts for more.
     """
 
-    answers: Answers
+    answers: TeacherScores
     sizes: tuple[int, ...]
     weight: float
     temperature: float
@@ -137,10 +137,10 @@ class Lessons:
         return torch.stack(losses).mean() * self.temperature**2
 
 
-class Teacher:
+class TeacherModel:
     """A trained model that answers for the heads of another one."""
 
-    def __init__(self, source: Trained, heads: Sequence[Head], settings: Distillation) -> None:
+    def __init__(self, source: TrainedModel, heads: Sequence[Head], settings: Distillation) -> None:
         """Take a model as teacher.
 
         Args:
@@ -162,7 +162,7 @@ class Teacher:
         self._model.layers = nn.ModuleList(filter(None, layers))
         self._sizes = tuple(len(head.tags) for head in heads)
 
-    def teach(self, texts: Sequence[str], folder: Path, processes: Processes, precision: str) -> Lessons:
+    def teach(self, texts: Sequence[str], folder: Path, processes: Processes, precision: str) -> SoftTargets:
         """Answer for some texts, on the main process, but for those that a run's folder has the answers to.
 
         Args:
@@ -177,7 +177,7 @@ class Teacher:
         }
 
         def answer() -> None:
-            answers = Answers(folder / ANSWERS, identity)
+            answers = TeacherScores(folder / ANSWERS, identity)
             missing = [text for text in texts if text not in answers]
             new: dict[str, FloatArray] = {}
             saved = time.monotonic()
@@ -191,8 +191,8 @@ class Teacher:
 
         self._model.to(processes.device)
         processes.on_main(answer)
-        answers = Answers(folder / ANSWERS, identity)
-        return Lessons(answers, self._sizes, self._settings.weight, self._settings.temperature)
+        answers = TeacherScores(folder / ANSWERS, identity)
+        return SoftTargets(answers, self._sizes, self._settings.weight, self._settings.temperature)
 
     def _answer(self, texts: Sequence[str]) -> Iterator[FloatArray]:
         """Logits of the words of each text, read by the windows that the teacher learnt to read by."""

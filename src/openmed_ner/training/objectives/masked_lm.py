@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from openmed_ner.model.masked import MaskedLanguageModel
 from openmed_ner.tagging import SubwordTokenizer
-from openmed_ner.training.config import Pretraining, Schedule
+from openmed_ner.training.config import PretrainRecipe, Schedule
 from openmed_ner.training.engine.objective import Loss
 from openmed_ner.training.objectives.masking import find_continuations, hide
 from openmed_ner.training.objectives.rows import PassageRows
-from openmed_ner.training.passages import Prepared
+from openmed_ner.training.passages import PassageSplit
 
 
-class Pretrain:
+class MaskedLanguageModelling:
     """The objective: cross-entropy over the hidden subwords.
 
     Held-out passages are hidden in the same places at every evaluation, so that perplexities of one
@@ -32,11 +32,11 @@ class Pretrain:
     def __init__(
         self,
         model: MaskedLanguageModel,
-        train: Prepared,
-        held_out: Prepared,
+        train: PassageSplit,
+        held_out: PassageSplit,
         tokenizer: SubwordTokenizer,
         *,
-        recipe: Pretraining,
+        recipe: PretrainRecipe,
         schedule: Schedule,
         subwords: int,
     ) -> None:
@@ -117,7 +117,7 @@ class Pretrain:
         return Loss(total / n_targets, n_targets, int(np.count_nonzero(arrays[1])))
 
 
-def sample_passages(passages: Prepared, count: int) -> Prepared:
+def sample_passages(passages: PassageSplit, count: int) -> PassageSplit:
     """Some passages of a set, always the same; all if there are no more than ``count``."""
     if len(passages) <= count:
         return passages

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from openmed_ner.errors import RecipeError
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.tagging.batching import LongArray, group_by_length, pad_rows
-from openmed_ner.training.passages import Prepared
+from openmed_ner.training.passages import PassageSplit
 
 SPECIAL = 2
 """Subwords that frame a row."""
@@ -45,7 +45,7 @@ class PassageRows:
 
     def __init__(
         self,
-        passages: Prepared,
+        passages: PassageSplit,
         tokenizer: SubwordTokenizer,
         *,
         window: int,

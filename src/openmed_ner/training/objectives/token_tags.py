@@ -20,14 +20,14 @@ from openmed_ner.tagging.batching import group_by_length, pad_windows
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.engine.objective import Loss
-from openmed_ner.training.objectives.distillation import Lessons
+from openmed_ner.training.objectives.distillation import SoftTargets
 
 IGNORED = -100
 """Tag index of a word that no head is trained on, as in torch's cross-entropy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
+class TrainingCorpus:
     """One corpus as training sees it: the head it teaches and its documents.
 
     Attributes:
@@ -64,14 +64,14 @@ class Example:
     text: str
 
 
-def list_texts(corpora: Sequence[Annotated]) -> list[str]:
+def list_texts(corpora: Sequence[TrainingCorpus]) -> list[str]:
     """The different texts that are learnt from."""
     annotated = [document for each in corpora for document in (*each.train, *each.silver)]
     return list(dict.fromkeys(document.text for document in (*annotated, *corpora[0].unlabelled)))
 
 
 def make_examples(
-    corpora: Sequence[Annotated], reader: WindowReader
+    corpora: Sequence[TrainingCorpus], reader: WindowReader
 ) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
 
@@ -118,7 +118,7 @@ def make_examples(
     return examples, accounts
 
 
-class FineTuning:
+class TokenTagging:
     """The objective: label-smoothed cross-entropy over each word's first subword, per head.
 
     With a teacher, a part of it is how far the probabilities of all heads are from the teacher's.
@@ -127,13 +127,13 @@ class FineTuning:
     def __init__(
         self,
         model: TokenTagger,
-        corpora: Sequence[Annotated],
+        corpora: Sequence[TrainingCorpus],
         reader: WindowReader,
         *,
         schedule: Schedule,
         seed: int,
         weights: Mapping[str, float] | None = None,
-        lessons: Lessons | None = None,
+        lessons: SoftTargets | None = None,
     ) -> None:
         """Set up a run.
 

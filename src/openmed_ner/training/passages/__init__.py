@@ -1,20 +1,19 @@
-"""Unlabelled text, turned into a pretraining set: read, cleaned, guarded, cut, without duplicates."""
+"""Unlabelled text, turned into a set of passages to pretrain on: read, filtered, cut and stored."""
 
 from openmed_ner.formats.passage import Passage
-from openmed_ner.training.passages.account import SourceAccount
-from openmed_ner.training.passages.licences import SOURCES, Source
-from openmed_ner.training.passages.preparation import PreparedSet, Progress, prepare
+from openmed_ner.training.passages.preparation import PassageSet, Progress, prepare
 from openmed_ner.training.passages.settings import PassageSettings
-from openmed_ner.training.passages.shards import Prepared, load_prepared
+from openmed_ner.training.passages.shards import PassageSplit, load_prepared
+from openmed_ner.training.passages.sources import SOURCES, PassageSource, SourceAccount
 
 __all__ = [
     "SOURCES",
     "Passage",
+    "PassageSet",
     "PassageSettings",
-    "Prepared",
-    "PreparedSet",
+    "PassageSource",
+    "PassageSplit",
     "Progress",
-    "Source",
     "SourceAccount",
     "load_prepared",
     "prepare",

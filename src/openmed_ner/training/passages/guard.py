@@ -22,7 +22,7 @@ from openmed_ner.corpora import CATALOG, Corpus, corpora_folder, load_split
 from openmed_ner.corpora.overlap import common_keys, sentence_keys
 from openmed_ner.errors import CorpusError
 from openmed_ner.text import Document
-from openmed_ner.training.passages.clean import without_numbers
+from openmed_ner.training.passages.text import without_numbers
 
 HELD_OUT = ("dev", "test")
 

@@ -20,13 +20,12 @@ from typing import Any
 
 from openmed_ner.errors import InputError
 from openmed_ner.formats.discovery import iter_files, read_passages
-from openmed_ner.training.passages.account import SourceAccount
+from openmed_ner.training.passages.filter import PassageFilter
 from openmed_ner.training.passages.guard import Guard, load_guard
-from openmed_ner.training.passages.licences import LicenceClass, Source
-from openmed_ner.training.passages.parting import part
+from openmed_ner.training.passages.held_out import part
 from openmed_ner.training.passages.settings import PassageSettings
-from openmed_ner.training.passages.shards import FORMAT, open_folder, write_page
-from openmed_ner.training.passages.sieve import Sieve
+from openmed_ner.training.passages.shards import FORMAT, open_folder, write_manifest
+from openmed_ner.training.passages.sources import LicenceClass, PassageSource, SourceAccount
 from openmed_ner.training.passages.subwords import PassageTokenizer
 
 
@@ -40,17 +39,17 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedSet:
+class PassageSet:
     """What was prepared.
 
     Attributes:
         folder: where it is.
-        page: what its ``passages.json`` says.
+        manifest: what its ``passages.json`` says.
         accounts: what became of the passages, by source.
     """
 
     folder: Path
-    page: Mapping[str, Any]
+    manifest: Mapping[str, Any]
     accounts: Mapping[str, SourceAccount]
 
     @property
@@ -69,7 +68,7 @@ def prepare(
     licences: Mapping[str, LicenceClass] | None = None,
     guard: Guard | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> PreparedSet:
+) -> PassageSet:
     """Prepare a pretraining set.
 
     Args:
@@ -98,7 +97,7 @@ def prepare(
         skipped: Counter[str] = Counter()
         spool = place / "spool"
         with spool.open("wb") as file:
-            sieve = Sieve(settings, tokenizer, guard, licences or {}, file)
+            sieve = PassageFilter(settings, tokenizer, guard, licences or {}, file)
             for path, name, kind in files:
                 if kind is not None:
                     passages = read_passages(path, kind, on_skip=lambda reason: skipped.update([reason]))
@@ -110,7 +109,7 @@ def prepare(
             shards = part(sieve, file, place, settings)
         spool.unlink()
         accounts = _accounts(sieve)
-        page = {
+        manifest = {
             "format": FORMAT,
             "settings": asdict(settings),
             "tokenizer": _describe_tokenizer(tokenizer_json, tokenizer),
@@ -127,11 +126,11 @@ def prepare(
             "not_read": [name for _, name, kind in files if kind is None],
             "skipped_articles": dict(sorted(skipped.items())),
         }
-        write_page(place, page)
-    return PreparedSet(folder, page, accounts)
+        write_manifest(place, manifest)
+    return PassageSet(folder, manifest, accounts)
 
 
-def _accounts(sieve: Sieve) -> dict[str, SourceAccount]:
+def _accounts(sieve: PassageFilter) -> dict[str, SourceAccount]:
     return {name: SourceAccount.from_counts(sieve.counts[name]) for name in sorted(sieve.counts)}
 
 
@@ -163,7 +162,7 @@ def _describe_guard(settings: PassageSettings, guard: Guard, hits: Mapping[str, 
     }
 
 
-def _describe_source(source: Source, account: SourceAccount) -> dict[str, Any]:
+def _describe_source(source: PassageSource, account: SourceAccount) -> dict[str, Any]:
     return {**asdict(source), **account.to_json()}
 
 

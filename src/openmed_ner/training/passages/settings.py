@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from openmed_ner.errors import RecipeError
 from openmed_ner.tagging.subwords import MAX_PIECES
+from openmed_ner.training.recipes import require
 
 Licences = Literal["all", "permissive"]
-Guard = Literal["catalog", "available", "nothing"]
+GuardMode = Literal["catalog", "available", "nothing"]
 Language = Literal["en", "any"]
 
 
@@ -38,29 +38,24 @@ class PassageSettings:
     min_subwords: int = 50
     max_subwords: int = 256
     language: Language = "en"
-    guard: Guard = "catalog"
+    guard: GuardMode = "catalog"
     near_duplicates: float = 0.8
     max_placeholders: float = 0.1
     held_out: int = 10_000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, kind in (("licences", Licences), ("guard", Guard), ("language", Language)):
+        for name, kind in (("licences", Licences), ("guard", GuardMode), ("language", Language)):
             known = get_args(kind)
-            _require(getattr(self, name) in known, name, getattr(self, name), f"one of {', '.join(known)}")
+            require(getattr(self, name) in known, name, getattr(self, name), f"one of {', '.join(known)}")
         fits = self.max_subwords >= MAX_PIECES
-        _require(fits, "max_subwords", self.max_subwords, f"at least {MAX_PIECES}, which one word may have")
+        require(fits, "max_subwords", self.max_subwords, f"at least {MAX_PIECES}, which one word may have")
         fits = 1 <= self.min_subwords <= self.max_subwords
-        _require(fits, "min_subwords", self.min_subwords, "a number from 1 to max_subwords")
+        require(fits, "min_subwords", self.min_subwords, "a number from 1 to max_subwords")
         for name in ("near_duplicates", "max_placeholders"):
             value = getattr(self, name)
-            _require(0 <= value <= 1, name, value, "a share from 0 to 1")
-        _require(self.held_out >= 0, "held_out", self.held_out, "0 or more passages")
-        _require(0 <= self.seed < 1 << 32, "seed", self.seed, "a number from 0 to below 2**32")
+            require(0 <= value <= 1, name, value, "a share from 0 to 1")
+        require(self.held_out >= 0, "held_out", self.held_out, "0 or more passages")
+        require(0 <= self.seed < 1 << 32, "seed", self.seed, "a number from 0 to below 2**32")
         both = sorted(set(self.include) & set(self.exclude))
-        _require(not both, "exclude", both, "no source that is also in include")
-
-
-def _require(condition: bool, name: str, value: Any, expected: str) -> None:
-    if not condition:
-        raise RecipeError(f"{name} = {value!r}: expected {expected}")
+        require(not both, "exclude", both, "no source that is also in include")

@@ -1,4 +1,4 @@
-"""The files of a pretraining set: pieces as subword ids in shards, and a page that says what they are.
+"""The files of a pretraining set: pieces as subword ids in shards, and a manifest that says what they are.
 
 A shard is a safetensors file of at most ``SHARD`` subwords: ``ids``, all subwords of its pieces on end,
 ``uint16`` where the vocabulary allows it; ``ends``, where each piece ends, ``int64``; ``sources``, the place
@@ -25,16 +25,16 @@ from numpy.typing import NDArray
 from openmed_ner.errors import BundleError, InputError, MissingExtraError
 
 FORMAT = 1
-PAGE = "passages.json"
+MANIFEST = "passages.json"
 SHARD = 4_000_000
 """Subwords of a shard at most."""
-MAX_PAGE = 64 << 20
+MAX_MANIFEST = 64 << 20
 PartName = Literal["train", "heldout"]
 PARTS: tuple[PartName, ...] = ("train", "heldout")
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PassageSplit:
     """The pieces of one part of a pretraining set.
 
     Attributes:
@@ -42,14 +42,14 @@ class Prepared:
         ends: one past the last subword of each piece, ``(n_pieces,)``.
         sources: the place in ``names`` of each piece's source, ``(n_pieces,)``.
         names: the sources.
-        page: what ``passages.json`` says.
+        manifest: what ``passages.json`` says.
     """
 
     ids: NDArray[np.uint16] | NDArray[np.uint32]
     ends: NDArray[np.int64]
     sources: NDArray[np.uint8]
     names: tuple[str, ...]
-    page: Mapping[str, Any]
+    manifest: Mapping[str, Any]
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -111,7 +111,7 @@ def open_folder(folder: Path) -> Iterator[Path]:
         InputError: it is there already and holds something, or cannot be made.
     """
     if folder.is_dir() and any(folder.iterdir()):
-        what = "a prepared set; load it, or" if (folder / PAGE).is_file() else "other things;"
+        what = "a prepared set; load it, or" if (folder / MANIFEST).is_file() else "other things;"
         raise InputError(f"{folder} holds {what} name another folder")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder")
@@ -127,38 +127,38 @@ def open_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_page(folder: Path, page: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``passages.json``."""
-    text = json.dumps(page, indent=1, ensure_ascii=False) + "\n"
-    (folder / PAGE).write_text(text, encoding="utf-8")
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def read_page(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """Read ``passages.json``.
 
     Raises:
         BundleError: it is missing or damaged, or another version wrote it.
     """
-    path = folder / PAGE
+    path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(
-            f"{folder} is no prepared set of passages: it has no {PAGE}; openmed-ner passages makes one"
+            f"{folder} is no prepared set of passages: it has no {MANIFEST}; openmed-ner passages makes one"
         )
-    if path.stat().st_size > MAX_PAGE:
-        raise BundleError(f"{path} is larger than {MAX_PAGE} bytes, which no such page is")
+    if path.stat().st_size > MAX_MANIFEST:
+        raise BundleError(f"{path} is larger than {MAX_MANIFEST} bytes, which no such manifest is")
     try:
-        page = json.loads(path.read_bytes())
+        manifest = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is no JSON: {error}") from error
-    if not isinstance(page, dict) or page.get("format") != FORMAT:
-        found = page.get("format") if isinstance(page, dict) else page
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise BundleError(f"{path}: format {found!r:.40}; this version reads {FORMAT}: prepare the set again")
-    return page
+    return manifest
 
 
 def load_prepared(
     folder: Path, part: PartName, *, licences: Literal["all", "permissive"] = "all"
-) -> Prepared:
+) -> PassageSplit:
     """Load one part of a prepared set.
 
     Args:
@@ -169,14 +169,16 @@ def load_prepared(
     Raises:
         BundleError: the set is damaged or changed, or nothing of the part is left.
     """
-    page = read_page(folder)
+    manifest = read_manifest(folder)
     try:
-        names = tuple(str(source["name"]) for source in page["sources"])
-        open_to_all = [source["licence_class"] == "permissive" for source in page["sources"]]
-        size, mask = int(page["tokenizer"]["size"]), np.array(open_to_all, dtype=bool)
-        shards = [(name, file["sha256"]) for name, file in page["shards"].items() if name.startswith(part)]
+        names = tuple(str(source["name"]) for source in manifest["sources"])
+        open_to_all = [source["licence_class"] == "permissive" for source in manifest["sources"]]
+        size, mask = int(manifest["tokenizer"]["size"]), np.array(open_to_all, dtype=bool)
+        shards = [
+            (name, file["sha256"]) for name, file in manifest["shards"].items() if name.startswith(part)
+        ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"{folder / PAGE} is damaged: {type(error).__name__}: {error}") from error
+        raise BundleError(f"{folder / MANIFEST} is damaged: {type(error).__name__}: {error}") from error
     chosen = [_read_shard(folder, name, sha256, n_sources=len(names), size=size) for name, sha256 in shards]
     if licences == "permissive":
         chosen = [_select(each, mask[each[2]]) for each in chosen]
@@ -184,12 +186,12 @@ def load_prepared(
         raise BundleError(f"{folder}: the part {part!r} has no passages (licences = {licences!r})")
     ids, ends, sources = (list(each) for each in zip(*chosen, strict=True))
     offsets = np.cumsum([0, *(len(each) for each in ids[:-1])])
-    return Prepared(
+    return PassageSplit(
         np.concatenate(ids),
         np.concatenate([each + offset for each, offset in zip(ends, offsets, strict=True)]),
         np.concatenate(sources),
         names,
-        page,
+        manifest,
     )
 
 
@@ -203,7 +205,7 @@ def _read_shard(folder: Path, name: str, sha256: str, *, n_sources: int, size: i
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise BundleError(f"{path}: SHA-256 is {found}, {PAGE} says {sha256}: changed or damaged")
+        raise BundleError(f"{path}: SHA-256 is {found}, {MANIFEST} says {sha256}: changed or damaged")
     try:
         arrays = _safetensors().load(content)
         ids, ends, sources = arrays["ids"], arrays["ends"], arrays["sources"]
@@ -220,7 +222,7 @@ def _read_shard(folder: Path, name: str, sha256: str, *, n_sources: int, size: i
         and int(sources.max()) < n_sources
     )
     if not fits:
-        raise BundleError(f"{path}: ids, ends and sources do not fit each other, or {PAGE}")
+        raise BundleError(f"{path}: ids, ends and sources do not fit each other, or {MANIFEST}")
     return ids, ends, sources
 
 

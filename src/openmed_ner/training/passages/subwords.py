@@ -8,7 +8,9 @@ words. Lost numbers become the mask subword.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from openmed_ner.errors import BundleError
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.text import iter_tokens
-from openmed_ner.training.passages.clean import LOST
+from openmed_ner.training.passages.text import LOST
 
 Ids = NDArray[np.uint16] | NDArray[np.uint32]
 MASKS = ("[MASK]", "<mask>")
@@ -107,3 +109,69 @@ class PassageTokenizer:
             ids[owner] += [self.mask] if lost else all_ids[start:stop]
             start = stop
         return [np.array(each, dtype=self.dtype).tobytes() for each in ids]
+
+
+_STOP = re.compile(r"""[.!?]["'”’)\]]*$""")
+
+
+def ends_sentence(word: str) -> bool:
+    """Whether a word that stands before a blank is the last of its sentence."""
+    return _STOP.search(word) is not None
+
+
+def cut(
+    words: Sequence[str], lengths: Sequence[int], most: int, *, within: Callable[[int], Sequence[int]]
+) -> list[tuple[int, int]]:
+    """Find where to cut a passage.
+
+    Args:
+        words: what stands between its blanks.
+        lengths: subwords of each of these.
+        most: subwords of a piece at most.
+        within: lengths of the parts that one of ``words``, told by its place, may be cut into; together
+            they are as long as it, and each ``most`` at most.
+
+    Returns:
+        Half-open ranges of subwords, in order; together they are the passage.
+    """
+    units: list[int] = []
+    sentence: list[int] = []
+    for place, (word, length) in enumerate(zip(words, lengths, strict=True)):
+        sentence += [length] if length <= most else within(place)
+        if ends_sentence(word):
+            units += _fit(sentence, most)
+            sentence = []
+    units += _fit(sentence, most)
+    edges = list(accumulate(_pack_evenly(units, most), initial=0))
+    return list(pairwise(edges))
+
+
+def _fit(sentence: list[int], most: int) -> list[int]:
+    """A sentence as one unit, or as even parts if it is too long."""
+    if sum(sentence) <= most:
+        return [sum(sentence)] if sentence else []
+    return _pack_evenly(sentence, most)
+
+
+def _pack_evenly(units: Sequence[int], most: int) -> list[int]:
+    """Join units to the fewest sums of at most ``most``, the largest being as small as possible."""
+    fewest = len(_pack(units, most))
+    low, high = max(units, default=0), most
+    while low < high:
+        middle = (low + high) // 2
+        if len(_pack(units, middle)) <= fewest:
+            high = middle
+        else:
+            low = middle + 1
+    return _pack(units, low)
+
+
+def _pack(units: Sequence[int], most: int) -> list[int]:
+    """Join units from the left, each sum as large as it may be."""
+    sums: list[int] = []
+    for unit in units:
+        if sums and sums[-1] + unit <= most:
+            sums[-1] += unit
+        else:
+            sums.append(unit)
+    return sums

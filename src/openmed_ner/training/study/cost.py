@@ -24,7 +24,7 @@ from openmed_ner.model.backbones import BACKBONES, find_backbone
 from openmed_ner.model.shapes import Shape, Targets
 from openmed_ner.model.tagger import load_config
 from openmed_ner.text import iter_tokens
-from openmed_ner.training.config import Pretraining, Recipe, Schedule
+from openmed_ner.training.config import PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.engine.precision import autocast_dtype
 from openmed_ner.training.study.plan import Run, Start, iter_adaptations, iter_runs, name_silver, read_study
 from openmed_ner.training.study.sources import Sources
@@ -170,7 +170,7 @@ def multiply_rate(rows: int, inner: int, columns: int, *, device: str = "cpu") -
     return 2.0 * rows * inner * columns / statistics.median(seconds[5:]) / 1e12
 
 
-def shape_of(recipe: Recipe | Pretraining) -> Shape:
+def shape_of(recipe: Recipe | PretrainRecipe) -> Shape:
     """The shape of a backbone, from the table or from its configuration, with the layers that are kept."""
     name = recipe.backbone
     if name in BACKBONES:
@@ -185,7 +185,7 @@ def shape_of(recipe: Recipe | Pretraining) -> Shape:
 class _Work:
     """What is to be done in a step: operations, subwords to read, and tags of the heads to teach, if any."""
 
-    recipe: Recipe | Pretraining
+    recipe: Recipe | PretrainRecipe
     flops: float
     subwords: float
     n_tags: int = 0
@@ -205,13 +205,13 @@ class _Work:
 
 def _cost(name: str, work: _Work, device: Device) -> Estimate:
     batches = work.subwords / work.recipe.schedule.batch_subwords
-    reached = device.reached[not isinstance(work.recipe, Pretraining)]
+    reached = device.reached[not isinstance(work.recipe, PretrainRecipe)]
     arithmetic = work.flops / (device.tflops * 1e12 * reached)
     seconds = BEGIN_SECONDS + max(arithmetic, BATCH_SECONDS * batches)
     return Estimate(name, seconds, _memory(work.recipe), seconds * device.watts / 3.6e6, work.share)
 
 
-def _adaptation_work(recipe: Pretraining) -> _Work:
+def _adaptation_work(recipe: PretrainRecipe) -> _Work:
     shape, window = shape_of(recipe), recipe.window
     guess = 2 * shape.embedding * shape.vocabulary * recipe.masking.share  # of the head, per subword
     passages, length = HELD_OUT
@@ -262,13 +262,13 @@ def count_words(name: str, sources: Sources) -> tuple[int, int, int]:
     return train, dev, test
 
 
-def _memory(recipe: Recipe | Pretraining) -> float:
+def _memory(recipe: Recipe | PretrainRecipe) -> float:
     """Bytes at the peak of a step: the weights twice, for their copy in half precision, and the rest."""
     shape, schedule = shape_of(recipe), recipe.schedule
     full = recipe.method == "full"
     trained = shape.n_parameters if full else shape.lora_parameters(recipe.lora.rank, "all-linear")
     activations = _activations(shape, recipe.window, schedule)
-    if isinstance(recipe, Pretraining):
+    if isinstance(recipe, PretrainRecipe):
         activations += schedule.batch_subwords * recipe.masking.share * shape.vocabulary * 3 * 4
     return 6.0 * shape.n_parameters + ADAM * trained + activations
 

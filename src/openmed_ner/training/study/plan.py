@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from openmed_ner.errors import RecipeError
-from openmed_ner.training.config import Pretraining, Recipe, from_table, read_recipe
+from openmed_ner.training.config import PretrainRecipe, Recipe
 from openmed_ner.training.engine.session import BUNDLE
+from openmed_ner.training.recipes import from_table, read_recipe
 
 BASELINE = "none"
 """The encoder as it was released."""
@@ -301,13 +302,13 @@ def read_study(path: Path) -> Study:
     return study
 
 
-def read_adaptation(path: Path, study: Study, start: Start) -> Pretraining:
+def read_adaptation(path: Path, study: Study, start: Start) -> PretrainRecipe:
     """Read the recipe of one of a study's adaptations, which lies beside the study's own.
 
     Raises:
         RecipeError: it cannot be read, or is for another backbone than the study's only one.
     """
-    recipe = read_recipe(path.parent / study.adaptations[start.adaptation], kind=Pretraining)
+    recipe = read_recipe(path.parent / study.adaptations[start.adaptation], kind=PretrainRecipe)
     if start.several:
         return replace(recipe, backbone=start.backbone)
     if recipe.backbone != start.backbone:
@@ -318,7 +319,7 @@ def read_adaptation(path: Path, study: Study, start: Start) -> Pretraining:
     return recipe
 
 
-def iter_adaptations(path: Path, study: Study) -> Iterator[tuple[Start, Pretraining]]:
+def iter_adaptations(path: Path, study: Study) -> Iterator[tuple[Start, PretrainRecipe]]:
     """Every encoder to be adapted, and how."""
     for start in study.starts:
         if not start.is_released:

@@ -25,11 +25,11 @@ from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.publish.cards import attach
 from openmed_ner.storage import folder_lock, write_json
-from openmed_ner.training.config import Pretraining
+from openmed_ner.training.config import PretrainRecipe
 from openmed_ner.training.engine.processes import count_launched
 from openmed_ner.training.engine.session import BUNDLE
-from openmed_ner.training.finetune import train
-from openmed_ner.training.pretrain import adapt
+from openmed_ner.training.finetune import finetune
+from openmed_ner.training.pretrain import pretrain
 from openmed_ner.training.search import search
 from openmed_ner.training.study.plan import (
     TEXTS,
@@ -115,9 +115,9 @@ def reproduce(
 def _iter_adaptations(path: Path, study: Study, passages: Path | None) -> Iterator[Step]:
     for start, recipe in iter_adaptations(path, study):
 
-        def make(folder: Path, start: Start = start, recipe: Pretraining = recipe) -> None:
+        def make(folder: Path, start: Start = start, recipe: PretrainRecipe = recipe) -> None:
             read = _passages_for(start, passages)
-            adapt(recipe, read, folder, name=_name_encoder(start), resume=True)
+            pretrain(recipe, read, folder, name=_name_encoder(start), resume=True)
 
         yield Step(f"encoders/{start.name}", f"{BUNDLE}/{MANIFEST}", make)
 
@@ -189,7 +189,7 @@ def train_and_score(run: Run, sources: Sources, folder: Path) -> None:
     """
     recipe = run.recipe
     corpora = sources.annotated(recipe)
-    learn = search if run.searched else train
+    learn = search if run.searched else finetune
     bundle = learn(recipe, corpora, folder, name=run.model, resume=True)
     tagger = Tagger.load(bundle)
     learnt = training_splits(bundle.read_json(RECORD))

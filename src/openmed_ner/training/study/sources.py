@@ -13,8 +13,8 @@ from openmed_ner.formats import read_documents
 from openmed_ner.tagging import Head
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
-from openmed_ner.training.finetune import gather, learn_types
-from openmed_ner.training.objectives.token_tags import Annotated
+from openmed_ner.training.finetune import build_corpora, infer_head
+from openmed_ner.training.objectives.token_tags import TrainingCorpus
 from openmed_ner.training.study.plan import OwnCorpus
 
 
@@ -46,11 +46,11 @@ class Sources:
         if name not in self.own:
             return Head(name, find_corpus(name).types)
         places = {split: f"corpora.{name}.{split}" for split in SPLITS}
-        return learn_types(name, {split: self.documents(name, split) for split in SPLITS}, places)
+        return infer_head(name, {split: self.documents(name, split) for split in SPLITS}, places)
 
-    def annotated(self, recipe: Recipe) -> list[Annotated]:
+    def annotated(self, recipe: Recipe) -> list[TrainingCorpus]:
         """What the corpora of a recipe teach, and what chooses."""
-        return gather(
+        return build_corpora(
             {
                 self.head(name): {split: self.documents(name, split) for split in SPLITS}
                 for name in recipe.corpora

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmed_ner.training.passages.duplicates import NearDuplicates
+from openmed_ner.training.passages.filter import PassageFilter
 from openmed_ner.training.passages.settings import PassageSettings
 from openmed_ner.training.passages.shards import PARTS, ShardWriter
-from openmed_ner.training.passages.sieve import Sieve
 
 HELD_OUT_SHARE = 0.05
 _RESEMBLES = "near-duplicate"
@@ -34,7 +34,9 @@ def held_out_passages(keys: Sequence[int], wanted: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def part(sieve: Sieve, spool: BinaryIO, folder: Path, settings: PassageSettings) -> dict[str, dict[str, Any]]:
+def part(
+    sieve: PassageFilter, spool: BinaryIO, folder: Path, settings: PassageSettings
+) -> dict[str, dict[str, Any]]:
     """Write the spooled pieces to shards, and count them in the sieve's counts.
 
     Returns:
@@ -65,7 +67,9 @@ def part(sieve: Sieve, spool: BinaryIO, folder: Path, settings: PassageSettings)
     return train.files | heldout.files
 
 
-def _iter_pieces(sieve: Sieve, spool: BinaryIO, wanted: NDArray[np.bool_]) -> Iterator[tuple[bytes, int]]:
+def _iter_pieces(
+    sieve: PassageFilter, spool: BinaryIO, wanted: NDArray[np.bool_]
+) -> Iterator[tuple[bytes, int]]:
     """Yield the pieces of some passages, with the passage."""
     spool.seek(0)
     for length, owner in zip(sieve.pieces, sieve.owners, strict=True):

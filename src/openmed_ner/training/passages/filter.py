@@ -12,20 +12,18 @@ import numpy as np
 
 from openmed_ner.errors import InputError
 from openmed_ner.formats.passage import Passage
-from openmed_ner.training.passages.clean import clean, placeholder_share
-from openmed_ner.training.passages.cutting import cut
 from openmed_ner.training.passages.duplicates import ExactDuplicates, NearDuplicates, WordHasher, text_digest
 from openmed_ner.training.passages.guard import Guard
-from openmed_ner.training.passages.language import is_english
-from openmed_ner.training.passages.licences import LicenceClass, Source, find_source
 from openmed_ner.training.passages.settings import PassageSettings
-from openmed_ner.training.passages.subwords import PassageTokenizer
+from openmed_ner.training.passages.sources import LicenceClass, PassageSource, find_source
+from openmed_ner.training.passages.subwords import PassageTokenizer, cut
+from openmed_ner.training.passages.text import clean, is_english, placeholder_share
 
 MAX_SOURCES = 256
 EVERY = 500
 
 
-class Sieve:
+class PassageFilter:
     """Asks every passage the questions, counts the answers, and spools what passes.
 
     Attributes:
@@ -57,7 +55,7 @@ class Sieve:
         self._hash_words = WordHasher()
         self.read = 0
         self.counts: dict[str, Counter[str]] = {}
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, PassageSource] = {}
         self.numbers: dict[str, int] = {}
         self.hits: Counter[str] = Counter()
         self.keys, self.pieces, self.owners = array("Q"), array("L"), array("L")
@@ -108,7 +106,7 @@ class Sieve:
             )
         self._keep(passage.source, b"".join(parts), ranges, digest)
 
-    def _leave_out(self, source: Source) -> str | None:
+    def _leave_out(self, source: PassageSource) -> str | None:
         """Why all of a source is left out, if it is."""
         settings = self._settings
         if settings.licences == "permissive" and source.licence_class != "permissive":

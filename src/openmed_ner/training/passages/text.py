@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from openmed_ner.errors import MissingExtraError
+
 PLACEHOLDER = "<dig>"
 LOST = "\ufffc"
 """Stands for a number that the source has lost."""
@@ -39,3 +41,23 @@ def placeholder_share(text: str) -> float:
 def without_numbers(text: str) -> str:
     """A text without its numbers, so that it equals a copy that lost them."""
     return _NUMBER.sub("", text)
+
+
+GLANCE = 300
+WHOLE = 3000
+
+
+def is_english(text: str) -> bool:
+    """Whether a text is English, by its middle or else by its first ``WHOLE`` characters.
+
+    Raises:
+        MissingExtraError: the language identifier is not installed.
+    """
+    try:
+        from py3langid import classify
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("py3langid", "train") from error
+
+    start = max(0, (len(text) - GLANCE) // 2)
+    glances = (text[start : start + GLANCE], text[:WHOLE])
+    return any(classify(glance.replace(LOST, " "))[0] == "en" for glance in glances)
