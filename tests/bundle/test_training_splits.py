@@ -9,7 +9,7 @@ import pytest
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.record import training_splits
-from openmed_ner.cli import gold as cli_gold
+from openmed_ner.cli.evaluate import predict_bundle
 from openmed_ner.corpora import CATALOG, Split
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation import gold as evaluation
@@ -105,7 +105,7 @@ def test_scores_on_what_was_learnt_are_called_no_measure(
         (learnt, "dev", True),
         (learnt, "test", False),
     ):
-        source = cli_gold.GoldSource(["ncbi-disease"], split, None, None, None)
-        assert len(source.of_bundle(bundle, Tagger.load)) == 1
-        assert (f"has learnt from {split}" in capsys.readouterr().err) is warned
+        source = evaluation.GoldSource(["ncbi-disease"], split)
+        assert len(predict_bundle(bundle, source, Tagger.load)) == 1
+        assert (f"was trained on the {split} split" in capsys.readouterr().err) is warned
     assert asked == [("train",)] * 2 + [("train", "dev")] * 2

@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from openmed_ner.bundle.manifest import RECORD, Bundle
+
 PACKAGES = (
     "openmed-ner",
     "accelerate",
@@ -50,6 +52,31 @@ def training_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
     dev = record.get("recipe", {}).get("learn") == "train+dev"
     dev |= any("dev" in origin.get("learnt", ()) for origin in (start, teacher, *start.get("soup", ())))
     return ("train", "dev") if dev else ("train",)
+
+
+def read_training_splits(bundle: Bundle) -> tuple[str, ...]:
+    """Return the splits of its corpora that a bundle was trained on: ``train`` alone if it has no record."""
+    return training_splits(bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {})
+
+
+def describe_bundle(bundle: Bundle, backend: str | None = None) -> dict[str, Any]:
+    """Describe a bundle and its training for a results file.
+
+    Args:
+        bundle: the bundle that was scored.
+        backend: backend that computed it; its own if ``None``.
+    """
+    manifest = bundle.manifest
+    record: dict[str, Any] = {
+        "bundle": manifest.name,
+        "sha256": bundle.sha256,
+        "precision": manifest.precision,
+        **({"backend": backend or manifest.backend} if manifest.kind == "runtime" else {}),
+        **provenance(),
+    }
+    if RECORD in manifest.files:
+        record["training"] = describe_training(bundle.read_json(RECORD))
+    return record
 
 
 def version() -> str:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
-from openmed_ner.cli.gold import GoldSource, learnt_by
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.manifest import MANIFEST, TOKENIZER
+from openmed_ner.bundle.record import describe_bundle, read_training_splits
 from openmed_ner.cli.options import Backend, Threads
-from openmed_ner.cli.output import open_output
-from openmed_ner.corpora import CATALOG, load_split
+from openmed_ner.cli.output import complain, open_output
 from openmed_ner.errors import InputError
+from openmed_ner.evaluation.comparison import HeadComparison, compare_predictions
+from openmed_ner.evaluation.cross_corpus import score_across_catalog
+from openmed_ner.evaluation.gold import GoldSource
+from openmed_ner.evaluation.predictions import Predictions, predict_gold, read_predictions
+from openmed_ner.evaluation.protocols import PROTOCOLS, ScoringProtocol
+from openmed_ner.evaluation.report import System, write_comparison, write_report
 from openmed_ner.formats import FORMATS
 from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.publish.cards import attach as attach_scores
+from openmed_ner.tagging import SubwordTokenizer
 
-if TYPE_CHECKING:
-    from openmed_ner.bundle import Bundle
-    from openmed_ner.cli.gold import Load
-    from openmed_ner.evaluation.predictions import Predictions
-    from openmed_ner.evaluation.protocols import ScoringProtocol
-    from openmed_ner.inference.tagger import Tagger
+Load = Callable[[Bundle], Tagger]
 
 
 def evaluate(
@@ -80,45 +85,42 @@ def evaluate(
     protocols = _read_protocols(protocol)
     if attach and (predicted or compare or across):
         raise InputError("--attach puts a bundle's own scores into it; it goes with a bundle alone")
-    asked = GoldSource(corpus, split, data, source, head)
-    names = _read_names(rename or [])
+    gold_source = GoldSource(tuple(corpus or ()), split, data, source, head)
+    label_names = _read_names(rename or [])
 
     def load(opened: Bundle) -> Tagger:
-        from openmed_ner.inference.tagger import Tagger
-
         return Tagger.load(opened, backend=backend, threads=threads)
 
     if compare is not None:
         if predicted or bundle:
             raise InputError("--compare takes its two systems itself; name no other")
-        record = _compare(asked, compare, predicted_source, names, load, report)
+        pair = [
+            predict_bundle(open_bundle(system), gold_source, load)
+            if system.is_dir() and (system / MANIFEST).is_file()
+            else _read_predictions(system, gold_source, predicted_source, label_names)
+            for system in compare
+        ]
+        record = _compare(compare, list(compare_predictions(*pair)), report)
     elif across:
-        record = _score_across(bundle, corpus, split, load)
+        record = _score_across(_open(bundle), gold_source, load)
     else:
         opened = None if predicted else _open(bundle)
         if opened:
-            answers, identity = asked.of_bundle(opened, load), _identify(opened, backend)
+            by_head = predict_bundle(opened, gold_source, load)
+            identity = describe_bundle(opened, backend)
         else:
-            answers = asked.of_file(cast("Path", predicted), predicted_source, names)
+            path = cast("Path", predicted)
+            by_head = _read_predictions(path, gold_source, predicted_source, label_names)
             identity = {"predicted": str(predicted)}
-        results = [
-            each.score(cast("ScoringProtocol", name), precision=precision)
-            for each in answers
-            for name in protocols
-        ]
-        for result in results:
-            typer.echo(_describe(result))
-            if precision is not None and "threshold" in result:
-                typer.echo(_describe_threshold(precision, result["threshold"]))
+        results = _score(by_head, protocols, precision)
         record = {"results": results, **identity}
         if predictions:
-            _write_predictions(predictions, answers)
+            _write_predictions(predictions, by_head)
         if report:
-            _write_reports(report, answers, results)
+            _write_reports(report, by_head, results)
         if attach and opened:
-            from openmed_ner.publish.cards import attach as attach_scores
-
             attach_scores(opened, [result for result in results if result["protocol"] == "mention"])
+
     if json_file:
         with open_output(json_file) as file:
             json.dump(record, file, indent=1, ensure_ascii=False)
@@ -126,20 +128,50 @@ def evaluate(
 
 
 def _open(bundle: Path | None) -> Bundle:
-    from openmed_ner.bundle import open_bundle
-    from openmed_ner.inference.tagger import embedded_bundle
-
     return open_bundle(bundle or embedded_bundle())
 
 
-def _read_protocols(names: str) -> Sequence[str]:
-    from openmed_ner.evaluation.protocols import PROTOCOLS
+def predict_bundle(bundle: Bundle, gold_source: GoldSource, load: Load) -> list[Predictions]:
+    """Tag gold documents with a bundle, and warn if it was trained on them."""
+    tagger = load(bundle)
+    training_splits = read_training_splits(bundle)
+    if gold_source.is_training_data(training_splits):
+        complain(
+            f"{bundle.folder} was trained on the {gold_source.split} split; its scores there are not a valid "
+            "evaluation"
+        )
+    return list(predict_gold(tagger, gold_source.load_for_heads(tagger.corpora, training_splits)))
 
-    chosen: Sequence[str] = PROTOCOLS if names == "all" else [name.strip() for name in names.split(",")]
-    for name in chosen:
+
+def _read_predictions(
+    path: Path, gold_source: GoldSource, format: str | None, label_names: Mapping[str, str]
+) -> list[Predictions]:
+    """Read a file of predictions, whose subwords are those of the embedded model (bert-uncased)."""
+    gold = gold_source.load_for_predictions(path)
+    tokenizer = SubwordTokenizer.from_json((embedded_bundle() / TOKENIZER).read_text(encoding="utf-8"))
+    return [read_predictions(path, gold, format=format, label_names=label_names, tokenizer=tokenizer)]
+
+
+def _score(
+    by_head: Sequence[Predictions], protocols: Sequence[ScoringProtocol], precision: float | None
+) -> list[dict[str, Any]]:
+    """Score the predictions for every head by every protocol, and print the scores."""
+    results = [
+        predictions.score(protocol, precision=precision) for predictions in by_head for protocol in protocols
+    ]
+    for result in results:
+        typer.echo(_describe(result))
+        if precision is not None and "threshold" in result:
+            typer.echo(_describe_threshold(precision, result["threshold"]))
+    return results
+
+
+def _read_protocols(names: str) -> Sequence[ScoringProtocol]:
+    protocols = PROTOCOLS if names == "all" else [name.strip() for name in names.split(",")]
+    for name in protocols:
         if name not in PROTOCOLS:
             raise InputError(f"unknown protocol {name!r}; known: all, {', '.join(PROTOCOLS)}")
-    return chosen
+    return cast("Sequence[ScoringProtocol]", protocols)
 
 
 def _read_names(pairs: Sequence[str]) -> dict[str, str]:
@@ -150,97 +182,47 @@ def _read_names(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _compare(
-    asked: GoldSource,
-    systems: tuple[Path, Path],
-    source: str | None,
-    names: dict[str, str],
-    load: Load,
-    report: Path | None,
+    systems: tuple[Path, Path], comparisons: Sequence[HeadComparison], report: Path | None
 ) -> dict[str, Any]:
-    """Score two systems on the same gold and test the difference."""
-    from openmed_ner.evaluation import paired_randomisation, score_documents
-    from openmed_ner.evaluation.report import System, write_comparison
-
-    sides = [
-        asked.of_bundle(_open(system), load)
-        if system.is_dir() and (system / "manifest.json").is_file()
-        else asked.of_file(system, source, names)
-        for system in systems
-    ]
-    rows = []
-    pairs = _pair(*sides)
-    for first, second in pairs:
-        gold = first.gold.documents
-        scores = [score_documents(gold, each.predicted) for each in (first, second)]
-        comparison = paired_randomisation(*scores)
-        results = [each.score() for each in (first, second)]
-        row = {
-            "corpus": first.gold.corpus,
-            "split": first.gold.split,
-            "first": results[0],
-            "second": results[1],
-            "difference": comparison.difference,
-            "ci95": list(comparison.ci95),
-            "p_value": comparison.p_value,
-        }
-        rows.append(row)
-        low, high = comparison.ci95
+    """Print the differences between two systems, and write a page for each head."""
+    for comparison in comparisons:
+        gold, difference = comparison.first.gold, comparison.difference
+        low, high = difference.ci95
         typer.echo(
-            f"{row['corpus']} {row['split']}: F1 {100 * comparison.f1_first:.2f} against "
-            f"{100 * comparison.f1_second:.2f}, difference {100 * comparison.difference:+.2f} "
-            f"(95 %: {100 * low:+.2f} to {100 * high:+.2f}), p = {comparison.p_value:.4f}"
+            f"{gold.corpus} {gold.split}: F1 {100 * difference.f1_first:.2f} against "
+            f"{100 * difference.f1_second:.2f}, difference {100 * difference.difference:+.2f} "
+            f"(95 %: {100 * low:+.2f} to {100 * high:+.2f}), p = {difference.p_value:.4f}"
         )
         if report:
-            path = report if len(pairs) == 1 else report.with_stem(f"{report.stem}-{row['corpus']}")
-            one, two = (
-                System(str(system), result, each.predicted)
-                for system, result, each in zip(systems, results, (first, second), strict=True)
-            )
+            path = report if len(comparisons) == 1 else report.with_stem(f"{report.stem}-{gold.corpus}")
+            first = System(str(systems[0]), comparison.results[0], comparison.first.predicted)
+            second = System(str(systems[1]), comparison.results[1], comparison.second.predicted)
             with open_output(path) as file:
-                write_comparison(file, gold, one, two, comparison=comparison)
+                write_comparison(file, gold.documents, first, second, comparison=difference)
             typer.echo(f"report: {path}")
-    return {"systems": [str(system) for system in systems], "comparisons": rows}
+    return {
+        "systems": [str(system) for system in systems],
+        "comparisons": [comparison.to_json() for comparison in comparisons],
+    }
 
 
-def _pair(
-    first: Sequence[Predictions], second: Sequence[Predictions]
-) -> list[tuple[Predictions, Predictions]]:
-    """The answers of two systems to the same questions: the only ones, or those of the heads both have."""
-    if len(first) == len(second) == 1:
-        return [(first[0], second[0])]
-    by_corpus = {each.gold.corpus: each for each in second}
-    pairs = [(each, by_corpus[each.gold.corpus]) for each in first if each.gold.corpus in by_corpus]
-    if not pairs:
-        raise InputError(
-            "the two systems have no head in common; name what to compare with --corpus or --gold"
-        )
-    return pairs
-
-
-def _score_across(bundle: Path | None, corpora: list[str] | None, split: str, load: Load) -> dict[str, Any]:
-    """Every head on every corpus that shares a type with it."""
-    from openmed_ner.evaluation.cross_corpus import score_across
-
-    opened = _open(bundle)
-    tagger = load(opened)
-    names = corpora or [name for name, row in CATALOG.items() if split in row.splits]
-    splits = [load_split(name, split) for name in names]
-    training = [
-        document
-        for name in tagger.corpora
-        for learnt in learnt_by(opened)
-        if name in CATALOG and learnt in CATALOG[name].splits
-        for document in load_split(name, learnt).documents
-    ]
+def _score_across(bundle: Bundle, gold_source: GoldSource, load: Load) -> dict[str, Any]:
+    """Score every head on every corpus that shares a type with it, and print the scores."""
+    rows = score_across_catalog(
+        load(bundle),
+        corpora=gold_source.corpora,
+        split=gold_source.split,
+        training_splits=read_training_splits(bundle),
+    )
     results = []
-    for row in score_across(tagger, splits, training):
+    for row in rows:
         types, micro = ", ".join(row["types"]), row["micro"]
         typer.echo(
-            f"{row['head']} on {row['corpus']} {split} ({types}): F1 {100 * micro['f1']:.2f}; "
+            f"{row['head']} on {row['corpus']} {row['split']} ({types}): F1 {100 * micro['f1']:.2f}; "
             f"{row['documents']} documents, {row['left_out']} left out"
         )
         results.append(row)
-    return {"results": results, **_identify(opened)}
+    return {"results": results, **describe_bundle(bundle)}
 
 
 def _describe(result: dict[str, Any]) -> str:
@@ -249,56 +231,32 @@ def _describe(result: dict[str, Any]) -> str:
     names = (("P", "precision"), ("R", "recall"), ("F1", "f1"))
     values = "  ".join(f"{name} {100 * micro[key]:.2f}" for name, key in names)
     interval = f"95 %: {100 * low:.1f} to {100 * high:.1f}; {result['documents']} documents"
-    what = "" if result["protocol"] == "mention" else f" by {result['protocol']}"
-    return f"{result['corpus']} {result['split']}{what}: {values}  ({interval})"
+    unit = "" if result["protocol"] == "mention" else f" by {result['protocol']}"
+    return f"{result['corpus']} {result['split']}{unit}: {values}  ({interval})"
 
 
-def _describe_threshold(wanted: float, found: dict[str, float] | None) -> str:
-    if found is None:
-        return f"  no threshold reaches a precision of {wanted}"
+def _describe_threshold(precision: float, threshold: dict[str, float] | None) -> str:
+    if threshold is None:
+        return f"  no threshold reaches a precision of {precision}"
     return (
-        f"  --threshold {found['threshold']:.4f} reaches a precision of {100 * found['precision']:.2f} "
-        f"at a recall of {100 * found['recall']:.2f}"
+        f"  --threshold {threshold['threshold']:.4f} reaches a precision of "
+        f"{100 * threshold['precision']:.2f} "
+        f"at a recall of {100 * threshold['recall']:.2f}"
     )
 
 
-def _write_predictions(path: Path, answers: Sequence[Predictions]) -> None:
+def _write_predictions(path: Path, by_head: Sequence[Predictions]) -> None:
     with open_output(path) as file:
-        write_jsonl((document for each in answers for document in each.predicted), file)
+        write_jsonl((document for predictions in by_head for document in predictions.predicted), file)
 
 
-def _write_reports(path: Path, answers: Sequence[Predictions], results: Sequence[dict[str, Any]]) -> None:
-    """One page per head; with several, the head's name goes into the file's."""
-    from openmed_ner.evaluation.report import write_report
-
-    for each in answers:
-        corpus = each.gold.corpus
-        own = (row for row in results if (row["corpus"], row["protocol"]) == (corpus, "mention"))
-        result = next(own, None)
-        target = path if len(answers) == 1 else path.with_stem(f"{path.stem}-{corpus}")
+def _write_reports(path: Path, by_head: Sequence[Predictions], results: Sequence[dict[str, Any]]) -> None:
+    """Write one page per head; with several, the head's name goes into the file's."""
+    for predictions in by_head:
+        gold = predictions.gold
+        rows = (row for row in results if (row["corpus"], row["protocol"]) == (gold.corpus, "mention"))
+        result = next(rows, None) or predictions.score()
+        target = path if len(by_head) == 1 else path.with_stem(f"{path.stem}-{gold.corpus}")
         with open_output(target) as file:
-            write_report(
-                file,
-                result or each.score(),
-                each.gold.documents,
-                each.predicted,
-                training=each.gold.training,
-            )
+            write_report(file, result, gold.documents, predictions.predicted, training=gold.training)
         typer.echo(f"report: {target}")
-
-
-def _identify(bundle: Bundle, backend: str | None = None) -> dict[str, Any]:
-    """Which bundle it was, and how it came about."""
-    from openmed_ner.bundle.manifest import RECORD
-    from openmed_ner.bundle.record import describe_training, provenance
-
-    record: dict[str, Any] = {
-        "bundle": bundle.manifest.name,
-        "sha256": bundle.sha256,
-        "precision": bundle.manifest.precision,
-        **({"backend": backend or bundle.manifest.backend} if bundle.manifest.kind == "runtime" else {}),
-        **provenance(),
-    }
-    if RECORD in bundle.manifest.files:
-        record["training"] = describe_training(bundle.read_json(RECORD))
-    return record

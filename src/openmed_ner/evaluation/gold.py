@@ -1,24 +1,27 @@
-"""Gold documents to score a head on: a split of a catalogued corpus, or a file."""
+"""Gold documents to score a head on: splits of catalogued corpora, or a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from openmed_ner.corpora import find_corpus, load_alternatives, load_split
+from openmed_ner.errors import InputError
+from openmed_ner.formats import read_documents
 from openmed_ner.text import Document
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What a head is scored on.
+    """Documents that one head is scored on.
 
     Attributes:
         corpus: the head, and the guideline of the gold spans.
-        split: what the documents are, for the record.
-        documents: with gold spans.
-        training: what the head was trained on, if known: mentions whose surface form occurs there are then
-            also scored apart from those whose form does not.
+        split: name of the documents in records.
+        documents: the documents with gold spans.
+        training: training documents of the head, or ``None`` if unknown. Mentions are then also scored by
+            their surface form: those that occur in training apart from those that do not.
         alternatives: the same documents with the spans that the corpus's official scorer also accepts.
     """
 
@@ -29,9 +32,83 @@ class Gold:
     alternatives: Sequence[Document] | None = None
 
 
-def load_gold(name: str, split: str, learnt: Sequence[str] = ("train",)) -> Gold:
-    """A split of a catalogued corpus as something to score a head on, and the splits that it learnt from."""
-    taught = [each for each in learnt if each in find_corpus(name).splits]
-    training = [document for each in taught for document in load_split(name, each).documents]
-    documents = load_split(name, split).documents
-    return Gold(name, split, documents, training if taught else None, load_alternatives(name, split))
+def load_gold(corpus: str, split: str, training_splits: Sequence[str] = ("train",)) -> Gold:
+    """Load a split of a catalogued corpus, and the splits of it that a model was trained on.
+
+    Raises:
+        CorpusError: the corpus or the split is unknown, or its archive is missing or another release.
+    """
+    available = [name for name in training_splits if name in find_corpus(corpus).splits]
+    training = [document for name in available for document in load_split(corpus, name).documents]
+    documents = load_split(corpus, split).documents
+    return Gold(corpus, split, documents, training if available else None, load_alternatives(corpus, split))
+
+
+@dataclass(frozen=True, slots=True)
+class GoldSource:
+    """Corpora of the catalog, or one file of gold documents.
+
+    Attributes:
+        corpora: catalogued corpora; those of all heads if empty.
+        split: split of the corpora.
+        path: file of gold documents, instead of corpora.
+        format: format of the file; inferred from its name if ``None``.
+        head: head to score on the file; needed if a bundle has several.
+
+    Raises:
+        InputError: both corpora and a file are given.
+    """
+
+    corpora: Sequence[str] = ()
+    split: str = "test"
+    path: Path | None = None
+    format: str | None = None
+    head: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.path is not None and self.corpora:
+            raise InputError("--corpus and --data exclude each other: name corpora or a file, not both")
+
+    def is_training_data(self, training_splits: Sequence[str]) -> bool:
+        """Return whether a model with these training splits was trained on this gold."""
+        return self.path is None and self.split in training_splits
+
+    def load_for_heads(self, heads: Sequence[str], training_splits: Sequence[str]) -> list[Gold]:
+        """Load gold documents for the heads of a bundle.
+
+        Raises:
+            InputError: the bundle lacks a head of that name, or a file needs the name of one.
+            CorpusError: as for :func:`load_gold`.
+        """
+        if self.path is not None:
+            if self.head is None and len(heads) > 1:
+                raise InputError(f"--data needs --head, one of: {', '.join(heads)}")
+            name = self.head or heads[0]
+            _require_head(name, heads)
+            return [self._read(self.path, name)]
+
+        for name in self.corpora or heads:
+            find_corpus(name)
+            _require_head(name, heads)
+        return [load_gold(name, self.split, training_splits) for name in self.corpora or heads]
+
+    def load_for_predictions(self, path: Path) -> Gold:
+        """Load the gold documents of a file of predictions, which belongs to one corpus.
+
+        Raises:
+            InputError: several corpora are named, or neither a corpus nor a file.
+            CorpusError: as for :func:`load_gold`.
+        """
+        if self.path is not None:
+            return self._read(self.path, self.head or path.stem)
+        if len(self.corpora) != 1:
+            raise InputError(f"{path} needs what it is to be compared with: one --corpus, or --gold FILE")
+        return load_gold(self.corpora[0], self.split)
+
+    def _read(self, path: Path, corpus: str) -> Gold:
+        return Gold(corpus, path.name, list(read_documents(path, format=self.format)))
+
+
+def _require_head(name: str, heads: Sequence[str]) -> None:
+    if name not in heads:
+        raise InputError(f"this bundle has no head for {name!r}; available: {', '.join(heads)}")

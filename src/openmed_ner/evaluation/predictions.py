@@ -1,9 +1,13 @@
-"""Score the heads of a tagger on gold documents, each text being tagged once."""
+"""Predictions of a tagger, or of a file, for gold documents, and their scores.
+
+Each text is tagged once, also if several heads are scored on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from openmed_ner.bundle import Manifest
@@ -16,13 +20,14 @@ from openmed_ner.evaluation.calibration import (
 from openmed_ner.evaluation.errors import KINDS, count_errors, find_errors
 from openmed_ner.evaluation.gold import Gold
 from openmed_ner.evaluation.protocols import ScoringProtocol, make_view
-from openmed_ner.evaluation.summary import check_labels, summarise
+from openmed_ner.evaluation.summary import check_labels, pair_documents, rename_labels, summarise
+from openmed_ner.formats import read_documents
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.text import Document
 
 
 class TaggerLike(Protocol):
-    """What is scored: :class:`openmed_ner.Tagger`, or anything that tags texts as it does."""
+    """A system to score: :class:`openmed_ner.Tagger`, or another with its three members."""
 
     @property
     def manifest(self) -> Manifest:
@@ -30,7 +35,7 @@ class TaggerLike(Protocol):
 
     @property
     def tokenizer(self) -> SubwordTokenizer:
-        """Whose subwords the ``subword`` protocol counts."""
+        """The tokenizer that the ``subword`` protocol counts with."""
 
     def pipe(self, texts: Iterable[str | Document], *, corpora: Sequence[str] | None) -> Iterator[Document]:
         """Tag texts by the heads of some corpora; documents keep their order and ids."""
@@ -38,13 +43,13 @@ class TaggerLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Gold documents and what a system makes of them, in the same order.
+    """Gold documents and the documents that a system predicted, in the same order.
 
     Attributes:
-        gold: what was asked.
-        predicted: what was answered.
+        gold: the gold documents.
+        predicted: the same documents with predicted spans.
         labels: the entity types that count.
-        tokenizer: whose subwords the ``subword`` protocol counts.
+        tokenizer: the tokenizer that the ``subword`` protocol counts with.
     """
 
     gold: Gold
@@ -55,11 +60,14 @@ class Predictions:
     def score(
         self, protocol: ScoringProtocol = "mention", *, precision: float | None = None
     ) -> dict[str, Any]:
-        """The object that ``evaluate --json`` documents.
+        """Compute the object that ``evaluate --json`` documents.
 
         Args:
-            protocol: what is counted.
-            precision: also say which threshold reaches this precision (mentions only).
+            protocol: unit that is counted.
+            precision: precision to find a score threshold for (mentions only).
+
+        Raises:
+            InputError: the documents do not belong together, or a span without a score needs one.
         """
         view = make_view(protocol, self.labels, self.tokenizer)
         # Surface forms are gone once subwords are counted, so nothing is seen or unseen there.
@@ -73,6 +81,7 @@ class Predictions:
             split=self.gold.split,
             protocol=protocol,
         )
+
         if protocol == "mention":
             result.update(self._calibrate(precision), errors=self._count_errors())
         coverages = [document.meta["coverage"] for document in self.predicted if "coverage" in document.meta]
@@ -81,19 +90,19 @@ class Predictions:
         return result
 
     def _count_errors(self) -> dict[str, int]:
-        """How many errors of each kind there are, in the order of the kinds."""
+        """Count errors by kind, in the order of the kinds."""
         pairs = zip(self.gold.documents, self.predicted, strict=True)
-        found = count_errors(error for pair in pairs for error in find_errors(*pair))
-        return {kind: found[kind] for kind in KINDS if found[kind]}
+        counts = count_errors(error for pair in pairs for error in find_errors(*pair))
+        return {kind: counts[kind] for kind in KINDS if counts[kind]}
 
     def _calibrate(self, precision: float | None) -> dict[str, Any]:
-        """Reliability of the scores, if every prediction has one, and the threshold asked for."""
+        """Measure the reliability of the scores, if every prediction has one, and find a threshold."""
         scored = all(span.score is not None for document in self.predicted for span in document.spans)
         if not scored and precision is None:
             return {}
         documents = self.gold.documents, self.predicted
         bins = reliability(*documents)
-        table = {"ece": expected_calibration_error(bins), "bins": [asdict(each) for each in bins]}
+        table = {"ece": expected_calibration_error(bins), "bins": [asdict(row) for row in bins]}
         if precision is None:
             return {"calibration": table}
         threshold = threshold_for_precision(*documents, precision)
@@ -104,16 +113,18 @@ def predict_gold(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Predicti
     """Tag the documents of all golds, each text once, and give each head its own spans.
 
     Raises:
-        InputError: there are no documents, or they have a label that the head does not know.
+        InputError: there are no documents, or they have a label that the head lacks.
     """
     heads = {head.corpus: head for head in tagger.manifest.heads}
     for gold in golds:
         if not gold.documents:
             raise InputError(f"{gold.corpus}, {gold.split}: there are no documents to score")
-        check_labels(gold.documents, heads[gold.corpus].labels, whose=f"the head {gold.corpus}")
+        check_labels(gold.documents, heads[gold.corpus].labels, owner=f"the head {gold.corpus}")
+
     texts = {document.text: document for gold in golds for document in gold.documents}
     corpora = list(dict.fromkeys(gold.corpus for gold in golds))
     tagged = {document.text: document for document in tagger.pipe(texts.values(), corpora=corpora)}
+
     for gold in golds:
         predicted = [
             Document(
@@ -127,14 +138,41 @@ def predict_gold(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Predicti
         yield Predictions(gold, predicted, heads[gold.corpus].labels, tagger.tokenizer)
 
 
+def read_predictions(
+    path: Path,
+    gold: Gold,
+    *,
+    format: str | None = None,
+    label_names: Mapping[str, str] | None = None,
+    tokenizer: SubwordTokenizer | None = None,
+) -> Predictions:
+    """Read the predictions of any system for gold documents from a file.
+
+    Args:
+        path: file of documents with predicted spans, in any order.
+        gold: the gold documents; the labels that occur in them count.
+        format: format of the file; inferred from its name if ``None``.
+        label_names: predicted label to gold label; spans whose label becomes empty are dropped.
+        tokenizer: the tokenizer that the ``subword`` protocol counts with.
+
+    Raises:
+        CorpusFormatError: the file does not follow its format.
+        InputError: the documents do not belong together, or a predicted label does not occur in the gold.
+    """
+    predicted = rename_labels(list(read_documents(path, format=format)), label_names or {})
+    labels = tuple(sorted({span.label for document in gold.documents for span in document.spans}))
+    check_labels(predicted, labels, owner="the gold (see --map)")
+    return Predictions(gold, pair_documents(gold.documents, predicted), labels, tokenizer)
+
+
 def evaluate(
     tagger: TaggerLike, golds: Sequence[Gold], *, protocols: Sequence[ScoringProtocol] = ("mention",)
 ) -> Iterator[dict[str, Any]]:
     """Tag documents and score each head by each protocol, on the same predictions.
 
     Raises:
-        InputError: as for :func:`answer`.
+        InputError: as for :func:`predict_gold`.
     """
-    for answers in predict_gold(tagger, golds):
+    for predictions in predict_gold(tagger, golds):
         for protocol in protocols:
-            yield answers.score(protocol)
+            yield predictions.score(protocol)

@@ -56,7 +56,7 @@ def _first_difference(one: str, other: str) -> int:
     return next((place for place in range(shorter) if one[place] != other[place]), shorter)
 
 
-def check_labels(documents: Sequence[Document], known: Sequence[str], *, whose: str) -> None:
+def check_labels(documents: Sequence[Document], known: Sequence[str], *, owner: str) -> None:
     """Refuse labels that cannot match.
 
     Raises:
@@ -66,7 +66,7 @@ def check_labels(documents: Sequence[Document], known: Sequence[str], *, whose: 
         for span in document.spans:
             if span.label not in known:
                 raise InputError(
-                    f"document {document.id!r}: {whose} has no label {span.label!r}; "
+                    f"document {document.id!r}: {owner} has no label {span.label!r}; "
                     f"it knows: {', '.join(known)}"
                 )
 
