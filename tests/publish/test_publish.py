@@ -483,7 +483,7 @@ def test_what_names_no_repository_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", "a" * 39, "A" * 40])
 def test_only_a_full_commit_hash_is_fetched(no_socket: None, tmp_path: Path, revision: str) -> None:
-    with pytest.raises(InputError, match="no full commit hash"):
+    with pytest.raises(InputError, match="not a full commit hash"):
         fetch_bundle(Reference(NAME, revision), tmp_path / "new")
 
 
@@ -557,7 +557,7 @@ def test_a_hostile_manifest_is_refused_before_any_file_is_asked_for(
 
 @pytest.mark.parametrize(
     ("manifest", "found"),
-    [(b" " * (MAX_JSON + 1), "no manifest is"), (b"<html>", "no JSON"), (b"[]", "object")],
+    [(b" " * (MAX_JSON + 1), "too many for a manifest"), (b"<html>", "no JSON"), (b"[]", "object")],
 )
 def test_what_is_no_manifest_is_refused(
     hub: Hub, bundle: Bundle, tmp_path: Path, manifest: bytes, found: str
@@ -570,7 +570,7 @@ def test_what_the_disk_cannot_hold_is_not_begun(
     hub: Hub, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "_free", lambda folder: 1000)
-    with pytest.raises(RunError, match=r"0\.0 MB free, and 0\.3 MB are missing"):
+    with pytest.raises(RunError, match=r"0\.0 MB free; 0\.3 MB are needed"):
         fetch_bundle(hub.publish(bundle), tmp_path / "new")
     assert len(hub.requests) == 1
 
@@ -612,5 +612,5 @@ def test_a_folder_that_holds_the_bundle_is_left_alone_and_another_is_refused(
     fetch_bundle(reference, tmp_path / "new")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "new").iterdir()} == before
     assert len(hub.requests) == 1
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="exists and holds something else"):
         fetch_bundle(reference, tmp_path / "made")

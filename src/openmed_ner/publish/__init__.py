@@ -1,4 +1,4 @@
-"""Bundles to the Hugging Face hub and from it: pinned, checked, and whole or not at all."""
+"""Bundles on the Hugging Face hub: pushed in one commit, fetched at one commit, every file checked."""
 
 from openmed_ner.publish.download import fetch_bundle
 from openmed_ner.publish.hub import Reference, resolve

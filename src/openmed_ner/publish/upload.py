@@ -1,8 +1,8 @@
-"""Publish a bundle on the Hugging Face hub: first a plan that says everything, then one commit.
+"""Publish a bundle on the Hugging Face hub: first a complete plan, then one commit.
 
-The plan needs no network. One commit means that nobody ever sees half a bundle: where an upload stops, the
-repository stays as it was, and large files that have arrived are not sent again. A new repository is private
-unless asked otherwise, for what was public once cannot be called back.
+The plan needs no network. Because there is one commit, nobody ever sees half a bundle: an interrupted upload
+leaves the repository as it was, and large files that have arrived are not sent again. A new repository is
+private by default, since publishing cannot be undone.
 """
 
 from __future__ import annotations
@@ -17,28 +17,31 @@ from openmed_ner.bundle.manifest import CARD, MANIFEST, RECORD
 from openmed_ner.bundle.registry import RegistryEntry
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.offline import require_network
-from openmed_ner.publish.cards.sources import DataSource, find_sources
+from openmed_ner.publish.cards.data import DataSource, find_sources
 from openmed_ner.publish.hub import Reference, explain
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
 
 _UNSTATED = ("", "none", "not stated", "other", "proprietary", "unknown", "unlicensed")
+"""Licences that permit nobody to use the weights."""
 _METADATA = ("license", "base_model", "pipeline_tag")
-_HUBS_OWN = {".gitattributes", CARD}  # what a new repository may be made with
+"""Keys of the card's metadata by which the hub files a model."""
+_INITIAL_FILES = {".gitattributes", CARD}
+"""Files that the hub may put into a new repository."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadPlan:
-    """What would be published where, and what speaks against it.
+    """The content and target of an upload, and its problems.
 
     Attributes:
-        bundle: what is published.
-        target: the repository and branch.
-        private: whether a repository that does not exist yet is made private.
+        bundle: bundle to publish.
+        target: repository and branch.
+        private: if true, a new repository is made private.
         files: every file with its size and SHA-256, the manifest first.
-        sources: what the model was made from, with the terms of each.
-        problems: why it must not be published as it is.
+        sources: data sources of the model, with their terms.
+        problems: reasons not to publish the bundle as it is.
     """
 
     bundle: Bundle
@@ -49,7 +52,7 @@ class UploadPlan:
     problems: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as a JSON object."""
+        """Convert to a JSON object."""
         return {
             "bundle": self.bundle.manifest.name,
             "sha256": self.bundle.sha256,
@@ -64,17 +67,17 @@ class UploadPlan:
 
 
 def plan_push(folder: Path, target: Reference, *, private: bool = True, unscored: bool = False) -> UploadPlan:
-    """Say what publishing a bundle would do, from its files alone.
+    """Plan the upload of a bundle, from its files alone.
 
     Args:
-        folder: of the bundle.
-        target: the repository and branch.
-        private: whether a new repository is made private.
-        unscored: whether heads without a test score are accepted.
+        folder: folder of the bundle.
+        target: repository and branch.
+        private: if true, a new repository is made private.
+        unscored: if true, heads without a test score are accepted.
 
     Raises:
-        BundleError: it is no bundle, or must not be trusted.
-        InputError: the target is a commit, and a commit cannot be changed.
+        BundleError: the folder holds no bundle, or an unsafe one.
+        InputError: the target is a commit, which cannot be changed.
     """
     if target.is_pinned:
         raise InputError(f"{target}: a commit cannot be changed; name a branch, or owner/name for main")
@@ -96,10 +99,11 @@ def _iter_problems(bundle: Bundle, *, unscored: bool) -> Iterator[str]:
     for name, licence in (("the weights", manifest.licence), ("the backbone", manifest.backbone.licence)):
         if licence.strip().lower() in _UNSTATED:
             yield f"the licence of {name} is {licence or 'not stated'!r}, which permits nobody to use them"
-    if missing := [key for key in _METADATA if key not in _metadata(bundle)]:
+    keys = _metadata_keys(bundle)
+    if missing := [key for key in _METADATA if key not in keys]:
         yield f"{CARD} has no {', '.join(missing)} in its metadata, by which the hub files a model"
-    scored = RegistryEntry.of(bundle, "").scores
-    heads = [head.corpus for head in manifest.heads if head.corpus not in scored]
+    scores = RegistryEntry.of(bundle, "").scores
+    heads = [head.corpus for head in manifest.heads if head.corpus not in scores]
     if heads and not unscored:
         yield (
             f"no test score of {', '.join(heads)}: nobody could tell how good the model is. Measure it with "
@@ -107,8 +111,8 @@ def _iter_problems(bundle: Bundle, *, unscored: bool) -> Iterator[str]:
         )
 
 
-def _metadata(bundle: Bundle) -> set[str]:
-    """The keys of the block between two lines of dashes that opens a card."""
+def _metadata_keys(bundle: Bundle) -> set[str]:
+    """Read the keys of the card's front matter, the block between two lines of dashes."""
     if CARD not in bundle.manifest.files:
         return set()
     opening, *rest = bundle.read(CARD).decode("utf-8", "replace").split("---\n", 2)
@@ -120,11 +124,10 @@ def _metadata(bundle: Bundle) -> set[str]:
 def push(plan: UploadPlan) -> Reference:
     """Publish a bundle as one commit, and return that commit.
 
-    The access token is the one of ``HF_TOKEN`` or of the hub's own login.
+    The access token is the one in ``HF_TOKEN`` or of the hub's own login.
 
     Raises:
-        InputError: something speaks against it, there is no access token, or the repository holds something
-            else.
+        InputError: the plan has problems, there is no access token, or the repository holds something else.
         RunError: offline, refused, or interrupted; the repository has all of the bundle or nothing of it.
     """
     if plan.problems:
@@ -145,23 +148,24 @@ def _commit(api: HfApi, plan: UploadPlan) -> str:
     from huggingface_hub import CommitOperationDelete
 
     repository, branch = plan.target.repository, plan.target.revision
-    parent, present = _state(api, plan)
-    if MANIFEST not in present and (others := sorted(present - _HUBS_OWN)):
-        raise InputError(f"{repository} holds no bundle but {others[0]}, which publishing would remove")
-    files = [_add(plan, name, file) for name, file in plan.files.items()]
-    old = [CommitOperationDelete(name) for name in sorted(present - _HUBS_OWN - set(plan.files))]
-    made = api.create_commit(
+    parent, present = _repository_state(api, plan)
+    if MANIFEST not in present and (foreign := sorted(present - _INITIAL_FILES)):
+        raise InputError(f"{repository} holds no bundle but {foreign[0]}, which publishing would remove")
+
+    added = [_add(plan, name, file) for name, file in plan.files.items()]
+    removed = [CommitOperationDelete(name) for name in sorted(present - _INITIAL_FILES - set(plan.files))]
+    commit = api.create_commit(
         repository,
-        [*files, *old],
+        [*added, *removed],
         commit_message=f"Publish {plan.bundle.manifest.name}, bundle {plan.bundle.sha256}",
         revision=branch,
         parent_commit=parent,  # fails if someone else has published meanwhile
     )
-    return str(made.oid)
+    return str(commit.oid)
 
 
-def _state(api: HfApi, plan: UploadPlan) -> tuple[str | None, set[str]]:
-    """The commit a branch stands at and the files there; a repository that does not exist yet is made."""
+def _repository_state(api: HfApi, plan: UploadPlan) -> tuple[str | None, set[str]]:
+    """Return the commit of the branch and its files; a repository that does not exist is created."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     repository, branch = plan.target.repository, plan.target.revision
@@ -174,11 +178,10 @@ def _state(api: HfApi, plan: UploadPlan) -> tuple[str | None, set[str]]:
 
 
 def _add(plan: UploadPlan, name: str, file: File) -> CommitOperationAdd:
-    """A file to upload, hashed once more: it must not have changed since the bundle was opened."""
+    """Prepare a file for upload; it is hashed again, for it may have changed since the plan was made."""
     from huggingface_hub import CommitOperationAdd
 
     operation = CommitOperationAdd(name, str(plan.bundle.folder / name))
-    found = operation.upload_info.sha256.hex()
-    if found != file.sha256:
+    if operation.upload_info.sha256.hex() != file.sha256:
         raise BundleError(f"{plan.bundle.folder / name} has changed since it was checked; nothing was sent")
     return operation

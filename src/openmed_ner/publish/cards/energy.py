@@ -1,8 +1,8 @@
-"""What a model took: electric energy and emissions of each step behind it, with the arithmetic shown.
+"""The electric energy and the emissions of each step behind a model, with the arithmetic shown.
 
-CodeCarbon measures the energy; emissions are that energy times the intensity of one country's grid. What a
-bundle records is its own run and the adaptation beneath it: searches, runs that failed, and the pretraining
-of the backbone are not in it, and the report says so.
+CodeCarbon measures the energy. Emissions are that energy times the intensity of one country's grid. A bundle
+records its own run and the adaptation before it; searches, failed runs and the pretraining of the backbone
+are not included, and the report says so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openmed_ner.publish.cards.markdown import NOT_RECORDED, dig, show, table, total
+from openmed_ner.publish.cards.markdown import NO_RECORD, NOT_RECORDED, dig, show, table, total
 
 MODES = {
     "counter": "the processor's energy counters",
@@ -26,15 +26,15 @@ SCOPE = (
 
 @dataclass(frozen=True, slots=True)
 class EnergyStep:
-    """What one step took.
+    """Energy and emissions of one step.
 
     Attributes:
-        name: ``fine-tuning``, also of a model that was the start, or ``adaptation``.
+        name: ``adaptation``, ``fine-tuning``, or the latter with the name of an earlier model.
         kwh: electric energy; ``None`` if it was not measured.
-        co2e_kg: its emissions; ``None`` likewise.
+        co2e_kg: emissions; ``None`` likewise.
         country: ISO code of the grid whose intensity was applied; empty if unknown.
-        mode: how it was measured, a key of :data:`MODES`; empty if unknown.
-        seconds: how long it ran.
+        mode: method of measurement, a key of :data:`MODES`; empty if unknown.
+        seconds: duration.
     """
 
     name: str
@@ -59,45 +59,91 @@ class EnergyStep:
 
     @property
     def kg_per_kwh(self) -> float | None:
-        """The grid's intensity that was applied."""
+        """Intensity of the grid that was applied."""
         return self.co2e_kg / self.kwh if self.kwh and self.co2e_kg is not None else None
 
     def to_json(self) -> dict[str, Any]:
-        """The step as a JSON object."""
+        """Convert to a JSON object."""
         return {
             **{name: getattr(self, name) for name in self.__slots__},
             "kg_co2e_per_kwh": self.kg_per_kwh,
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ModelEnergy:
+    """A model of an energy report.
+
+    Attributes:
+        name: name of the bundle or of the results file.
+        corpora: corpora that it was trained on.
+        steps: the steps behind it.
+    """
+
+    name: str
+    corpora: tuple[str, ...]
+    steps: tuple[EnergyStep, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to a JSON object, with the sums, and the energy per corpus."""
+        kwh, co2e = total(step.kwh for step in self.steps), total(step.co2e_kg for step in self.steps)
+        n_corpora = len(self.corpora)
+        return {
+            "name": self.name,
+            "corpora": list(self.corpora),
+            "steps": [step.to_json() for step in self.steps],
+            "kwh": kwh,
+            "co2e_kg": co2e,
+            "kwh_per_corpus": kwh / n_corpora if n_corpora and kwh is not None else None,
+        }
+
+
 def find_steps(record: Mapping[str, Any]) -> list[EnergyStep]:
-    """The steps behind a bundle, in the order in which they were taken."""
+    """List the steps behind a bundle, in the order in which they ran."""
     if "passages" in record:  # an adapted encoder
         return [EnergyStep.of("adaptation", record)]
-    adapted = record.get("adaptation") or dig(record, "recipe", "adapted")  # a results file only names it
-    earlier = (
-        [EnergyStep.of("adaptation", adapted if isinstance(adapted, Mapping) else {})] if adapted else []
-    )
-    return (
-        [*earlier, *_iter_starts(record, set()), EnergyStep.of("fine-tuning", record)] if record else earlier
-    )
+    steps = []
+    # A results file only names the adaptation; its energy is then unknown, not zero.
+    if adaptation := record.get("adaptation") or dig(record, "recipe", "adapted"):
+        steps.append(EnergyStep.of("adaptation", adaptation if isinstance(adaptation, Mapping) else {}))
+    if record:
+        steps += [*_iter_starts(record, set()), EnergyStep.of("fine-tuning", record)]
+    return steps
 
 
-def _iter_starts(record: Mapping[str, Any], seen: set[object]) -> Iterator[EnergyStep]:
-    """The models that a run went on from, each once, and after those that it went on from itself."""
-    if not isinstance(start := record.get("start"), Mapping):
+def _iter_starts(record: Mapping[str, Any], digests: set[object]) -> Iterator[EnergyStep]:
+    """Yield the models that a run started from, the earliest first; each digest is counted once."""
+    start = record.get("start")
+    if not isinstance(start, Mapping):
         return
-    for each in (*start.get("soup", ()), start):
-        if each.get("sha256") not in seen:
-            seen.add(each.get("sha256"))
-            yield from _iter_starts(each, seen)
-            yield EnergyStep.of(f"fine-tuning of {show(each.get('name'))}", each)
+    for model in (*start.get("soup", ()), start):
+        if model.get("sha256") not in digests:
+            digests.add(model.get("sha256"))
+            yield from _iter_starts(model, digests)
+            yield EnergyStep.of(f"fine-tuning of {show(model.get('name'))}", model)
+
+
+def list_models(results: Mapping[str, Any]) -> list[ModelEnergy]:
+    """List the models of a study's results; an encoder is a model of its own, counted once."""
+    encoders = [
+        ModelEnergy(f"encoder {name}", (), (EnergyStep.of("adaptation", record),))
+        for name, record in (results.get("encoders") or {}).items()
+    ]
+    runs = [
+        ModelEnergy(
+            "/".join(str(run[key]) for key in ("model", "encoder", "seed") if key in run),
+            tuple(dig(run, "recipe", "corpora") or ()),
+            (EnergyStep.of("fine-tuning", run),),
+        )
+        for run in results["runs"]
+    ]
+    return encoders + runs
 
 
 def write_steps(steps: Sequence[EnergyStep]) -> str:
-    """A table of the steps and their sum, each with its arithmetic."""
+    """Write a table of steps and their sum, with the arithmetic of each."""
     if not steps:
-        return "No run record is at hand.\n"
+        return NO_RECORD
     rows = [_row(step) for step in steps]
     if len(steps) > 1:
         kwh, co2e = total(step.kwh for step in steps), total(step.co2e_kg for step in steps)
@@ -125,92 +171,28 @@ def _arithmetic(step: EnergyStep) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEnergy:
-    """A model of an energy report.
-
-    Attributes:
-        name: of the bundle or the results file.
-        corpora: that it learnt from.
-        steps: what it took.
-    """
-
-    name: str
-    corpora: tuple[str, ...]
-    steps: tuple[EnergyStep, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The model as a JSON object, with the sums and what they are per corpus."""
-        kwh, co2e = total(step.kwh for step in self.steps), total(step.co2e_kg for step in self.steps)
-        each = len(self.corpora) or None
-        return {
-            "name": self.name,
-            "corpora": list(self.corpora),
-            "steps": [step.to_json() for step in self.steps],
-            "kwh": kwh,
-            "co2e_kg": co2e,
-            "kwh_per_corpus": kwh / each if each and kwh is not None else None,
-        }
-
-
-def list_models(results: Mapping[str, Any]) -> list[ModelEnergy]:
-    """The models of a study's results; an encoder is a model of its own, counted once."""
-    encoders = [
-        ModelEnergy(f"encoder {name}", (), (EnergyStep.of("adaptation", record),))
-        for name, record in (results.get("encoders") or {}).items()
-    ]
-    runs = [
-        ModelEnergy(
-            "/".join(str(run[key]) for key in ("model", "encoder", "seed") if key in run),
-            tuple(dig(run, "recipe", "corpora") or ()),
-            (EnergyStep.of("fine-tuning", run),),
-        )
-        for run in results["runs"]
-    ]
-    return encoders + runs
-
-
 def report_energy(
-    consumers: Sequence[ModelEnergy], benchmark: Mapping[str, Any] | None = None
+    models: Sequence[ModelEnergy], benchmark: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The energy report as a JSON object.
+    """Collect the energy report as a JSON object.
 
     Args:
-        consumers: the models.
-        benchmark: of tagging, as ``benchmarks/tagging.py`` prints it.
+        models: the models of the report.
+        benchmark: benchmark of tagging, as ``benchmarks/tagging.py`` prints it.
     """
     engines = dig(benchmark, "engines") or {}
-    return {
-        "models": [each.to_json() for each in consumers],
-        "tagging": {
-            "bundle": dig(benchmark, "bundle"),
-            "documents": dig(benchmark, "documents"),
-            "wh_per_1000_documents": {
-                name: row.get("wh_per_1000_documents") for name, row in engines.items()
-            },
-        }
-        if engines
-        else None,
+    tagging = {
+        "bundle": dig(benchmark, "bundle"),
+        "documents": dig(benchmark, "documents"),
+        "wh_per_1000_documents": {name: row.get("wh_per_1000_documents") for name, row in engines.items()},
     }
+    return {"models": [model.to_json() for model in models], "tagging": tagging if engines else None}
 
 
 def write_energy(report: Mapping[str, Any]) -> str:
-    """The energy report as a page."""
-    rows = [
-        [
-            model["name"],
-            ", ".join(model["corpora"]) or "none",
-            step["name"],
-            show(step["kwh"], ".4g"),
-            show(step["kg_co2e_per_kwh"], ".4g"),
-            show(step["co2e_kg"], ".4g", scale=1000),
-            show(step["country"]),
-            MODES.get(step["mode"], show(step["mode"])),
-        ]
-        for model in report["models"]
-        for step in model["steps"]
-    ]
+    """Write the energy report as a page."""
     columns = ("model", "corpora", "step", "kWh", "kg CO2e per kWh", "g CO2e", "grid", "measured by")
+    rows = [_report_row(model, step) for model in report["models"] for step in model["steps"]]
     sums = [
         [
             model["name"],
@@ -220,6 +202,7 @@ def write_energy(report: Mapping[str, Any]) -> str:
         ]
         for model in report["models"]
     ]
+
     parts = [
         "# Energy\n\n## Training and adaptation\n",
         table(columns, rows),
@@ -231,9 +214,22 @@ def write_energy(report: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _report_row(model: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
+    return [
+        model["name"],
+        ", ".join(model["corpora"]) or "none",
+        step["name"],
+        show(step["kwh"], ".4g"),
+        show(step["kg_co2e_per_kwh"], ".4g"),
+        show(step["co2e_kg"], ".4g", scale=1000),
+        show(step["country"]),
+        MODES.get(step["mode"], show(step["mode"])),
+    ]
+
+
 def _tagging(tagging: Mapping[str, Any] | None) -> str:
     if tagging is None:
         return f"Energy of tagging: {NOT_RECORDED}.\n"
     rows = [[name, show(value, ".3f")] for name, value in tagging["wh_per_1000_documents"].items()]
-    told = f"{show(tagging['bundle'])}, measured on {show(tagging['documents'])} abstracts.\n"
-    return "\n".join([told, table(("engine", "Wh per 1,000 abstracts"), rows)])
+    scope = f"{show(tagging['bundle'])}, measured on {show(tagging['documents'])} abstracts.\n"
+    return "\n".join([scope, table(("engine", "Wh per 1,000 abstracts"), rows)])

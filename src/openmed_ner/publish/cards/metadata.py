@@ -1,6 +1,6 @@
-"""The hub's metadata of a bundle: what a program may read of its card without reading the card.
+"""The hub's metadata of a bundle: the part of a card that programs read.
 
-Scores stand in ``model-index`` as one result per corpus and split: precision, recall and F1 of mentions, by
+Scores are in ``model-index``, one result per corpus and split: precision, recall and F1 of mentions, by
 strict matching on characters. A data set's revision is the SHA-256 over the name of its layout and the lines
 ``<sha256>  <path>`` of the files that the split is read from, as the catalog lists them. What is not
 recorded is not in the metadata.
@@ -8,7 +8,6 @@ recorded is not in the metadata.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,24 +15,28 @@ from openmed_ner.bundle.manifest import Manifest
 from openmed_ner.corpora import CATALOG
 from openmed_ner.publish.cards.energy import find_steps
 from openmed_ner.publish.cards.markdown import dig, total
+from openmed_ner.storage import sha256
 
-METRICS = ("precision", "recall", "f1")
+METRICS = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+"""Metrics of the hub's ``model-index``, with their names."""
 RELATIONS = {"adapter": "adapter", "full": "finetune", "runtime": "finetune"}
+"""The hub's ``base_model_relation`` of each kind of bundle."""
 
 
-def describe(
+def model_metadata(
     manifest: Manifest, record: Mapping[str, Any], scores: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """The metadata of a bundle's card.
+    """Collect the metadata of a bundle's card.
 
     Args:
-        manifest: what the bundle is.
+        manifest: the bundle's manifest.
         record: the run record; may be empty.
         scores: evaluations, as ``evaluate --json`` writes them; mention-level ones are used.
     """
     tags, kind = bool(manifest.heads), "named-entity-recognition"
     results = [_result(score) for score in scores if score.get("protocol") == "mention"]
     emissions = _emissions(manifest, record)
+
     return {
         "license": manifest.licence.lower(),
         "language": ["en"],
@@ -49,20 +52,30 @@ def describe(
 
 
 def dataset_revision(corpus: str, split: str) -> str | None:
-    """The SHA-256 that pins a catalogued split; ``None`` for what the catalog does not hold."""
+    """Compute the SHA-256 that pins a catalogued split; ``None`` for what is not in the catalog."""
     row = CATALOG.get(corpus)
     if row is None or split not in row.splits:
         return None
-    files = row.splits[split]  # one layout may read of the same files what another leaves
+    # The layout is hashed too: two splits may be read from the same files by different layouts.
+    files = row.splits[split]
     lines = sorted(f"{member.sha256}  {member.path}\n" for member in files.members)
-    return hashlib.sha256("".join([f"{files.layout}\n", *lines]).encode()).hexdigest()
+    return sha256("".join([f"{files.layout}\n", *lines]).encode())
 
 
 def _result(score: Mapping[str, Any]) -> dict[str, Any]:
     corpus, split = str(score["corpus"]), str(score["split"])
     row = CATALOG.get(corpus)
     revision = dataset_revision(corpus, split)
-    names = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+    metrics = [
+        {
+            "type": metric,
+            "value": round(score["micro"][metric], 6),
+            "name": f"{name}, mentions, strict, on characters",
+        }
+        for metric, name in METRICS.items()
+        if dig(score, "micro", metric) is not None
+    ]
+
     return {
         "task": {"type": "token-classification", "name": "Named entity recognition"},
         "dataset": {
@@ -71,20 +84,12 @@ def _result(score: Mapping[str, Any]) -> dict[str, Any]:
             "split": split,
             **({"revision": revision} if revision else {}),
         },
-        "metrics": [
-            {
-                "type": metric,
-                "value": round(score["micro"][metric], 6),
-                "name": f"{names[metric]}, mentions, strict, on characters",
-            }
-            for metric in METRICS
-            if dig(score, "micro", metric) is not None
-        ],
+        "metrics": metrics,
     }
 
 
 def _emissions(manifest: Manifest, record: Mapping[str, Any]) -> dict[str, Any]:
-    """In grams, of all steps together; empty if one was not measured."""
+    """Add up the emissions of all steps, in grams; empty if one step was not measured."""
     steps = find_steps(record)
     co2e_kg = total(step.co2e_kg for step in steps) if steps else None
     if co2e_kg is None:

@@ -1,6 +1,6 @@
 """The model card: what a bundle is, what it was trained on, how it scores, and what it must not be used for.
 
-Every figure comes from the manifest, the run record, the scores or the certificate; where one is missing the
+Every figure comes from the manifest, the run record, the scores or the certificate. Where one is missing the
 card says so.
 """
 
@@ -10,11 +10,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from openmed_ner.bundle.manifest import Manifest
-from openmed_ner.publish.cards import making, measured, metadata
+from openmed_ner.bundle import Bundle, seal
+from openmed_ner.bundle.manifest import CARD, PARITY, RECORD, SCORES, Manifest
+from openmed_ner.corpora import CATALOG
+from openmed_ner.publish.cards import performance
+from openmed_ner.publish.cards.data import (
+    OWNERS,
+    describe_passages,
+    find_adaptation,
+    find_sources,
+    iter_passages,
+)
 from openmed_ner.publish.cards.energy import find_steps, write_steps
-from openmed_ner.publish.cards.markdown import NOT_RECORDED, dig, page, show
-from openmed_ner.publish.cards.sources import find_adaptation, find_sources
+from openmed_ner.publish.cards.markdown import (
+    NO_RECORD,
+    NOT_RECORDED,
+    bullets,
+    dig,
+    page,
+    percent,
+    show,
+    table,
+)
+from openmed_ner.publish.cards.metadata import model_metadata
+from openmed_ner.storage import atomic_file, write_json
 
 INTENDED = """\
 For finding mentions of the listed entity types in English biomedical abstracts and articles, as a step in
@@ -33,9 +52,48 @@ PROTECTION = """\
 - The catalog records nothing that the corpora state about personal data, and this project did not search
   their texts for any.
 """
-_PASSAGES = "- The passages of the adaptation were not searched for personal data, either.\n"
 METHOD = "OpenMed NER, arXiv 2508.01630 (the method; this is an independent implementation)"
+PRODUCTS = {
+    "adapter": "LoRA adapter and heads",
+    "full": "Fully fine-tuned encoder and heads",
+    "runtime": "ONNX model that needs no torch",
+}
+ENCODERS = {"adapter": "a LoRA adapter and a language-modelling head", "full": "every weight"}
+_PASSAGES = "- The passages of the adaptation were not searched for personal data, either.\n"
+_GUARDS = {
+    "catalog": "No passage shares a sentence with any of the {count} dev and test splits of the catalog.",
+    "available": "No passage shares a sentence with any of the {count} dev and test splits at hand.",
+    "nothing": "Passages were not compared with dev and test documents.",
+}
+_LEFT_OUT = {
+    "held-out": "Training documents that stand, whole or by half, in a dev or test split of these corpora "
+    "were left out.",
+    "nothing": "Training documents that also stand in a dev or test split were not left out.",
+}
+_TERMS = (
+    "Sources of the class {classes} were read. Look at their terms before any commercial use, or adapt again "
+    "with `--licences permissive`."
+)
 Section = tuple[str, str]
+
+
+def describe_model(
+    manifest: Manifest,
+    *,
+    record: Mapping[str, Any],
+    scores: Sequence[Mapping[str, Any]] = (),
+    parity: Mapping[str, Any] | None = None,
+) -> str:
+    """Write the card of a bundle.
+
+    Args:
+        manifest: the bundle's manifest.
+        record: the training run's record; may be empty.
+        scores: evaluations, as ``evaluate --json`` writes them.
+        parity: certificate of an exported model: its agreement with the original.
+    """
+    sections = _tagger(manifest, record, scores, parity) if manifest.heads else _encoder(manifest, record)
+    return page(model_metadata(manifest, record, scores), manifest.name, sections)
 
 
 def write_card(
@@ -46,27 +104,32 @@ def write_card(
     scores: Sequence[Mapping[str, Any]] = (),
     parity: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the card of a bundle; the arguments are those of :func:`describe_model`."""
-    path.write_text(describe_model(manifest, record=record, scores=scores, parity=parity), encoding="utf-8")
+    """Write the card of a bundle to a file; the other arguments are those of :func:`describe_model`."""
+    with atomic_file(path) as file:
+        file.write(describe_model(manifest, record=record, scores=scores, parity=parity))
 
 
-def describe_model(
-    manifest: Manifest,
-    *,
-    record: Mapping[str, Any],
-    scores: Sequence[Mapping[str, Any]] = (),
-    parity: Mapping[str, Any] | None = None,
-) -> str:
-    """The card of a bundle.
+def read_records(bundle: Bundle) -> dict[str, Any]:
+    """Read the records of a bundle's card: ``record``, ``scores`` and ``parity``, empty if missing."""
+    record, scores, parity = (
+        bundle.read_json(name) if name in bundle.manifest.files else {} for name in (RECORD, SCORES, PARITY)
+    )
+    return {"record": record, "scores": scores.get("results", ()), "parity": parity or None}
+
+
+def attach(bundle: Bundle, scores: Sequence[Mapping[str, Any]] | None = None) -> Bundle:
+    """Write a bundle's card anew from its records, and the manifest, which holds the card's digest.
 
     Args:
-        manifest: what the bundle is.
-        record: the training run's record; may be empty.
-        scores: evaluations, as ``evaluate --json`` writes them.
-        parity: how far an exported model agrees with the original.
+        bundle: the bundle; its other files stay as they are.
+        scores: evaluations to add to the bundle first, as ``evaluate --json`` writes them.
     """
-    sections = _tagger(manifest, record, scores, parity) if manifest.heads else _encoder(manifest, record)
-    return page(metadata.describe(manifest, record, scores), manifest.name, sections)
+    records = read_records(bundle)
+    if scores is not None:
+        write_json(bundle.folder / SCORES, {"results": list(scores)})
+        records["scores"] = scores
+    write_card(bundle.folder / CARD, bundle.manifest, **records)
+    return seal(bundle.folder, bundle.manifest)
 
 
 def _tagger(
@@ -76,26 +139,25 @@ def _tagger(
     parity: Mapping[str, Any] | None,
 ) -> list[Section]:
     adaptation = find_adaptation(manifest, record)
-    adapted = (
-        [("Adaptation to biomedical text", making.describe_adaptation(adaptation))] if adaptation else []
-    )
-    exported = manifest.kind == "runtime"
-    performance = [
-        ("Seen and unseen", measured.describe_seen(scores)),
-        ("Error profile", measured.describe_errors(scores)),
+    adapted = [("Adaptation to biomedical text", describe_adaptation(adaptation))]
+    profile = [
+        ("Seen and unseen", performance.describe_seen(scores)),
+        ("Error profile", performance.describe_errors(scores)),
     ]
+    export = [("Parity with the original in fp32", performance.describe_parity(parity))]
+
     return [
-        ("", making.describe_product(manifest)),
+        ("", describe_product(manifest)),
         ("Use", describe_use(manifest)),
-        ("Training data", making.describe_data(manifest, record)),
-        *adapted,
-        ("Training", making.describe_training(record)),
-        ("Scores", measured.describe_scores(scores)),
-        *(performance if scores else []),
-        *([("Parity with the original in fp32", measured.describe_parity(parity))] if exported else []),
+        ("Training data", describe_data(manifest, record)),
+        *(adapted if adaptation else []),
+        ("Training", describe_training(record)),
+        ("Scores", performance.describe_scores(scores)),
+        *(profile if scores else []),
+        *(export if manifest.kind == "runtime" else []),
         ("Energy", write_steps(find_steps(record))),
         ("Intended use and limits", INTENDED),
-        ("Known leaks", making.list_leaks(manifest, record, scores)),
+        ("Known leaks", list_leaks(manifest, record, scores)),
         ("Data protection", PROTECTION + (_PASSAGES if adaptation else "")),
         ("Cite", cite(manifest, record)),
     ]
@@ -103,25 +165,171 @@ def _tagger(
 
 def _encoder(manifest: Manifest, record: Mapping[str, Any]) -> list[Section]:
     return [
-        ("", making.describe_product(manifest)),
+        ("", describe_product(manifest)),
         ("Use", ENCODER_USE),
-        ("Adaptation to biomedical text", making.describe_adaptation(record)),
+        ("Adaptation to biomedical text", describe_adaptation(record)),
         ("Energy", write_steps(find_steps(record))),
-        ("Known leaks", making.list_leaks(manifest, record)),
+        ("Known leaks", list_leaks(manifest, record)),
         ("Data protection", PROTECTION + _PASSAGES),
         ("Cite", cite(manifest, record)),
     ]
 
 
+def describe_product(manifest: Manifest) -> str:
+    """Describe the bundle in a sentence or two."""
+    backbone = manifest.backbone
+    origin = (
+        f"{backbone.name} ({backbone.hub_id} at {backbone.revision or 'a local folder'}, {backbone.licence})"
+    )
+    if manifest.encoder_layers:
+        origin += f", of which layers {', '.join(map(str, manifest.encoder_layers))} were kept (from 0),"
+
+    if manifest.heads:
+        types = sorted({label for head in manifest.heads for label in head.labels})
+        product = (
+            f"Biomedical named entity recognition: {', '.join(types)}. {PRODUCTS[manifest.kind]}, "
+            f"{manifest.precision}, heads: {len(manifest.heads)}, on one pass of {origin}."
+        )
+    else:
+        method = f"masked language modelling: {ENCODERS[manifest.kind]}"
+        product = f"{origin} adapted to biomedical text by {method}."
+    return (
+        f"{product} Licence of the weights: {manifest.licence}. Written by openmed-ner {manifest.version}.\n"
+    )
+
+
 def describe_use(manifest: Manifest) -> str:
-    """The two commands that a reader needs, from a copy of the project."""
+    """Write the two commands that a reader needs, from a copy of the project."""
     extra = "pip install ." if manifest.kind == "runtime" else "pip install '.[train]'"
     return f"```console\n$ {extra}\n$ openmed-ner tag abstract.txt --bundle FOLDER\n```\n"
 
 
+def describe_data(manifest: Manifest, record: Mapping[str, Any]) -> str:
+    """Write a table of the corpora of the heads: sizes, terms and citations."""
+    corpora = {source.name: source for source in find_sources(manifest, record) if source.role == "corpus"}
+    rows = [
+        [
+            head.corpus,
+            ", ".join(head.labels),
+            _sizes(dig(record, "data", head.corpus)),
+            corpora[head.corpus].licence,
+            corpora[head.corpus].citation or OWNERS,
+        ]
+        for head in manifest.heads
+    ]
+    return table(("head", "labels", "documents train/dev", "licence of the corpus", "cite"), rows)
+
+
+def _sizes(data: Mapping[str, Any] | None) -> str:
+    sizes = "/".join(show(dig(data, split, "documents"), ",") for split in ("train", "dev"))
+    if silver := dig(data, "silver", "documents"):
+        sizes += f"; {show(silver, ',')} tagged by another model"
+    if left_out := dig(data, "left_out"):
+        sizes += f"; {len(left_out)} left out"
+    return sizes
+
+
+def describe_adaptation(record: Mapping[str, Any]) -> str:
+    """Describe the domain-adaptive pretraining: method, passages with their terms, and perplexity."""
+    if not record:
+        return NO_RECORD
+    perplexity = ", ".join(
+        f"{show(dig(record, 'held_out', time, 'perplexity'), '.2f')} {time}" for time in ("before", "after")
+    )
+    rows = list(iter_passages(record))
+    closed = sorted({str(row.get("licence_class")) for row in rows} - {"permissive"})
+
+    lines = [
+        f"{_method(record)}, subwords: {show(dig(record, 'history', 'subwords'), ',')}; "
+        f"{_parameters(record)}. Perplexity on held-out pieces "
+        f"({show(dig(record, 'held_out', 'passages'), ',')}): {perplexity}. "
+        f"{_time(record)} Commit: {show(dig(record, 'commit'))}.",
+        "",
+        describe_passages(rows),
+        *([_TERMS.format(classes=" and ".join(closed)), ""] if closed else []),
+        _guard(dig(record, "passages", "guard")),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _guard(guard: Mapping[str, Any] | None) -> str:
+    sentence = _GUARDS.get(dig(guard, "mode"), f"Comparison with dev and test splits: {NOT_RECORDED}.")
+    splits = dig(guard, "splits")
+    return sentence.format(count=NOT_RECORDED if splits is None else len(splits))
+
+
+def describe_training(record: Mapping[str, Any]) -> str:
+    """Describe the training run: method, start, teacher, selection of the epoch, and time."""
+    if not record:
+        return NO_RECORD
+    best = dig(record, "history", "best_epoch")
+    scores = dig(record, "history", "scores")
+    selection = (
+        "The dev splits were learnt from, and the last epoch is kept"
+        if dig(record, "recipe", "learn") == "train+dev"
+        else "The dev splits chose the epoch"
+    )
+    return (
+        f"{_method(record)}; {_parameters(record)}.{_start(record)}{_teacher(record)} {selection}: "
+        f"{show(None if best is None else best + 1)} of {show(scores and len(scores))}. {_time(record)} "
+        f"Processor: {show(dig(record, 'host', 'processor'))}. Commit: {show(dig(record, 'commit'))}.\n"
+    )
+
+
+def _start(record: Mapping[str, Any]) -> str:
+    start = dig(record, "start", "name")
+    if not start:
+        return ""
+    soup = [str(model.get("name")) for model in dig(record, "start", "soup") or ()]
+    mean = "the mean of the weights of" if soup else "the weights of"
+    return f" It started from {mean} {' and '.join([start, *soup])}."
+
+
+def _teacher(record: Mapping[str, Any]) -> str:
+    teacher = dig(record, "teacher", "name")
+    if not teacher:
+        return ""
+    # Every corpus of a run records the same set of unlabelled texts.
+    counts = [dig(data, "unlabelled", "documents") for data in (record.get("data") or {}).values()]
+    texts = f", also on {show(counts[0], ',')} texts without annotation" if any(counts) else ""
+    return f" It learnt the probabilities of {teacher}, too{texts}."
+
+
+def _method(record: Mapping[str, Any]) -> str:
+    return f"Method: {show(dig(record, 'recipe', 'method'))}, seed: {show(dig(record, 'recipe', 'seed'))}"
+
+
+def _parameters(record: Mapping[str, Any]) -> str:
+    trained, whole, share = (dig(record, "parameters", key) for key in ("trained", "total", "share"))
+    return f"parameters trained: {show(trained, ',')} of {show(whole, ',')} ({percent(share)} %)"
+
+
+def _time(record: Mapping[str, Any]) -> str:
+    return f"Minutes: {show(dig(record, 'history', 'seconds'), '.0f', scale=1 / 60)}."
+
+
+def list_leaks(
+    manifest: Manifest, record: Mapping[str, Any], scores: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """List known overlaps of training with dev and test, and the catalog's notes on the corpora."""
+    names = [*(head.corpus for head in manifest.heads), *(str(score.get("corpus")) for score in scores)]
+    rows = [CATALOG[name] for name in dict.fromkeys(names) if name in CATALOG]
+    unknown = f"Whether training documents that stand in a dev or test split were left out: {NOT_RECORDED}."
+    rule = _LEFT_OUT.get(dig(record, "recipe", "leave_out"), unknown)
+    adaptation = find_adaptation(manifest, record)
+    lines = [
+        *([rule] if manifest.heads else []),
+        *([f"Adaptation: {_guard(dig(adaptation, 'passages', 'guard'))}"] if adaptation else []),
+        "What the backbone read in its own pretraining was not compared with any corpus.",
+        *(f"{row.name}: {row.note}" for row in rows if row.note),
+    ]
+    return bullets(lines)
+
+
 def cite(manifest: Manifest, record: Mapping[str, Any]) -> str:
-    """What to cite: the method, every corpus that has a paper, and this very model."""
+    """List what to cite: the method, every corpus that has a paper, and the model itself."""
     citations = [source.citation for source in find_sources(manifest, record) if source.citation]
     commit = show(dig(record, "commit")) if record else NOT_RECORDED
-    own = f"{manifest.name}, openmed-ner {manifest.version}, commit: {commit}"
-    return "".join(f"- {line}\n" for line in dict.fromkeys([METHOD, *citations, own]))
+    model = f"{manifest.name}, openmed-ner {manifest.version}, commit: {commit}"
+    return bullets(dict.fromkeys([METHOD, *citations, model]))

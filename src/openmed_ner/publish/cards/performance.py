@@ -1,4 +1,4 @@
-"""How a bundle performs, from its scores and its certificate: figures are shown, none is computed here."""
+"""The performance of a bundle, from its scores and its certificate: no figure is computed here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ PROTOCOL = (
     "A mention counts if its boundaries and its type are right, on characters. Intervals are 95 % bootstraps "
     "over documents.\n"
 )
+RULES = ("strict", "boundary", "type", "overlap", "partial")
+"""Rules of matching, from the strictest to the mildest."""
 
 
 def describe_scores(scores: Sequence[Mapping[str, Any]]) -> str:
-    """Precision, recall and F1 with their intervals."""
+    """Write precision, recall and F1 with their intervals."""
     if not scores:
         return UNSCORED
     columns = ("corpus", "split", "protocol", "precision", "recall", "F1", "95 % interval", "documents")
@@ -32,12 +34,12 @@ def describe_scores(scores: Sequence[Mapping[str, Any]]) -> str:
     return f"{table(columns, rows)}\n{PROTOCOL}"
 
 
-def _interval(pair: Sequence[float] | None) -> str:
-    return " to ".join(percent(each, ".1f") for each in pair) if pair else NOT_RECORDED
+def _interval(limits: Sequence[float] | None) -> str:
+    return " to ".join(percent(limit, ".1f") for limit in limits) if limits else NOT_RECORDED
 
 
 def describe_seen(scores: Sequence[Mapping[str, Any]]) -> str:
-    """F1 apart by whether a mention's surface form occurs in the training split."""
+    """Write the F1 of surface forms that occur in the training split, and of those that do not."""
     rows = [
         [
             show(score.get("corpus")),
@@ -50,7 +52,7 @@ def describe_seen(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def describe_errors(scores: Sequence[Mapping[str, Any]]) -> str:
-    """The errors by kind where they were counted, and how F1 changes as matching grows milder."""
+    """Write the counts of each kind of error, and F1 by rule of matching."""
     return f"{_kinds(scores)}\n{_rules(scores)}"
 
 
@@ -69,17 +71,15 @@ def _kinds(scores: Sequence[Mapping[str, Any]]) -> str:
 def _rules(scores: Sequence[Mapping[str, Any]]) -> str:
     if not any(score.get("matching") for score in scores):
         return f"F1 by milder rules of matching: {NOT_RECORDED}.\n"
-    rules = ("strict", "boundary", "type", "overlap", "partial")
     rows = [
         [
             _name(score),
-            *(percent(dig(score, "matching", rule, "f1"), ".1f") for rule in rules),
+            *(percent(dig(score, "matching", rule, "f1"), ".1f") for rule in RULES),
             percent(dig(score, "calibration", "ece"), ".1f"),
         ]
         for score in scores
     ]
-    columns = ("F1 by rule of matching", *rules, "expected calibration error, points")
-    return table(columns, rows)
+    return table(("F1 by rule of matching", *RULES, "expected calibration error, points"), rows)
 
 
 def _name(score: Mapping[str, Any]) -> str:
@@ -87,19 +87,20 @@ def _name(score: Mapping[str, Any]) -> str:
 
 
 def describe_parity(parity: Mapping[str, Any] | None) -> str:
-    """How far an exported model agrees with the original in fp32."""
+    """Write the agreement of an exported model with the original in fp32."""
     if not parity:
         return f"Certificate of the export: {NOT_RECORDED}.\n"
     differences = "; ".join(
         f"{name} {show(row.get('f1_difference'), '+.2f', scale=100)}"
         for name, row in (parity.get("corpora") or {}).items()
     )
-    fast, slow = (
+    exported, original = (
         show(parity.get(f"documents_per_second_{name}"), ".1f") for name in ("exported", "reference")
     )
     return (
         f"Spans that agree: {percent(parity.get('span_agreement'))} % over "
         f"{show(parity.get('documents'), ',')} documents ({show(parity.get('texts'))}). "
         f"Difference in dev F1, in points: {differences or NOT_RECORDED}. "
-        f"Documents per second where it was exported, a batch at a time: {fast}; the original: {slow}.\n"
+        f"Documents per second where it was exported, a batch at a time: {exported}; the original: "
+        f"{original}.\n"
     )
