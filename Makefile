@@ -1,18 +1,35 @@
-# demo: tag the example abstracts with the embedded model.   test: the test suite.   lint: style, types.
-# fuzz: 10,000 hostile files for each reader, and as many requests.   docs: the documentation site.
-# serve: the page and the HTTP service, on this machine only.   wheel: the wheel of this commit, and its SBOM.
-# Each sets up its own environment under .venv on first use.
+# Each target sets up its own environment under .venv on first use.
+#
+# demo:      tag the example abstracts with the embedded model
+# check:     the tests of the packages that need no torch; about a minute, for every edit
+# test:      all tests but the slow ones
+# test-slow: the slow ones: exports, kills, clusters, the notebooks, the browser, the wheel, the site
+# test-all:  both
+# fuzz:      10,000 hostile files for each reader, and as many requests
+# lint:      style and types
+# docs:      the documentation site
+# serve:     the page and the HTTP service, on this machine only
+# wheel:     the wheel of this commit, and its SBOM
 PYTHON ?= python3
 DEMO := .venv/demo
 DEV := .venv/dev
+PYTEST := $(DEV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: demo test fuzz lint docs serve wheel clean
+.PHONY: demo check test test-slow test-all fuzz lint docs serve wheel clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/openmed-ner tag src/openmed_ner/data/examples --types Chemical,Disease,Gene,Species,Anatomy,CellLine
 
+check: $(DEV)/.installed
+	$(PYTEST) --no-torch -m "not slow"
+
 test: $(DEV)/.installed
-	$(DEV)/bin/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST) -m "not slow"
+
+test-slow: $(DEV)/.installed
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 fuzz: $(DEV)/.installed
 	OPENMED_NER_EXAMPLES=10000 $(DEV)/bin/python -m pytest -m fuzz --timeout 0
@@ -24,12 +41,12 @@ lint: $(DEV)/.installed
 
 $(DEMO)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO)
-	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(DEMO)/bin/python tools/install.py .
 	touch $@
 
 $(DEV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
-	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(DEV)/bin/python tools/install.py '.[dev]'
 	touch $@
 
 docs: $(DEV)/.installed

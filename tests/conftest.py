@@ -8,8 +8,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import string
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,13 +30,57 @@ settings.register_profile(
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
-    max_examples=int(os.environ.get("OPENMED_NER_EXAMPLES", "50")),
+    max_examples=int(os.environ.get("OPENMED_NER_EXAMPLES", "25")),
 )
 settings.load_profile("offline")
+
+NEEDS_TORCH = re.compile(
+    r"^(?:from|import) (?:torch|transformers|peft|onnx|ray|spacy|tiny|architectures"
+    r"|openmed_ner\.(?:model|training))\b",
+    re.MULTILINE,
+)
+"""Imports at the top of a module of tests that ``--no-torch`` leaves out."""
+TRAINED = {"backbone", "adapter_bundle", "full_bundle", "runtime_bundle", "passages"}
+"""Fixtures that train or export; whoever uses one needs torch."""
 
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = ["aspirin", "cancer", "tumor", "the", "of", "##in", "##er"]
+
+
+class TorchBlocker:
+    """Refuse to import torch, as where the extra ``train`` is not installed.
+
+    A ``None`` in ``sys.modules`` would refuse it, too, but SciPy looks there and takes it for a module.
+    """
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] in ("torch", "transformers", "peft"):
+            raise ModuleNotFoundError(f"{name} cannot be imported with --no-torch", name=name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-torch", action="store_true", help="run only tests that need no torch")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--no-torch"):
+        sys.meta_path.insert(0, TorchBlocker())  # type: ignore[arg-type]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if config.getoption("--no-torch") and collection_path.suffix == ".py":
+        return bool(NEEDS_TORCH.search(collection_path.read_text(encoding="utf-8"))) or None
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if TRAINED & set(getattr(item, "fixturenames", ())):
+            item.add_marker("torch")
+    if config.getoption("--no-torch"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("torch")])
+        items[:] = [item for item in items if not item.get_closest_marker("torch")]
 
 
 @pytest.fixture(scope="session")
