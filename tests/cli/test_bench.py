@@ -8,7 +8,7 @@ import pytest
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.cli.main import main
-from openmed_ner.inference.speed import ALONE, measure_speed
+from openmed_ner.inference.speed import N_SINGLE, measure_speed
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.plots import printable, save_figure
 from pages import Terminal
@@ -32,7 +32,7 @@ def test_speed_is_of_what_was_tagged(runtime_bundle: Bundle, monkeypatch: pytest
     monkeypatch.setattr(Tagger, "__call__", count(call))
     speed, tagger = measure_speed(lambda: Tagger.load(runtime_bundle), TEXTS, rounds=2)
     together = 2 * len(TEXTS)
-    assert len([text for text in tagged if text in TEXTS]) >= together + 2 * min(ALONE, len(TEXTS))
+    assert len([text for text in tagged if text in TEXTS]) >= together + 2 * min(N_SINGLE, len(TEXTS))
     assert speed.documents == len(TEXTS) and speed.rounds == 2
     words = sum(len(text.replace(".", " .").replace(",", " ,").split()) for text in TEXTS)
     assert speed.subwords >= words, "a word is at least one subword"

@@ -285,3 +285,9 @@ def test_what_goes_wrong_in_a_worker_is_raised_in_turn(runtime_bundle: Bundle) -
     tagger._parts[0].backend.run = fail  # type: ignore[assignment,method-assign]
     with pytest.raises(RunError, match="out of memory"):
         list(tagger.pipe(["Cisplatin."] * 300))
+
+
+def test_the_old_name_of_the_tokenizer_works_and_warns_once(tagger: Tagger) -> None:
+    with pytest.warns(DeprecationWarning, match=r"Tagger\.encoder is now Tagger\.tokenizer") as warned:
+        assert tagger.encoder is tagger.tokenizer
+    assert len(warned) == 1

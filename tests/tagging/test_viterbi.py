@@ -99,7 +99,10 @@ def test_what_follows_what_is_learnt_from_documents() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [(((0.0, 0.0),) * 2, "a square of them"), (((0.0,) * 3, (float("nan"),) * 3, (0.0,) * 3), "from -1000")],
+    [
+        (((0.0, 0.0),) * 2, "need 3 rows and columns"),
+        (((0.0,) * 3, (float("nan"),) * 3, (0.0,) * 3), "from -1000"),
+    ],
 )
 def test_transitions_that_are_none_are_refused(rows: tuple[tuple[float, ...], ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):

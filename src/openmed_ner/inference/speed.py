@@ -1,4 +1,4 @@
-"""How fast a tagger is on this machine: many documents, one document, and how long until the first."""
+"""The speed of a tagger on this machine: many documents, single documents, and the time to the first one."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 
 from openmed_ner.inference.tagger import Tagger
 
-ALONE = 20
+N_SINGLE = 20
 """Documents that are tagged one by one, in each round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What was measured; medians over the rounds.
+    """Measured speed; medians over the rounds.
 
     Attributes:
-        documents: of a round.
-        subwords: of these, special ones and overlaps not counted.
-        rounds: how often.
+        documents: number of documents in a round.
+        subwords: number of subwords in these documents, without special ones and overlaps.
+        rounds: number of rounds.
         start_up: seconds until the first document is tagged, loading included.
-        seconds: for all documents together.
-        p50: milliseconds for one document alone, the median of all rounds.
-        p99: the same, of which one in a hundred takes longer.
+        seconds: time for all documents together.
+        p50: milliseconds for one document alone, median of all rounds.
+        p99: milliseconds for one document alone, exceeded by one in a hundred.
     """
 
     documents: int
@@ -38,16 +38,16 @@ class Speed:
 
     @property
     def documents_per_second(self) -> float:
-        """Documents tagged in a second, many together."""
+        """Documents tagged per second, many together."""
         return self.documents / self.seconds
 
     @property
     def subwords_per_second(self) -> float:
-        """Subwords read in a second, many documents together."""
+        """Subwords read per second, many documents together."""
         return self.subwords / self.seconds
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for a program."""
+        """All fields and both rates, ready for JSON."""
         rates = {name: getattr(self, name) for name in ("documents_per_second", "subwords_per_second")}
         return {**asdict(self), **rates}
 
@@ -59,27 +59,29 @@ def measure_speed(
 
     Args:
         load: makes the tagger.
-        texts: at least one.
-        rounds: how often all of them are tagged.
+        texts: at least one text.
+        rounds: number of times that all texts are tagged.
 
     Returns:
-        What was measured, and the tagger.
+        The speed, and the tagger.
     """
     begin = time.perf_counter()
     tagger = load()
     tagger(texts[0])
     start_up = time.perf_counter() - begin
-    together, alone = [], []
+
+    batched, single = [], []
     for _ in range(rounds):
         begin = time.perf_counter()
         for _ in tagger.pipe(texts):
             pass
-        together.append(time.perf_counter() - begin)
-        for text in texts[:ALONE]:
+        batched.append(time.perf_counter() - begin)
+        for text in texts[:N_SINGLE]:
             begin = time.perf_counter()
             tagger(text)
-            alone.append(1000 * (time.perf_counter() - begin))
+            single.append(1000 * (time.perf_counter() - begin))
+
     subwords = sum(len(piece.ids) for text in texts for piece in tagger.tokenizer.iter_encodings(text))
-    p99 = statistics.quantiles(alone, n=100, method="inclusive")[98] if len(alone) > 1 else alone[0]
-    seconds = statistics.median(together)
-    return Speed(len(texts), subwords, rounds, start_up, seconds, statistics.median(alone), p99), tagger
+    p99 = statistics.quantiles(single, n=100, method="inclusive")[98] if len(single) > 1 else single[0]
+    seconds = statistics.median(batched)
+    return Speed(len(texts), subwords, rounds, start_up, seconds, statistics.median(single), p99), tagger

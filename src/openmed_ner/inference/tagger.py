@@ -1,4 +1,4 @@
-"""Tag text with a bundle: the object that users hold."""
+"""Tag text with a bundle: the class that users work with."""
 
 from __future__ import annotations
 
@@ -81,17 +81,17 @@ class Tagger:
         """Load a bundle, or a suite: a folder of bundles that are used together.
 
         Args:
-            bundle: its folder; the embedded bundle if ``None``.
-            backend: what computes a runtime bundle, ``onnxruntime`` or ``openvino``; if ``None`` what it
-                was certified with.
+            bundle: folder of the bundle or suite; the embedded bundle if ``None``.
+            backend: engine for a runtime bundle, ``onnxruntime`` or ``openvino``; the one it was certified
+                with if ``None``.
             threads: processor threads to use; all of them if ``None``.
             workers: batches to compute at the same time, among which the threads are divided; one for each
-                thread if ``None``; what is fastest here, after seconds of trying, if ``auto``. It changes
+                thread if ``None``; the fastest number here, after seconds of trying, if ``auto``. It changes
                 speed, never results.
 
         Raises:
-            BundleError: a bundle is missing, damaged, tampered with or unsafe, or those of a suite read
-                text in different ways.
+            BundleError: a bundle is missing, damaged, tampered with or unsafe, or the bundles of a suite
+                read text in different ways.
             InputError: there are more workers than threads, or the backend cannot compute this bundle.
             MissingExtraError: torch or OpenVINO is needed, and not installed.
         """
@@ -99,23 +99,14 @@ class Tagger:
             bundles = [bundle]
         else:
             bundles = open_bundles(Path(bundle) if bundle is not None else embedded_bundle())
-        try:
-            content = bundles[0].read(TOKENIZER).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise BundleError(f"{bundles[0].folder}: {TOKENIZER} is not UTF-8") from error
-        tokenizer = SubwordTokenizer.from_json(content)
-        frame = np.array([[tokenizer.prefix, tokenizer.suffix]], dtype=np.int64)
-        parts = []
+        tokenizer = _read_tokenizer(bundles[0])
         backends, workers = load_backends(bundles, backend=backend, threads=threads, workers=workers)
-        for each, loaded in zip(bundles, backends, strict=True):
-            heads = each.manifest.heads
-            n_found = loaded.run(frame, np.ones_like(frame)).shape[-1]
-            n_tags = sum(len(head.tags) for head in heads)
-            if n_found != n_tags:
-                raise BundleError(
-                    f"{each.folder}: the model has {n_found} outputs, its heads have {n_tags} tags"
-                )
-            parts.append(ModelPart(heads, loaded))
+
+        parts = []
+        for opened, loaded in zip(bundles, backends, strict=True):
+            _check_outputs(opened, loaded, tokenizer)
+            parts.append(ModelPart(opened.manifest.heads, loaded))
+
         manifest = join_manifests(bundles)
         name = "torch" if manifest.kind != "runtime" else backend or manifest.backend
         return cls(manifest, tokenizer, parts, backend=name, workers=workers)
@@ -133,17 +124,38 @@ class Tagger:
 
     @property
     def corpora(self) -> tuple[str, ...]:
-        """The annotation guidelines this model knows, one head each."""
+        """The annotation guidelines of this model, one head each."""
         return tuple(head.corpus for head in self.manifest.heads)
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The entity types this model finds."""
+        """The entity types of this model."""
         return tuple(dict.fromkeys(label for head in self.manifest.heads for label in head.labels))
 
-    def __call__(self, text: str, **options: object) -> Document:
-        """Tag one text; options as in :meth:`pipe`."""
-        (document,) = self.pipe([text], **options)  # type: ignore[arg-type]
+    def __call__(
+        self,
+        text: str | Document,
+        *,
+        corpora: Sequence[str] | None = None,
+        types: Sequence[str] | None = None,
+        threshold: float = 0.0,
+    ) -> Document:
+        """Tag one text.
+
+        Args:
+            text: plain string, or a document whose spans are replaced.
+            corpora: heads to use; all if ``None``.
+            types: entity types to keep; all if ``None``. If ``corpora`` is ``None``, the spans of each type
+                become one layer, see :meth:`pipe`.
+            threshold: lowest score of a span to keep, between 0 and 1.
+
+        Returns:
+            The text with its spans; ``meta["coverage"]`` is the account of the text read.
+
+        Raises:
+            InputError: a corpus or type is unknown to this model, or the threshold is out of range.
+        """
+        (document,) = self.pipe([text], corpora=corpora, types=types, threshold=threshold)
         return document
 
     def pipe(
@@ -159,54 +171,50 @@ class Tagger:
         Args:
             texts: plain strings, which are numbered, or documents, whose spans are replaced.
             corpora: heads to use; all if ``None``.
-            types: entity types to keep; all if ``None``. If ``corpora`` is ``None``, the layers of each
-                type become one, as the bundle's manifest says (``merges``).
-            threshold: lowest score of a span that is kept, between 0 and 1.
+            types: entity types to keep; all if ``None``. If ``corpora`` is ``None``, the spans of each type
+                become one layer by the rules of the bundle's manifest (``merges``).
+            threshold: lowest score of a span to keep, between 0 and 1.
 
         Returns:
-            One document per text, its ``meta["coverage"]`` saying what was read.
+            One document per text; ``meta["coverage"]`` is the account of the text read.
 
         Raises:
             InputError: a corpus or type is unknown to this model, or the threshold is out of range.
         """
         if not 0.0 <= threshold <= 1.0:
             raise InputError(f"threshold {threshold}: expected a number between 0 and 1")
-        _check_known(types, self.types, "type")
-        _check_known(corpora, self.corpora, "corpus")
+        _check_names(types, self.types, "type")
+        _check_names(corpora, self.corpora, "corpus")
+
         merges = {label: self.manifest.merge_of(label) for label in types or ()} if corpora is None else {}
-        wanted = self._wanted(corpora, merges)
-        parts = [part.select(wanted) for part in self._parts if part.has(wanted)]
+        needed = self._needed_corpora(corpora, merges)
+        parts = [part.select(needed) for part in self._parts if part.has(needed)]
         heads = tuple(head for part in parts for head in part.heads)
 
         def run(ids: LongArray, mask: LongArray) -> FloatArray:
             return np.concatenate([part.run(ids, mask) for part in parts], axis=-1)
-
-        def keep(spans: Iterable[Span]) -> Iterable[Span]:
-            sure = [span for span in spans if (span.score or 0.0) >= threshold]
-            if types is None:
-                return sure
-            layers = {label: [span for span in sure if span.label == label] for label in types}
-            kept = (merges[label](layers[label]) if label in merges else layers[label] for label in layers)
-            return sorted(chain.from_iterable(kept), key=lambda span: (span.start, span.end))
 
         documents = (
             text if isinstance(text, Document) else Document(str(number), text)
             for number, text in enumerate(texts)
         )
         tagged = self._predict(documents, run, replace(self._reader, heads=heads))
-        return (document.with_spans(keep(document.spans)) for document in tagged)
+        return (
+            document.with_spans(_select_spans(document.spans, types, merges, threshold))
+            for document in tagged
+        )
 
     def _predict(
         self, documents: Iterable[Document], run: ModelFunction, reader: WindowReader
     ) -> Iterator[Document]:
-        """Tag in this thread, compute in others, which end with the stream."""
+        """Tag in this thread and compute in others, which end with the stream."""
         pool = ThreadPoolExecutor(reader.workers, thread_name_prefix="openmed-ner")
         try:
             yield from predict(documents, run=run, reader=reader, submit=pool.submit)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _wanted(self, corpora: Sequence[str] | None, merges: Mapping[str, TypeMerge]) -> set[str]:
+    def _needed_corpora(self, corpora: Sequence[str] | None, merges: Mapping[str, TypeMerge]) -> set[str]:
         """The corpora whose heads have to be computed."""
         if corpora is not None:
             return set(corpora)
@@ -218,9 +226,9 @@ class ModelPart:
     """A model and some of its heads.
 
     Attributes:
-        heads: what its outputs mean, in order.
-        backend: computes them.
-        columns: which of the outputs these heads own; all if ``None``.
+        heads: the heads in use, in the order of the outputs.
+        backend: engine with the loaded model.
+        columns: indices of the outputs that belong to these heads; all if ``None``.
     """
 
     heads: tuple[Head, ...]
@@ -228,7 +236,7 @@ class ModelPart:
     columns: LongArray | None = None
 
     def has(self, corpora: Container[str]) -> bool:
-        """Whether a head of one of these corpora is among them."""
+        """Return true if a head of one of these corpora is among the heads."""
         return any(head.corpus in corpora for head in self.heads)
 
     def select(self, corpora: Container[str]) -> ModelPart:
@@ -246,7 +254,44 @@ class ModelPart:
         return logits if self.columns is None else logits[..., self.columns]
 
 
-def _check_known(names: Sequence[str] | None, known: Sequence[str], what: str) -> None:
+def _read_tokenizer(bundle: Bundle) -> SubwordTokenizer:
+    try:
+        content = bundle.read(TOKENIZER).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{bundle.folder}: {TOKENIZER} is not UTF-8") from error
+    return SubwordTokenizer.from_json(content)
+
+
+def _check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer) -> None:
+    """Compute one empty text, and compare the number of outputs with the tags of the heads.
+
+    Raises:
+        BundleError: they differ.
+    """
+    empty_text = np.array([[tokenizer.prefix, tokenizer.suffix]], dtype=np.int64)
+    n_outputs = backend.run(empty_text, np.ones_like(empty_text)).shape[-1]
+    n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
+    if n_outputs != n_tags:
+        raise BundleError(f"{bundle.folder}: the model has {n_outputs} outputs, its heads have {n_tags} tags")
+
+
+def _check_names(names: Sequence[str] | None, choices: Sequence[str], kind: str) -> None:
     for name in names or ():
-        if name not in known:
-            raise InputError(f"unknown {what} {name!r}; this bundle knows: {', '.join(known)}")
+        if name not in choices:
+            raise InputError(f"unknown {kind} {name!r}; this bundle knows: {', '.join(choices)}")
+
+
+def _select_spans(
+    spans: Iterable[Span],
+    types: Sequence[str] | None,
+    merges: Mapping[str, TypeMerge],
+    threshold: float,
+) -> Iterable[Span]:
+    """Apply the options of :meth:`Tagger.pipe`: threshold, then types, then one layer per merged type."""
+    confident = [span for span in spans if (span.score or 0.0) >= threshold]
+    if types is None:
+        return confident
+
+    by_type = {label: [span for span in confident if span.label == label] for label in types}
+    layers = (merges[label](by_type[label]) if label in merges else by_type[label] for label in by_type)
+    return sorted(chain.from_iterable(layers), key=lambda span: (span.start, span.end))

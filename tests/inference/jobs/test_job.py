@@ -212,7 +212,7 @@ def test_kill_9_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
 
 def test_a_second_process_is_kept_out(tmp_path: Path, inputs: list[Input]) -> None:
     def meddling(documents: Iterable[Document]) -> Iterator[Document]:
-        with pytest.raises(InputError, match="another process is at work"):
+        with pytest.raises(InputError, match="another process is working here"):
             make_job(inputs, tmp_path / "out").run(resume=True)
         return tag_words(documents)
 
@@ -253,7 +253,7 @@ def test_a_disk_that_fills_up_while_a_part_is_written(tmp_path: Path) -> None:
     code = CHILD.replace("size=7", "size=4").replace("import time", LIMIT + "\nimport time", 1)
     run = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, check=False, timeout=60)
-    assert b"RunError: cut: File too large. The parts that are finished are kept" in done.stderr
+    assert b"RunError: cut: File too large. The finished parts are kept" in done.stderr
     assert b"ignored" not in done.stderr
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == [".lock", "plan.json"]
     make_job(inputs, tmp_path / "cut", size=4).run(resume=True)

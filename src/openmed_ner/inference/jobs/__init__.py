@@ -1,1 +1,1 @@
-"""Tagging files: which inputs, in what parts, with which receipt."""
+"""Tagging files: their documents, the parts of the output, and the receipt of a run."""

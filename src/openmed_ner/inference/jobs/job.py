@@ -1,51 +1,48 @@
-"""Tag files of any size into a folder of parts, so that a run can be stopped, killed and gone on with.
+"""Tag files of any size into a folder of parts, in a run that can be stopped, killed and resumed.
 
-A part holds what became of a chunk of the input, in order. Its receipt, written after it, says what it
-holds, what went wrong, and where the input goes on; a part without a receipt does not exist. Both are on
-the disk before they appear under their names, so a run that is killed loses the part it was at and nothing
-else, and a resumed one repeats nothing. The plan says what a run was begun with; another run cannot be
-mixed in. The price: the part that was at work is tagged again, and files of a half-done chunk are read
-again up to where it goes on.
+A part holds the results for a chunk of the input, in order. Its receipt, written after it, records its
+content, its problems, and the place where the input continues. A part without a receipt does not count. Both
+are on the disk before they appear under their names, so a killed run loses only the part it was working on,
+and a resumed run repeats nothing. The plan records the files and options of the run; a run with others is
+refused. Resuming tags the unfinished part again, and reads its files again up to that place.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.jobs.inputs import Input, Item, Problem, iter_items
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, JobProgress, TagFunction, make_receipt
-from openmed_ner.storage import folder_lock
+from openmed_ner.storage import PARTIAL, atomic_file, folder_lock, read_json, sha256_file
 
 PLAN = "plan.json"
 RECEIPT = "receipt.json"
 ERRORS = "errors.jsonl"
 LOCK = ".lock"
 ItemReader = Callable[..., Iterator[Item]]
-"""Gives the items of inputs, called like :func:`openmed_ner.inference.jobs.inputs.iter_items`."""
+"""Yields the items of inputs, called like :func:`openmed_ner.inference.jobs.inputs.iter_items`."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputPart:
-    """What its receipt says of a part.
+    """The record of a part, as its receipt holds it.
 
     Attributes:
-        part: the name of its file.
-        sha256: of that file.
-        bytes: of that file.
-        counts: what is in it.
-        problems: what should be and is not.
-        file: number of the input that goes on after it.
-        items: of that input, those that are done.
+        part: name of the file.
+        sha256: digest of the file.
+        bytes: size of the file.
+        counts: counts of its documents.
+        problems: items that should be in it and are not.
+        file: number of the input that continues after it, from 0.
+        items: number of items of that input that are done.
     """
 
     part: str
@@ -61,26 +58,27 @@ class OutputPart:
         """Read a receipt.
 
         Raises:
-            InputError: it is none, or its part is not there with the size it says.
+            InputError: the file is not a receipt, or its part is missing or has another size.
         """
-        record = _read_json(path)
+        record = read_json(path)
         try:
             counts = JobCounts.from_json(record.pop("counts"))
             problems = tuple(Problem(**problem) for problem in record.pop("problems"))
             part = cls(counts=counts, problems=problems, **record)
         except (KeyError, TypeError) as error:
             raise InputError(f"{path} is not the receipt of a part: {error}; {_WAY_OUT}") from error
-        held = path.with_name(part.part)
-        if not held.is_file() or held.stat().st_size != part.bytes:
-            raise InputError(f"{held}: expected {part.bytes} bytes, as {path.name} says; {_WAY_OUT}")
+
+        content = path.with_name(part.part)
+        if not content.is_file() or content.stat().st_size != part.bytes:
+            raise InputError(f"{content}: expected {part.bytes} bytes, as {path.name} says; {_WAY_OUT}")
         return part
 
     def to_json(self) -> dict[str, Any]:
-        """The receipt."""
+        """The receipt, ready for JSON."""
         return {**asdict(self), "counts": self.counts.to_json()}
 
 
-_WAY_OUT = "delete this receipt and resume to have it and all later parts made again"
+_WAY_OUT = "delete this receipt and resume, to make this part and all later ones again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +87,13 @@ class Job:
 
     Attributes:
         inputs: the files, in order.
-        folder: where parts and receipts go.
-        suffix: of the parts' names.
+        folder: folder for parts and receipts.
+        suffix: suffix of the parts' names.
         tag: the tagger.
         write: a writer of :mod:`openmed_ner.formats`.
-        size: items of the input to a part.
-        identity: what else decides the output, ready for JSON: version, bundle, options.
-        read: gives the items; an engine that works elsewhere has tagged their documents by then.
+        size: number of items of the input in a part.
+        identity: everything else that decides the output, ready for JSON: version, bundle, options.
+        read: yields the items; an engine on other machines returns their documents already tagged.
     """
 
     inputs: Sequence[Input]
@@ -108,29 +106,30 @@ class Job:
     read: ItemReader = iter_items
 
     def run(self, *, resume: bool = False, progress: JobProgress | None = None) -> JobCounts:
-        """Tag what is not yet tagged, and write the receipt of the whole.
+        """Tag all items that are not yet tagged, and write the receipt of the run.
 
         Args:
-            resume: go on with a run that was begun in this folder, if there is one.
-            progress: told how it goes on.
+            resume: continue an existing run in this folder, if there is one.
+            progress: callbacks for progress.
 
         Raises:
-            InputError: the folder holds something else, or a run with other files or options, or one that is
-                to be resumed and was not asked to be, or another process works in it.
-            RunError: the folder cannot be written to; what was done is kept.
+            InputError: the folder holds other files, or a run with other files or options, or a run while
+                ``resume`` is false, or another process is working in it.
+            RunError: the folder cannot be written to; finished parts are kept.
         """
         start = monotonic()
-        with self._writing(), _alone(self.folder):
+        with self._writing(), _exclusive(self.folder):
             plan = self._plan()
             self._begin(plan, resume=resume)
-            parts = self._find_parts()
+            parts = self._read_parts()
             self._remove_leftovers(parts)
+
             total = sum((part.counts for part in parts), JobCounts())
-            for part in self._write_parts(
-                len(parts), parts[-1] if parts else None, progress or JobProgress()
-            ):
+            previous = parts[-1] if parts else None
+            for part in self._write_parts(len(parts), previous, progress or JobProgress()):
                 parts.append(part)
                 total += part.counts
+
             if not (self.folder / RECEIPT).exists():
                 self._finish(parts, total, seconds=monotonic() - start)
         return total
@@ -138,43 +137,44 @@ class Job:
     # --- beginning
 
     def _plan(self) -> dict[str, Any]:
-        inputs = [[each.name, each.format, each.fingerprint()] for each in self.inputs]
+        inputs = [[file.name, file.format, file.fingerprint()] for file in self.inputs]
         return {**self.identity, "format": self.suffix, "shard": self.size, "inputs": inputs}
 
     def _begin(self, plan: dict[str, Any], *, resume: bool) -> None:
-        """Write the plan, or compare it with the one that is there."""
+        """Write the plan, or compare it with the existing one."""
         path = self.folder / PLAN
         if not path.exists():
-            if others := [each.name for each in self.folder.iterdir() if not each.name.startswith(".")]:
-                raise InputError(f"{self.folder} holds {min(others)!r}, and no run; name a new folder")
-            with open_durable(path) as file:
-                _write_json(plan, file)
+            names = [file.name for file in self.folder.iterdir() if not file.name.startswith(".")]
+            if names:
+                raise InputError(f"{self.folder} holds {min(names)!r}, and no run; name a new folder")
+            _write_json(path, plan)
             return
+
         if not resume:
-            raise InputError(f"{self.folder} already holds a run; go on with --resume, or name a new folder")
-        before = _read_json(path)
-        for key in sorted(before.keys() | plan.keys()):
-            if (old := before.get(key)) != (new := plan.get(key)):
+            raise InputError(f"{self.folder} already holds a run; add --resume, or name a new folder")
+        existing = read_json(path)
+        for key in sorted(existing.keys() | plan.keys()):
+            if (old := existing.get(key)) != (new := plan.get(key)):
                 raise InputError(
                     f"{self.folder} holds a run with {_describe_difference(key, old, new)}; "
-                    "resume it with what it was begun with, or name a new folder"
+                    "resume it with the files and options it began with, or name a new folder"
                 )
 
-    def _find_parts(self) -> list[OutputPart]:
-        """The parts that are done."""
+    def _read_parts(self) -> list[OutputPart]:
+        """Read the receipts of the finished parts."""
         parts: list[OutputPart] = []
         while (path := self._receipt(len(parts))).exists():
             parts.append(OutputPart.read(path))
         return parts
 
     def _remove_leftovers(self, parts: Sequence[OutputPart]) -> None:
-        """Remove what a killed run has left, and parts behind a missing one."""
-        kept = {
+        """Remove partial files of killed runs, and parts behind a missing one."""
+        finished = {
             name for number in range(len(parts)) for name in (self._name(number), self._receipt(number).name)
         }
         for path in self.folder.iterdir():
-            partial = path.name.startswith(".") and path.name.endswith(".partial")
-            if partial or (path.name.startswith("part-") and path.name not in kept):
+            partial = path.name.startswith(".") and path.name.endswith(PARTIAL)
+            if partial or (path.name.startswith("part-") and path.name not in finished):
                 path.unlink()
                 (self.folder / RECEIPT).unlink(missing_ok=True)
 
@@ -187,10 +187,10 @@ class Job:
         return self.folder / f"part-{number:05}.receipt.json"
 
     def _write_parts(
-        self, number: int, before: OutputPart | None, progress: JobProgress
+        self, number: int, previous: OutputPart | None, progress: JobProgress
     ) -> Iterator[OutputPart]:
-        """Write the parts that are missing, from a number on."""
-        file, done = (before.file, before.items) if before else (0, 0)
+        """Write the missing parts, beginning with a number."""
+        file, done = (previous.file, previous.items) if previous else (0, 0)
         items = self.read(self.inputs, file=file, done=done, on_open=progress.open)
         for first in items:
             yield self._write_part(number, chain([first], islice(items, self.size - 1)), progress)
@@ -199,77 +199,57 @@ class Job:
     def _write_part(self, number: int, items: Iterator[Item], progress: JobProgress) -> OutputPart:
         path = self.folder / self._name(number)
         chunk = Chunk(items, self.tag, progress)
-        with open_durable(path) as file:
+        with atomic_file(path, durable=True) as file:
             chunk.write(self.write, file)
-        with path.open("rb") as written:
-            sha256 = hashlib.file_digest(written, "sha256").hexdigest()
+
         last = chunk.last
-        place = (last.file, last.number) if last else (0, 0)
-        part = OutputPart(path.name, sha256, path.stat().st_size, chunk.counts, tuple(chunk.problems), *place)
-        with open_durable(self._receipt(number)) as file:
-            _write_json(part.to_json(), file)
+        part = OutputPart(
+            part=path.name,
+            sha256=sha256_file(path),
+            bytes=path.stat().st_size,
+            counts=chunk.counts,
+            problems=tuple(chunk.problems),
+            file=last.file if last else 0,
+            items=last.number if last else 0,
+        )
+        _write_json(self._receipt(number), part.to_json())
         return part
 
     # --- ending
 
     def _finish(self, parts: Sequence[OutputPart], total: JobCounts, *, seconds: float) -> None:
-        with open_durable(self.folder / ERRORS) as file:
+        with atomic_file(self.folder / ERRORS, durable=True) as file:
             for part in parts:
                 file.writelines(
                     json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in part.problems
                 )
-        listed = [{"part": part.part, "sha256": part.sha256, "bytes": part.bytes} for part in parts]
-        record = {**make_receipt(self.identity, self.inputs, total, seconds=seconds), "parts": listed}
-        with open_durable(self.folder / RECEIPT) as file:
-            _write_json(record, file)
+        rows = [{"part": part.part, "sha256": part.sha256, "bytes": part.bytes} for part in parts]
+        receipt = make_receipt(self.identity, self.inputs, total, seconds=seconds)
+        _write_json(self.folder / RECEIPT, {**receipt, "parts": rows})
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Say what a full disk or a vanished folder means for the run."""
+        """Turn a full disk or a vanished folder into a ``RunError`` with the way out."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             yield
         except OSError as error:
             raise RunError(
                 f"{error.filename or self.folder}: {error.strerror or error}. "
-                "The parts that are finished are kept; mend this, and go on with --resume"
+                "The finished parts are kept; fix this, then continue with --resume"
             ) from error
 
 
 @contextmanager
-def open_durable(path: Path) -> Iterator[TextIO]:
-    """Open a file that appears under its name once it is complete and on the disk."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync(path.parent)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Lock a folder for this process.
 
-
-def _sync(folder: Path) -> None:
-    """Put the names of a folder's files on the disk, where the system lets one."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second process out."""
-    with folder_lock(folder, LOCK) as ours:
-        if not ours:
-            raise InputError(f"{folder}: another process is at work here; wait until it has ended")
+    Raises:
+        InputError: another process has locked it.
+    """
+    with folder_lock(folder, LOCK) as locked:
+        if not locked:
+            raise InputError(f"{folder}: another process is working here; wait until it has ended")
         yield
 
 
@@ -277,22 +257,14 @@ def _describe_difference(key: str, old: Any, new: Any) -> str:
     if key == "inputs" and isinstance(old, list):
         if len(old) != len(new):
             return f"{len(old)} input files, not {len(new)}"
-        name = next(each[0] for each, other in zip(new, old, strict=True) if each != other)
+        name = next(new_file[0] for new_file, old_file in zip(new, old, strict=True) if new_file != old_file)
         return f"another {name!r}, or other content in it"
     if isinstance(old, dict) and isinstance(new, dict):
         key, old, new = next((name, old.get(name), new[name]) for name in new if old.get(name) != new[name])
     return f"{key} {old!r}, not {new!r}"
 
 
-def _write_json(record: object, file: TextIO) -> None:
-    file.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{path} holds a {type(record).__name__} where an object is expected")
-    return record
+def _write_json(path: Path, record: object) -> None:
+    """Write a JSON file that is on the disk when this returns."""
+    with atomic_file(path, durable=True) as file:
+        file.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")

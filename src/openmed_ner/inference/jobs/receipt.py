@@ -1,9 +1,9 @@
-"""The coverage receipt: what a run has read, found, passed over and failed at.
+"""The coverage receipt: an account of the documents that a run has read, skipped, tagged and failed at.
 
-A document that cannot be tagged or written becomes a problem, and the others go on: where tagging a stream
-fails, those under way are tagged again, each alone, and the stream goes on after them. Since what a document
-gives depends on it alone, so does the receipt, whatever the batches, threads and cuts. Problems are kept in
-memory, in the order of the input.
+A document that cannot be tagged or written becomes a problem, and the others go on. Where tagging a stream
+fails, the documents under way are tagged again one by one, and the stream goes on after them. The result for
+a document depends on that document alone, so the receipt does not depend on batches, threads or chunks.
+Problems are kept in memory, in the order of the input.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from openmed_ner.inference.jobs.inputs import Input, Item, Problem, Skipped
 from openmed_ner.text import Document
 
 TagFunction = Callable[[Iterable[Document]], Iterator[Document]]
-"""Gives one tagged document, with its coverage, per document, in order."""
+"""Yields one tagged document, with its coverage, per document, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """What became of a chunk of input. Counts add, so any cut of an input gives the same total.
+    """Counts of a chunk of input. Counts add, so any cut of an input gives the same total.
 
     Attributes:
-        documents: tagged and written.
-        characters: of their texts.
-        windows: of them that the model saw.
-        unread: documents of which the model did not read every visible character; there should be none.
+        documents: documents tagged and written.
+        characters: characters of their texts.
+        windows: windows that the model read.
+        unread: documents of which the model did not read every visible character; expected to be 0.
         errors: documents, or rests of files, that could not be read, tagged or written.
-        labels: entities of each type.
-        skipped: articles without a text to tag, by reason.
+        labels: number of entities by type.
+        skipped: number of articles without a text to tag, by reason.
     """
 
     documents: int = 0
@@ -44,18 +44,34 @@ class JobCounts:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Count one tagged document."""
+        coverage = document.meta["coverage"]
+        return cls(
+            documents=1,
+            characters=coverage["characters"],
+            windows=coverage["windows"],
+            unread=int(not coverage["complete"]),
+            labels=Counter(span.label for span in document.spans),
+        )
+
+    @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_json`."""
         return cls(**{name: record[name] for name in cls.__dataclass_fields__})
 
+    def to_json(self) -> dict[str, Any]:
+        """All counts, with ``spans`` and ``complete``, ready for JSON."""
+        return {**asdict(self), "spans": self.spans, "complete": self.complete}
+
     @property
     def spans(self) -> int:
-        """Entities found."""
+        """Number of entities."""
         return sum(self.labels.values())
 
     @property
     def complete(self) -> bool:
-        """Whether every visible character of every document was read, and every document written."""
+        """True if every visible character of every document was read, and every document written."""
         return not self.unread and not self.errors
 
     def __add__(self, other: JobCounts) -> JobCounts:
@@ -69,45 +85,29 @@ class JobCounts:
             _add(self.skipped, other.skipped),
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """For a receipt: the counts, and what follows from them."""
-        return {**asdict(self), "spans": self.spans, "complete": self.complete}
 
-    @classmethod
-    def of(cls, document: Document) -> Self:
-        """What a tagged document counts for."""
-        coverage = document.meta["coverage"]
-        return cls(
-            documents=1,
-            characters=coverage["characters"],
-            windows=coverage["windows"],
-            unread=int(not coverage["complete"]),
-            labels=Counter(span.label for span in document.spans),
-        )
-
-
-def _add(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return dict(sorted((Counter(one) + Counter(other)).items()))
+def _add(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted((Counter(left) + Counter(right)).items()))
 
 
 class JobProgress:
-    """Is told how a run goes on; this one does nothing with it."""
+    """Callbacks for the progress of a run; this class ignores them all."""
 
     def open(self, number: int, file: TextIO | None = None) -> None:
-        """The input of this number is begun; its open file follows, if it is read as one."""
+        """Called when the input of this number begins, and again with its open file, if it is one file."""
 
     def count(self, counts: JobCounts) -> None:
-        """A document is written."""
+        """Called when a document is written."""
 
     def note(self, problem: Problem) -> None:
-        """Something could not be read, tagged or written."""
+        """Called when an item could not be read, tagged or written."""
 
 
 class Chunk:
-    """Tags the items of a chunk of input, for one writer, and keeps account of them.
+    """Tags the items of a chunk of input for one writer, and counts them.
 
     Attributes:
-        counts: of what is done.
+        counts: counts of the items done so far.
         last: the last item read.
     """
 
@@ -122,25 +122,25 @@ class Chunk:
 
     @property
     def problems(self) -> list[Problem]:
-        """Whatever failed, in the order of the input."""
-        return [problem for *_, problem in sorted(self._problems, key=lambda each: each[:2])]
+        """All failures, in the order of the input."""
+        return [problem for *_, problem in sorted(self._problems, key=lambda entry: entry[:2])]
 
     def write(self, write: Callable[..., None], target: object) -> None:
-        """TagFunction everything, and write it with a writer of :mod:`openmed_ner.formats`."""
+        """Tag all items, and write them with a writer of :mod:`openmed_ner.formats`."""
         write(self._iter_counted(), target, on_bad=self._refuse)
 
     def _iter_counted(self) -> Iterator[Document]:
-        """Yield the tagged documents, and count each once the writer has come back for the next."""
+        """Yield the tagged documents, and count a document once the writer asks for the next one."""
         for item, document in self._iter_tagged():
             self._written = item
             yield document
             if self._written:
-                counts = JobCounts.of(document)
+                counts = JobCounts.from_document(document)
                 self.counts += counts
                 self._progress.count(counts)
 
     def _refuse(self, error: OpenMedError) -> None:
-        """Keep the document that the writer has last come for out of the counts."""
+        """Leave out of the counts the document that the writer was last given."""
         if self._written:
             self._note(self._written, error)
         self._written = None
@@ -155,13 +155,13 @@ class Chunk:
                     yield item, document
                 failed = False
             except OpenMedError:
-                if not under_way:  # nothing was given to it, so no document is to blame
+                if not under_way:  # no document was read, so none is to blame
                     raise
             while under_way:
                 yield from self._tag_alone(*under_way.popleft())
 
     def _iter_documents(self, under_way: deque[tuple[Item, Document]]) -> Iterator[Document]:
-        """Yield the documents among the items, each noted as under way."""
+        """Yield the documents among the items, and add each to those under way."""
         for item in self._items:
             self.last = item
             if isinstance(item.content, Document):
@@ -190,12 +190,12 @@ class Chunk:
 def make_receipt(
     identity: Mapping[str, Any], inputs: Sequence[Input], total: JobCounts, *, seconds: float
 ) -> dict[str, Any]:
-    """The coverage receipt of a run.
+    """Make the coverage receipt of a run.
 
     Args:
         identity: version, bundle and options.
         inputs: the files.
-        total: what became of them.
-        seconds: how long this session took.
+        total: counts of the whole run.
+        seconds: duration of this session.
     """
     return {**identity, "inputs": len(inputs), **total.to_json(), "seconds": round(seconds, 3)}
