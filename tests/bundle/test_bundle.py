@@ -113,7 +113,7 @@ def test_a_symbolic_link_is_refused(copy: Path) -> None:
         (lambda record: record.update(kind="virus"), "virus"),
         (lambda record: record.update(window="wide"), "damaged"),
         (lambda record: record["heads"][0].update(scheme="BILOU"), "damaged"),
-        (lambda record: record["heads"][0].update(transitions=[[0.0]]), "a square of them"),
+        (lambda record: record["heads"][0].update(transitions=[[0.0]]), "rows and columns"),
         (
             lambda record: record["heads"][0].update(transitions=[[float("nan")] * 3] * 3),
             "from -1000 to 1000",

@@ -557,7 +557,7 @@ def test_a_hostile_manifest_is_refused_before_any_file_is_asked_for(
 
 @pytest.mark.parametrize(
     ("manifest", "found"),
-    [(b" " * (MAX_JSON + 1), "too many for a manifest"), (b"<html>", "no JSON"), (b"[]", "object")],
+    [(b" " * (MAX_JSON + 1), "too many for a manifest"), (b"<html>", "not valid JSON"), (b"[]", "object")],
 )
 def test_what_is_no_manifest_is_refused(
     hub: Hub, bundle: Bundle, tmp_path: Path, manifest: bytes, found: str

@@ -1,16 +1,13 @@
-"""The folder we ship: what it must contain, and how it is checked before anything of it is used.
+"""The contents of a bundle, and the checks before any of its files is used.
 
-``manifest.json`` names every other file with its size and SHA-256. Opening a bundle refuses what is
-missing, changed, unlisted or of a kind that could run code; only JSON, text, safetensors and ONNX
-are kinds we know. A checked file is handed out as the bytes that were hashed, so it cannot be
-swapped between the check and its use.
+``manifest.json`` names every other file with its size and SHA-256. A bundle with a file that is missing,
+changed, unlisted or able to run code is refused: only JSON, text, safetensors and ONNX are allowed. A file
+is handed out as the very bytes that were hashed, so it cannot be swapped between the check and its use.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
 from openmed_ner.errors import BundleError
+from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
 from openmed_ner.tagging.heads import Head
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import TagScheme
@@ -30,13 +28,15 @@ MODEL = "model.onnx"
 RECORD = "run.json"
 SCORES = "scores.json"
 PARITY = "parity.json"
-KINDS = (".json", ".md", ".onnx", ".safetensors", ".txt")
+SUFFIXES = (".json", ".md", ".onnx", ".safetensors", ".txt")
+"""Suffixes of the files that a bundle may hold."""
 MAX_JSON = 4 << 20
+"""Most bytes of a manifest."""
 Kind = Literal["adapter", "full", "runtime"]
 Precision = Literal["fp32", "int8", "int8-static"]
-"""How a bundle computes; adapter and full bundles are fp32."""
+"""Number formats of the arithmetic; adapter and full bundles are fp32."""
 RUNTIMES = ("onnxruntime", "openvino")
-"""What can compute a runtime bundle."""
+"""Backends for runtime bundles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class Adaptation:
     """Pretraining on domain text that a model was fine-tuned after.
 
     Attributes:
-        name: of the adapted encoder.
-        sha256: of its bundle.
+        name: name of the adapted encoder.
+        sha256: digest of its bundle.
         mode: ``merged``: its adapter is added to the backbone's weights; ``stacked``: it stays an adapter of
-            its own, beneath that of the model.
+            its own, below that of the model.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Adaptation:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileEntry:
     """Size in bytes and SHA-256 of a file."""
 
     size: int
@@ -76,20 +76,20 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle is.
+    """Description of a bundle: its model, and every file with its digest.
 
     Attributes:
-        name: how people call it.
+        name: name of the bundle.
         kind: ``adapter`` (LoRA and heads), ``full`` (all weights) or ``runtime`` (ONNX, needs no torch).
-        version: of the package that wrote it.
-        heads: what the model's outputs mean, in order; none: an adapted encoder, to fine-tune from.
+        version: version of the package that wrote it.
+        heads: meaning of the model's outputs, in order; empty for an adapted encoder to fine-tune.
         window: most subwords read at once, special ones included.
-        overlap: subwords that neighbouring windows share.
-        backbone: what it was made from.
+        overlap: number of subwords that neighbouring windows share.
+        backbone: pretrained encoder of the model.
         licence: SPDX identifier for the weights.
-        precision: of the arithmetic, ``fp32``, ``int8`` or ``int8-static``.
-        backend: what computes a runtime bundle unless asked otherwise; its certificate is for that.
-        adaptation: what the backbone was adapted to before, if it was.
+        precision: number format of the arithmetic: ``fp32``, ``int8`` or ``int8-static``.
+        backend: default backend of a runtime bundle, and the one its certificate is for.
+        adaptation: earlier pretraining of the backbone on domain text, if any.
         encoder_layers: numbers, from 0, of the backbone's layers that were kept; all if empty.
         merges: for a type of several heads, the rule that joins their layers of spans; chosen on dev.
         files: every file but the manifest itself, by relative path.
@@ -108,15 +108,15 @@ class Manifest:
     adaptation: Adaptation | None = None
     encoder_layers: tuple[int, ...] = ()
     merges: Mapping[str, TypeMerge] = field(default_factory=dict)
-    files: Mapping[str, File] = field(default_factory=dict)
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
 
     def merge_of(self, label: str) -> TypeMerge:
-        """How the layers of a type become one: as chosen, or else by score."""
+        """Return the rule that joins the span layers of a type: the recorded one, or else by score."""
         corpora = tuple(head.corpus for head in self.heads if label in head.labels)
         return self.merges.get(label) or TypeMerge(corpora)
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as a JSON object."""
+        """Convert the manifest to a JSON object."""
         heads = [
             {
                 "corpus": head.corpus,
@@ -126,6 +126,7 @@ class Manifest:
             }
             for head in self.heads
         ]
+        # The key keeps its old name, so that earlier versions read new bundles.
         rest = {
             "layers" if key == "encoder_layers" else key: value
             for key, value in asdict(self).items()
@@ -136,6 +137,7 @@ class Manifest:
                 del rest[optional]
         if self.backend == RUNTIMES[0]:
             del rest["backend"]
+
         files = {path: asdict(file) for path, file in sorted(self.files.items())}
         return {"format": FORMAT, **rest, "heads": heads, "files": files}
 
@@ -169,7 +171,7 @@ class Manifest:
                     for label, merge in record.get("merges", {}).items()
                 },
                 files={
-                    str(path): File(int(file["size"]), str(file["sha256"]))
+                    str(path): FileEntry(int(file["size"]), str(file["sha256"]))
                     for path, file in record["files"].items()
                 },
             )
@@ -194,29 +196,36 @@ class Bundle:
     manifest: Manifest
 
     def read(self, name: str) -> bytes:
-        """The content of a file, checked.
+        """Read a file and check its digest.
 
         Raises:
-            BundleError: the manifest does not list it, or it is not what the manifest says.
+            BundleError: the manifest does not list the file, or its size or digest differs.
         """
-        file = self.manifest.files.get(name)
-        if file is None:
+        entry = self.manifest.files.get(name)
+        if entry is None:
             raise BundleError(f"{self.folder}: this {self.manifest.kind} bundle has no {name}")
+
         path = self.folder / name
-        if path.stat().st_size != file.size:
-            raise BundleError(f"{path}: {path.stat().st_size} bytes, the manifest says {file.size}")
+        size = path.stat().st_size
+        if size != entry.size:  # before reading: a manifest cannot make us read an endless file
+            raise BundleError(f"{path}: {size} bytes, the manifest says {entry.size}")
+
         content = path.read_bytes()
-        found = hashlib.sha256(content).hexdigest()
-        if found != file.sha256:
+        digest = sha256(content)
+        if digest != entry.sha256:
             raise BundleError(
-                f"{path}: SHA-256 is {found}, the manifest says {file.sha256}. The file was changed or "
+                f"{path}: SHA-256 is {digest}, the manifest says {entry.sha256}. The file was changed or "
                 "damaged; get the bundle again"
             )
         return content
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """The content of a JSON file, checked."""
-        return _parse(self.read(name), self.folder / name)
+        """Read a JSON object from a file and check its digest.
+
+        Raises:
+            BundleError: as for :meth:`read`, or the file is not a JSON object.
+        """
+        return parse_json(self.read(name), self.folder / name, error=BundleError)
 
     def require_heads(self) -> None:
         """Refuse an adapted encoder where a model that tags is needed.
@@ -232,17 +241,17 @@ class Bundle:
 
     @property
     def sha256(self) -> str:
-        """One digest for the whole bundle: that of its manifest, which names all the others."""
-        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+        """Digest of the bundle: that of its manifest, which lists the digests of all other files."""
+        return sha256_file(self.folder / MANIFEST)
 
 
 def read_manifest(content: bytes, folder: Path) -> Manifest:
-    """Read a manifest, and check the names in it.
+    """Parse a manifest and check the file names in it.
 
     Raises:
-        BundleError: it is damaged, or lists a file that a bundle may not hold.
+        BundleError: the manifest is damaged, or lists a file that a bundle may not hold.
     """
-    manifest = Manifest.from_json(_parse(content, folder / MANIFEST))
+    manifest = Manifest.from_json(parse_json(content, folder / MANIFEST, error=BundleError))
     for name in manifest.files:
         _check_name(name, folder)
     return manifest
@@ -252,13 +261,14 @@ def open_bundle(folder: Path) -> Bundle:
     """Open a bundle and check every file of it.
 
     Raises:
-        BundleError: it is no bundle, or must not be trusted.
+        BundleError: the folder is not a bundle, or must not be trusted.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}")
     if path.stat().st_size > MAX_JSON:
         raise BundleError(f"{path} is larger than {MAX_JSON} bytes, which no manifest is")
+
     bundle = Bundle(folder, read_manifest(path.read_bytes(), folder))
     present = set(_iter_files(folder))
     for name in bundle.manifest.files:
@@ -266,6 +276,7 @@ def open_bundle(folder: Path) -> Bundle:
             raise BundleError(f"{folder}: {name} is missing")
     if unlisted := sorted(present - {MANIFEST, *bundle.manifest.files}):
         raise BundleError(f"{folder}: {unlisted[0]} is not in the manifest; a bundle holds nothing unlisted")
+
     for name in bundle.manifest.files:
         bundle.read(name)
     return bundle
@@ -282,37 +293,26 @@ def seal(folder: Path, manifest: Manifest) -> Bundle:
         _check_name(name, folder)
         path = folder / name
         path.chmod(0o644)  # safetensors writes files that only their owner can read
-        content = path.read_bytes()
-        files[name] = File(len(content), hashlib.sha256(content).hexdigest())
-    record = {**manifest.to_json(), "files": {name: asdict(file) for name, file in files.items()}}
-    partial = folder.parent / f"{folder.name}.{MANIFEST}.partial"
+        files[name] = FileEntry(path.stat().st_size, sha256_file(path))
+
+    record = {**manifest.to_json(), "files": {name: asdict(entry) for name, entry in files.items()}}
     lines = json.dumps(record, indent=1, ensure_ascii=False)
-    partial.write_text(_NUMBERS.sub(_in_a_row, lines) + "\n", encoding="utf-8")
-    os.replace(partial, folder / MANIFEST)  # noqa: PTH105 (replace, not rename: also over an existing file)
+    with atomic_file(folder / MANIFEST) as file:
+        file.write(_NUMBERS.sub(_join_lines, lines) + "\n")
     return Bundle(folder, Manifest.from_json(record))
 
 
 _NUMBERS = re.compile(r"\[\n\s*-?\d[-+.e\d,\s]*\]")
-"""A list of numbers, each on a line of its own."""
+"""A list of numbers, each on a line of its own; a row of transitions is easier to read on one line."""
 
 
-def _in_a_row(match: re.Match[str]) -> str:
+def _join_lines(match: re.Match[str]) -> str:
     return "[" + " ".join(match[0].strip("[]").split()) + "]"
 
 
-def _parse(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is no JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise BundleError(f"{path} holds a {type(record).__name__} where an object is expected")
-    return record
-
-
-def _one_of(known: Sequence[str], value: object) -> str:
-    if value not in known:
-        raise ValueError(f"expected one of {', '.join(known)}, found {value!r}")
+def _one_of(choices: Sequence[str], value: object) -> str:
+    if value not in choices:
+        raise ValueError(f"expected one of {', '.join(choices)}, found {value!r}")
     return str(value)
 
 
@@ -328,8 +328,8 @@ def _check_name(name: str, folder: Path) -> None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or name == MANIFEST:
         raise BundleError(f"{folder}: the manifest lists {name!r}, which does not lie inside the bundle")
-    if path.suffix not in KINDS:
+    if path.suffix not in SUFFIXES:
         raise BundleError(
-            f"{folder}: {name} is of a kind a bundle may not hold; allowed: {', '.join(KINDS)}. "
-            "Formats that can run code on loading, such as pickle, are refused"
+            f"{folder}: {name} is not allowed in a bundle; allowed: {', '.join(SUFFIXES)}. Formats that can "
+            "run code on loading, such as pickle, are refused"
         )

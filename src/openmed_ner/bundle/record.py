@@ -1,10 +1,10 @@
-"""Where and with what a run took place, so that its numbers can be traced and repeated."""
+"""The origin of a result: commit, versions and machine, so that its numbers can be traced and repeated."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
+import re
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -22,15 +22,18 @@ PACKAGES = (
     "torch",
     "transformers",
 )
+_PACKAGE = Path(__file__).resolve().parents[1]
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""A commit: SHA-1, or SHA-256 in repositories of the newer format."""
 
 
 def provenance() -> dict[str, object]:
-    """What every results file names: the commit, the versions and the machine."""
+    """Return the commit, the versions and the machine, which every results file names."""
     return {"commit": source_commit(), "versions": installed_versions(), "host": describe_host()}
 
 
 def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a results file says of the run behind a model, from its run record."""
+    """Extract from a run record the entries that a results file repeats."""
     history = record["history"]
     return {
         **{key: record[key] for key in ("commit", "recipe", "parameters", "energy", "host")},
@@ -44,9 +47,9 @@ def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """The splits that a model has learnt from, so that nothing can be chosen or measured on them any more.
+    """Return the splits that a model was trained on, which can neither select nor evaluate it.
 
-    What the models that it went on from had learnt, or its teacher, it has learnt as well.
+    Splits of the models that it started from, and of its teacher, count as well.
     """
     start, teacher = (record.get(origin, {}) for origin in ("start", "teacher"))
     dev = record.get("recipe", {}).get("learn") == "train+dev"
@@ -80,23 +83,23 @@ def describe_bundle(bundle: Bundle, backend: str | None = None) -> dict[str, Any
 
 
 def version() -> str:
-    """The version of this package."""
+    """Version of this package."""
     return metadata.version("openmed-ner")
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of the packages that decide what a run computes."""
-    found = {}
+    """Versions of the packages that decide what a run computes, of those that are installed."""
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def describe_host() -> dict[str, object]:
-    """The machine, without anything that names it."""
+    """Describe the machine, without anything that names it."""
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
@@ -106,27 +109,57 @@ def describe_host() -> dict[str, object]:
     }
 
 
-def source_commit() -> str | None:
-    """The commit this code was checked out from, ``-dirty`` if changed since; ``None`` if unknown."""
-    package = Path(__file__).resolve().parents[1]
-    try:
-        _git(package, "ls-files", "--error-unmatch", "errors.py")  # else: installed inside another checkout
-        head = _git(package, "rev-parse", "HEAD")
-        changed = _git(package, "status", "--porcelain", "--", ".")
-    except (OSError, subprocess.SubprocessError):
+def source_commit(package: Path = _PACKAGE) -> str | None:
+    """Return the full hash of the commit that is checked out, or ``None`` outside a checkout of the project.
+
+    The hash is read from the files of git; no process is started. Changes since the commit are not
+    noticed: that would take git itself. Commit before a run whose numbers are published.
+
+    Args:
+        package: folder of the package.
+    """
+    root = package.parents[1]
+    # A wheel lies in site-packages, perhaps inside another project's checkout: only src/ is ours.
+    if package.parent.name != "src" or not (root / "pyproject.toml").is_file():
         return None
-    return f"{head}-dirty" if changed else head
+    try:
+        return _read_head(_git_folder(root))
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+def _git_folder(root: Path) -> Path:
+    """Return the folder with the HEAD of a checkout; in a worktree, ``.git`` is a file that names it."""
+    path = root / ".git"
+    if path.is_file():
+        return root / path.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+    return path
+
+
+def _read_head(folder: Path) -> str | None:
+    """Resolve HEAD: a commit, or a branch in a file of its own or in ``packed-refs``."""
+    head = (folder / "HEAD").read_text(encoding="utf-8").strip()
+    if not head.startswith("ref:"):
+        return head if _COMMIT.fullmatch(head) else None
+
+    branch = head.removeprefix("ref:").strip()
+    common = folder / "commondir"  # branches of a worktree lie in the folder that all worktrees share
+    shared = folder / common.read_text(encoding="utf-8").strip() if common.is_file() else folder
+    if (shared / branch).is_file():
+        commit = (shared / branch).read_text(encoding="utf-8").strip()
+        return commit if _COMMIT.fullmatch(commit) else None
+
+    for line in (shared / "packed-refs").read_text(encoding="utf-8").splitlines():
+        commit, _, name = line.partition(" ")
+        if name == branch and _COMMIT.fullmatch(commit):
+            return commit
+    return None
 
 
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
+    except OSError:  # no Linux
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()

@@ -1,7 +1,7 @@
-"""The bundles that are published with this version: what they are, and what they scored.
+"""The bundles that are published with this version, and their test scores.
 
-``registry.json`` is generated from the bundles and from the results of their evaluation by
-``tools/write_registry.py``. A bundle without a test score is not in it.
+``tools/write_registry.py`` generates ``registry.json`` from the bundles and the results of their evaluation.
+It lists no bundle without a test score.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class RegistryEntry:
-    """A bundle as a list shows it.
+    """A row of a list of bundles.
 
     Attributes:
-        name: of the bundle.
-        place: where it lies: ``embedded``, a path in the project, or the folder it was found in.
-        kind: adapter, full or runtime.
-        precision: of its arithmetic.
-        size: of all its files, in bytes.
-        sha256: of its manifest.
+        name: name of the bundle.
+        place: ``embedded``, or the folder of the bundle.
+        kind: ``adapter``, ``full`` or ``runtime``.
+        precision: number format of its arithmetic.
+        size: total size of its files, in bytes.
+        sha256: digest of its manifest.
         licence: SPDX identifier for the weights.
-        scores: test scores by corpus; empty where none were measured.
+        scores: test scores by corpus; empty if none were measured.
     """
 
     name: str
@@ -52,31 +52,31 @@ class RegistryEntry:
 
     @classmethod
     def of(cls, bundle: Bundle, place: str) -> RegistryEntry:
-        """Describe a bundle, by the scores it carries."""
+        """Describe a bundle with the test scores it carries."""
         manifest = bundle.manifest
-        scored = bundle.read_json(SCORES)["results"] if SCORES in manifest.files else []
+        results = bundle.read_json(SCORES)["results"] if SCORES in manifest.files else []
         return cls(
             name=manifest.name,
             place=place,
             kind=manifest.kind,
             precision=manifest.precision,
-            size=sum(file.size for file in manifest.files.values()),
+            size=sum(entry.size for entry in manifest.files.values()),
             sha256=bundle.sha256,
             licence=manifest.licence,
             scores={
                 row["corpus"]: Score(row["micro"]["f1"], *row["micro"]["ci95"])
-                for row in scored
+                for row in results
                 if row["split"] == "test" and row["protocol"] == "mention"
             },
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The entry as a JSON object."""
+        """Convert the entry to a JSON object."""
         return asdict(self)
 
 
 def read_registry() -> list[RegistryEntry]:
-    """The published bundles, the embedded one first."""
+    """Read the list of published bundles."""
     text = (files("openmed_ner.bundle") / REGISTRY).read_text(encoding="utf-8")
     return [
         RegistryEntry(**{**row, "scores": {name: Score(**score) for name, score in row["scores"].items()}})

@@ -1,61 +1,66 @@
-"""A suite: bundles that are used together, each with heads of its own, over one way of reading text."""
+"""A suite: bundles that are used together, each with its own heads, over one tokenizer and window."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from openmed_ner.bundle import Bundle, Manifest, open_bundle
-from openmed_ner.bundle.manifest import MANIFEST, TOKENIZER
+from openmed_ner.bundle.manifest import MANIFEST, TOKENIZER, Bundle, Manifest, open_bundle
 from openmed_ner.errors import BundleError
+from openmed_ner.storage import sha256, sha256_file
 
 
 def open_bundles(folder: Path) -> list[Bundle]:
-    """Open a bundle, or every bundle that lies in a folder.
+    """Open a bundle, or all bundles in the folders of a folder, in the order of their names.
 
     Raises:
-        BundleError: there is none, one must not be trusted, or they do not fit together.
+        BundleError: there is no bundle, one must not be trusted, or they cannot be used together.
     """
     if (folder / MANIFEST).exists() or not folder.is_dir():
         return [open_bundle(folder)]
     bundles = [open_bundle(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     if not bundles:
         raise BundleError(f"{folder} is not a bundle and holds none: no {MANIFEST} in it or in its folders")
-    first = bundles[0]
+
     owners: dict[str, Bundle] = {}
     for bundle in bundles:
         bundle.require_heads()
-        for what, own, expected in (
-            ("tokenizer", bundle.manifest.files[TOKENIZER].sha256, first.manifest.files[TOKENIZER].sha256),
-            ("window", bundle.manifest.window, first.manifest.window),
-            ("overlap", bundle.manifest.overlap, first.manifest.overlap),
-            ("kind", bundle.manifest.kind == "runtime", first.manifest.kind == "runtime"),
-        ):
-            if own != expected:
-                raise BundleError(
-                    f"{bundle.folder} and {first.folder} differ in their {what}, and cannot be used together"
-                )
+        _require_same_input(bundle, bundles[0])
         for head in bundle.manifest.heads:
-            other = owners.setdefault(head.corpus, bundle)
-            if other is not bundle:
+            owner = owners.setdefault(head.corpus, bundle)
+            if owner is not bundle:
                 raise BundleError(
-                    f"{bundle.folder} and {other.folder} both have a head {head.corpus}; name one of the two"
+                    f"{bundle.folder} and {owner.folder} both have a head {head.corpus}; name one of the two"
                 )
     return bundles
 
 
+def _require_same_input(bundle: Bundle, first: Bundle) -> None:
+    """Refuse a bundle that splits or computes text in another way than the first one."""
+    one, other = bundle.manifest, first.manifest
+    for name, same in (
+        ("tokenizer", one.files[TOKENIZER].sha256 == other.files[TOKENIZER].sha256),
+        ("window", one.window == other.window),
+        ("overlap", one.overlap == other.overlap),
+        ("kind", (one.kind == "runtime") == (other.kind == "runtime")),
+    ):
+        if not same:
+            raise BundleError(
+                f"{bundle.folder} and {first.folder} differ in their {name}, and cannot be used together"
+            )
+
+
 def bundle_digest(folder: Path) -> str:
-    """The digest of a bundle, or one for all the bundles of a suite."""
+    """Return the digest of a bundle, or one digest for all bundles of a suite."""
     if (folder / MANIFEST).exists():
-        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-    digests = [bundle_digest(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return sha256_file(folder / MANIFEST)
+    digests = [sha256_file(path) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    return sha256("".join(digests).encode())
 
 
 def join_manifests(bundles: Sequence[Bundle]) -> Manifest:
-    """What bundles are together: the heads of all of them, in order."""
+    """Describe bundles as one: the heads of all of them, in order."""
     if len(bundles) == 1:
         return bundles[0].manifest
     return replace(

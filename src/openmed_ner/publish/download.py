@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from openmed_ner.bundle import Bundle, File, Manifest, open_bundle
+from openmed_ner.bundle import Bundle, FileEntry, Manifest, open_bundle
 from openmed_ner.bundle.manifest import MANIFEST, MAX_JSON, read_manifest
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.offline import require_network
@@ -110,7 +110,7 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _fetch_file(url: str, path: Path, name: str, file: File, on_progress: OnProgress) -> None:
+def _fetch_file(url: str, path: Path, name: str, file: FileEntry, on_progress: OnProgress) -> None:
     """Download a file, resuming an earlier attempt; it gets its name once it is verified."""
     if path.is_file():
         return  # from an earlier attempt; the whole bundle is verified at the end

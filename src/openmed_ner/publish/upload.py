@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openmed_ner.bundle import Bundle, File, open_bundle
+from openmed_ner.bundle import Bundle, FileEntry, open_bundle
 from openmed_ner.bundle.manifest import CARD, MANIFEST, RECORD
 from openmed_ner.bundle.registry import RegistryEntry
 from openmed_ner.errors import BundleError, InputError
@@ -47,7 +47,7 @@ class UploadPlan:
     bundle: Bundle
     target: Reference
     private: bool
-    files: Mapping[str, File]
+    files: Mapping[str, FileEntry]
     sources: tuple[DataSource, ...]
     problems: tuple[str, ...]
 
@@ -82,7 +82,7 @@ def plan_push(folder: Path, target: Reference, *, private: bool = True, unscored
     if target.is_pinned:
         raise InputError(f"{target}: a commit cannot be changed; name a branch, or owner/name for main")
     bundle = open_bundle(folder)
-    manifest = File((folder / MANIFEST).stat().st_size, bundle.sha256)
+    manifest = FileEntry((folder / MANIFEST).stat().st_size, bundle.sha256)
     record = bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {}
     return UploadPlan(
         bundle=bundle,
@@ -177,7 +177,7 @@ def _repository_state(api: HfApi, plan: UploadPlan) -> tuple[str | None, set[str
     return info.sha, {file.rfilename for file in info.siblings or ()}
 
 
-def _add(plan: UploadPlan, name: str, file: File) -> CommitOperationAdd:
+def _add(plan: UploadPlan, name: str, file: FileEntry) -> CommitOperationAdd:
     """Prepare a file for upload; it is hashed again, for it may have changed since the plan was made."""
     from huggingface_hub import CommitOperationAdd
 

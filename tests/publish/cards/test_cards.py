@@ -19,7 +19,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from openmed_ner.bundle import BackboneReference, File, Manifest, open_bundle, seal
+from openmed_ner.bundle import BackboneReference, FileEntry, Manifest, open_bundle, seal
 from openmed_ner.cli.app import app
 from openmed_ner.corpora import CATALOG
 from openmed_ner.errors import InputError
@@ -51,7 +51,7 @@ TAGGER = Manifest(
     overlap=16,
     backbone=BACKBONE,
     precision="int8",
-    files={"model.onnx": File(1234, "1" * 64), "run.json": File(567, "2" * 64)},
+    files={"model.onnx": FileEntry(1234, "1" * 64), "run.json": FileEntry(567, "2" * 64)},
 )
 ENCODER = replace(TAGGER, name="tiny-adapted", kind="adapter", heads=(), precision="fp32", files={})
 COUNTS = {"read": 1200, "kept": 1000, "dropped": {"short": 150, "held-out": 50}}
