@@ -9,8 +9,6 @@ from tables import adapting, models, speed, texts
 TABLES: Mapping[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
-        models.scores,
-        models.runs,
         models.suite,
         models.details,
         models.suite_runs,

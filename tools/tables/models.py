@@ -9,66 +9,7 @@ from typing import Any
 from openmed_ner.evaluation.protocols import PROTOCOLS
 from openmed_ner.training.study import report
 from openmed_ner.training.study.references import BIOBERT_F1, PAPER_F1
-from tables.common import ROOT, conditions, machine, percent, read, table_row
-
-SYSTEMS = (
-    ("embedded-lora-int8", "**embedded**: LoRA, int8"),
-    ("embedded-lora-fp32", "LoRA, fp32"),
-    ("embedded-full-fp32", "control: full fine-tuning, fp32"),
-)
-
-
-def published(systems: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Keep the systems that have a results file: what was not measured has no row."""
-    return [(name, title) for name, title in systems if (ROOT / "results" / f"{name}.json").is_file()]
-
-
-def scores() -> str:
-    """Test scores of every system on every corpus."""
-    lines = [
-        "| model | corpus | precision | recall | F1 | 95 % interval | F1 seen / unseen |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, title in published(SYSTEMS):
-        for result in read(name)["results"]:
-            micro, seen, unseen = (result[key] for key in ("micro", "seen", "unseen"))
-            low, high = micro["ci95"]
-            cells = (
-                title,
-                result["corpus"],
-                percent(micro["precision"]),
-                percent(micro["recall"]),
-                f"**{percent(micro['f1'])}**",
-                f"{100 * low:.1f} to {100 * high:.1f}",
-                f"{100 * seen['f1']:.1f} / {100 * unseen['f1']:.1f}",
-            )
-            lines.append(table_row(cells))
-    return "\n".join(lines)
-
-
-def runs() -> str:
-    """How each system was trained."""
-    lines = [
-        "| model | seed | parameters trained | epoch chosen on dev | dev F1 | minutes | Wh | commit |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, title in published(SYSTEMS[1:]):
-        training = read(name)["training"]
-        parameters, energy = training["parameters"], training["energy"]
-        dev = ", ".join(percent(value) for key, value in training["dev"].items() if key != "score")
-        cells = (
-            title,
-            training["recipe"]["seed"],
-            f"{100 * parameters['share']:.2f} %",
-            f"{training['best_epoch'] + 1} of {training['epochs']}",
-            dev,
-            f"{training['seconds'] / 60:.0f}",
-            f"{1000 * energy['kwh']:.1f} ({energy['mode']})",
-            f"`{training['commit'][:8]}`",
-        )
-        lines.append(table_row(cells))
-    return "\n".join(lines)
-
+from tables.common import conditions, machine, percent, read, table_row
 
 OWN, JOINT, SMALL = "a model each", "joint", "small"
 """Models of a corpus each, the joint model, and the smaller one."""
@@ -169,7 +110,7 @@ def _detail(
 def suite_runs() -> str:
     """What the models of the suite took, the joint model's stages, and the smaller one."""
     former = [{**run, "model": "first, formerly"} for run in read("suite")["runs"] if run["model"] == JOINT]
-    runs = [*_runs(OWN), *read("trials-joint")["runs"], *_runs(JOINT), *former, *_runs(SMALL)]
+    runs = [*_runs(OWN), *read("trials/joint")["runs"], *_runs(JOINT), *former, *_runs(SMALL)]
     return report.cost_table({"runs": runs})
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from openmed_ner.model.backbones import BACKBONES
-from openmed_ner.training.config import Recipe
-from openmed_ner.training.recipes import from_table
 from openmed_ner.training.study import cost, report
 from tables.common import conditions, machine, read, table_row
 
@@ -177,13 +175,6 @@ def estimates() -> str:
             said = machine.tflops * 1e12 * machine.reached[number] / flops
             ratio = f"{said / record[key]:.2f}"
             rows.append((f"{stage}, {trained}", "subwords/s", f"{said:,.0f}", f"{record[key]:,.0f}", ratio))
-    for name in ("lora", "full"):
-        training = read(f"embedded-{name}-fp32")["training"]
-        said = cost.estimate_run(from_table(Recipe, training["recipe"]), machine).seconds / 60
-        took = training["seconds"] / 60
-        rows.append(
-            (f"embedded model, {name}", "minutes", f"{said:.0f}", f"{took:.0f}", f"{said / took:.2f}")
-        )
     names = "what", "unit", "estimated", "measured", "estimated / measured"
     return "\n".join(
         [report.table(names, rows), "", conditions(pretrained, "MiniLM-L6, windows of 160 subwords")]
