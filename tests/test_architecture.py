@@ -24,7 +24,7 @@ LAYERS = (
     {"inference", "publish"},
     {"training"},
     {"integrations", "service"},
-    {"cli"},
+    {"api", "cli"},
     {"__main__"},
 )
 """From the bottom up; a module may import only from layers below its own, or from its own package."""

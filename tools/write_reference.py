@@ -27,9 +27,12 @@ FOLDER = ROOT / "docs/reference"
 NOTE = "<!-- Written by `python tools/write_reference.py`; changes belong into the code. -->"
 SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises")
 GROUPS = {
+    "api": "Verbs",
     "inference": "Tagging",
     "text": "Documents",
-    "formats": "Reading",
+    "formats": "Reading and writing",
+    "data": "Examples",
+    "training": "Recipes",
     "bundle": "Bundles",
     "corpora": "Corpora",
     "evaluation": "Scores",
@@ -146,11 +149,8 @@ def python() -> str:
 
 
 def _group(value: Any) -> str:
-    """The package that a name lives in; functions of the root load taggers, or convert documents."""
-    parts = value.__module__.split(".")
-    if len(parts) > 1:
-        return str(parts[1]) if parts[1] in GROUPS else "text"
-    return "inference" if value.__name__ == "load" else "text"
+    """The package that a name lives in."""
+    return str(value.__module__.split(".")[1])
 
 
 def _iter_members(value: type) -> Iterator[tuple[str, Any]]:

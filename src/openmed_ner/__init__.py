@@ -13,8 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from openmed_ner.api import evaluate, export, load, pretrain, train
     from openmed_ner.bundle.manifest import Bundle, Manifest, open_bundle
     from openmed_ner.corpora.split import load_split
+    from openmed_ner.data import read_examples
     from openmed_ner.errors import (
         BundleError,
         CorpusError,
@@ -26,15 +28,18 @@ if TYPE_CHECKING:
         RunError,
     )
     from openmed_ner.evaluation.scores import Counts, Scores
-    from openmed_ner.formats import read_documents
+    from openmed_ner.formats import read_documents, write_documents
     from openmed_ner.inference.tagger import Tagger
     from openmed_ner.text.dataframe import to_dataframe
     from openmed_ner.text.document import Account, Coverage, Document, Span, Token
     from openmed_ner.text.tags import TagScheme
+    from openmed_ner.training.config import LoraSettings, PretrainRecipe, Recipe, Schedule
 
-_HOMES = {
+_MODULES = {
+    "api": ("evaluate", "export", "load", "pretrain", "train"),
     "bundle.manifest": ("Bundle", "Manifest", "open_bundle"),
     "corpora.split": ("load_split",),
+    "data": ("read_examples",),
     "errors": (
         "BundleError",
         "CorpusError",
@@ -46,13 +51,14 @@ _HOMES = {
         "RunError",
     ),
     "evaluation.scores": ("Counts", "Scores"),
-    "formats": ("read_documents",),
+    "formats": ("read_documents", "write_documents"),
     "inference.tagger": ("Tagger",),
+    "text.dataframe": ("to_dataframe",),
     "text.document": ("Account", "Coverage", "Document", "Span", "Token"),
     "text.tags": ("TagScheme",),
-    "text.dataframe": ("to_dataframe",),
+    "training.config": ("LoraSettings", "PretrainRecipe", "Recipe", "Schedule"),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Account",
@@ -64,46 +70,38 @@ __all__ = [
     "Coverage",
     "Document",
     "InputError",
+    "LoraSettings",
     "Manifest",
     "MissingExtraError",
     "OpenMedError",
+    "PretrainRecipe",
+    "Recipe",
     "RecipeError",
     "RunError",
+    "Schedule",
     "Scores",
     "Span",
     "TagScheme",
     "Tagger",
     "Token",
+    "evaluate",
+    "export",
     "load",
     "load_split",
     "open_bundle",
+    "pretrain",
     "read_documents",
+    "read_examples",
     "to_dataframe",
+    "train",
+    "write_documents",
 ]
 
 
-def load(bundle: str | None = None, *, backend: str | None = None, threads: int | None = None) -> Tagger:
-    """Load a tagger: the embedded model, or the bundle or suite in a folder.
-
-    Args:
-        bundle: folder of a bundle, or of several that are used together; the embedded one if ``None``.
-        backend: what computes a runtime bundle, ``onnxruntime`` or ``openvino``; if ``None`` what it was
-            certified with.
-        threads: processor threads to use; all of them if ``None``.
-
-    Raises:
-        BundleError: the bundle is missing, damaged, tampered with or unsafe.
-        MissingExtraError: torch or OpenVINO is needed, and not installed.
-    """
-    from openmed_ner.inference.tagger import Tagger
-
-    return Tagger.load(bundle, backend=backend, threads=threads)
-
-
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

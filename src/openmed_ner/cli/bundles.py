@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
-from openmed_ner.bundle.manifest import RECORD, RUNTIMES, Precision
+from openmed_ner.bundle import open_bundle
+from openmed_ner.bundle.manifest import RUNTIMES, Precision
 from openmed_ner.cli.output import print_json
-from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.errors import InputError, MissingExtraError, require_extra
+from openmed_ner.formats import read_documents
 
 Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
 PRECISIONS = get_args(Precision)
@@ -127,59 +128,26 @@ def export(
 ) -> None:
     """Export a runtime bundle, which needs no torch.
 
-    The certificate is made on the dev splits of the heads' corpora if their archives are at hand, else on
+    The certificate is made on the dev splits of the heads' corpora if their archives are available, else on
     the example abstracts that come with the package.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
-    static = precision == "int8-static"
-    if calibrate is not None and not static:
-        raise InputError(f"--calibrate is for int8-static; {precision} has no scales to fix")
-    backend = backend or RUNTIMES[static]
-    if backend not in RUNTIMES:
-        raise InputError(f"unknown backend {backend!r}; known: {', '.join(RUNTIMES)}")
-    try:
-        from openmed_ner.training.export.runtime import export_runtime
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train") from error
-    from openmed_ner.bundle import open_bundle
-    from openmed_ner.bundle.record import training_splits
-    from openmed_ner.corpora import CATALOG, load_split
-    from openmed_ner.corpora.archive import ENVIRONMENT
-    from openmed_ner.data import read_examples
-    from openmed_ner.formats import read_documents
-
-    source = open_bundle(bundle)
-    source.require_heads()
-    names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
-    if os.environ.get(ENVIRONMENT) and names:
-        gold = {name: list(load_split(name, "dev").documents) for name in names}
-        learnt = "dev" in training_splits(source.read_json(RECORD))
-        texts = f"dev splits of {', '.join(names)}{', which were learnt from' if learnt else ''}"
-        samples = [each for name in names for each in load_split(name, "train").documents] if static else []
-    else:
-        samples = read_examples()
-        gold, texts = {source.manifest.heads[0].corpus: samples}, "the example abstracts"
-    if calibrate is not None:
-        samples = list(read_documents(calibrate))
-    made = export_runtime(
-        source,
+    exporting = require_extra("openmed_ner.training.export.bundles", "train")
+    exported = exporting.export_bundle(
+        open_bundle(bundle),
         output,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
         backend=backend,
-        gold=gold,
-        texts=texts,
-        calibration=samples,
-        merges=open_bundle(merges) if merges else None,
         name=name,
+        merges=open_bundle(merges) if merges else None,
+        calibration=list(read_documents(calibrate)) if calibrate else None,
     )
-    parity = made.read_json("parity.json")
+    parity = exported.read_json("parity.json")
     agreement = f"{100 * parity['span_agreement']:.2f} % of spans agree"
-    typer.echo(f"{agreement} over {parity['documents']} documents ({texts})")
+    typer.echo(f"{agreement} over {parity['documents']} documents ({parity['texts']})")
     for corpus, row in parity["corpora"].items():
         f1, difference = 100 * row["f1_exported"], 100 * row["f1_difference"]
         typer.echo(f"  {corpus}: dev F1 {f1:.2f}, {difference:+.2f} against the original")
-    typer.echo(f"bundle: {made.folder}")
+    typer.echo(f"bundle: {exported.folder}")
 
 
 def collect(

@@ -7,7 +7,7 @@ offsets stay true.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -29,6 +29,7 @@ from openmed_ner.formats.registry import (
     tagged_writers,
 )
 from openmed_ner.formats.tolerance import OnBad, fail
+from openmed_ner.storage import atomic_file
 from openmed_ner.text import Document
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "open_text",
     "read_documents",
     "tagged_writers",
+    "write_documents",
 ]
 
 
@@ -87,3 +89,27 @@ def read_documents(
         for document in READERS[name](file, source=source or str(path), on_bad=on_bad):
             yield document
             note_document(file)
+
+
+def write_documents(documents: Iterable[Document], path: Path, *, format: str | None = None) -> None:
+    """Write documents to a file, or to a folder if the format is one of folders.
+
+    Args:
+        documents: documents to write; a file appears once all of them are written.
+        path: the file or folder; its parent must exist.
+        format: one of ``WRITERS`` or ``FOLDER_WRITERS``; inferred from the file name if ``None``.
+
+    Raises:
+        InputError: the format is unknown or cannot be written.
+        UnrepresentableError: the format has no place for what a document holds.
+    """
+    name = format or detect_format(path)
+    if name in FOLDER_WRITERS:
+        FOLDER_WRITERS[name](documents, path)
+    elif name in WRITERS:
+        with atomic_file(path) as file:
+            WRITERS[name](documents, file)
+    else:
+        raise InputError(
+            f"format {name!r} cannot be written; expected one of {', '.join([*WRITERS, *FOLDER_WRITERS])}"
+        )

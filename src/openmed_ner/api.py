@@ -1,0 +1,227 @@
+"""The verbs of the package: load, train, pretrain, evaluate, export.
+
+Each does what the command of the same name does, on documents in memory. What needs torch is imported when it
+is called, so that tagging and evaluating work without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.manifest import RECORD, Precision
+from openmed_ner.bundle.record import training_splits
+from openmed_ner.errors import InputError, RecipeError, require_extra
+from openmed_ner.evaluation import predictions
+from openmed_ner.evaluation.gold import Gold, load_gold
+from openmed_ner.evaluation.protocols import ScoringProtocol
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.text import Document
+
+if TYPE_CHECKING:
+    from openmed_ner.training.config import PretrainRecipe, Recipe
+    from openmed_ner.training.engine.loop import StepReport
+
+PathLike = str | Path
+
+
+def load(bundle: PathLike | None = None, *, backend: str | None = None, threads: int | None = None) -> Tagger:
+    """Load a tagger: the embedded model, or the bundle or suite in a folder.
+
+    Args:
+        bundle: folder of a bundle, or of several that are used together; the embedded one if ``None``.
+        backend: engine of a runtime bundle, ``onnxruntime`` or ``openvino``; if ``None`` the one in its
+            certificate.
+        threads: processor threads; all of them if ``None``.
+
+    Raises:
+        BundleError: the bundle is missing, damaged, tampered with or unsafe.
+        MissingExtraError: torch or OpenVINO is needed, and not installed.
+    """
+    return Tagger.load(bundle, backend=backend, threads=threads)
+
+
+def train(
+    folder: PathLike,
+    *,
+    documents: Sequence[Document] = (),
+    dev: Sequence[Document] = (),
+    recipe: Recipe | None = None,
+    name: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    on_step: Callable[[StepReport], None] = lambda report: None,
+) -> Bundle:
+    """Fine-tune a backbone on your documents, or on the corpora that the recipe names.
+
+    Args:
+        folder: folder of the run; the bundle is ``folder/bundle``.
+        documents: annotated training documents; empty if the recipe names corpora of the catalog.
+        dev: annotated documents that select the best epoch.
+        recipe: every setting that decides the outcome; ``Recipe()`` if ``None``.
+        name: name of the model, and of its head for your documents; the folder's name if ``None``.
+        device: ``cpu``, ``cuda``, or ``auto`` for a CUDA device if one is available.
+        resume: continue a run that was stopped.
+        on_step: callback after each step.
+
+    Raises:
+        RecipeError: neither or both of documents and corpora are given, or dev documents are missing.
+        CorpusError: the documents hold no entity, or dev a type that does not occur in training.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    finetuning = require_extra("openmed_ner.training.finetune", "train")
+    recipe = recipe or require_extra("openmed_ner.training.config", "train").Recipe()
+    folder = Path(folder)
+    name = name or folder.resolve().name
+
+    if bool(documents) == bool(recipe.corpora):
+        raise RecipeError("expected either documents or corpora in the recipe")
+    if documents and not dev:
+        raise RecipeError("documents need dev documents, which select the best epoch")
+
+    if documents:
+        splits = {"train": tuple(documents), "dev": tuple(dev)}
+        head = finetuning.infer_head(name, splits, {"train": "documents", "dev": "dev"})
+        corpora = finetuning.build_corpora({head: splits}, recipe)
+    else:
+        corpora = finetuning.load_corpora(recipe)
+
+    bundle: Bundle = finetuning.finetune(
+        recipe,
+        corpora,
+        folder,
+        name=name,
+        resume=resume,
+        on_step=on_step,
+        processes=_join_processes(device),
+    )
+    return bundle
+
+
+def pretrain(
+    folder: PathLike,
+    passages: PathLike,
+    *,
+    recipe: PretrainRecipe | None = None,
+    name: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    on_step: Callable[[str, StepReport], None] = lambda stage, report: None,
+) -> Bundle:
+    """Adapt a backbone to unlabelled text by masked language modelling.
+
+    Args:
+        folder: folder of the run; the adapted encoder is ``folder/bundle``.
+        passages: folder that ``openmed-ner passages`` wrote.
+        recipe: every setting that decides the outcome; ``PretrainRecipe()`` if ``None``.
+        name: name of the encoder; the folder's name if ``None``.
+        device: ``cpu``, ``cuda``, or ``auto`` for a CUDA device if one is available.
+        resume: continue a run that was stopped.
+        on_step: callback after each step, with the stage, ``head`` or ``encoder``.
+
+    Raises:
+        BundleError: the passages are damaged, or were made for another tokenizer.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    pretraining = require_extra("openmed_ner.training.pretrain", "train")
+    recipe = recipe or require_extra("openmed_ner.training.config", "train").PretrainRecipe()
+    bundle: Bundle = pretraining.pretrain(
+        recipe,
+        Path(passages),
+        Path(folder),
+        name=name or Path(folder).resolve().name,
+        resume=resume,
+        on_step=on_step,
+        processes=_join_processes(device),
+    )
+    return bundle
+
+
+def evaluate(
+    bundle: Bundle | PathLike | None = None,
+    *,
+    documents: Sequence[Document] = (),
+    corpora: Sequence[str] = (),
+    split: str = "test",
+    head: str | None = None,
+    protocols: Sequence[ScoringProtocol] = ("mention",),
+) -> list[dict[str, Any]]:
+    """Score a bundle on your gold documents, or on corpora of the catalog.
+
+    Args:
+        bundle: the bundle, or its folder; the embedded one if ``None``.
+        documents: gold documents, for one head.
+        corpora: corpora of the catalog, each for the head of its name; every head's own if neither is given.
+        split: split of these corpora.
+        head: head to score on the documents; may be left out if the bundle has one.
+        protocols: units to count, ``mention``, ``word`` or ``subword``, on the same predictions.
+
+    Returns:
+        One record for each corpus and protocol: the objects that ``openmed-ner evaluate --json`` writes.
+
+    Raises:
+        InputError: no document, an unknown head, or a gold label that the head does not know.
+        CorpusError: a corpus is unknown, or its archive is not available.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle or embedded_bundle()))
+    tagger = Tagger.load(bundle)
+
+    if documents and corpora:
+        raise InputError("expected either documents or corpora, not both")
+    if documents:
+        golds = [Gold(_find_head(tagger, head), "documents", documents)]
+    else:
+        record: Mapping[str, Any] = bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {}
+        names = [_find_head(tagger, name) for name in corpora or tagger.corpora]
+        golds = [load_gold(name, split, training_splits(record)) for name in names]
+
+    return list(predictions.evaluate(tagger, golds, protocols=protocols))
+
+
+def export(
+    bundle: Bundle | PathLike,
+    folder: PathLike,
+    *,
+    precision: Precision = "int8",
+    backend: str | None = None,
+    name: str | None = None,
+    calibration: Sequence[Document] | None = None,
+) -> Bundle:
+    """Export an adapter or full bundle to ONNX, with a certificate of how far it agrees with the original.
+
+    Args:
+        bundle: the bundle, or its folder.
+        folder: new folder of the runtime bundle.
+        precision: ``fp32``, ``int8``, or ``int8-static`` (for OpenVINO).
+        backend: engine that runs it and is certified; if ``None``, ``openvino`` for ``int8-static`` and
+            ``onnxruntime`` otherwise.
+        name: name of the new bundle; the original's if ``None``.
+        calibration: documents that fix the scales of ``int8-static``; if ``None``, training documents of the
+            heads' corpora where they are available, and the example abstracts otherwise.
+
+    Raises:
+        BundleError: the bundle is a runtime bundle already.
+        RunError: the folder exists.
+        MissingExtraError: the extra ``train``, or ``quantise`` for ``int8-static``, is not installed.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle))
+    exporting = require_extra("openmed_ner.training.export.bundles", "train")
+    exported: Bundle = exporting.export_bundle(
+        bundle, Path(folder), precision=precision, backend=backend, name=name, calibration=calibration
+    )
+    return exported
+
+
+def _find_head(tagger: Tagger, name: str | None) -> str:
+    if name is None and len(tagger.corpora) == 1:
+        return tagger.corpora[0]
+    if name not in tagger.corpora:
+        raise InputError(f"head {name!r}: expected one of {', '.join(tagger.corpora)}")
+    return name
+
+
+def _join_processes(device: str) -> Any:
+    """The processes of a launcher such as torchrun, or this one alone."""
+    return require_extra("openmed_ner.training.engine.processes", "train").join(device)

@@ -1,0 +1,91 @@
+"""Export a bundle with the documents that are available: what certifies it, and what calibrates it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from openmed_ner.bundle import Bundle
+from openmed_ner.bundle.manifest import RECORD, RUNTIMES, Precision
+from openmed_ner.bundle.record import training_splits
+from openmed_ner.corpora import CATALOG, load_split
+from openmed_ner.corpora.archive import ENVIRONMENT
+from openmed_ner.data import read_examples
+from openmed_ner.errors import InputError
+from openmed_ner.text import Document
+from openmed_ner.training.export.runtime import export_runtime
+
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+
+def export_bundle(
+    source: Bundle,
+    target: Path,
+    *,
+    precision: Precision = "int8",
+    backend: str | None = None,
+    name: str | None = None,
+    merges: Bundle | None = None,
+    calibration: Sequence[Document] | None = None,
+) -> Bundle:
+    """Export an adapter or full bundle to ONNX and certify how far it agrees with the original.
+
+    The certificate is made on the dev splits of the heads' corpora if their archives are available, and on
+    the example abstracts otherwise.
+
+    Args:
+        source: an adapter or full bundle.
+        target: folder of the new bundle; must not exist.
+        precision: precision of the linear layers and embeddings.
+        backend: engine that runs the bundle and is certified; if ``None``, ``openvino`` for ``int8-static``
+            and ``onnxruntime`` otherwise.
+        name: name of the new bundle; the original's if ``None``.
+        merges: bundle with the same heads whose rules for merging the layers of a type are copied.
+        calibration: documents that fix the scales of ``int8-static``; if ``None``, the training splits of the
+            heads' corpora, or the example abstracts.
+
+    Raises:
+        InputError: an unknown precision or backend, or calibration documents for another precision.
+        BundleError: the source is a runtime bundle already, or has no heads.
+        RunError: the target exists.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision {precision!r}; expected one of {', '.join(PRECISIONS)}")
+    is_static = precision == "int8-static"
+    if calibration is not None and not is_static:
+        raise InputError(f"calibration is for int8-static; {precision} has no scales to fix")
+    backend = backend or RUNTIMES[is_static]
+    if backend not in RUNTIMES:
+        raise InputError(f"unknown backend {backend!r}; expected one of {', '.join(RUNTIMES)}")
+    source.require_heads()
+
+    names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
+    if os.environ.get(ENVIRONMENT) and names:
+        gold = {name: list(load_split(name, "dev").documents) for name in names}
+        trained_on_dev = "dev" in training_splits(source.read_json(RECORD))
+        texts = f"dev splits of {', '.join(names)}{', which were trained on' if trained_on_dev else ''}"
+    else:
+        gold, texts = {source.manifest.heads[0].corpus: read_examples()}, "the example abstracts"
+
+    if calibration is None:
+        calibration = _training_documents(names) if is_static else ()
+    return export_runtime(
+        source,
+        target,
+        precision=precision,
+        backend=backend,
+        gold=gold,
+        texts=texts,
+        calibration=calibration,
+        merges=merges,
+        name=name,
+    )
+
+
+def _training_documents(names: Sequence[str]) -> list[Document]:
+    """Documents to calibrate on: the training splits of some corpora, or the example abstracts."""
+    if not os.environ.get(ENVIRONMENT) or not names:
+        return read_examples()
+    return [document for name in names for document in load_split(name, "train").documents]
