@@ -180,10 +180,10 @@ def test_attributes_of_events_are_passed_over() -> None:
 
 NOTE = '#1\tOpenMedNER T1\t{"attributes": %s}'
 BROKEN_BRAT = {
-    "of nothing": ("A1\tNegation T2", "attribute Negation of T2: there is no such mention"),
-    "of two minds": ("A1\tC T1 a\nA2\tC T1 b", "attribute C of T1: found 'b', but a line before says 'a'"),
+    "of nothing": ("A1\tNegation T2", "attribute Negation of T2: no such mention"),
+    "of two minds": ("A1\tC T1 a\nA2\tC T1 b", "attribute C of T1: found 'b', but an earlier line has 'a'"),
     "of two kinds": (NOTE % '{"C": "a"}' + "\nA1\tC T1", "attribute C of T1: found True"),
-    "a note of nothing": (NOTE.replace("T1", "T2") % "{}", "note on T2: there is no such mention"),
+    "a note of nothing": (NOTE.replace("T1", "T2") % "{}", "note on T2: no such mention"),
     "a list": (NOTE % "[]", "note on T1: expected an object of strings or true"),
     "a number": (NOTE % '{"C": 1}', "note on T1: expected an object of strings or true"),
     "half a surrogate": (NOTE % '{"C": "\\ud800"}', "note on T1: an attribute holds half of a surrogate"),

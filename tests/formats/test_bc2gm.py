@@ -75,9 +75,9 @@ SENTENCES = "P1 The IL-2 gene\nP2 None\n"
 BROKEN_BC2GM = {
     "unknown id": (SENTENCES, "P3|3 6|IL-2", "GENE.eval, line 1: .*an identifier of train.in"),
     "shifted": (SENTENCES, "P1|2 5|IL-2", "GENE.eval, line 1: .*2 to 5 are 'e IL-', .*'IL-2'"),
-    "other case": (SENTENCES, "P1|3 6|il-2", "GENE.eval, line 1: .*'IL-2', but the line says 'il-2'"),
-    "a blank more": (SENTENCES, "P1|3 6|IL-2 ", "GENE.eval, line 1: .*but the line says 'IL-2 '"),
-    "no mention": (SENTENCES, "P1|3 6|", "GENE.eval, line 1: .*but the line says ''"),
+    "other case": (SENTENCES, "P1|3 6|il-2", "GENE.eval, line 1: .*'IL-2', but the line has 'il-2'"),
+    "a blank more": (SENTENCES, "P1|3 6|IL-2 ", "GENE.eval, line 1: .*but the line has 'IL-2 '"),
+    "no mention": (SENTENCES, "P1|3 6|", "GENE.eval, line 1: .*but the line has ''"),
     "beyond": (SENTENCES, "\nP1|3 11|IL-2 gene", "GENE.eval, line 2: .*are nothing"),
     "far beyond": (SENTENCES, "P1|3 999999999|IL-2", "GENE.eval, line 1: .*are nothing"),
     "endless digits": (SENTENCES, f"P1|3 {'9' * 5000}|IL-2", "GENE.eval, line 1: expected"),
@@ -86,7 +86,7 @@ BROKEN_BC2GM = {
     "other digits": (SENTENCES, "P1|٣ 6|IL-2", "GENE.eval, line 1: expected"),
     "too few fields": (SENTENCES, "P1|3 6", "GENE.eval, line 1: expected"),
     "no id": (SENTENCES, "|3 6|IL-2", "GENE.eval, line 1: expected"),
-    "repeated id": (f"{SENTENCES}\nP1 Again", "", "train.in, line 4: this identifier is there twice"),
+    "repeated id": (f"{SENTENCES}\nP1 Again", "", "train.in, line 4: duplicate identifier"),
     "no sentence": ("P1", "", "train.in, line 1: expected 'identifier sentence'"),
     "no identifier": (f"{SENTENCES} IL-2", "", "train.in, line 3: expected 'identifier sentence'"),
 }

@@ -167,7 +167,7 @@ def test_what_is_written_as_json_reads_back(corpus: list[Document], mark: str) -
 @given(document=labelled() | st.builds(Document, texts, st.text(st.characters(), max_size=3)))
 def test_xml_holds_every_character_it_knows(document: Document) -> None:
     if NOT_XML.search(strings(document)):
-        with pytest.raises(UnrepresentableError, match=r"^document .* XML has no place for the character"):
+        with pytest.raises(UnrepresentableError, match=r"^document .* XML cannot hold the character"):
             write_xml([document])
     else:
         assert read_xml(write_xml([document])) == [document]
@@ -309,7 +309,7 @@ BROKEN_XML = {
     "empty": (FOREIGN, "", 1, "no element found"),
     "cut short": ("</collection>", "", 15, "Premature end"),
     "another root": (FOREIGN, "<html/>", 1, "expected <collection>, found <html>"),
-    "a lone document": (FOREIGN, "<document/>", 1, "expected documents right below one <collection>"),
+    "a lone document": (FOREIGN, "<document/>", 1, "expected documents directly below one <collection>"),
     "nested documents": ("<id>2</id>", "<document/>", 9, "found <document> in <document> in <collection>"),
     "a namespace": ("<document><id>2", "<document xmlns='x'><id>2", 9, "holds <{x}document>"),
     "an unknown element": ("<id>2</id>", "<id>2</id><title/>", 9, "<document> holds <title>"),
@@ -326,8 +326,8 @@ BROKEN_XML = {
     "text beside sentences": ("<sentence><o", "<text>x</text><sentence><o", 9, "has text and sentences"),
     "no location offset": ('offset="10"', "", 7, "<location> has no offset"),
     "no infon key": (" key='x'", "", 5, "<infon> has no key"),
-    "no label": ('key="type"', 'key="kind"', 7, "document '1', annotation 'T1': there is no infon"),
-    "an empty label": ('"type">Disease<', '"type"><', 7, "annotation 'T1': there is no infon"),
+    "no label": ('key="type"', 'key="kind"', 7, "document '1', annotation 'T1': the infon"),
+    "an empty label": ('"type">Disease<', '"type"><', 7, "annotation 'T1': the infon"),
     "another text": (ANNOTATED, '<location offset="11" length="4"/>', 7, "are 'ever', but the annotation"),
     "beyond the text": (ANNOTATED, '<location offset="10" length="50"/>', 7, "ends beyond the text"),
     "no length": (ANNOTATED, '<location offset="10" length="0"/>', 7, "0 <= start < end"),
@@ -364,14 +364,14 @@ BROKEN_JSON = {
     "a number": ("1", ' expected a JSON object with a list under "documents"'),
     "no documents": ("{}", ' expected a JSON object with a list under "documents"'),
     "a document that is null": (alter(1, value=None), "document 2: not a BioC document"),
-    "no id": (alter(0, value={}), "document 1: not a BioC document: there is no 'id'"),
+    "no id": (alter(0, value={}), "document 1: not a BioC document: 'id' is missing"),
     "an id that is a number": (alter(1, "id", value=2), "document 2: document 2: expected a string as id"),
     "half a surrogate": (alter(0, "id", value="\ud800"), "document 1: .*half of a surrogate pair"),
     "a text that is a list": (alter(0, "passages", 0, "text", value=["x"]), "document 1: .*a string as text"),
     "an offset that is true": (alter(0, "passages", 1, "offset", value=True), "document 1: .*as offset"),
     "an offset beyond memory": (alter(0, "passages", 1, "offset", value=10**15), "document 1: .*blanks"),
     "a negative length": (alter(*FIRST, "locations", 0, "length", value=-1), "annotation 'T1': .*as length"),
-    "infons that are a list": (alter(*FIRST, "infons", value=["type"]), "annotation 'T1': there is no infon"),
+    "infons that are a list": (alter(*FIRST, "infons", value=["type"]), "annotation 'T1': the infon"),
     "a label that is a number": (alter(*FIRST, "infons", value={"type": 1}), "annotation 'T1': .*as type"),
     "a score that is a list": (alter(*FIRST, "infons", value={"type": "X", "score": []}), "as score"),
     "a score that is true": (alter(*FIRST, "infons", value={"type": "X", "score": True}), "as score"),

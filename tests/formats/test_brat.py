@@ -149,9 +149,9 @@ BROKEN = {
     "fragments touch": ("T2\tDisease 0 2;2 5\tac ute", "in order, with gaps"),
     "fragments overlap": ("T2\tDisease 0 3;2 5\tacu ute", "in order, with gaps"),
     "fragments in disorder": ("T2\tDisease 6 15;0 5\thepatitis acute", "start < end"),
-    "another mention": ("T2\tDisease 0 5\tAcute", "characters 0 5 are 'acute', but the line says 'Acute'"),
-    "a mention twice": (GOOD.strip(), "T1 is there twice"),
-    "a note on nothing": ('#1\tOpenMedNER T7\t{"score": 1}', "note on T7: there is no such mention"),
+    "another mention": ("T2\tDisease 0 5\tAcute", "characters 0 5 are 'acute', but the line has 'Acute'"),
+    "a mention twice": (GOOD.strip(), "duplicate T1"),
+    "a note on nothing": ('#1\tOpenMedNER T7\t{"score": 1}', "note on T7: no such mention"),
     "a note that is no JSON": ("#1\tOpenMedNER T1\t{", "note on T1: "),
     "a note of endless nesting": (f"#1\tOpenMedNER T1\t{'[' * 100_000}", "note on T1: "),
     "a note with another key": ('#1\tOpenMedNER T1\t{"colour": 1}', "JSON object of"),
@@ -172,7 +172,7 @@ def test_a_broken_line_is_named(line: str, found: str) -> None:
 
 def test_two_notes_of_ours_on_one_mention_are_refused() -> None:
     note = '#1\tOpenMedNER T1\t{"score": 1}\n'
-    with pytest.raises(CorpusFormatError, match="line 3: T1 is there twice"):
+    with pytest.raises(CorpusFormatError, match="line 3: duplicate T1"):
         parse(GOOD + note + note)
 
 
@@ -218,10 +218,10 @@ def test_a_byte_order_mark_belongs_to_the_text_where_brat_counts_it(tmp_path: Pa
     ("contents", "message"),
     [
         ({"a_txt": b""}, r"a\.txt: expected one of \.ann or \.a1 beside it, found no annotations"),
-        ({"d__a_txt": b""}, r"an empty a\.ann says"),
+        ({"d__a_txt": b""}, r"add an empty a\.ann"),
         ({"a_txt": b"", "a_ann": b"", "a_a1": b""}, r"found a\.ann and a\.a1"),
-        ({"a_ann": b""}, r"a\.ann: there is no a\.txt beside it"),
-        ({"d__a_a1": b""}, r"a\.a1: there is no a\.txt beside it"),
+        ({"a_ann": b""}, r"a\.ann: a.txt not found beside it"),
+        ({"d__a_a1": b""}, r"a\.a1: a.txt not found beside it"),
         ({"a_txt": b"x\ny\xff", "a_ann": b""}, r"a\.txt, line 2: not UTF-8: byte 0xff"),
         ({"a_txt": b"x", "a_ann": b"\xe9"}, r"a\.ann, line 1: not UTF-8: byte 0xe9"),
         ({"a_txt": b"x", "a_ann": b"\n\nT1"}, r"a\.ann, line 3: expected 'T1"),
@@ -238,7 +238,7 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a folder, or a file ending in \.txt"):
         list(read_brat(tmp_path / "a.xml"))
     place(tmp_path, a_txt=b"x")
-    with pytest.raises(InputError, match=r"a\.txt: cannot be made a folder"):
+    with pytest.raises(InputError, match=r"a\.txt: cannot create the folder"):
         write_brat([], tmp_path / "a.txt")
 
 
@@ -255,7 +255,7 @@ def test_no_id_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactory,
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     write_brat([Document("a", "first")], tmp_path)
-    with pytest.raises(InputError, match=r"a\.txt: is there already"):
+    with pytest.raises(InputError, match=r"a.txt exists"):
         write_brat([Document("a", "second")], tmp_path)
     assert (tmp_path / "a.txt").read_text() == "first"
 
@@ -263,7 +263,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("corpus", "message"),
     [
-        ([Document("a", ""), Document("a", "")], "document 'a': brat cannot hold two documents of this id"),
+        ([Document("a", ""), Document("a", "")], "document 'a': brat cannot hold two documents with this id"),
         ([Document("", "")], "document '': .* file name would have 0 characters"),
         ([Document("糖" * 30, "")], "file name would have 270 characters"),
         ([Document("a", "xy", (Span(0, 1, "a b"),))], "the label 'a b', which has white space"),
@@ -291,5 +291,5 @@ def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, la
 
 def test_a_folder_without_annotated_texts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("nothing of brat's")
-    with pytest.raises(InputError, match=r"found no \.txt with \.ann or \.a1"):
+    with pytest.raises(InputError, match=r"no \.txt found with \.ann or \.a1"):
         list(read_brat(tmp_path))

@@ -132,8 +132,8 @@ def changed(path: str, value: object) -> dict[str, Any]:
     [
         ("", ", line 1: not JSON: Expecting value"),
         ("[\n{},\n}]", ", line 3: not JSON"),
-        ("[" * 100_000, ", line 1: not JSON that can be read"),
-        ("9" * 5000, ", line 1: not JSON that can be read"),
+        ("[" * 100_000, ", line 1: not readable JSON"),
+        ("9" * 5000, ", line 1: not readable JSON"),
         ("3", ', line 1: expected a study, an object with "protocolSection"'),
         ('{"FullStudiesResponse": {}}', ", line 1: expected a study, .* version 2"),
         ('{"studies": {}}', ", line 1: expected a study"),
@@ -144,7 +144,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
         (changed("identificationModule.nctId", 3), ', line 1: expected a string .* found 3'),
         (changed("descriptionModule", [1]), ', line 1: expected a string under "descr'),
         (changed("eligibilityModule.eligibilityCriteria", ["x"]), ", line 1: expected a string"),
-        (changed("descriptionModule.briefSummary", "\ud800"), ', line 1: "briefSummary" holds'),
+        (changed("descriptionModule.briefSummary", "\ud800"), ", line 1: the briefSummary holds"),
         ('{"a":\n "\xe9"}', ", line 2: not UTF-8: byte 0xe9"),
     ],
     ids=lambda value: str(value)[:40],
@@ -176,8 +176,8 @@ def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     as_zip(tmp_path / "x.zip", {"a.json": big})
     for name, message in {
         "x.json.gz": r"more than 0 MB of JSON, .* \(\.zip\), or JSON lines",
-        "x.jsonl": ", line 2: longer than 0 MB",
-        "x.zip": "member 'a.json': 3,[0-9]{3} bytes out of",
+        "x.jsonl": ", line 2: longer than 2000 bytes",
+        "x.zip": "member 'a.json': unpacks from [0-9]+ to 3,[0-9]{3} bytes",
     }.items():
         with pytest.raises(CorpusFormatError, match=message):
             trials_of(tmp_path / name)
@@ -185,13 +185,13 @@ def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_zip_made_to_exhaust_its_reader_is_refused(tmp_path: Path) -> None:
     packed = as_zip(tmp_path / "ratio.zip", {"a.json": " " * 30_000_000})
-    with pytest.raises(CorpusFormatError, match="more tightly packed, than any study"):
+    with pytest.raises(CorpusFormatError, match="more tightly packed than any study"):
         trials_of(packed)
     liar = as_zip(tmp_path / "liar.zip", {"a.json": json.dumps(study(1, summary="y" * 5000))})
     size = len(json.dumps(study(1, summary="y" * 5000)))
     assert liar.read_bytes().count(size.to_bytes(4, "little")) == 2
     liar.write_bytes(liar.read_bytes().replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little")))
-    with pytest.raises(CorpusFormatError, match=r"liar.zip: not a zip that can be read"):
+    with pytest.raises(CorpusFormatError, match=r"liar.zip: not a readable zip"):
         trials_of(liar)
     content = as_zip(tmp_path / "overlap.zip", {f"{n}.json": json.dumps(study(n)) for n in range(3)})
     with zipfile.ZipFile(content) as archive:
@@ -224,7 +224,7 @@ def test_a_damaged_zip_is_refused(tmp_path: Path, damage: str) -> None:
     path.write_bytes({"garbage": b"PK" * 50, "cut": data[:-30]}.get(damage, bytes(data)))
     if damage == "absent":
         path.unlink()
-    with pytest.raises(InputError, match=r"x.zip: (not a zip that can be read|cannot be read)"):
+    with pytest.raises(InputError, match=r"x.zip: (not a readable zip|cannot be read)"):
         trials_of(path)
 
 

@@ -362,7 +362,7 @@ def test_the_scheme_told_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     file = StringIO("a I-x\nb B-x\n")
     with caplog.at_level(logging.INFO):
         assert detect_file_scheme(file, source="a.tsv") is TagScheme.IOB1
-    assert caplog.messages == ["a.tsv: its tags are read as IOB1"]
+    assert caplog.messages == ["a.tsv: tags are read as IOB1"]
     assert file.tell() == 0
 
 
@@ -379,7 +379,7 @@ BROKEN: dict[str, tuple[str, int, str, dict[str, Any]]] = {
     "the token as tag": ("a O\n", 1, "a tag in column 0", {"tag_column": 0}),
     "a lower-case tag": ("a o\n", 1, "'o' is not a tag: expected 'O', or one of B, I, E, S", {}),
     "no label": ("a B-\n", 1, "'B-' is not a tag", {}),
-    "BILOU": ("a B-x\nb L-x\n", 2, "Of BILOU and BMEWO tags, write L as E, U and W as S, M as I", {}),
+    "BILOU": ("a B-x\nb L-x\n", 2, "For BILOU and BMEWO, write L as E, U and W as S, M as I", {}),
     "another separator": ("a,O\n", 1, "found 'a,O'", {}),
     "an endless tag": ("a " + "x" * 50_000 + "\n", 1, "xxx", {}),
     "an endless line": ("a" * 50_000 + "\n", 1, "expected a token", {}),
@@ -389,7 +389,7 @@ BROKEN: dict[str, tuple[str, int, str, dict[str, Any]]] = {
     ),
     "no mark": ("a O +\nb O\n", 2, "expected '+' or '-' in column 2", {"tag_column": 1, "space_column": 2}),
     "another mark": ("a O yes\n", 1, "expected '+' or '-' in column 2", {"tag_column": 1, "space_column": 2}),
-    "a late head": ("a O\n\n-DOCSTART- O\n", 3, "a -DOCSTART- line after tokens that have none", {}),
+    "a late head": ("a O\n\n-DOCSTART- O\n", 3, "a -DOCSTART- line after tokens without one", {}),
     "a late head without a blank line": ("a O\n-DOCSTART- O\nb O\n", 2, "a -DOCSTART- line after", {}),
     "no offsets": (HEAD + "b\tO\n", 4, OFFSETS, {}),
     "offsets of another length": (HEAD + "b\t2\t4\tO\n", 4, OFFSETS, {}),

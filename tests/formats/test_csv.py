@@ -189,7 +189,7 @@ def test_readers_in_threads_do_not_lower_each_others_limit() -> None:
 def test_columns_passed_over_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         assert from_csv("text,Notes,year\nab,,2020\n") == [Document("corpus.csv:2", "ab")]
-    assert caplog.messages == ["corpus.csv: columns passed over: notes, year"]
+    assert caplog.messages == ["corpus.csv: ignored columns: notes, year"]
 
 
 # --- what does not fit
@@ -236,7 +236,7 @@ BROKEN = {
     "an empty span": (ROW.format("1,1,x,,,,"), 2, "a span needs 0 <= start < end"),
     "a span backwards": (ROW.format("2,1,x,,,,"), 2, "a span needs 0 <= start < end"),
     "a span beyond": (ROW.format("2,5,x,,,,"), 2, "span 2..5 ends beyond the text of 4 characters"),
-    "another mention": (ROW.format("0,2,x,bc,,,"), 2, "characters 0..2 are 'ab', but the row says 'bc'"),
+    "another mention": (ROW.format("0,2,x,bc,,,"), 2, "characters 0..2 are 'ab', but the row has 'bc'"),
     "NaN": (ROW.format("0,2,x,,nan,,"), 2, "expected a number like 0.5 as score, found 'nan'"),
     "a decimal comma": (ROW.format('0,2,x,,"0,5",,'), 2, "expected a number like 0.5 as score, found '0,5'"),
     "a score above 1": (ROW.format("0,2,x,,1.5,,"), 2, "a score lies between 0 and 1"),

@@ -127,7 +127,7 @@ def test_every_level_belongs_to_the_document_of_its_name(tmp_path: Path) -> None
 
 
 def test_a_folder_without_words_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"found no Basedata/\*_words\.xml"):
+    with pytest.raises(InputError, match=r"no Basedata/\*_words\.xml found"):
         list(read_mmax(tmp_path))
 
 
@@ -143,7 +143,7 @@ BROKEN_MMAX: dict[str, tuple[bytes, bytes, str]] = {
     "word without id": (GOOD.replace(b' id="word_2"', b""), GENE, "d_words.xml: word None is"),
     "empty word": (GOOD.replace(b"binds", b""), GENE, "d_words.xml: word 'word_2' is empty"),
     "blank word": (GOOD.replace(b"binds", b" \n"), GENE, "d_words.xml: word 'word_2' is empty"),
-    "duplicate id": (GOOD.replace(b"word_2", b"word_1"), GENE, "d_words.xml: word 'word_1' is .*twice"),
+    "duplicate id": (GOOD.replace(b"word_2", b"word_1"), GENE, "d_words.xml: word 'word_1' is .*duplicate"),
     "unknown word": (GOOD, level_xml(["word_3"]), "d_words.xml, gene: 'word_3' names no words"),
     "unknown end": (GOOD, level_xml(["word_1..word_3"]), "d_words.xml, gene: 'word_1..word_3' names"),
     "no words": (b"<words/>", GENE, "d_words.xml, gene: 'word_1' names no words"),

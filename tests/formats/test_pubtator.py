@@ -165,7 +165,7 @@ def test_what_would_not_read_back_is_written_only_on_request(document: Document,
 
 def test_a_mention_with_a_tab_is_refused_by_line() -> None:
     with pytest.raises(
-        CorpusFormatError, match=r"line 2: characters 0\.\.3 are 'a\\tb', but the line says 'a'"
+        CorpusFormatError, match=r"line 2: characters 0\.\.3 are 'a\\tb', but the line has 'a'"
     ):
         read("1|t|a\tb\n1\t0\t3\ta\tb\tX\n")
 

@@ -135,7 +135,7 @@ def test_abstracts_are_title_blank_and_body(rows: dict[str, tuple[str, str]], li
     [
         ("1\tTitle", "line 1: .*found 2 fields"),
         ("\n1\tTitle\tBody\tmore", "line 2: .*found 4 fields"),
-        ("1\tTitle\tBody\n2\tT\tB\n1\tTitle\tBody", "line 3: .*twice"),
+        ("1\tTitle\tBody\n2\tT\tB\n1\tTitle\tBody", "line 3: .*duplicate"),
     ],
 )
 def test_a_broken_abstract_is_named(content: str, found: str) -> None:
@@ -146,16 +146,16 @@ def test_a_broken_abstract_is_named(content: str, found: str) -> None:
 HEAD = "#id\tdocument\tstart\tend\n"
 BROKEN_TABLE = {
     "too few fields": ("x\tP1\t4\t8", "expected at least 5 fields"),
-    "unknown text": ("x\tP9\t4\t8\tmice", "there is no text 'P9'"),
-    "shifted": ("x\tP1\t3\t7\tmice", "3..7 of 'P1' are ' mic', but the line says 'mice'"),
-    "other case": ("x\tP1\t4\t8\tMice", "'mice', but the line says 'Mice'"),
+    "unknown text": ("x\tP9\t4\t8\tmice", "text 'P9' not found"),
+    "shifted": ("x\tP1\t3\t7\tmice", "3..7 of 'P1' are ' mic', but the line has 'mice'"),
+    "other case": ("x\tP1\t4\t8\tMice", "'mice', but the line has 'Mice'"),
     "end beyond the text": ("x\tP1\t4\t99\tmice", "4..99 of 'P1'"),
     "all beyond the text": ("x\tP1\t98\t99\t", "98..99 of 'P1'"),
     "reversed": ("x\tP1\t8\t4\t", "not 8..4"),
     "empty": ("x\tP1\t4\t4\t", "not 4..4"),
-    "negative": ("x\tP1\t-4\t8\tmice", "are no offsets"),
-    "other digits": ("x\tP1\t٤\t8\tmice", "are no offsets"),
-    "endless digits": (f"x\tP1\t4\t{'9' * 5000}\tmice", "are no offsets"),
+    "negative": ("x\tP1\t-4\t8\tmice", "are not offsets"),
+    "other digits": ("x\tP1\t٤\t8\tmice", "are not offsets"),
+    "endless digits": (f"x\tP1\t4\t{'9' * 5000}\tmice", "are not offsets"),
 }
 
 

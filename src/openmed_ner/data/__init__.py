@@ -1,4 +1,7 @@
-"""Six short abstracts written for this project, to try a model on. They report no real study."""
+"""Data in the package: the embedded model, and six short abstracts to try a model on.
+
+The abstracts were written for this project and report no real study.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from openmed_ner.text import Document
 def read_examples() -> list[Document]:
     """Return the example abstracts, in order of their names."""
     folder = files("openmed_ner") / "data" / "examples"
-    texts = sorted(
-        (each for each in folder.iterdir() if each.name.endswith(".txt")), key=lambda each: each.name
+    paths = sorted(
+        (path for path in folder.iterdir() if path.name.endswith(".txt")), key=lambda path: path.name
     )
-    return [Document(each.name.removesuffix(".txt"), each.read_bytes().decode("utf-8")) for each in texts]
+    return [Document(path.name.removesuffix(".txt"), path.read_bytes().decode("utf-8")) for path in paths]

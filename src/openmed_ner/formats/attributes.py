@@ -1,13 +1,15 @@
 """Attributes of a span as a JSON object, ``{"long_form": "acute kidney injury", "negated": true}``.
 
-Every format that carries attributes writes this one object, whole or in part, so that any name and any
-value survive. The price: in CSV, BioC and notes of brat, a program has to parse JSON inside of a cell.
+Every format that carries attributes writes this one object, whole or in part, so any name and any value
+survive. Programs that read CSV, BioC or notes of brat therefore parse JSON inside a cell.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+
+from openmed_ner.formats.tolerance import excerpt
 
 Attributes = tuple[tuple[str, str | bool], ...]
 
@@ -16,9 +18,9 @@ def parse_attributes(value: object) -> Attributes:
     """Check a decoded JSON object.
 
     Raises:
-        ValueError: it is no object of strings and truth values, or holds half of a surrogate pair.
+        ValueError: the value is not an object of strings and booleans, or holds half of a surrogate pair.
     """
-    if not isinstance(value, dict) or not all(isinstance(each, str | bool) for each in value.values()):
+    if not isinstance(value, dict) or not all(isinstance(entry, str | bool) for entry in value.values()):
         raise ValueError(f'expected an object of strings or true as "attributes", found {value!r:.60}')
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -28,20 +30,20 @@ def parse_attributes(value: object) -> Attributes:
 
 
 def read_attributes(text: str) -> Attributes:
-    """Build attributes from the text of a JSON object; nothing at all is none.
+    """Build attributes from the text of a JSON object; an empty text has none.
 
     Raises:
-        ValueError: it is not JSON, or as for :func:`parse_attributes`.
+        ValueError: the text is not JSON, or as for :func:`parse_attributes`.
     """
     try:
         return parse_attributes(json.loads(text or "{}"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"expected attributes as a JSON object, found {text:.60}") from error
+        raise ValueError(f"expected attributes as a JSON object, found {excerpt(text)}") from error
     except RecursionError as error:
         raise ValueError("the attributes are nested too deeply; expected one JSON object") from error
 
 
 def write_attributes(attributes: Iterable[tuple[str, str | bool]]) -> str:
-    """The inverse of :func:`read_attributes`; empty if there are none."""
-    found = dict(attributes)
-    return json.dumps(found, ensure_ascii=False) if found else ""
+    """Write attributes as the text of a JSON object; empty if there are none."""
+    record = dict(attributes)
+    return json.dumps(record, ensure_ascii=False) if record else ""

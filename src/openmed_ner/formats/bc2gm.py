@@ -1,15 +1,16 @@
 """BioCreative II gene mention: sentences in one file, mentions in another (``GENE.eval``).
 
-Offsets there count the characters that are not white space, and the last one is part of the mention.
-``ALTGENE.eval``, the spans the official scorer accepts instead of a gold one, has the same form.
+Offsets count the characters that are not white space, and the last one belongs to the mention.
+``ALTGENE.eval``, the spans that the official scorer accepts instead of a gold one, has the same form.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.tolerance import excerpt
 from openmed_ner.text import Document, Span
 
 LABEL = "GENE"
@@ -24,49 +25,61 @@ def read_bc2gm(
     Args:
         sentences: lines ``identifier sentence``.
         mentions: lines ``identifier|start end|mention``.
-        source: what to call the sentences' file in messages.
-        mentions_source: what to call the mentions' file.
+        source: name of the sentences' file in messages.
+        mentions_source: name of the mentions' file in messages.
 
     Raises:
-        CorpusFormatError: a line does not parse, an identifier is repeated or unknown, or a mention is
-            not what stands at its offsets.
+        CorpusFormatError: a line does not parse, an identifier is duplicate or unknown, or a mention
+            differs from the text at its offsets.
     """
-    texts: dict[str, str] = {}
-    for number, line in _numbered(sentences):
-        identifier, separator, text = line.partition(" ")
-        if not identifier or not separator or identifier in texts:
-            twice = identifier in texts
-            problem = "this identifier is there twice" if twice else "expected 'identifier sentence'"
-            raise CorpusFormatError(f"{source}, line {number}: {problem}, found {line[:60]!r}")
-        texts[identifier] = text
+    texts = _read_sentences(sentences, source)
     spans: dict[str, list[Span]] = {identifier: [] for identifier in texts}
-    for number, line in _numbered(mentions):
-        match = _MENTION.fullmatch(line)
-        if match is None or match[1] not in texts:
-            raise CorpusFormatError(
-                f"{mentions_source}, line {number}: expected 'identifier|start end|mention' with an "
-                f"identifier of {source}, found {line[:60]!r}"
-            )
-        text = texts[match[1]]
-        span = _place(text, int(match[2]), int(match[3]))
-        if span is None or text[span.start : span.end] != match[4]:
-            found = "nothing" if span is None else repr(text[span.start : span.end])
-            raise CorpusFormatError(
-                f"{mentions_source}, line {number}: visible characters {match[2]} to {match[3]} are {found}, "
-                f"but the line says {match[4]!r}"
-            )
-        spans[match[1]].append(span)
+    for number, line in _iter_numbered(mentions):
+        try:
+            identifier, span = _parse_mention(line, texts, source)
+        except ValueError as error:
+            raise CorpusFormatError(f"{mentions_source}, line {number}: {error}") from error
+        spans[identifier].append(span)
+
     for identifier, text in texts.items():
         yield Document(identifier, text, tuple(spans[identifier]))
 
 
-def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+def _read_sentences(lines: Iterable[str], source: str) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for number, line in _iter_numbered(lines):
+        identifier, separator, text = line.partition(" ")
+        if not identifier or not separator or identifier in texts:
+            problem = "duplicate identifier" if identifier in texts else "expected 'identifier sentence'"
+            raise CorpusFormatError(f"{source}, line {number}: {problem}, found {excerpt(line)}")
+        texts[identifier] = text
+    return texts
+
+
+def _iter_numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield number, line.rstrip("\r\n")
 
 
+def _parse_mention(line: str, texts: Mapping[str, str], source: str) -> tuple[str, Span]:
+    match = _MENTION.fullmatch(line)
+    if match is None or match[1] not in texts:
+        raise ValueError(
+            f"expected 'identifier|start end|mention' with an identifier of {source}, found {excerpt(line)}"
+        )
+    text = texts[match[1]]
+    span = _place(text, int(match[2]), int(match[3]))
+    if span is None or text[span.start : span.end] != match[4]:
+        covered = "nothing" if span is None else repr(text[span.start : span.end])
+        raise ValueError(
+            f"visible characters {match[2]} to {match[3]} are {covered}, but the line has {match[4]!r}"
+        )
+    return match[1], span
+
+
 def _place(text: str, first: int, last: int) -> Span | None:
+    """Build the span from its first to its last visible character; ``None`` beyond the text."""
     visible = [place for place, character in enumerate(text) if not character.isspace()]
     if not first <= last < len(visible):
         return None

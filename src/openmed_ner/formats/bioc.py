@@ -1,8 +1,8 @@
 """BioC, as XML and as JSON, through the ``bioc`` library.
 
-What becomes of passages, annotations and infons is told in ``bioc_document``, how untrusted XML is checked
-in ``bioc_xml``. XML is read and written one document at a time; JSON is read as a whole, which is its
-price. Files are UTF-8, whatever an XML declaration says.
+``bioc_document`` describes the treatment of passages, annotations and infons, ``bioc_xml`` the checks of
+untrusted XML. XML is read and written one document at a time; JSON is read as a whole, since the library
+offers no other way. Files are read as UTF-8, even if an XML declaration names another encoding.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import write_attributes
-from openmed_ner.formats.bioc_document import NOT_UTF8, from_bioc, to_bioc
+from openmed_ner.formats.bioc_document import from_bioc, to_bioc
 from openmed_ner.formats.bioc_xml import LINE, decode_element, iter_elements
-from openmed_ner.formats.tolerance import OnBad, fail
+from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, fail
 from openmed_ner.text import Document
 
 _HEAD = 1 << 16
-"""How much of a file, in characters, is looked at to tell XML from JSON."""
+"""Characters at the start of a file that are searched to tell XML from JSON."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _XML_HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE collection SYSTEM "BioC.dtd">
@@ -34,7 +34,7 @@ _JSON_HEAD = (
 
 
 def read_bioc(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield the documents of a BioC collection, XML or JSON as its first character tells.
+    """Yield the documents of a BioC collection, XML or JSON according to its first character.
 
     A document of the wrong shape is handed to ``on_bad``.
 
@@ -55,13 +55,13 @@ def read_bioc_xml(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterato
     A document of the wrong shape is handed to ``on_bad``; XML that is not well-formed ends the reading.
 
     Raises:
-        CorpusFormatError: the file is not well-formed, declares entities, is no BioC, has passages that
-            overlap, or an annotation whose text is not what stands at its locations.
+        CorpusFormatError: the file is not well-formed, declares entities, is not BioC, has passages that
+            overlap, or an annotation that differs from the text at its locations.
     """
     for element in iter_elements(file, source):
         try:
-            found = decode_element(element, source)
-            document = from_bioc(found, lambda part: f"{source}, line {part.infons[LINE]}")
+            decoded = decode_element(element, source)
+            document = from_bioc(decoded, lambda part: f"{source}, line {part.infons[LINE]}")
         except CorpusFormatError as error:
             on_bad(error)
         else:
@@ -71,11 +71,11 @@ def read_bioc_xml(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterato
 def read_bioc_json(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the documents of a BioC collection in JSON, or of a list of collections.
 
-    A document of the wrong shape is handed to ``on_bad``; what is not JSON ends the reading.
+    A document of the wrong shape is handed to ``on_bad``; invalid JSON ends the reading.
 
     Raises:
-        CorpusFormatError: as for XML. Messages name the line of what is not JSON, and otherwise the
-            number of the document: JSON keeps no lines.
+        CorpusFormatError: as for XML. Messages name the line of invalid JSON, and otherwise the number of
+            the document, since the parser keeps no lines.
     """
     text = file.read()
     try:
@@ -84,6 +84,7 @@ def read_bioc_json(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterat
         raise CorpusFormatError(f"{source}, line {error.lineno}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise CorpusFormatError(f"{source}: {error}") from error
+
     for number, record in enumerate(_iter_records(content, source), start=1):
         try:
             document = _read_record(record, f"{source}, document {number}")
@@ -94,10 +95,10 @@ def read_bioc_json(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterat
 
 
 def write_bioc_xml(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
-    """Write a collection in XML, one document at a time; ``on_bad`` is told of those refused.
+    """Write a collection in XML, one document at a time; refused documents go to ``on_bad``.
 
     Raises:
-        UnrepresentableError: a string has a character that XML 1.0 does not know, such as NUL.
+        UnrepresentableError: a string has a character that XML 1.0 does not allow, such as NUL.
     """
     from bioc.biocxml.encoder import encode_document
     from lxml import etree
@@ -109,7 +110,7 @@ def write_bioc_xml(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad
 
 
 def write_bioc_json(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
-    """Write a collection in JSON, one document to a line; ``on_bad`` is told of those refused.
+    """Write a collection in JSON, one document per line; refused documents go to ``on_bad``.
 
     Raises:
         UnrepresentableError: a string has half of a surrogate pair.
@@ -117,7 +118,7 @@ def write_bioc_json(documents: Iterable[Document], file: TextIO, *, on_bad: OnBa
     from bioc import biocjson
 
     file.write(_JSON_HEAD)
-    for number, document in enumerate(_writable(documents, NOT_UTF8, "UTF-8", on_bad)):
+    for number, document in enumerate(_writable(documents, LONE_SURROGATE, "UTF-8", on_bad)):
         file.write(",\n" * (number > 0) + biocjson.dumps(to_bioc(document), ensure_ascii=False))
     file.write("\n]}\n")
 
@@ -130,30 +131,31 @@ def _iter_records(content: object, source: str) -> Iterator[object]:
         yield from records
 
 
-def _read_record(record: object, where: str) -> Document:
+def _read_record(record: object, place: str) -> Document:
     from bioc import biocjson
 
     try:
-        found = biocjson.fromJSON(record, "BioCDocument")
+        decoded = biocjson.fromJSON(record, "BioCDocument")
     except (AttributeError, KeyError, TypeError) as error:
-        problem = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise CorpusFormatError(f"{where}: not a BioC document: {problem}") from error
-    return from_bioc(found, lambda _: where)
+        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise CorpusFormatError(f"{place}: not a BioC document: {problem}") from error
+    return from_bioc(decoded, lambda _: place)
 
 
 def _writable(
     documents: Iterable[Document], foreign: re.Pattern[str], format: str, on_bad: OnBad
 ) -> Iterator[Document]:
-    """Pass on the documents that have no character that the format does not know."""
+    """Yield the documents without foreign characters."""
     for document in documents:
         strings = [document.id, document.text]
         for span in document.spans:
             strings += [span.label, span.corpus or "", write_attributes(span.attributes)]
-        if found := next(filter(None, map(foreign.search, strings)), None):
+
+        if match := next(filter(None, map(foreign.search, strings)), None):
             on_bad(
                 UnrepresentableError(
-                    f"document {document.id!r}: {format} has no place for the character {found[0]!r}; "
-                    "write another format, such as jsonl"
+                    f"document {document.id!r}: {format} cannot hold the character {match[0]!r}; "
+                    "choose another format, such as jsonl"
                 )
             )
         else:

@@ -1,13 +1,13 @@
 r"""Brat standoff: the text in ``x.txt``, its annotations in ``x.ann`` (BioNLP shared tasks: ``x.a1``).
 
-``T1\tDisease 0 5;9 14\tacute fever`` is a mention, here of two fragments. ``A1\tnegated T1`` and
-``A2\tCertainty T1 low`` are attributes of it. Relations, events and their attributes, normalisations,
-equivalences and notes are checked for their shape and passed over; ``meta`` is not written. Score and
-corpus of a span, and attributes with blanks, for which brat has no place, go into a note of our own,
-``#1\tOpenMedNER T1\t{"score": 0.98, "corpus": "x"}``, which brat shows and leaves alone.
+``T1\tDisease 0 5;9 14\tacute fever`` is a mention, here with two fragments. ``A1\tnegated T1`` and
+``A2\tCertainty T1 low`` are its attributes. Relations, events and their attributes, normalisations,
+equivalences and notes are checked for their shape and ignored; ``meta`` is not written. Brat has no place for
+the score and the corpus of a span, or for attributes with blanks. They go into a note of our own,
+``#1\tOpenMedNER T1\t{"score": 0.98, "corpus": "x"}``, which brat shows and does not change.
 
-Texts are read and written byte for byte. A byte order mark at the start of a text stays, since brat
-counts it as a character; at the start of annotations it is dropped.
+Texts are read and written byte for byte. A byte order mark at the start of a text stays, since brat counts it
+as a character; at the start of annotations it is dropped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from urllib.parse import quote, unquote
 
 from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.attributes import Attributes, parse_attributes
-from openmed_ner.formats.tolerance import OnBad, fail
+from openmed_ner.formats.files import CONVERT, describe_byte
+from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
 
 _Value = TypeVar("_Value")
@@ -35,23 +36,23 @@ _NOTE = re.compile(rf"#\S*\t{_NOTE_TYPE} (\S+)\t(.*)", re.DOTALL)
 _ATTRIBUTE = re.compile(r"A\S+\t(\S+) (T\S+)(?:\s(.*))?", re.DOTALL)
 _OTHER = re.compile(r"(?:[REAMN]\S+|#\S*|\*)\t\S.*", re.DOTALL)
 _MAX_NAME = 240
-"""Bytes of a file name, without suffix, that every common file system takes."""
+"""Longest file name without suffix, in bytes: file systems take 255, and ``.ann.partial`` is 12."""
 
 
 def read_brat(path: Path) -> Iterator[Document]:
-    """Yield the documents of a folder and the folders in it, or of one ``.txt``, ``.ann`` or ``.a1`` file.
+    """Yield the documents of a folder and its subfolders, or of one ``.txt``, ``.ann`` or ``.a1`` file.
 
-    Ids are paths relative to the folder, without suffix and with ``%2F`` and its like decoded; documents
-    come in the order of these paths.
+    Ids are paths relative to the folder, without suffix and percent-decoded; documents come in the order of
+    these paths.
 
     Raises:
-        InputError: a file cannot be opened, or a folder holds nothing of brat's.
-        CorpusFormatError: a text has no annotations or two files of them, annotations have no text, or
-            what a file holds is not brat standoff.
+        InputError: a file cannot be opened, or a folder holds no brat files.
+        CorpusFormatError: a text has no annotations or two files of them, annotations have no text, or the
+            content of a file is not brat standoff.
     """
     folder, names = (path, _find_names(path)) if path.is_dir() else (path.parent, [_cut_suffix(path.name)])
     if not names:
-        raise InputError(f"{folder}: found no .txt with {' or '.join(SUFFIXES)} beside it")
+        raise InputError(f"{folder}: no .txt found with {' or '.join(SUFFIXES)} beside it")
     for name in names:
         text, annotations = _find_pair(folder, name)
         yield parse_brat(
@@ -63,8 +64,8 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document
     """Build a document from the contents of both files.
 
     Raises:
-        CorpusFormatError: a line is none of brat's, or its mention is not what stands at its offsets.
-            Blanks, tabs and line breaks count as equal there, for brat writes blanks for all of them.
+        CorpusFormatError: a line is not brat standoff, or its mention differs from the text at its offsets.
+            Blanks, tabs and line breaks count as equal, since brat writes blanks for all of them.
     """
     spans: dict[str, Span] = {}
     notes: dict[str, tuple[int, str]] = {}
@@ -73,6 +74,7 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document
         content = line.removesuffix("\r")
         if not content.strip():
             continue
+
         with _naming(f"{source}, line {number}"):
             if mention := _MENTION.fullmatch(content):
                 _add(spans, mention[1], _read_mention(mention, text))
@@ -81,36 +83,40 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document
             elif attribute := _ATTRIBUTE.fullmatch(content):
                 attributes.append((number, attribute))
             elif not _OTHER.fullmatch(content):
-                raise ValueError(f"expected 'T1<tab>Label start end<tab>mention', found {content[:60]!r}")
+                raise ValueError(f"expected 'T1<tab>Label start end<tab>mention', found {excerpt(content)}")
+
+    # Notes and attributes may precede the mention that they are about, so they are applied last.
     for name, (number, content) in notes.items():
         with _naming(f"{source}, line {number}: {_NOTE_TYPE} note on {name}"):
             spans[name] = _read_note(spans.get(name), content)
-    for number, found in attributes:
-        with _naming(f"{source}, line {number}: attribute {found[1]} of {found[2]}"):
-            value = (found[3] or "").strip() or True
-            spans[found[2]] = _add_attributes(spans.get(found[2]), ((found[1], value),))
+    for number, match in attributes:
+        with _naming(f"{source}, line {number}: attribute {match[1]} of {match[2]}"):
+            value = (match[3] or "").strip() or True
+            spans[match[2]] = _add_attributes(spans.get(match[2]), ((match[1], value),))
     return Document(id, text, tuple(spans.values()))
 
 
 def write_brat(documents: Iterable[Document], folder: Path, *, on_bad: OnBad = fail) -> None:
-    """Write ``.txt`` and ``.ann`` of each document; the id, percent-encoded, is the name of the files.
+    """Write ``.txt`` and ``.ann`` of each document; the percent-encoded id is the name of the files.
 
-    ``on_bad`` is told of each document that is refused.
+    Refused documents go to ``on_bad``.
 
     Raises:
-        InputError: the folder or a file cannot be written, or a file is there already.
-        UnrepresentableError: an id is empty, too long for a file name or occurs twice; a label has white
-            space; or a string has half of a surrogate pair.
+        InputError: the folder or a file cannot be written, or a file exists.
+        UnrepresentableError: an id is empty, too long for a file name or duplicate; a label has white space;
+            or a string has half of a surrogate pair.
     """
     names: set[str] = set()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made a folder: {error.strerror}") from error
+        raise InputError(f"{folder}: cannot create the folder: {error.strerror}") from error
+
     for document in documents:
         if reason := _refusal(document, names):
             on_bad(UnrepresentableError(f"document {document.id!r}: brat cannot hold {reason}"))
             continue
+
         name = _encode_name(document.id)
         names.add(name)
         try:
@@ -123,7 +129,7 @@ def write_brat(documents: Iterable[Document], folder: Path, *, on_bad: OnBad = f
 
 
 def _find_names(folder: Path) -> list[str]:
-    """Names, relative to the folder and without suffix, of whatever is a text or annotations."""
+    """List texts and annotations by path relative to the folder, without suffix."""
     files = (path for path in folder.rglob("*") if path.name.endswith((".txt", *SUFFIXES)))
     return sorted({_cut_suffix(path.relative_to(folder).as_posix()) for path in files if path.is_file()})
 
@@ -137,16 +143,18 @@ def _cut_suffix(name: str) -> str:
 
 def _find_pair(folder: Path, name: str) -> tuple[Path, Path]:
     text = folder / f"{name}.txt"
-    found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+    annotations = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
     if not text.is_file():
-        raise CorpusFormatError(f"{(found or [text])[0]}: there is no {text.name} beside it; add the text")
-    if len(found) != 1:
-        beside = " and ".join(path.name for path in found) or "no annotations"
         raise CorpusFormatError(
-            f"{text}: expected one of {' or '.join(SUFFIXES)} beside it, found {beside}; "
-            f"an empty {name.rpartition('/')[2]}.ann says that there are none"
+            f"{(annotations or [text])[0]}: {text.name} not found beside it; add the text"
         )
-    return text, found[0]
+    if len(annotations) != 1:
+        names = " and ".join(path.name for path in annotations) or "no annotations"
+        raise CorpusFormatError(
+            f"{text}: expected one of {' or '.join(SUFFIXES)} beside it, found {names}; "
+            f"add an empty {name.rpartition('/')[2]}.ann for a text without entities"
+        )
+    return text, annotations[0]
 
 
 def _read_text(path: Path) -> str:
@@ -159,17 +167,19 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         raise CorpusFormatError(
-            f"{path}, line {number}: not UTF-8: byte 0x{content[error.start]:02x}. "
-            "Convert it, for example: iconv -f latin1 -t utf-8"
+            f"{path}, line {number}: not UTF-8: {describe_byte(error)}. {CONVERT}"
         ) from error
 
 
 def _write_pair(folder: Path, name: str, document: Document) -> None:
-    """Write both files under other names first, so that an interruption leaves no half-written file."""
+    """Write both files under other names first, so that an interruption leaves no half-written file.
+
+    ``storage.atomic_path`` would add a process number to the name, for which a long id leaves no room.
+    """
     contents = {".txt": document.text, ".ann": "".join(_lines(document))}
     for suffix in contents:
         if (path := folder / f"{name}{suffix}").exists():
-            raise InputError(f"{path}: is there already; write to another folder")
+            raise InputError(f"{path} exists; write to another folder")
     for suffix, content in contents.items():
         (folder / f"{name}{suffix}.partial").write_bytes(content.encode())
     for suffix in contents:
@@ -177,12 +187,12 @@ def _write_pair(folder: Path, name: str, document: Document) -> None:
 
 
 def _encode_name(id: str) -> str:
-    """A file name for an id; nothing but letters, digits and ``_.-~`` stays as it is."""
+    """Encode an id as a file name; only letters, digits and ``_.-~`` stay unchanged."""
     return quote(id, safe="")
 
 
 def _decode_name(path: Path, name: str) -> str:
-    """The id of a file name; a name that is no percent-encoding is the id itself."""
+    """Decode the id from a file name; a name that is not percent-encoded is the id itself."""
     try:
         name.encode()
     except UnicodeEncodeError as error:
@@ -204,10 +214,10 @@ def _naming(place: str) -> Iterator[None]:
         raise CorpusFormatError(f"{place}: {error}") from error
 
 
-def _add(found: dict[str, _Value], name: str, value: _Value) -> None:
-    if name in found:
-        raise ValueError(f"{name} is there twice")
-    found[name] = value
+def _add(entries: dict[str, _Value], name: str, value: _Value) -> None:
+    if name in entries:
+        raise ValueError(f"duplicate {name}")
+    entries[name] = value
 
 
 def _read_mention(line: re.Match[str], text: str) -> Span:
@@ -218,35 +228,37 @@ def _read_mention(line: re.Match[str], text: str) -> Span:
     span = Span(start, end, line[2], fragments=fragments if len(fragments) > 1 else ())
     mention = Document("", text, (span,)).mention(span)
     if _blank(mention) != _blank(line[4]):
-        raise ValueError(f"characters {line[3]} are {mention!r}, but the line says {line[4]!r}")
+        raise ValueError(f"characters {line[3]} are {mention!r}, but the line has {line[4]!r}")
     return span
 
 
-def _add_attributes(span: Span | None, found: Attributes) -> Span:
+def _add_attributes(span: Span | None, attributes: Attributes) -> Span:
     if span is None:
-        raise ValueError("there is no such mention")
-    known = dict(span.attributes)
-    for name, value in found:
-        if known.setdefault(name, value) != value:
-            raise ValueError(f"found {value!r}, but a line before says {known[name]!r}; keep one of them")
-    return replace(span, attributes=tuple(sorted(known.items())))
+        raise ValueError("no such mention")
+    merged = dict(span.attributes)
+    for name, value in attributes:
+        if merged.setdefault(name, value) != value:
+            raise ValueError(f"found {value!r}, but an earlier line has {merged[name]!r}; keep one of them")
+    return replace(span, attributes=tuple(sorted(merged.items())))
 
 
 def _read_note(span: Span | None, content: str) -> Span:
-    found = json.loads(content)
-    if not isinstance(found, dict) or not found.keys() <= {"score", "corpus", "attributes"}:
+    record = json.loads(content)
+    if not isinstance(record, dict) or not record.keys() <= {"score", "corpus", "attributes"}:
         raise ValueError(
-            f'expected a JSON object of "score", "corpus" and "attributes", found {content[:60]!r}'
+            f'expected a JSON object of "score", "corpus" and "attributes", found {excerpt(content)}'
         )
-    score, corpus = found.get("score"), found.get("corpus")
+
+    score, corpus = record.get("score"), record.get("corpus")
     if (
         isinstance(score, bool)
         or not isinstance(score, int | float | None)
         or not isinstance(corpus, str | None)
     ):
-        raise ValueError(f"expected a number as score and a string as corpus, found {content[:60]!r}")
+        raise ValueError(f"expected a number as score and a string as corpus, found {excerpt(content)}")
+
     (corpus or "").encode()  # half of a surrogate pair is not a character
-    span = _add_attributes(span, parse_attributes(found.get("attributes", {})))
+    span = _add_attributes(span, parse_attributes(record.get("attributes", {})))
     return replace(span, score=score, corpus=corpus)
 
 
@@ -255,43 +267,47 @@ def _lines(document: Document) -> Iterator[str]:
     for number, span in enumerate(document.spans, start=1):
         edges = ";".join(f"{start} {end}" for start, end in span.fragments or ((span.start, span.end),))
         yield f"T{number}\t{span.label} {edges}\t{_blank(document.mention(span))}\n"
-        others = {name: value for name, value in span.attributes if not _fits_line(name, value)}
+
+        noted = {name: value for name, value in span.attributes if not _fits_line(name, value)}
         for name, value in span.attributes:
-            if name not in others:
+            if name not in noted:
                 n_attributes += 1
                 yield f"A{n_attributes}\t{name} T{number}{'' if value is True else f' {value}'}\n"
+
         note = {
             **({} if span.score is None else {"score": float(span.score)}),
             **({} if span.corpus is None else {"corpus": span.corpus}),
-            **({"attributes": others} if others else {}),
+            **({"attributes": noted} if noted else {}),
         }
         if note:
             yield f"#{number}\t{_NOTE_TYPE} T{number}\t{json.dumps(note)}\n"
 
 
 def _fits_line(name: str, value: str | bool) -> bool:
-    """Whether a line of brat's can hold an attribute: there is no place for blanks, and none for false."""
+    """Return whether an ``A`` line can hold an attribute: it has no place for blanks, nor for false."""
     written = "true" if value is True else value or ""
     return all(re.fullmatch(r"\S+", word) for word in (name, written))
 
 
 def _blank(mention: str) -> str:
-    """The mention with a blank for each white space character, as brat writes it."""
+    """Replace each white space character of a mention by a blank, as brat does."""
     return re.sub(r"\s", " ", mention)
 
 
 def _refusal(document: Document, names: set[str]) -> str | None:
-    """What stands against writing a document, if anything."""
+    """Return the reason why a document cannot be written; ``None`` if it can."""
     strings = [document.id, document.text]
     for span in document.spans:
         strings += [span.label, span.corpus or "", *(str(word) for pair in span.attributes for word in pair)]
-    if any(re.search(r"[\ud800-\udfff]", string) for string in strings):
+    if any(LONE_SURROGATE.search(string) for string in strings):
         return "half of a surrogate pair"
+
     name = _encode_name(document.id)
     if not 0 < len(name) <= _MAX_NAME:
         return f"this id: its file name would have {len(name)} characters, expected 1 to {_MAX_NAME}"
     if name in names:
-        return "two documents of this id"
+        return "two documents with this id"
+
     for span in document.spans:
         if not re.fullmatch(r"\S+", span.label):
             return f"the label {span.label!r}, which has white space"

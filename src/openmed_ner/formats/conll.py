@@ -1,10 +1,10 @@
 """CoNLL: one token per line with its tag, blank lines between sentences.
 
-Such a file does not say what stood between its tokens, so their text is joined by blanks, and sentences
-by line breaks. What is written here keeps the offsets: a document opens with ``-DOCSTART-``, its id,
-``-`` and ``O`` between tabs, and a line is token, start, end and tag; read back, a gap between
-tokens is blanks, and line breaks between sentences. The price: a word has one tag, so spans that
-overlap, are discontinuous or cut a word are refused. ``Document.meta`` is not written.
+Most files do not record the white space between tokens, so tokens are joined by blanks, and sentences by line
+breaks. Files written here keep the offsets: a document opens with ``-DOCSTART-``, its id, ``-`` and ``O``
+between tabs, and a line is token, start, end and tag. When read back, a gap between tokens becomes blanks,
+and between sentences line breaks. A word has one tag, so spans that overlap, are discontinuous or cut a word
+are refused. ``Document.meta`` is not written.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ from openmed_ner.formats.conll_rows import (
     BREAKING,
     DOCSTART,
     Block,
-    Layout,
+    ConllLayout,
     Row,
-    group_by_head,
+    group_by_document,
     iter_blocks,
-    show,
 )
 from openmed_ner.formats.conll_tags import check_tags, to_entities
-from openmed_ner.formats.tolerance import OnBad, fail
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
 from openmed_ner.text.tags import DecodeMode, detect_scheme
 
 MAX_GAP = 10_000
-"""White space between two tokens, in characters; more would let two numbers fill the memory."""
+"""Most white space between two tokens, in characters; without a limit two numbers could fill the memory."""
 _MAX_GAPS = 1_000_000
-"""White space of a whole document, in characters, not counting the first between two tokens."""
+"""Most white space of a document, in characters, not counting the first between two tokens."""
 
-_HEAD = re.compile(rf"{DOCSTART}\t([^\t]*)\t-\tO")
+_DOCSTART_LINE = re.compile(rf"{DOCSTART}\t([^\t]*)\t-\tO")
 _NAMELESS = ("", "-")
 _OFFSET = re.compile("[0-9]{1,18}")
 
@@ -57,34 +56,35 @@ def read_conll(
 ) -> Iterator[Document]:
     """Yield one document per ``-DOCSTART-`` line, or per block of lines in a file without one.
 
-    A document is named by its ``-DOCSTART-`` line if that is as written here, else after its source
-    and first line. There are no comments: ``#`` is a token.
+    A document takes its id from a ``-DOCSTART-`` line in the form written here, else from its source and
+    first line. There are no comments: ``#`` is a token.
 
     Args:
-        file: the open file; if it cannot be rewound, telling its scheme takes as much memory as its text.
-        source: what to call it in messages and document ids.
-        scheme: how its tags are written; told from the whole file if ``None``.
+        file: the open file; if it cannot be rewound, scheme detection holds its whole text in memory.
+        source: name of the file in messages and document ids.
+        scheme: tag scheme; detected from the whole file if ``None``.
         repair: read tags that break the scheme as the CoNLL-2000 script does, instead of refusing them.
         label: label of the bare tags ``B``, ``I``, ``E`` and ``S``.
-        tag_column: index of the tag.
+        tag_column: index of the tag's column.
         space_column: index of a column with ``+`` where white space follows the token and ``-`` where
-            none does, as Flair writes it; a sentence ends with a line break all the same.
-        on_bad: told of each document whose offsets do not fit; what else is wrong ends the reading, for the
-            scheme is that of the whole file.
+            none does, as Flair writes it; a sentence ends with a line break in any case.
+        on_bad: called with the error of each document whose offsets do not fit. Any other error ends the
+            reading, since the scheme belongs to the whole file.
 
     Raises:
         CorpusFormatError: a line lacks a column, a tag is malformed or breaks the scheme, or offsets do
             not fit their tokens.
     """
-    layout = Layout(source, label, tag_column, space_column)
+    layout = ConllLayout(source, label, tag_column, space_column)
     if scheme is None:
         file = file if file.seekable() else StringIO(file.read(), newline="\n")
         scheme = detect_file_scheme(file, source=source, label=label, tag_column=tag_column)
+
     mode: DecodeMode = repair or "strict"
     blocks = check_tags(iter_blocks(file, layout), scheme, mode, source)
-    for head, sentences in group_by_head(blocks, source):
+    for docstart, sentences in group_by_document(blocks, source):
         try:
-            document = _to_document(head, sentences, layout, scheme, mode)
+            document = _to_document(docstart, sentences, layout, scheme, mode)
         except CorpusFormatError as error:
             on_bad(error)
         else:
@@ -94,18 +94,18 @@ def read_conll(
 def detect_file_scheme(
     file: TextIO, *, source: str, label: str = "Entity", tag_column: int = -1
 ) -> TagScheme:
-    """Tell the scheme of a whole file, and rewind it to where it was.
+    """Detect the scheme of a whole file, and return to the position before.
 
-    The rules are those of :func:`openmed_ner.text.tags.detect_scheme`.
+    For the rules see :func:`openmed_ner.text.tags.detect_scheme`.
 
     Raises:
         CorpusFormatError: a line lacks a column, or a tag is malformed.
     """
     begin = file.tell()
-    blocks = iter_blocks(file, Layout(source, label, tag_column))
+    blocks = iter_blocks(file, ConllLayout(source, label, tag_column))
     scheme = detect_scheme([row.tag for row in block] for block in blocks)
     file.seek(begin)
-    logger.info("%s: its tags are read as %s", source, scheme.value)
+    logger.info("%s: tags are read as %s", source, scheme.value)
     return scheme
 
 
@@ -120,17 +120,17 @@ def write_conll(
     """Write one line per word, and a new sentence after every line break.
 
     Args:
-        documents: what to write; spans come back in order of position.
-        file: where to.
-        scheme: how to write the tags.
-        exact: refuse what would not read back the same: white space other than blanks within a line,
-            scores, corpora, attributes. Otherwise white space reads back as blanks (offsets stay true), an
-            entity keeps its lines together, and scores, corpora and attributes are left out.
-        on_bad: told of each document that is refused.
+        documents: the documents; spans are read back in order of position.
+        file: target.
+        scheme: tag scheme.
+        exact: refuse documents that would not read back the same: white space other than blanks within a
+            line, scores, corpora, attributes. Otherwise white space reads back as blanks (offsets stay true),
+            a line break within an entity opens no sentence, and scores, corpora and attributes are dropped.
+        on_bad: called with the error of each refused document.
 
     Raises:
-        UnrepresentableError: a document holds what one tag per word cannot, or, if ``exact``, what would
-            not read back the same.
+        UnrepresentableError: one tag per word cannot hold a document, or, if ``exact``, it would not read
+            back the same.
     """
     for document in documents:
         try:
@@ -145,12 +145,14 @@ def write_conll(
 
 
 def _to_document(
-    head: Row | None, sentences: Sequence[Block], layout: Layout, scheme: TagScheme, mode: DecodeMode
+    docstart: Row | None, sentences: Sequence[Block], layout: ConllLayout, scheme: TagScheme, mode: DecodeMode
 ) -> Document:
-    first = head or sentences[0][0]
-    named = _HEAD.fullmatch(head.columns[1]) if head else None  # the line as written here
-    with_offsets = named and layout.space_column is None and any(map(_offsets, chain(*sentences)))
+    first = docstart or sentences[0][0]
+    # Only files written here have offsets; elsewhere numbers in these columns may mean anything.
+    own_line = _DOCSTART_LINE.fullmatch(docstart.columns[1]) if docstart else None
+    with_offsets = own_line and layout.space_column is None and any(map(_offsets, chain(*sentences)))
     gaps = _gaps_by_offset(sentences, layout) if with_offsets else _gaps_by_mark(sentences, layout)
+
     pieces: list[str] = []
     spans: list[Span] = []
     end = 0
@@ -162,22 +164,25 @@ def _to_document(
             end = tokens[-1].end
         entities = scheme.decode([row.tag for row in sentence], mode=mode)
         spans += [Span(tokens[first].start, tokens[last - 1].end, label) for first, last, label in entities]
-    identifier = named[1] if named and named[1] not in _NAMELESS else f"{layout.source}:{first.number}"
+
+    identifier = (
+        own_line[1] if own_line and own_line[1] not in _NAMELESS else f"{layout.source}:{first.number}"
+    )
     return Document(identifier, "".join(pieces), tuple(spans))
 
 
-def _gaps_by_mark(sentences: Sequence[Block], layout: Layout) -> Iterator[str]:
-    """Yield what stands before each token: nothing, a blank or a line break."""
-    gap, place = "", layout.space_column
+def _gaps_by_mark(sentences: Sequence[Block], layout: ConllLayout) -> Iterator[str]:
+    """Yield the gap before each token: nothing, a blank or a line break."""
+    gap, index = "", layout.space_column
     for sentence in sentences:
         for row in sentence:
             yield gap
-            gap = "" if place is not None and row.columns[place] == "-" else " "
+            gap = "" if index is not None and row.columns[index] == "-" else " "
         gap = "\n"
 
 
-def _gaps_by_offset(sentences: Sequence[Block], layout: Layout) -> Iterator[str]:
-    """Yield what stands before each token: as many blanks or line breaks as the offsets tell."""
+def _gaps_by_offset(sentences: Sequence[Block], layout: ConllLayout) -> Iterator[str]:
+    """Yield the gap before each token: the number of blanks or line breaks that the offsets give."""
     end = n_blanks = 0
     for n_before, sentence in enumerate(sentences):
         for index, row in enumerate(sentence):
@@ -185,14 +190,14 @@ def _gaps_by_offset(sentences: Sequence[Block], layout: Layout) -> Iterator[str]
             n_blanks += max(start - end - 1, 0)
             if n_blanks > _MAX_GAPS and start <= end + MAX_GAP:
                 raise CorpusFormatError(
-                    f"{layout.source}, line {row.number}: the offsets of this document ask for more than "
-                    f"{_MAX_GAPS} blanks beyond those between words; no more are filled in"
+                    f"{layout.source}, line {row.number}: the offsets of this document need more than "
+                    f"{_MAX_GAPS} blanks beyond those between words; at most {_MAX_GAPS} are filled in"
                 )
             if not end <= start <= end + MAX_GAP or stop - start != len(row.token):
                 raise CorpusFormatError(
-                    f"{layout.source}, line {row.number}: expected a token that is as long as its offsets "
-                    f"say, and starts at {end} or at most {MAX_GAP} characters later, between tabs with "
-                    f"start, end and tag, found {show(' '.join(row.columns))}"
+                    f"{layout.source}, line {row.number}: expected token, start, end and tag between tabs, "
+                    f"the token as long as its offsets say; it starts at {end} or at most {MAX_GAP} "
+                    f"characters later, found {excerpt(' '.join(row.columns))}"
                 )
             yield ("\n" if n_before and not index else " ") * (start - end)
             end = stop
@@ -215,22 +220,27 @@ def _to_lines(document: Document, scheme: TagScheme, *, exact: bool) -> str:
     """
     if BREAKING.search(document.id) or document.id in _NAMELESS:
         raise ValueError("its id is empty, '-', or holds a tab or a line end")
+
     tokens = list(iter_tokens(document.text))
     entities = to_entities(document, tokens, exact=exact)
+
+    # A line break opens a sentence, but not inside an entity, which would be torn in two.
     inside = {word for first, last, _ in entities for word in range(first + 1, last)}
     ends = [0, *(token.end for token in tokens)]
     gaps = [document.text[end : token.start] for end, token in zip(ends, tokens, strict=False)]
-    opens = [word > 0 and "\n" in gap and word not in inside for word, gap in enumerate(gaps)]
-    _require_readable(document.text, tokens, gaps, opens, exact=exact)
+    opens_sentence = [word > 0 and "\n" in gap and word not in inside for word, gap in enumerate(gaps)]
+    _require_readable(document.text, tokens, gaps, opens_sentence, exact=exact)
+
     # A row without a word, always outside, stands for the blank line between two sentences.
     rows: list[Token | None] = []
     places: list[int] = []
-    for token, after_break in zip(tokens, opens, strict=True):
+    for token, after_break in zip(tokens, opens_sentence, strict=True):
         rows += [None, token] if after_break else [token]
         places.append(len(rows) - 1)
     tags = scheme.encode(
         len(rows), [(places[first], places[last - 1] + 1, label) for first, last, label in entities]
     )
+
     lines = [
         f"{document.text[row.start : row.end]}\t{row.start}\t{row.end}\t{tag}" if row else ""
         for row, tag in zip(rows, tags, strict=True)
@@ -239,24 +249,23 @@ def _to_lines(document: Document, scheme: TagScheme, *, exact: bool) -> str:
 
 
 def _require_readable(
-    text: str, tokens: Sequence[Token], gaps: Sequence[str], opens: Sequence[bool], *, exact: bool
+    text: str, tokens: Sequence[Token], gaps: Sequence[str], opens_sentence: Sequence[bool], *, exact: bool
 ) -> None:
     """Refuse a text that would read back longer, shorter or otherwise."""
-    for token, gap, after_break in zip(tokens, gaps, opens, strict=True):
+    for token, gap, after_break in zip(tokens, gaps, opens_sentence, strict=True):
         if len(gap) > MAX_GAP:
             raise ValueError(
                 f"{len(gap)} characters of white space before {token.start}, more than {MAX_GAP}"
             )
-        kept = "\n" if after_break else " "
-        if exact and gap.strip(kept):
+        blank = "\n" if after_break else " "
+        if exact and gap.strip(blank):
             raise ValueError(
-                f"white space {gap[:20]!r} before {token.start} would read back as {kept * len(gap)!r:.22}; "
-                f"pass exact=False to write it all the same"
+                f"white space {gap[:20]!r} before {token.start} would read back as {blank * len(gap)!r:.22}; "
+                f"pass exact=False to accept that"
             )
     if sum(max(len(gap) - 1, 0) for gap in gaps) > _MAX_GAPS:
         raise ValueError(f"more than {_MAX_GAPS} characters of white space beyond those between words")
     if exact and (end := tokens[-1].end if tokens else 0) < len(text):
         raise ValueError(
-            f"white space {text[end : end + 20]!r} at the end would be lost; "
-            f"pass exact=False to write it all the same"
+            f"white space {text[end : end + 20]!r} at the end would be lost; pass exact=False to accept that"
         )

@@ -1,8 +1,8 @@
-"""Rows of a CoNLL file: its columns, its sentences, and the lines that open a document.
+"""Rows of a CoNLL file: its columns, its sentences, and the ``-DOCSTART-`` lines that open a document.
 
-Columns stand between tabs, or between blanks where a line has no tab; the token comes first, and the tag
-where the layout says. Blocks come one by one, so no more of a file is held than a sentence, or a document
-that has a head. The price: a line is judged alone, and whether its tag follows the scheme is left open.
+Columns are separated by tabs, or by blanks in a line without a tab. The token comes first, and the layout
+gives the column of the tag. Blocks come one by one, so memory holds a sentence, or a document if the file has
+``-DOCSTART-`` lines. Each line is checked alone; ``conll_tags`` checks the order of tags.
 """
 
 from __future__ import annotations
@@ -13,17 +13,25 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.tolerance import excerpt
 from openmed_ner.text import OUTSIDE
 from openmed_ner.text.tags import split_tag
 
 DOCSTART = "-DOCSTART-"
 BREAKING = re.compile("[\t\n\r]")
-"""What a column cannot hold."""
+"""Characters that a column cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """What to call a file, where its columns stand, and the label of a tag without one."""
+class ConllLayout:
+    """Layout of a file.
+
+    Attributes:
+        source: name of the file in messages.
+        label: label of the bare tags ``B``, ``I``, ``E`` and ``S``.
+        tag_column: index of the tag's column.
+        space_column: index of the column that marks white space after a token.
+    """
 
     source: str
     label: str
@@ -33,7 +41,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line that is not blank: a token and its tag, or the head of a document."""
+    """A line that is not blank: a token and its tag, or a ``-DOCSTART-`` line."""
 
     number: int
     columns: tuple[str, ...]
@@ -46,11 +54,11 @@ class Row:
 
 
 Block = Sequence[Row]
-"""The rows of a sentence, or the head of a document alone."""
+"""The rows of a sentence, or a ``-DOCSTART-`` line alone."""
 
 
-def iter_blocks(file: TextIO, layout: Layout) -> Iterator[Block]:
-    """Yield the sentences of a file and the heads of its documents, in order.
+def iter_blocks(file: TextIO, layout: ConllLayout) -> Iterator[Block]:
+    """Yield the sentences and the ``-DOCSTART-`` lines of a file, in order.
 
     Raises:
         CorpusFormatError: a line lacks a column, or a tag is malformed.
@@ -59,11 +67,13 @@ def iter_blocks(file: TextIO, layout: Layout) -> Iterator[Block]:
     for number, line in enumerate(file, start=1):
         content = (line.removeprefix("\ufeff") if number == 1 else line).removesuffix("\n").removesuffix("\r")
         columns = _split(content)
-        opens = columns[:1] == (DOCSTART,)
-        if rows and (opens or not columns):
+
+        opens_document = columns[:1] == (DOCSTART,)
+        if rows and (opens_document or not columns):
             yield rows
             rows = []
-        if opens:
+
+        if opens_document:
             yield [Row(number, (DOCSTART, content), OUTSIDE)]
         elif columns:
             rows.append(_to_row(number, columns, layout))
@@ -71,37 +81,35 @@ def iter_blocks(file: TextIO, layout: Layout) -> Iterator[Block]:
         yield rows
 
 
-def group_by_head(blocks: Iterable[Block], source: str) -> Iterator[tuple[Row | None, list[Block]]]:
-    """Yield the head of each document, and its sentences; without heads, each sentence is a document.
+def group_by_document(blocks: Iterable[Block], source: str) -> Iterator[tuple[Row | None, list[Block]]]:
+    """Yield the ``-DOCSTART-`` line and the sentences of each document.
+
+    In a file without such lines, each sentence is a document.
 
     Raises:
-        CorpusFormatError: a head follows sentences that have none.
+        CorpusFormatError: a ``-DOCSTART-`` line follows sentences without one.
     """
-    head: Row | None = None
+    docstart: Row | None = None
     sentences: list[Block] = []
-    headless = False
+    has_loose_sentences = False
     for block in blocks:
         if block[0].token == DOCSTART:
-            if headless:
+            if has_loose_sentences:
                 raise CorpusFormatError(
-                    f"{source}, line {block[0].number}: a {DOCSTART} line after tokens that have none. "
-                    f"Put one before the first token, or take them all out"
+                    f"{source}, line {block[0].number}: a {DOCSTART} line after tokens without one. "
+                    f"Put one before the first token, or remove them all"
                 )
-            if head:
-                yield head, sentences
-            head, sentences = block[0], []
-        elif head:
+            if docstart:
+                yield docstart, sentences
+            docstart, sentences = block[0], []
+        elif docstart:
             sentences.append(block)
         else:
             yield None, [block]
-            headless = True
-    if head:
-        yield head, sentences
+            has_loose_sentences = True
 
-
-def show(content: str) -> str:
-    """The beginning of what was found, for a message."""
-    return repr(content[:60])
+    if docstart:
+        yield docstart, sentences
 
 
 def _split(line: str) -> tuple[str, ...]:
@@ -112,31 +120,33 @@ def _split(line: str) -> tuple[str, ...]:
     return tuple(column for column in line.split(" ") if column)
 
 
-def _to_row(number: int, columns: tuple[str, ...], layout: Layout) -> Row:
-    where = f"{layout.source}, line {number}"
+def _to_row(number: int, columns: tuple[str, ...], layout: ConllLayout) -> Row:
+    place = f"{layout.source}, line {number}"
     last = len(columns) - 1
-    place = layout.tag_column + (len(columns) if layout.tag_column < 0 else 0)
-    if not columns[0] or not 0 < place <= last:
+    index = layout.tag_column + (len(columns) if layout.tag_column < 0 else 0)
+    if not columns[0] or not 0 < index <= last:
         raise CorpusFormatError(
-            f"{where}: expected a token, and a tag in column {layout.tag_column}, "
-            f"found {show(' '.join(columns))}. Name the column of the tags with tag_column"
+            f"{place}: expected a token, and a tag in column {layout.tag_column}, "
+            f"found {excerpt(' '.join(columns))}. Name the column of the tags with tag_column"
         )
-    tag = columns[place].strip(" ")
+
+    tag = columns[index].strip(" ")
     tag = f"{tag}-{layout.label}" if tag in ("B", "I", "E", "S") else tag
     try:
         split_tag(tag)
     except ValueError as error:
         raise CorpusFormatError(
-            f"{where}: {str(error)[:200]}. Of BILOU and BMEWO tags, write L as E, U and W as S, M as I"
+            f"{place}: {str(error)[:200]}. For BILOU and BMEWO, write L as E, U and W as S, M as I"
         ) from error
+
     if layout.space_column is not None:
-        _require_space_mark(columns, layout.space_column, where)
+        _require_space_mark(columns, layout.space_column, place)
     return Row(number, columns, tag)
 
 
-def _require_space_mark(columns: tuple[str, ...], place: int, where: str) -> None:
-    if not -len(columns) <= place < len(columns) or columns[place] not in ("+", "-"):
+def _require_space_mark(columns: tuple[str, ...], index: int, place: str) -> None:
+    if not -len(columns) <= index < len(columns) or columns[index] not in ("+", "-"):
         raise CorpusFormatError(
-            f"{where}: expected '+' or '-' in column {place}, found {show(' '.join(columns))}. "
-            f"Leave out space_column if the file has no such column"
+            f"{place}: expected '+' or '-' in column {index}, found {excerpt(' '.join(columns))}. "
+            f"Omit space_column if the file has no such column"
         )

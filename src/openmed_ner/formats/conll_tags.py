@@ -1,8 +1,8 @@
-"""Tags of a CoNLL file: whether they follow its scheme, and which spans of a document they can hold.
+"""Tags of a CoNLL file: checks against its scheme, and the spans of a document that tags can hold.
 
-Nothing is repaired unasked: the first tag that breaks the scheme ends the reading, unless the caller wants
-such tags read as the CoNLL-2000 script does, and then they are counted in the log. The price: a refusal
-tells the number of such lines too, so the rest of the file is read for nothing else.
+Nothing is repaired unless asked for. The first tag that breaks the scheme ends the reading, and the rest of
+the file is only read to count such lines. In lenient mode they are read as the CoNLL-2000 script does, and
+counted in the log.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from itertools import pairwise
 from logging import getLogger
 
 from openmed_ner.errors import CorpusFormatError
-from openmed_ner.formats.conll_rows import BREAKING, Block, show
+from openmed_ner.formats.conll_rows import BREAKING, Block
+from openmed_ner.formats.tolerance import excerpt
 from openmed_ner.text import OUTSIDE, Document, Span, TagScheme, Token
 from openmed_ner.text.tags import DecodeMode, Entity
 
@@ -20,10 +21,10 @@ logger = getLogger(__name__)
 
 
 def check_tags(blocks: Iterator[Block], scheme: TagScheme, mode: DecodeMode, source: str) -> Iterator[Block]:
-    """Pass on the blocks that follow the scheme, or all of them if lenient.
+    """Yield the blocks that follow the scheme, or all blocks in lenient mode.
 
     Raises:
-        CorpusFormatError: a tag is of another scheme, or, if ``mode`` is strict, breaks this one.
+        CorpusFormatError: a tag belongs to another scheme, or, if ``mode`` is strict, breaks this one.
     """
     n_breaks = 0
     for block in blocks:
@@ -37,6 +38,7 @@ def check_tags(blocks: Iterator[Block], scheme: TagScheme, mode: DecodeMode, sou
             )
         n_breaks += len(breaks)
         yield block
+
     if n_breaks:
         logger.warning("%s: %d tags break %s and were read as conlleval does", source, n_breaks, scheme.value)
 
@@ -45,7 +47,8 @@ def to_entities(document: Document, tokens: Sequence[Token], *, exact: bool) -> 
     """Place the spans of a document on its tokens, in order of position.
 
     Raises:
-        ValueError: one tag per token cannot hold them, or, if ``exact``, not all that is known of them.
+        ValueError: one tag per token cannot hold them, or, if ``exact``, would lose score, corpus or
+            attributes.
     """
     starts = {token.start: word for word, token in enumerate(tokens)}
     ends = {token.end: word + 1 for word, token in enumerate(tokens)}
@@ -53,6 +56,7 @@ def to_entities(document: Document, tokens: Sequence[Token], *, exact: bool) -> 
     for span in spans:
         if reason := _refusal(span, starts, ends, exact=exact):
             raise ValueError(f"span {span.start}..{span.end} ({span.label}) {reason}")
+
     for before, after in pairwise(spans):
         if after.start < before.end:
             way_out = "; choose one corpus" if before.corpus != after.corpus else ""
@@ -60,6 +64,7 @@ def to_entities(document: Document, tokens: Sequence[Token], *, exact: bool) -> 
                 f"spans {before.start}..{before.end} ({before.label}) and {after.start}..{after.end} "
                 f"({after.label}) overlap, and a word has one tag{way_out}"
             )
+
     return [(starts[span.start], ends[span.end], span.label) for span in spans]
 
 
@@ -67,13 +72,13 @@ def _require_known(block: Block, scheme: TagScheme, source: str) -> None:
     for row in block:
         if row.tag[0] not in OUTSIDE + scheme.positions:
             raise CorpusFormatError(
-                f"{source}, line {row.number}: {show(row.tag)} is not a tag of {scheme.value}. "
-                f"Name the scheme the file is written in, or none to have it told"
+                f"{source}, line {row.number}: {excerpt(row.tag)} is not a tag of {scheme.value}. "
+                f"Name the scheme of the file, or none to detect it"
             )
 
 
 def _iter_breaks(block: Block, scheme: TagScheme) -> Iterator[tuple[int, str]]:
-    """Yield the line of each tag that breaks the scheme, and what is wrong with it."""
+    """Yield the line of each tag that breaks the scheme, and the reason."""
     tags = [None, *(row.tag for row in block), None]
     for index, (before, after) in enumerate(pairwise(tags)):
         if not scheme.may_follow(before, after):
@@ -82,18 +87,18 @@ def _iter_breaks(block: Block, scheme: TagScheme) -> Iterator[tuple[int, str]]:
 
 def _describe_break(before: str | None, after: str | None, scheme: TagScheme) -> str:
     if after is None:
-        found = f"{show(before or OUTSIDE)} ends a sentence"
+        finding = f"{excerpt(before or OUTSIDE)} ends a sentence"
     elif before is None:
-        found = f"{show(after)} begins a sentence"
+        finding = f"{excerpt(after)} begins a sentence"
     else:
-        found = f"{show(after)} follows {show(before)}"
+        finding = f"{excerpt(after)} follows {excerpt(before)}"
     way_out = "let the entity end there" if after in (None, OUTSIDE) else "let it open an entity"
     lenient = 'Read with repair="conlleval" (--from conll-lenient)'
-    return f"{found}, which strict {scheme.value} forbids. {lenient} to {way_out}"
+    return f"{finding}, which strict {scheme.value} forbids. {lenient} to {way_out}"
 
 
 def _refusal(span: Span, starts: dict[int, int], ends: dict[int, int], *, exact: bool) -> str | None:
-    """Why a span cannot be written, if so."""
+    """Return the reason why a span cannot be written; ``None`` if it can."""
     if span.fragments:
         return "is discontinuous"
     if span.start not in starts or span.end not in ends:

@@ -1,8 +1,7 @@
-"""Open text files as they are, through gzip where the name ends in ``.gz``, and say where one is not UTF-8.
+"""Open files byte for byte, through gzip where they are compressed, and name the place of damage.
 
-A compressed file is never trusted: it is read as a stream, and refused once it has unpacked to
-``MAX_PENDING`` characters without a complete document. The price: a compressed file of one larger document
-has to be unpacked first.
+A compressed file is untrusted. It is read as a stream, and refused once it has unpacked to ``MAX_PENDING``
+characters without a complete document, so a larger document has to be unpacked first.
 """
 
 from __future__ import annotations
@@ -13,94 +12,160 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from openmed_ner.errors import CorpusFormatError, InputError
 
 MAX_PENDING = 256 << 20
 """Characters that a compressed file may unpack to without a complete document."""
+CONVERT = "Convert it, for example: iconv -f latin1 -t utf-8"
+"""Advice for files that are not UTF-8."""
+_GZIP = b"\x1f\x8b"
 
 
 @contextmanager
-def open_text(path: Path, *, errors: str = "strict") -> Iterator[TextIO]:
-    """Open a UTF-8 file as it is, line ends included.
+def open_bytes(path: Path, *, sniff: bool = False) -> Iterator[BinaryIO]:
+    """Open a binary file, through gzip if its name ends in ``.gz``.
 
     Args:
         path: the file.
-        errors: what becomes of bytes that are no UTF-8, as ``open`` has it.
+        sniff: if true, judge by the first two bytes instead of the name.
 
     Raises:
         InputError: the file cannot be opened.
-        CorpusFormatError: while reading, it turns out not to be UTF-8, or its compression is damaged.
+        CorpusFormatError: while reading, its compression turns out to be damaged.
     """
-    packed = path.suffix.lower() == ".gz"
     try:
-        file: TextIO = (
-            _Packed(path, errors) if packed else path.open(encoding="utf-8", newline="\n", errors=errors)
-        )
+        is_packed = _starts_as_gzip(path) if sniff else has_gz(path.name)
+        file = cast(BinaryIO, gzip.open(path) if is_packed else path.open("rb"))  # noqa: SIM115
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     with file:
         try:
             yield file
-        except UnicodeDecodeError as error:
-            found = f"byte 0x{error.object[error.start]:02x}" if packed else _locate(path)
-            raise CorpusFormatError(
-                f"{path}: not UTF-8: {found}. Convert it, for example: iconv -f latin1 -t utf-8"
-            ) from error
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise CorpusFormatError(f"{path}: damaged: {error}. Get the file again") from error
 
 
+@contextmanager
+def open_text(path: Path, *, errors: str = "strict") -> Iterator[TextIO]:
+    """Open a UTF-8 file byte for byte, line ends included.
+
+    Args:
+        path: the file.
+        errors: treatment of bytes that are not UTF-8, as for :func:`open`.
+
+    Raises:
+        InputError: the file cannot be opened.
+        CorpusFormatError: while reading, it turns out not to be UTF-8, or its compression is damaged.
+    """
+    is_packed = has_gz(path.name)
+    with open_bytes(path) as binary:
+        file: TextIO = (
+            _PackedText(binary, path, errors)
+            if is_packed
+            else io.TextIOWrapper(binary, encoding="utf-8", newline="\n", errors=errors)
+        )
+        with file:
+            try:
+                yield file
+            except UnicodeDecodeError as error:
+                place = describe_byte(error) if is_packed else _locate(path)
+                raise CorpusFormatError(f"{path}: not UTF-8: {place}. {CONVERT}") from error
+
+
+def iter_lines(path: Path, *, limit: int, sniff: bool = False) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the bytes of each line; memory is bounded by the limit.
+
+    Args:
+        path: the file, compressed or not.
+        limit: greatest length of a line, in bytes.
+        sniff: if true, judge the compression by the first two bytes instead of the name.
+
+    Raises:
+        InputError, CorpusFormatError: as for :func:`open_bytes`; or a line exceeds the limit.
+    """
+    number = 0
+    with open_bytes(path, sniff=sniff) as file:
+        while line := file.readline(limit + 1):
+            number += 1
+            if len(line) > limit:
+                raise CorpusFormatError(f"{path}, line {number}: longer than {limit} bytes")
+            yield number, line
+
+
 def note_document(file: TextIO) -> None:
     """Tell an open file that a document is complete, so that it may unpack the next."""
-    if isinstance(file, _Packed):
+    if isinstance(file, _PackedText):
         file.pending = 0
 
 
 def tell_bytes(file: TextIO) -> int:
-    """How many bytes of a file on disk have been read, compressed ones if it is compressed."""
+    """Number of bytes read so far from a file on disk, counted before unpacking."""
     buffer: Any = file.buffer
-    return int((buffer.fileobj if isinstance(file, _Packed) else buffer.raw).tell())
+    return int((buffer.fileobj if isinstance(file, _PackedText) else buffer.raw).tell())
 
 
-class _Packed(io.TextIOWrapper):
+def has_gz(name: str) -> bool:
+    """Return whether a file name ends in ``.gz``."""
+    return name.lower().endswith(".gz")
+
+
+def strip_gz(name: str) -> str:
+    """Return a file name without ``.gz``."""
+    return name[:-3] if has_gz(name) else name
+
+
+def describe_byte(error: UnicodeDecodeError) -> str:
+    """Name the byte that is not UTF-8."""
+    return f"byte 0x{error.object[error.start]:02x}"
+
+
+def locate_byte(error: UnicodeDecodeError, number: int) -> str:
+    """Name the byte that is not UTF-8, with its place in line ``number``, which the error is about."""
+    return f"{describe_byte(error)} in line {number}, at byte {error.start + 1} of the line"
+
+
+class _PackedText(io.TextIOWrapper):
     """A compressed text that counts what it unpacks; iterating it calls :meth:`readline`."""
 
-    def __init__(self, path: Path, errors: str) -> None:
+    def __init__(self, binary: BinaryIO, path: Path, errors: str) -> None:
         self.pending = 0
         self._path = path
-        unpacked = gzip.open(path)  # noqa: SIM115 (closed with this file)
-        super().__init__(unpacked, encoding="utf-8", errors=errors, newline="\n")
+        super().__init__(binary, encoding="utf-8", errors=errors, newline="\n")
 
     def readline(self, size: int = -1) -> str:  # type: ignore[override]
-        return self._count(super().readline(self._allowed(size)))
+        return self._count(super().readline(self._limit(size)))
 
     def read(self, size: int | None = -1) -> str:
-        return self._count(super().read(self._allowed(size)))
+        return self._count(super().read(self._limit(size)))
 
-    def _allowed(self, size: int | None) -> int:
+    def _limit(self, size: int | None) -> int:
+        # One more than allowed, so that _count can tell a full file from one that goes on.
         rest = MAX_PENDING + 1 - self.pending
         return rest if size is None or size < 0 else min(size, rest)
 
-    def _count(self, found: str) -> str:
-        self.pending += len(found)
+    def _count(self, content: str) -> str:
+        self.pending += len(content)
         if self.pending > MAX_PENDING:
             raise CorpusFormatError(
                 f"{self._path}: unpacks to more than {MAX_PENDING >> 20} MB without a complete document; "
                 "unpack it yourself"
             )
-        return found
+        return content
+
+
+def _starts_as_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
 
 
 def _locate(path: Path) -> str:
-    """Say where a file stops being UTF-8; the decoder itself only knows the place in its buffer."""
+    """Find the first byte that is not UTF-8; the decoder itself only knows its place in a buffer."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
-                return (
-                    f"byte 0x{line[error.start]:02x} in line {number}, at byte {error.start + 1} of the line"
-                )
+                return locate_byte(error, number)
     return "an invalid byte"

@@ -1,6 +1,6 @@
-"""HTML for reading, not for exchange: the text with its entities marked, nothing fetched from elsewhere.
+"""HTML for people, not for exchange: the text with its entities marked, without any external resource.
 
-How entities are marked is shared with notebooks (:mod:`openmed_ner.text.html`).
+Entities are marked as in notebooks (:mod:`openmed_ner.text.html`).
 """
 
 from __future__ import annotations

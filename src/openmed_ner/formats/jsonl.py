@@ -1,8 +1,8 @@
 r"""JSON lines: one document per line, offsets in characters of ``text``.
 
-``{"id": …, "text": …, "spans": [{"start", "end", "text", "label", "score", "corpus"}], …}``; every
-further key is kept as the document's ``meta``, so reading what was written loses nothing. ``fragments``
-and ``attributes`` are keys of a span only where it has some.
+``{"id": …, "text": …, "spans": [{"start", "end", "text", "label", "score", "corpus"}], …}``. Every other key
+is kept as ``Document.meta``, so reading what was written loses nothing. A span has ``fragments`` and
+``attributes`` only if they are not empty.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from openmed_ner.formats.attributes import parse_attributes
 from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
 from openmed_ner.text import Document, Span
 
+_RESERVED = {"id", "text", "spans"}
+
 
 def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield one document per line; blank lines are passed over.
+    """Yield one document per line; blank lines are skipped.
 
     A line without ``id`` is named after its source and line number. A bad line is handed to ``on_bad``.
 
@@ -38,7 +40,7 @@ def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[D
 
 
 def write_jsonl(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
-    """Write one line per document, in UTF-8 text without escapes; one it cannot hold goes to ``on_bad``."""
+    """Write one line per document, in UTF-8 without escapes; refused documents go to ``on_bad``."""
     for document in documents:
         try:
             record = to_json(document)
@@ -54,39 +56,58 @@ def from_json(record: object, *, default_id: str) -> Document:
     Raises:
         ValueError: a key is missing or has the wrong type, or a span does not fit the text.
     """
-    if not isinstance(record, dict):
-        raise ValueError(f"expected a JSON object, found {type(record).__name__}")
-    _require_writable(record)
-    rest = dict(record)
-    text = rest.pop("text", None)
-    if not isinstance(text, str):
-        raise ValueError('expected a string under "text"')
-    spans = rest.pop("spans", None)
+    fields, identifier, text = check_record(record)
+    _require_writable(fields)
+
+    spans = fields.get("spans")
     if not isinstance(spans, list | None):
         raise ValueError('expected a list under "spans"')
-    identifier = rest.pop("id", None)
-    if isinstance(identifier, bool) or not isinstance(identifier, str | int | None):
-        raise ValueError(f'expected a string or a whole number under "id", found {identifier!r}')
-    name = default_id if identifier is None else str(identifier)
-    return Document(name, text, tuple(_span_from_json(span, text) for span in spans or ()), rest)
+    return Document(
+        default_id if identifier is None else identifier,
+        text,
+        tuple(_span_from_json(span, text) for span in spans or ()),
+        {key: value for key, value in fields.items() if key not in _RESERVED},
+    )
 
 
 def to_json(document: Document) -> dict[str, Any]:
-    """The JSON object of a document; the inverse of :func:`from_json`.
+    """Build the JSON object of a document; the inverse of :func:`from_json`.
 
     Raises:
         UnrepresentableError: ``meta`` has a key that the document itself needs.
     """
-    if taken := {"id", "text", "spans"} & document.meta.keys():
+    if conflicts := _RESERVED & document.meta.keys():
         raise UnrepresentableError(
-            f"document {document.id!r}: meta has the key {min(taken)!r}, which is taken in JSON lines"
+            f"document {document.id!r}: meta has the key {min(conflicts)!r}, which is reserved in JSON lines"
         )
     spans = [_span_to_json(document, span) for span in document.spans]
     return {"id": document.id, "text": document.text, "spans": spans, **document.meta}
 
 
+def check_record(record: object) -> tuple[dict[str, Any], str | None, str]:
+    """Check a decoded JSON object that describes a text.
+
+    Returns:
+        The object, its ``id`` if it has one, and its ``text``.
+
+    Raises:
+        ValueError: the value is not an object, or one of these keys has the wrong type.
+    """
+    if not isinstance(record, dict):
+        raise ValueError(f"expected a JSON object, found {type(record).__name__}")
+    text = record.get("text")
+    if not isinstance(text, str):
+        raise ValueError('expected a string under "text"')
+
+    # bool is a subclass of int in Python, but true is not a name.
+    identifier = record.get("id")
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int | None):
+        raise ValueError(f'expected a string or a whole number under "id", found {identifier!r}')
+    return record, None if identifier is None else str(identifier), text
+
+
 def _require_writable(record: dict[str, Any]) -> None:
-    """Refuse what Python reads but neither JSON nor UTF-8 can hold: NaN, infinity, half a surrogate pair."""
+    """Refuse values that neither JSON nor UTF-8 can hold: NaN, infinity, half of a surrogate pair."""
     try:
         json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
@@ -96,6 +117,7 @@ def _require_writable(record: dict[str, Any]) -> None:
 def _span_from_json(record: object, text: str) -> Span:
     if not isinstance(record, Mapping):
         raise ValueError(f"expected a JSON object as span, found {type(record).__name__}")
+
     start, end, label = record.get("start"), record.get("end"), record.get("label")
     score, corpus = record.get("score"), record.get("corpus")
     if type(start) is not int or type(end) is not int:
@@ -104,20 +126,25 @@ def _span_from_json(record: object, text: str) -> Span:
         raise ValueError(f'a span needs strings as "label" and "corpus", found {label!r} and {corpus!r}')
     if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
         raise ValueError(f'a span needs a number as "score", found {score!r}')
-    fragments = record.get("fragments", [])
-    pairs = isinstance(fragments, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(type(edge) is int for edge in pair)
-        for pair in fragments
-    )
-    if not pairs:
-        raise ValueError(f'a span needs a list of [start, end] pairs as "fragments", found {fragments!r}')
-    ranges = tuple((first, last) for first, last in fragments)
+
+    fragments = _fragments_from_json(record.get("fragments", []))
     attributes = parse_attributes(record.get("attributes", {}))
-    span = Span(start, end, label, score, corpus, ranges, attributes)
+    span = Span(start, end, label, score, corpus, fragments, attributes)
+
     mention = record.get("text")
-    if mention is not None and mention != (found := Document("", text, (span,)).mention(span)):
-        raise ValueError(f"characters {start}..{end} are {found!r}, but the span says {mention!r}")
+    if mention is not None and mention != (covered := Document("", text, (span,)).mention(span)):
+        raise ValueError(f"characters {start}..{end} are {covered!r}, but the span has {mention!r}")
     return span
+
+
+def _fragments_from_json(value: object) -> tuple[tuple[int, int], ...]:
+    are_pairs = isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(edge) is int for edge in pair)
+        for pair in value
+    )
+    if not isinstance(value, list) or not are_pairs:
+        raise ValueError(f'a span needs a list of [start, end] pairs as "fragments", found {value!r}')
+    return tuple((start, end) for start, end in value)
 
 
 def _span_to_json(document: Document, span: Span) -> dict[str, Any]:

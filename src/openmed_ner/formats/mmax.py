@@ -1,18 +1,20 @@
 """MMAX2: words in one XML file, mentions as ranges of words in others (FSU-PRGE is released so).
 
-There is no white space between words, so the text is the words joined by single blanks. Ranges that
-are not contiguous become discontinuous spans.
+The format does not record white space, so the text is the words joined by single blanks. Ranges that are not
+contiguous become discontinuous spans.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
 from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.formats.tolerance import excerpt
+from openmed_ner.formats.xml import SAFE
 from openmed_ner.text import Document, Span
 
 _WORDS = "_words.xml"
@@ -25,15 +27,16 @@ def read_mmax(folder: Path, *, levels: Mapping[str, str] | None = None) -> Itera
 
     Args:
         folder: searched for ``Basedata/<document>_words.xml``.
-        levels: annotation level to label; by default every level but ``sentence``, under its own name.
+        levels: label by annotation level; by default all levels but ``sentence``, with their names as labels.
 
     Raises:
         InputError: there is no such file.
-        CorpusFormatError: a file is no MMAX2 XML, or a range names an unknown word.
+        CorpusFormatError: a file is not MMAX2 XML, or a range names an unknown word.
     """
     bases = sorted(folder.rglob(f"Basedata/*{_WORDS}"))
     if not bases:
-        raise InputError(f"{folder}: found no Basedata/*{_WORDS}")
+        raise InputError(f"{folder}: no Basedata/*{_WORDS} found")
+
     for project, group in groupby(bases, key=lambda path: path.parent.parent):
         stems = {base.name.removesuffix(_WORDS): base for base in group}
         files = _find_levels(project / "Markables", stems)
@@ -46,15 +49,15 @@ def read_mmax(folder: Path, *, levels: Mapping[str, str] | None = None) -> Itera
 
 
 def _find_levels(folder: Path, stems: Collection[str]) -> dict[str, dict[str, Path]]:
-    """The annotation files of each document by level; ``a_b_gene`` is of ``a_b`` if there is one."""
-    found: dict[str, dict[str, Path]] = {stem: {} for stem in stems}
+    """Find the annotation files of each document by level; ``a_b_gene`` belongs to ``a_b`` if that exists."""
+    files: dict[str, dict[str, Path]] = {stem: {} for stem in stems}
     for path in sorted(folder.glob(f"*{_LEVEL}")):
         steps = path.name.removesuffix(_LEVEL).split("_")
         names = (("_".join(steps[:at]), "_".join(steps[at:])) for at in reversed(range(1, len(steps))))
-        stem, level = next(((stem, level) for stem, level in names if stem in found), ("", ""))
+        stem, level = next(((stem, level) for stem, level in names if stem in files), ("", ""))
         if level:
-            found[stem][level] = path
-    return found
+            files[stem][level] = path
+    return files
 
 
 def parse_mmax(
@@ -69,26 +72,18 @@ def parse_mmax(
 
     Args:
         words: content of ``<document>_words.xml``.
-        markables: annotation level to the content of its file.
-        id: what to call the document.
-        source: what to call the words' file in messages.
-        labels: annotation level to label; by default, a level is its own label.
+        markables: content of the annotation files by level.
+        id: id of the document.
+        source: name of the words' file in messages.
+        labels: label by level; by default, the name of the level.
 
     Raises:
         CorpusFormatError: as for :func:`read_mmax`.
     """
-    pieces: list[str] = []
-    places: list[tuple[int, int]] = []
-    order: dict[str, int] = {}
-    start = 0
-    for element in _parse(words, "word", source):
-        identifier, word = element.get("id"), "".join(element.itertext())
-        if not identifier or not word.strip() or identifier in order:
-            raise CorpusFormatError(f"{source}: word {identifier!r} is empty, nameless or there twice")
-        order[identifier] = len(places)
-        places.append((start, start + len(word)))
-        pieces.append(word)
-        start += len(word) + 1
+    text_words, order = _read_words(words, source)
+    starts = list(accumulate((len(word) + 1 for word in text_words), initial=0))
+    places = [(start, start + len(word)) for start, word in zip(starts, text_words, strict=False)]
+
     spans = []
     for level, content in markables.items():
         label = level if labels is None else labels[level]
@@ -100,13 +95,26 @@ def parse_mmax(
                 spans.append(Span(runs[0][0], runs[-1][1], label, fragments=fragments))
             except (KeyError, ValueError) as error:
                 raise CorpusFormatError(
-                    f"{source}, {level}: {reference[:60]!r} names no words: {error}"
+                    f"{source}, {level}: {excerpt(reference)} names no words: {error}"
                 ) from error
-    return Document(id, " ".join(pieces), tuple(sorted(spans, key=lambda span: (span.start, span.end))))
+    return Document(id, " ".join(text_words), tuple(sorted(spans, key=lambda span: (span.start, span.end))))
+
+
+def _read_words(content: bytes, source: str) -> tuple[list[str], dict[str, int]]:
+    """Return the words in order, and the index of each by its id."""
+    words: list[str] = []
+    order: dict[str, int] = {}
+    for element in _parse(content, "word", source):
+        identifier, word = element.get("id"), "".join(element.itertext())
+        if not identifier or not word.strip() or identifier in order:
+            raise CorpusFormatError(f"{source}: word {identifier!r} is empty, has no id or a duplicate id")
+        order[identifier] = len(words)
+        words.append(word)
+    return words, order
 
 
 def _merge(reference: str, order: Mapping[str, int]) -> list[tuple[int, int]]:
-    """The runs of words that ranges such as ``word_1..word_3,word_5`` name, first and last, in order."""
+    """Resolve ranges such as ``word_1..word_3,word_5`` to runs of words, first and last index, in order."""
     runs: list[tuple[int, int]] = []
     for first, last in sorted(_iter_ranges(reference, order)):
         if runs and first <= runs[-1][1] + 1:
@@ -120,7 +128,7 @@ def _iter_ranges(reference: str, order: Mapping[str, int]) -> Iterator[tuple[int
     for piece in reference.split(","):
         match = _RANGE.fullmatch(piece.strip())
         if match is None:
-            raise ValueError(f"{piece!r} is no range")
+            raise ValueError(f"{piece!r} is not a range")
         first, last = order[match[1]], order[match[2] or match[1]]
         if first > last:
             raise ValueError(f"{piece!r} runs backwards")
@@ -128,10 +136,10 @@ def _iter_ranges(reference: str, order: Mapping[str, int]) -> Iterator[tuple[int
 
 
 def _parse(content: bytes, tag: str, source: str) -> list[Any]:
-    """The elements of some name, whatever their namespace; entities and the network are off."""
+    """Return the elements with a tag in any namespace; entities and the network are off."""
     from lxml import etree
 
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    parser = etree.XMLParser(**SAFE)
     try:
         root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:

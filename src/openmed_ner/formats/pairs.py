@@ -1,4 +1,4 @@
-"""Two releases that come as a pair of files: sentences or abstracts in one, mentions in the other."""
+"""Two releases in pairs of files: sentences or abstracts in one, mentions in the other."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ def read_bc2gm_files(path: Path) -> Iterator[Document]:
     """Yield the sentences of ``<name>.in``, or of every such file in a folder, with ``GENE.eval`` beside it.
 
     Raises:
-        InputError: there is no such file, or no ``GENE.eval``.
+        InputError: the file or ``GENE.eval`` does not exist.
         CorpusFormatError: a file does not follow the format.
     """
     for sentences in _find(path, "*.in"):
         mentions = sentences.with_name("GENE.eval")
         with ExitStack() as stack:
-            first, second = (stack.enter_context(open_text(each)) for each in (sentences, mentions))
+            first, second = (stack.enter_context(open_text(path)) for path in (sentences, mentions))
             yield from read_bc2gm(first, second, source=str(sentences), mentions_source=str(mentions))
 
 
 def read_chemdner_files(path: Path) -> Iterator[Document]:
     """Yield the abstracts of ``<name>.abstracts.txt``, or of every such file in a folder.
 
-    The mentions are in the file that has ``annotations`` in its name instead.
+    The mentions are in the file with ``annotations`` in its name instead.
 
     Raises:
-        InputError: there is no such file, or none with annotations.
+        InputError: the file or that of its annotations does not exist.
         CorpusFormatError: a file does not follow the format.
     """
     for abstracts in _find(path, f"*{_ABSTRACTS}*"):
         annotations = abstracts.with_name(abstracts.name.replace(_ABSTRACTS, _ANNOTATIONS))
         with ExitStack() as stack:
-            first, second = (stack.enter_context(open_text(each)) for each in (abstracts, annotations))
+            first, second = (stack.enter_context(open_text(path)) for path in (abstracts, annotations))
             texts = read_abstracts(first, source=str(abstracts))
             yield from read_table(second, texts, columns=CHEMDNER, source=str(annotations))
 
 
 def _find(path: Path, pattern: str) -> list[Path]:
-    found = [path] if path.is_file() else sorted(path.rglob(pattern))
-    if not found:
-        raise InputError(f"{path}: found no {pattern}")
-    return found
+    files = [path] if path.is_file() else sorted(path.rglob(pattern))
+    if not files:
+        raise InputError(f"{path}: no {pattern} found")
+    return files

@@ -1,4 +1,4 @@
-"""A passage: some running text of one source, without annotations; what pretraining is fed with."""
+"""A passage: running text of one source, without annotations, as pretraining reads it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class Passage:
     """A piece of running text.
 
     Attributes:
-        id: what to call it in messages; need not be unique.
-        source: the collection it comes from, which decides its licence.
-        text: the text as it was found.
+        id: name in messages; need not be unique.
+        source: collection of origin, which decides the licence.
+        text: the text, unchanged.
     """
 
     id: str

@@ -10,5 +10,5 @@ from openmed_ner.text import Document
 
 
 def read_plain(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield the whole file as one document named after its source; nothing in it can be bad."""
+    """Yield the whole file as one document named after its source; no content is refused."""
     yield Document(source, file.read())

@@ -1,11 +1,11 @@
 """PubTator: ``id|t|title``, ``id|a|abstract`` and one tab-separated line per mention.
 
-Offsets run over the title, one separator and the abstract; the text built here is just that, with
-a blank as separator. Fields after the label (concept, parts of a composite mention) are not kept.
+Offsets run over the title, one separator and the abstract. The text built here is the same, with a blank as
+separator. Fields after the label (concept, parts of a composite mention) are not kept.
 
-Any blank can be that separator, so a document is written with its first sentence as title, and reads
-back the same. What lines and tabs cannot hold is refused, or with ``exact=False`` replaced by blanks
-character for character: offsets stay true, and the text does not.
+Any blank can be that separator, so a document is written with its first sentence as title, and reads back the
+same. Tabs and line breaks are refused, or with ``exact=False`` replaced by blanks one by one: offsets stay
+true, but the text changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
-from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span
 
 _PASSAGE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
@@ -26,19 +26,19 @@ _N_RELATION_FIELDS = 4
 _IDENTIFIER = re.compile("(?!\ufeff)[^|\t\r\n]+")
 _TITLE = re.compile("(.*?[.?!]) (.*)", re.DOTALL)
 _BREAKS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
-"""The tab, and whatever ``str.splitlines`` takes for the end of a line."""
+"""The tab, and every line end of ``str.splitlines``."""
 Line = tuple[int, str]
 
 
 def read_pubtator(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield one document per block of lines; a byte order mark is passed over, a bad block told ``on_bad``.
+    """Yield one document per block of lines; a byte order mark is dropped, a bad block goes to ``on_bad``.
 
-    Relations (``id, type, concept, concept``) are passed over. Blanks at the end of a mention are not
-    compared: the NCBI-Disease release has such a line (10923035, 711..761).
+    Relations (``id, type, concept, concept``) are ignored. Blanks at the end of a mention are not compared:
+    the NCBI-Disease release has such a line (10923035, 711..761).
 
     Raises:
         CorpusFormatError: a block lacks a title, a line does not parse, names another document, or its
-            mention is not what stands at its offsets.
+            mention differs from the text at its offsets.
     """
     lines = (
         (number, line.removeprefix("\ufeff" * (number == 1)).rstrip("\r\n"))
@@ -61,10 +61,12 @@ def _read_block(lines: list[Line], source: str) -> Document:
             require_utf8(line)
         except ValueError as error:
             raise CorpusFormatError(f"{source}, line {number}: {error}") from error
+
     number, first = lines[0]
     title = _PASSAGE.fullmatch(first)
     if title is None or title[2] != "t":
-        raise CorpusFormatError(f"{source}, line {number}: expected 'id|t|title', found {first[:60]!r}")
+        raise CorpusFormatError(f"{source}, line {number}: expected 'id|t|title', found {excerpt(first)}")
+
     identifier, text = title[1], title[3]
     mentions = lines[1:]
     if mentions and (abstract := _PASSAGE.fullmatch(mentions[0][1])) and abstract[2] == "a":
@@ -76,24 +78,25 @@ def _read_block(lines: list[Line], source: str) -> Document:
 
 def _read_mention(line: Line, identifier: str, text: str, source: str) -> Span | None:
     number, content = line
-    where = f"{source}, line {number}"
+    place = f"{source}, line {number}"
     fields = content.split("\t")
     if fields[0] != identifier:
-        raise CorpusFormatError(f"{where}: expected document {identifier!r}, found {content[:60]!r}")
+        raise CorpusFormatError(f"{place}: expected document {identifier!r}, found {excerpt(content)}")
     if len(fields) == _N_RELATION_FIELDS and not fields[1].isdigit():
         return None
     if len(fields) < 5 or not all(map(_OFFSET.fullmatch, fields[1:3])):
         raise CorpusFormatError(
-            f"{where}: expected id, start, end, mention and label between tabs, found {content[:60]!r}"
+            f"{place}: expected id, start, end, mention and label between tabs, found {excerpt(content)}"
         )
+
     start, end, mention, label = int(fields[1]), int(fields[2]), fields[3], fields[4]
     if not start < end <= len(text) or not label:
         raise CorpusFormatError(
-            f"{where}: span {start}..{end} {label!r} does not fit a text of {len(text)} characters"
+            f"{place}: span {start}..{end} {label!r} does not fit a text of {len(text)} characters"
         )
     if text[start:end] != mention and text[start:end] != mention.rstrip():
         raise CorpusFormatError(
-            f"{where}: characters {start}..{end} are {text[start:end]!r}, but the line says {mention!r}"
+            f"{place}: characters {start}..{end} are {text[start:end]!r}, but the line has {mention!r}"
         )
     return Span(start, end, label)
 
@@ -101,26 +104,26 @@ def _read_mention(line: Line, identifier: str, text: str, source: str) -> Span |
 def write_pubtator(
     documents: Iterable[Document], file: TextIO, *, exact: bool = True, on_bad: OnBad = fail
 ) -> None:
-    """Write title, abstract and mentions of each document, and a blank line; ``meta`` is left out.
+    """Write title, abstract and mentions of each document, and a blank line; ``meta`` is dropped.
 
     Args:
-        documents: what to write.
-        file: where to.
-        exact: refuse whatever would not read back the same. Otherwise tabs and line breaks become
-            blanks, and scores, corpora and attributes are left out.
-        on_bad: told of each document that is refused.
+        documents: the documents.
+        file: target.
+        exact: refuse documents that would not read back the same. Otherwise tabs and line breaks become
+            blanks, and scores, corpora and attributes are dropped.
+        on_bad: called with the error of each refused document.
 
     Raises:
-        UnrepresentableError: a document has an id without characters or with ``|``, tab or line break, a
-            label with tab or line break, or a discontinuous span; if ``exact``, also a text with a line
-            break, a mention with a tab, or a span with score, corpus or attributes.
+        UnrepresentableError: a document has an empty id or one with ``|``, tab or line break, a label with
+            tab or line break, or a discontinuous span; if ``exact``, also a text with a line break, a mention
+            with a tab, or a span with score, corpus or attributes.
     """
     for document in documents:
-        held = document if exact else _flatten(document)
-        if reason := _refusal(held):
+        target = document if exact else _flatten(document)
+        if reason := _refusal(target):
             on_bad(UnrepresentableError(f"document {document.id!r}: PubTator cannot hold {reason}"))
             continue
-        file.write("\n".join([*_passages(held), *_mentions(held)]) + "\n\n")
+        file.write("\n".join([*_passages(target), *_mentions(target)]) + "\n\n")
 
 
 def _flatten(document: Document) -> Document:
@@ -130,21 +133,22 @@ def _flatten(document: Document) -> Document:
 
 
 def _refusal(document: Document) -> str | None:
-    """What stands against writing a document, if anything."""
+    """Return the reason why a document cannot be written; ``None`` if it can."""
     if not _IDENTIFIER.fullmatch(document.id):
         return "this id, which is empty, begins with a byte order mark, or has '|', a tab or a line break"
     if re.search("[\r\n]", document.text):
-        return "a text with line breaks; write another format, or let them become blanks"
+        return "a text with line breaks; choose another format, or let them become blanks"
+
     for span in document.spans:
-        where = f"the span {span.start}..{span.end} ({span.label!r})"
+        subject = f"the span {span.start}..{span.end} ({span.label!r})"
         if span.fragments:
-            return f"{where}, which is discontinuous"
+            return f"{subject}, which is discontinuous"
         if re.search("[\t\r\n]", span.label):
-            return f"{where}, whose label has a tab or a line break"
+            return f"{subject}, whose label has a tab or a line break"
         if "\t" in document.mention(span):
-            return f"{where}, whose mention has a tab"
+            return f"{subject}, whose mention has a tab"
         if span.score is not None or span.corpus is not None or span.attributes:
-            return f"{where}, which has a score, a corpus or attributes"
+            return f"{subject}, which has a score, a corpus or attributes"
     return None
 
 

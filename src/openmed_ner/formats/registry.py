@@ -18,6 +18,7 @@ from openmed_ner.formats.brat import read_brat, write_brat
 from openmed_ner.formats.clinicaltrials import read_clinicaltrials
 from openmed_ner.formats.conll import read_conll, write_conll
 from openmed_ner.formats.csv import read_csv, write_csv
+from openmed_ner.formats.files import strip_gz
 from openmed_ner.formats.html import write_html
 from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
 from openmed_ner.formats.mmax import read_mmax
@@ -232,8 +233,3 @@ def infer_format(path: Path) -> str | None:
         if row.file_name and row.file_name.match(path.name):
             return row.name
     return SUFFIXES.get(Path(strip_gz(path.name)).suffix.lower())
-
-
-def strip_gz(name: str) -> str:
-    """A file name without ``.gz``."""
-    return name[:-3] if name.lower().endswith(".gz") else name

@@ -1,6 +1,6 @@
 """Mentions in a tab-separated table beside the texts: LINNAEUS, S800, ChemProt and CHEMDNER.
 
-These releases differ in which column holds what, and in how offsets count; :class:`Columns` says both.
+The releases differ in the order of columns and in the origin of offsets; :class:`Columns` describes both.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.tolerance import excerpt
 from openmed_ner.text import Document, Span
 
 _OFFSET = re.compile("[0-9]{1,9}")
@@ -17,16 +18,16 @@ _OFFSET = re.compile("[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where a table keeps what; columns count from 0.
+    """Columns of a table, by index from 0.
 
     Attributes:
-        document: key of the text.
-        start: first character.
-        end: one past the last character, or the last one (``end_included``).
-        mention: the characters themselves.
-        label: a column, or the label of all mentions.
-        section: a column with ``T`` (title) or ``A`` (abstract), if offsets count from there.
-        end_included: whether ``end`` is the last character.
+        document: column of the text's key.
+        start: column of the first character.
+        end: column of the end: one past the last character, or with ``end_included`` the last one.
+        mention: column of the mention.
+        label: column of the label, or the label of all mentions.
+        section: column with ``T`` (title) or ``A`` (abstract), if offsets count from the section's start.
+        end_included: if true, ``end`` is the last character.
     """
 
     document: int
@@ -39,7 +40,7 @@ class Columns:
 
     @property
     def needed(self) -> int:
-        """Fewest fields a line must have."""
+        """Number of fields that a line must have at least."""
         columns = (self.document, self.start, self.end, self.mention, self.label, self.section)
         return 1 + max(column for column in columns if isinstance(column, int))
 
@@ -52,14 +53,14 @@ CHEMDNER = Columns(document=0, section=1, start=2, end=3, mention=4, label=5)
 
 @dataclass(frozen=True, slots=True)
 class Abstract:
-    """A title and what follows it, one blank apart."""
+    """A title and the text after it."""
 
     title: str
     body: str
 
     @property
     def text(self) -> str:
-        """Title, blank and body."""
+        """Title and body, separated by a blank."""
         return f"{self.title} {self.body}"
 
 
@@ -67,7 +68,7 @@ def read_abstracts(lines: Iterable[str], *, source: str) -> dict[str, Abstract]:
     """Read lines of identifier, title and abstract between tabs (ChemProt, CHEMDNER).
 
     Raises:
-        CorpusFormatError: a line has another number of fields, or an identifier is there twice.
+        CorpusFormatError: a line has another number of fields, or a duplicate identifier.
     """
     abstracts: dict[str, Abstract] = {}
     for number, line in enumerate(lines, start=1):
@@ -75,7 +76,7 @@ def read_abstracts(lines: Iterable[str], *, source: str) -> dict[str, Abstract]:
             continue
         fields = line.rstrip("\r\n").split("\t")
         if len(fields) != 3 or fields[0] in abstracts:
-            problem = "this identifier is there twice" if len(fields) == 3 else f"found {len(fields)} fields"
+            problem = "duplicate identifier" if len(fields) == 3 else f"found {len(fields)} fields"
             raise CorpusFormatError(
                 f"{source}, line {number}: expected a new identifier, title and abstract between tabs; "
                 f"{problem}"
@@ -92,8 +93,8 @@ def read_table(
     Lines that begin with ``#`` are headings.
 
     Raises:
-        CorpusFormatError: a line does not parse, names an unknown text, or its mention is not what
-            stands at its offsets.
+        CorpusFormatError: a line does not parse, names an unknown text, or its mention differs from the text
+            at its offsets.
     """
     spans: dict[str, list[Span]] = {key: [] for key in texts}
     for number, line in enumerate(lines, start=1):
@@ -103,6 +104,7 @@ def read_table(
             except ValueError as error:
                 raise CorpusFormatError(f"{source}, line {number}: {error}") from error
             spans[key].append(span)
+
     for key, text in texts.items():
         yield Document(key, text if isinstance(text, str) else text.text, tuple(spans[key]))
 
@@ -112,22 +114,24 @@ def _parse(fields: list[str], texts: Mapping[str, str | Abstract], columns: Colu
         raise ValueError(f"expected at least {columns.needed} fields between tabs, found {len(fields)}")
     key = fields[columns.document]
     if key not in texts:
-        raise ValueError(f"there is no text {key[:60]!r}")
+        raise ValueError(f"text {excerpt(key)} not found")
     if not (_OFFSET.fullmatch(fields[columns.start]) and _OFFSET.fullmatch(fields[columns.end])):
-        raise ValueError(f"{fields[columns.start][:20]!r} and {fields[columns.end][:20]!r} are no offsets")
-    shift, text = _shift(fields, texts[key], columns)
+        raise ValueError(f"{fields[columns.start][:20]!r} and {fields[columns.end][:20]!r} are not offsets")
+
+    shift, text = _section_shift(fields, texts[key], columns)
     start = int(fields[columns.start]) + shift
     end = int(fields[columns.end]) + shift + columns.end_included
     label = columns.label if isinstance(columns.label, str) else fields[columns.label]
     if end > len(text) or text[start:end] != fields[columns.mention]:
         raise ValueError(
-            f"characters {start}..{end} of {key!r} are {text[start:end][:60]!r}, "
-            f"but the line says {fields[columns.mention][:60]!r}"
+            f"characters {start}..{end} of {key!r} are {excerpt(text[start:end])}, "
+            f"but the line has {excerpt(fields[columns.mention])}"
         )
     return key, Span(start, end, label)
 
 
-def _shift(fields: list[str], text: str | Abstract, columns: Columns) -> tuple[int, str]:
+def _section_shift(fields: list[str], text: str | Abstract, columns: Columns) -> tuple[int, str]:
+    """Return the start of the section that offsets count from, and the whole text."""
     if isinstance(text, str):
         return 0, text
     if columns.section is None or fields[columns.section] == "T":

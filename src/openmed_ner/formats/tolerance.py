@@ -1,18 +1,22 @@
-"""What readers and writers do about one bad record among good ones: raise, unless told to go on.
+"""Treatment of one bad record among good ones: an error, unless the caller asks to continue.
 
-A reader that can tell where the next record begins hands the error to ``on_bad`` and goes on if that
-returns; so does a writer before it has written anything of the record. The price: whoever passes something
-else than :func:`fail` has to keep account of what is missing.
+A reader that can tell where the next record begins hands the error to ``on_bad`` and continues if that
+returns. A writer does so before it has written anything of the record. A caller that passes anything but
+:func:`fail` has to keep account of what is missing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NoReturn
 
 from openmed_ner.errors import InputError
 
 OnBad = Callable[[InputError], None]
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which JSON can spell and no file in UTF-8 can hold."""
+_SHOWN = 60
 
 
 def fail(error: InputError) -> NoReturn:
@@ -20,8 +24,23 @@ def fail(error: InputError) -> NoReturn:
     raise error
 
 
+def excerpt(content: str) -> str:
+    """Quote the beginning of a string for a message."""
+    return repr(content[:_SHOWN])
+
+
+def require_characters(value: str, name: str) -> None:
+    """Refuse a string that UTF-8 cannot hold.
+
+    Raises:
+        ValueError: it has half of a surrogate pair; the message calls it ``name``.
+    """
+    if LONE_SURROGATE.search(value):
+        raise ValueError(f"the {name} holds half of a surrogate pair, which is not a character")
+
+
 def require_utf8(line: str) -> None:
-    """Refuse a line with bytes that were no UTF-8 and came through as lone surrogates.
+    """Refuse a line with bytes that are not UTF-8 and were read as lone surrogates.
 
     Raises:
         ValueError: it has one; the message names the byte.
@@ -29,6 +48,6 @@ def require_utf8(line: str) -> None:
     try:
         line.encode()
     except UnicodeEncodeError as error:
-        byte = ord(line[error.start]) & 0xFF
+        byte = ord(line[error.start]) & 0xFF  # surrogateescape maps byte 0xNN to U+DCNN
         place = len(line[: error.start].encode()) + 1
         raise ValueError(f"not UTF-8: byte 0x{byte:02x} at byte {place} of the line") from None

@@ -1,15 +1,34 @@
-"""How hostile XML is read: nothing is fetched, no entity is expanded, and depth and size are bounded."""
+"""Hostile XML: nothing is fetched, no entity is expanded, and depth and size are bounded.
+
+BioC and PubMed files are both a set of records below one root. They are parsed record by record, and each
+record is freed once it is read, so memory does not grow with the file.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from openmed_ner.errors import CorpusFormatError
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
+SAFE: dict[str, Any] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+}
+"""Options of every parser of ours."""
+_PLACE = re.compile(", line [0-9]+, column [0-9]+$")
 
 
 def make_parser(tags: Sequence[str]) -> Any:
-    """A pull parser that reports the start and the end of some elements.
+    """Build a pull parser that reports the start and the end of some elements.
 
-    It resolves no entities, loads no DTD, touches no network, and keeps to libxml2's limits.
+    It resolves no entities, loads no DTD, uses no network, and observes the limits of libxml2.
     """
     from lxml import etree
 
@@ -17,10 +36,66 @@ def make_parser(tags: Sequence[str]) -> Any:
         events=("start", "end"),
         tag=tuple(tags),
         encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
         remove_comments=True,
         remove_pis=True,
+        **SAFE,
     )
+
+
+def check_place(element: Element, source: str, *, root: str, records: str) -> None:
+    """Accept the root at the top of the file, without entities, and records directly below it.
+
+    Args:
+        element: the root or a record.
+        source: name of the file in messages.
+        root: tag of the root.
+        records: name of the records in messages.
+
+    Raises:
+        CorpusFormatError: the element is in another place, or the file declares entities.
+    """
+    place = f"{source}, line {element.sourceline}"
+    parents = [parent.tag for parent in element.iterancestors()]
+    if parents != ([] if element.tag == root else [root]):
+        raise CorpusFormatError(
+            f"{place}: expected {records} directly below one <{root}>, found <{element.tag}> in "
+            f"{' in '.join(f'<{parent}>' for parent in parents) or 'nothing'}"
+        )
+
+    dtd = element.getroottree().docinfo.internalDTD if element.tag == root else None
+    if dtd is not None and (names := [str(entity.name) for entity in dtd.iterentities()]):
+        raise CorpusFormatError(
+            f"{place}: the file declares entities ({', '.join(names[:3])}), which can be an attack; "
+            "replace them with the text they stand for"
+        )
+
+
+def check_root(root: Element, source: str, *, expected: str) -> None:
+    """Refuse a file with another root.
+
+    Raises:
+        CorpusFormatError: the root has another tag.
+    """
+    if root.tag != expected:
+        raise CorpusFormatError(
+            f"{source}, line {root.sourceline}: expected <{expected}>, found <{root.tag}>"
+        )
+
+
+def explain(error: SyntaxError, source: str, *, line: int = 1) -> CorpusFormatError:
+    """Turn the parser's error into ours.
+
+    Args:
+        error: error of the parser, which repeats the place at the end of its message.
+        source: name of the file.
+        line: line to name if the parser knows none.
+    """
+    return CorpusFormatError(f"{source}, line {max(error.lineno or line, 1)}: {_PLACE.sub('', error.msg)}")
+
+
+def forget(element: Element) -> None:
+    """Free a record and everything before it; its tail, which the parser may still extend, stays."""
+    parent = element.getparent()
+    element.clear(keep_tail=True)
+    while parent is not None and element.getprevious() is not None:
+        del parent[0]

@@ -1,4 +1,7 @@
-"""Documents, spans, words and tag schemes. Standard library only."""
+"""Documents, spans, words, sentences and tag schemes; views of documents as HTML and as a pandas table.
+
+Standard library only: pandas is imported when a table is built.
+"""
 
 from openmed_ner.text.document import Account, Coverage, Document, Span, Token
 from openmed_ner.text.tags import OUTSIDE, TagScheme

@@ -1,7 +1,7 @@
 """Documents as a pandas table: one row per entity.
 
-Columns have the same types whether there are a million rows or none, so that frames of several runs
-can be joined. The price: texts and missing values are pandas' own (``string``, ``NA``), not NumPy's.
+Columns have the same types for a million rows and for none, so frames of several runs can be joined. Texts
+and missing values therefore use pandas' own types (``string``, ``NA``), not NumPy's.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from openmed_ner.errors import MissingExtraError, UnrepresentableError
-from openmed_ner.text.document import Document, Span
+from openmed_ner.errors import UnrepresentableError, require_extra
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # documents import this module for their view as a table
     from pandas import DataFrame
+
+    from openmed_ner.text.document import Document, Span
 
 COLUMNS = {
     "document": "string",
@@ -24,38 +25,35 @@ COLUMNS = {
     "score": "float64",
     "corpus": "string",
 }
-"""What every frame has, and the type of each column; attributes follow in the order of their names."""
+"""Type of each column that every frame has; attributes follow in order of their names."""
 
 
 def to_dataframe(documents: Iterable[Document]) -> DataFrame:
-    """One row per entity of some documents, in order.
+    """Build a table with one row per entity, in order.
 
-    The columns are those of ``COLUMNS`` and one per attribute: ``boolean`` if it is only ever true or
-    false, ``string`` if it is only ever text, else ``object``; missing where a span does not have it.
-    The text of a discontinuous mention is that of its fragments, joined by blanks.
+    The columns are ``COLUMNS`` and one per attribute: ``boolean`` if all its values are booleans, ``string``
+    if all are strings, else ``object``; missing where a span lacks the attribute. The text of a discontinuous
+    mention is the text of its fragments, joined by blanks.
 
     Raises:
         MissingExtraError: pandas is not installed.
         UnrepresentableError: an attribute has the name of another column.
     """
-    try:
-        from pandas import DataFrame, array
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("pandas", "notebooks") from error
+    pandas = require_extra("pandas", "notebooks")
     entities = [(document, span) for document in documents for span in document.spans]
     rows = [
-        (each.id, span.start, span.end, each.mention(span), span.label, span.score, span.corpus)
-        for each, span in entities
+        (document.id, span.start, span.end, document.mention(span), span.label, span.score, span.corpus)
+        for document, span in entities
     ]
-    frame = DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    attributes = _attributes(entities)
+    frame: DataFrame = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    attributes = _attribute_columns(entities)
     return frame.assign(
-        **{name: array(values, dtype=_dtype(values)) for name, values in sorted(attributes.items())}
+        **{name: pandas.array(values, dtype=_dtype(values)) for name, values in sorted(attributes.items())}
     )
 
 
-def _attributes(entities: Sequence[tuple[Document, Span]]) -> dict[str, list[str | bool | None]]:
-    """The column of every attribute, ``None`` where a span lacks it."""
+def _attribute_columns(entities: Sequence[tuple[Document, Span]]) -> dict[str, list[str | bool | None]]:
+    """Collect the values of every attribute by row; ``None`` where a span lacks it."""
     columns: dict[str, list[str | bool | None]] = {}
     for row, (document, span) in enumerate(entities):
         for name, value in span.attributes:

@@ -1,8 +1,7 @@
-"""Text with entities: the values every other part passes around.
+"""Text with entities: the values that all other packages exchange.
 
 All positions are half-open ranges of Unicode code points of the original text, so that
-``text[span.start:span.end]`` is the mention, whatever the script. Nothing here normalises,
-strips or re-joins text.
+``text[span.start:span.end]`` is the mention in any script. Nothing here normalises, strips or re-joins text.
 """
 
 from __future__ import annotations
@@ -13,13 +12,16 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
+from openmed_ner.text.dataframe import to_dataframe
+from openmed_ner.text.html import show
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word: the characters ``start`` to ``end`` of a text."""
+    """A word: characters ``start`` to ``end`` of a text."""
 
     start: int
     end: int
@@ -38,11 +40,11 @@ class Span:
         end: one past the last character.
         label: entity type, such as ``Disease``.
         score: confidence between 0 and 1; ``None`` for gold spans.
-        corpus: the annotation guideline that produced the span; ``None`` where there is only one.
-        fragments: the ranges of a discontinuous mention, in order, from ``start`` to ``end`` with gaps
-            between; empty for the usual mention in one piece.
-        attributes: what is known about the mention beyond its type, as (name, value) pairs sorted by name:
-            ``("negated", True)``, ``("long_form", "acute kidney injury")``.
+        corpus: annotation guideline of the span; ``None`` if there is only one.
+        fragments: ranges of a discontinuous mention, in order, from ``start`` to ``end`` with gaps between;
+            empty for a contiguous mention.
+        attributes: properties of the mention, as (name, value) pairs sorted by name: ``("negated", True)``,
+            ``("long_form", "acute kidney injury")``.
     """
 
     start: int
@@ -60,6 +62,7 @@ class Span:
             raise ValueError("a span needs a label")
         if self.score is not None and not 0.0 <= self.score <= 1.0:
             raise ValueError(f"a score lies between 0 and 1, not at {self.score}")
+
         if self.fragments:
             edges = [edge for fragment in self.fragments for edge in fragment]
             ordered = all(before < after for before, after in pairwise(edges))
@@ -67,12 +70,13 @@ class Span:
                 raise ValueError(
                     f"fragments go from {self.start} to {self.end} in order, with gaps, not {self.fragments}"
                 )
+
         if any(before >= after for (before, _), (after, _) in pairwise(self.attributes)):
             raise ValueError(f"attributes are sorted by name, each name once, not {self.attributes}")
 
     @property
     def key(self) -> tuple[int, int, str, *tuple[tuple[int, int], ...]]:
-        """What strict matching compares: boundaries and label, and the fragments if there are several."""
+        """Key of strict matching: boundaries and label, and the fragments if there are several."""
         return self.start, self.end, self.label, *self.fragments
 
     def with_attributes(self, attributes: Mapping[str, str | bool]) -> Self:
@@ -86,7 +90,13 @@ class Span:
 class Document:
     """A text and its spans, which may nest and overlap.
 
-    Gold and predicted annotations are two documents of one text.
+    Gold and predicted annotations are two documents with one text.
+
+    Attributes:
+        id: name of the document.
+        text: the text, unchanged.
+        spans: mentions of entities.
+        meta: further data from the source file.
     """
 
     id: str
@@ -103,19 +113,19 @@ class Document:
                 )
 
     def mention(self, span: Span) -> str:
-        """The characters a span covers; the fragments of a discontinuous one joined by blanks."""
+        """Return the text of a span; the fragments of a discontinuous one are joined by blanks."""
         pieces = span.fragments or ((span.start, span.end),)
         return " ".join(self.text[start:end] for start, end in pieces)
 
     def with_spans(self, spans: Iterable[Span]) -> Self:
-        """The same text with other spans."""
+        """Return the same document with other spans."""
         return replace(self, spans=tuple(spans))
 
     def to_hf(self) -> list[dict[str, Any]]:
-        """The spans as a Hugging Face token-classification pipeline with aggregation returns them.
+        """Return the spans in the form of a Hugging Face token-classification pipeline with aggregation.
 
-        Each has ``entity_group``, ``score``, ``word``, ``start`` and ``end``, and the ``corpus`` besides.
-        Attributes and fragments have no place in that shape.
+        Each has ``entity_group``, ``score``, ``word``, ``start`` and ``end``, and additionally ``corpus``.
+        That form has no place for attributes and fragments.
         """
         return [
             {
@@ -130,27 +140,23 @@ class Document:
         ]
 
     def to_dataframe(self) -> DataFrame:
-        """One row per span, as :func:`openmed_ner.to_dataframe` says."""
-        from openmed_ner.text.dataframe import to_dataframe
-
+        """Build a pandas table with one row per span; see :func:`openmed_ner.to_dataframe`."""
         return to_dataframe([self])
 
     def _repr_html_(self) -> str:
-        """The text with its spans marked, for notebooks."""
-        from openmed_ner.text.html import show
-
+        """Render the text with its spans marked, for notebooks."""
         return show(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a step did with the entities it was given. Accounts add.
+    """Numbers of entities that a step kept, split and lost. Accounts add.
 
     Attributes:
-        kept: represented exactly.
-        split: represented, but in more than one piece.
-        lost: not represented.
-        reasons: for each reason of a split or a loss, how often it occurred.
+        kept: entities represented exactly.
+        split: entities represented in more than one piece.
+        lost: entities not represented.
+        reasons: number of splits and losses by reason.
     """
 
     kept: int = 0
@@ -160,7 +166,7 @@ class Account:
 
     @property
     def total(self) -> int:
-        """Every entity the step was given."""
+        """Number of all entities."""
         return self.kept + self.split + self.lost
 
     def __add__(self, other: Account) -> Account:
@@ -180,12 +186,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Which part of a text a model read.
+    """Part of a text that a model read.
 
     Attributes:
         characters: length of the text.
-        windows: number of windows the model saw.
-        complete: whether every character that is not white space lies in exactly one decoded word.
+        windows: number of windows given to the model.
+        complete: if true, every character that is not white space lies in exactly one decoded word.
     """
 
     characters: int

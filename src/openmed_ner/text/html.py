@@ -1,9 +1,8 @@
-"""Mark the entities of a text in HTML: what the HTML format and the view in notebooks share.
+"""Text with its entities marked in HTML, for the HTML format and for notebooks.
 
-Entities of several guidelines may overlap, so the text is cut at every boundary and each piece names
-all the entities it lies in. Colours are translucent and text keeps its own, so light and dark pages can
-both be read. Every mark carries its style, because notebooks and mail drop style sheets from what they
-show; the price is 90 characters a mark.
+Entities of several guidelines may overlap, so the text is cut at every boundary and each piece names all the
+entities it lies in. Colours are translucent and text keeps its own colour, so light and dark pages are both
+readable. Every mark has its own style, 90 characters long, because notebooks and mail drop style sheets.
 """
 
 from __future__ import annotations
@@ -12,44 +11,45 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import pairwise
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from openmed_ner.text.document import Document, Span
+if TYPE_CHECKING:  # documents import this module for their view in notebooks
+    from openmed_ner.text.document import Document, Span
 
 Value = TypeVar("Value")
 
 SHOWN = 5_000
-"""Characters of a text that a notebook shows; a page of them is slow to draw and no longer read."""
+"""Characters of a text that a notebook shows; longer texts are slow to draw and hardly read."""
 
 _HUES = {"Disease": 8, "Chemical": 210, "Gene": 275, "Species": 130, "CellLine": 45, "Anatomy": 330}
 
 
 def show(document: Document, *, limit: int = SHOWN) -> str:
-    """One element with the text, marked, and its legend; of a long text the beginning, and how much is left.
+    """Render the marked text and its legend as one element; a long text is cut, with a note on the rest.
 
     Args:
-        document: what to show.
-        limit: characters of the text that are shown.
+        document: the document.
+        limit: number of characters to show.
     """
     text = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.8">{mark(document, limit)}'
     if (hidden := len(document.text) - limit) > 0:
-        count = sum(span.start >= limit for span in document.spans)
-        text += f"<br><em>… {hidden:,} more characters with {count:,} more entities are not shown.</em>"
+        n_hidden = sum(span.start >= limit for span in document.spans)
+        text += f"<br><em>… {hidden:,} more characters with {n_hidden:,} more entities are not shown.</em>"
     return f"<div>{text}</div><small>{legend(document)}</small></div>"
 
 
 def mark(document: Document, limit: int | None = None) -> str:
-    """The text, escaped, with ``<mark>`` around every piece of an entity.
+    """Render the text, escaped, with ``<mark>`` around every piece of an entity.
 
     Args:
-        document: what to mark.
-        limit: characters after which the text is cut; the whole text if ``None``.
+        document: the document.
+        limit: number of characters to render; all if ``None``.
     """
     return "".join(_iter_marked(document, limit))
 
 
 def legend(document: Document) -> str:
-    """Each label once, in its colour, with the number of its entities."""
+    """Render each label in its colour, with the number of its entities."""
     counts = Counter(span.label for span in document.spans)
     return " ".join(
         f'<mark style="{_style(label)}">{escape(label)}: {counts[label]:,}</mark>' for label in sorted(counts)
@@ -68,8 +68,8 @@ def _iter_marked(document: Document, limit: int | None) -> Iterator[str]:
 
 def _mark(spans: list[Span], piece: str) -> str:
     title = escape("; ".join(map(_describe, spans)), quote=True)
-    many = ";border-bottom:2px solid" if len(spans) > 1 else ""
-    return f'<mark style="{_style(spans[0].label)}{many}" title="{title}">{piece}</mark>'
+    underline = ";border-bottom:2px solid" if len(spans) > 1 else ""
+    return f'<mark style="{_style(spans[0].label)}{underline}" title="{title}">{piece}</mark>'
 
 
 def _describe(span: Span) -> str:
@@ -80,6 +80,7 @@ def _describe(span: Span) -> str:
 
 
 def _style(label: str) -> str:
+    # Other labels get a hue of their own; 47 has no factor in common with 360, so neighbours differ clearly.
     hue = _HUES.get(label, sum(map(ord, label)) * 47 % 360)
     return f"color:inherit;background:hsl({hue} 80% 60% / .3);padding:.15em .1em;border-radius:.2em"
 

@@ -1,12 +1,12 @@
 """Tag schemes: entities over a sequence of words as one tag per word.
 
-IOB2 tags are ``O``, ``B-label``, ``I-label``; IOBES adds ``E-label`` for the last word of a longer
-entity and ``S-label`` for an entity of one word. Two older schemes are found in files: IOB1 writes
-``B-label`` only where an entity directly follows another of its label, and IO never does, so that
-it cannot hold such neighbours at all. Two ways of decoding exist in the field, and they
-give different scores on malformed sequences, so both have names: ``strict`` counts only entities
-that follow the scheme to the letter, ``conlleval`` is the lenient reading of the CoNLL-2000 script,
-in which any change of label opens an entity.
+IOB2 tags are ``O``, ``B-label``, ``I-label``. IOBES adds ``E-label`` for the last word of a longer entity and
+``S-label`` for an entity of one word. Two older schemes occur in files: IOB1 writes ``B-label`` only where an
+entity directly follows another of its label. IO never writes it, so it cannot hold such neighbours.
+
+Two ways of decoding are in use, and they give different scores on malformed sequences. ``strict`` counts only
+entities that follow the scheme exactly. ``conlleval`` is the lenient reading of the CoNLL-2000 script, in
+which any change of label opens an entity.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal
 
 OUTSIDE = "O"
 Entity = tuple[int, int, str]
-"""First word, one past the last word, label."""
+"""Index of the first word, index after the last word, label."""
 DecodeMode = Literal["strict", "conlleval"]
 
 
@@ -38,7 +38,7 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 class TagScheme(Enum):
-    """How positions inside an entity are written."""
+    """Notation of positions inside an entity."""
 
     IOB2 = "IOB2"
     IOBES = "IOBES"
@@ -47,11 +47,11 @@ class TagScheme(Enum):
 
     @property
     def positions(self) -> str:
-        """The position letters of this scheme, without O."""
+        """Position letters of this scheme, without O."""
         return {TagScheme.IOBES: "BIES", TagScheme.IO: "I"}.get(self, "BI")
 
     def tags(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """Every tag over some labels, ``O`` first."""
+        """Return all tags for some labels, ``O`` first."""
         return (OUTSIDE, *(f"{position}-{label}" for label in labels for position in self.positions))
 
     def encode(self, n_words: int, entities: Iterable[Entity]) -> list[str]:
@@ -67,22 +67,24 @@ class TagScheme(Enum):
                 raise ValueError(f"entity {start}..{end} does not lie within {n_words} words")
             if any(tag != OUTSIDE for tag in tags[start:end]):
                 raise ValueError(f"entity {start}..{end} overlaps another; one tag per word cannot hold both")
+
             tags[start] = f"B-{label}"
             tags[start + 1 : end] = [f"I-{label}"] * (end - start - 1)
             if self is TagScheme.IOBES:
                 tags[end - 1] = f"S-{label}" if end - start == 1 else f"E-{label}"
+
         if self in (TagScheme.IOB1, TagScheme.IO):
             parts = _swap_openings(split_tag(tag) for tag in tags)
             tags = [f"{position}-{label}" if label else OUTSIDE for position, label in parts]
         if self is TagScheme.IO and (touching := [tag for tag in tags if tag.startswith("B-")]):
-            raise ValueError(f"two entities of label {touching[0][2:]!r} touch; IO tags cannot part them")
+            raise ValueError(f"two entities of label {touching[0][2:]!r} touch; IO tags cannot separate them")
         return tags
 
     def decode(self, tags: Sequence[str], *, mode: DecodeMode = "strict") -> list[Entity]:
-        """Read the entities that a sequence of tags describes; the inverse of :meth:`encode`.
+        """Read the entities from a sequence of tags; the inverse of :meth:`encode`.
 
         Raises:
-            ValueError: a tag is malformed, or has a position this scheme does not know.
+            ValueError: a tag is malformed, or its position does not belong to this scheme.
         """
         parts = [split_tag(tag) for tag in tags]
         for tag, (position, _) in zip(tags, parts, strict=True):
@@ -95,7 +97,7 @@ class TagScheme(Enum):
         return list(_decode_strict(parts, ends_marked=self is TagScheme.IOBES))
 
     def may_follow(self, before: str | None, after: str | None) -> bool:
-        """Whether ``after`` is well formed right after ``before``; ``None`` stands for the text's edge."""
+        """Return whether ``after`` may come directly after ``before``; ``None`` is an edge of the text."""
         position_before, label_before = split_tag(before) if before else (OUTSIDE, "")
         position_after, label_after = split_tag(after) if after else (OUTSIDE, "")
         if self in (TagScheme.IOB1, TagScheme.IO):
@@ -109,12 +111,12 @@ _BY_PREFERENCE = (TagScheme.IOB2, TagScheme.IOBES, TagScheme.IO, TagScheme.IOB1)
 
 
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> TagScheme:
-    """Tell the scheme from all tag sequences of a file.
+    """Detect the scheme from all tag sequences of a file.
 
-    Of the schemes that know every position letter in use, it is the one that the fewest pairs of
-    neighbouring tags break; of equal ones the first of IOB2, IOBES, IO, IOB1. So ``O`` alone is IOB2,
-    ``I-`` alone is IO (its IOB1 reading has the same entities), an ``E-`` or ``S-`` makes it IOBES, and
-    a few stray ``I-`` do not turn an IOB2 file into IOB1.
+    Candidates are the schemes with all position letters in use. The one broken by the fewest pairs of
+    neighbouring tags wins, in case of a tie the first of IOB2, IOBES, IO, IOB1. So ``O`` alone is IOB2,
+    ``I-`` alone is IO (its IOB1 reading has the same entities), an ``E-`` or ``S-`` makes it IOBES, and a few
+    stray ``I-`` do not turn an IOB2 file into IOB1.
 
     Raises:
         ValueError: a tag is neither ``O`` nor ``<position>-<label>`` with a position of BIES.
@@ -140,11 +142,13 @@ def _swap_openings(parts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]
 def _decode_strict(parts: Sequence[tuple[str, str]], *, ends_marked: bool) -> Iterable[Entity]:
     start = None
     for index, (position, label) in enumerate([*parts, (OUTSIDE, "")]):
-        goes_on = start is not None and position in "IE" and label == parts[start][1]
-        if start is not None and not goes_on:
+        continues = start is not None and position in "IE" and label == parts[start][1]
+        if start is not None and not continues:
+            # In IOBES an entity without its E does not count.
             if not ends_marked:
                 yield start, index, parts[start][1]
             start = None
+
         if position == "B":
             start = index
         elif position == "S":
@@ -162,6 +166,7 @@ def _decode_conlleval(parts: Sequence[tuple[str, str]]) -> Iterable[Entity]:
         if inside and (before in "ES" or position in "BSO" or label != label_before):
             yield start, index, label_before
             inside = False
+
         if label and not inside:
             start = index
         before, label_before = position, label

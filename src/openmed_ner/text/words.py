@@ -1,11 +1,10 @@
-"""Cut a text into words with exact offsets.
+"""Words of a text with exact offsets.
 
-A word is a run of letters, digits and combining marks; every other character that is not white
-space is a word of its own. That is the tokenisation of the public biomedical corpora (which split
-at all punctuation, so that ``IL-2-induced`` can hold the entity ``IL-2``), extended to any script:
-ideographs stand alone, as in BERT's tokenizer, and a run longer than ``MAX_WORD`` characters is cut,
-so that no word outgrows a model's window. The price: an entity that ends inside a run cannot be
-represented, and is counted as lost where that happens.
+A word is a run of letters, digits and combining marks; every other character that is not white space is a
+word of its own. The public biomedical corpora are tokenised in this way: they split at all punctuation, so
+that ``IL-2-induced`` can hold the entity ``IL-2``. Here it extends to any script. Ideographs are single
+words, as in BERT's tokenizer, and a run longer than ``MAX_WORD`` characters is cut, so that every word fits
+into a model's window. An entity that ends inside a run cannot be represented, and is counted as lost.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from unicodedata import category
 from openmed_ner.text.document import Token
 
 MAX_WORD = 64
+"""Greatest length of a word, in characters without combining marks."""
 
 _IDEOGRAPH = "\u2e80-\u2fdf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 
@@ -27,8 +27,8 @@ _IDEOGRAPH = "\u2e80-\u2fdf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0
 def _word() -> re.Pattern[str]:
     """Compile the pattern of a word, on first use.
 
-    ``re`` knows no class of combining marks, and counts them out of words, which would tear a
-    decomposed "é" and most Indic words in pieces; so their ranges are read off Unicode itself.
+    ``re`` has no class for combining marks and does not count them as parts of words, which would break up
+    a decomposed "é" and most Indic words. Their ranges are therefore taken from Unicode itself.
     """
     groups = groupby(range(0x300, 0x1F000), key=lambda code: category(chr(code)).startswith("M"))
     runs = [list(run) for are_marks, run in groups if are_marks]
@@ -37,7 +37,7 @@ def _word() -> re.Pattern[str]:
 
 
 def iter_tokens(text: str) -> Iterator[Token]:
-    """Yield the words of a text in order; together they hold every character that is not white space."""
+    """Yield the words of a text in order; together they cover every character that is not white space."""
     for match in _word().finditer(text):
         yield Token(match.start(), match.end())
 
@@ -45,6 +45,6 @@ def iter_tokens(text: str) -> Iterator[Token]:
 def count_visible(text: str, block: int = 1 << 16) -> int:
     """Count the characters that are not white space, in constant memory.
 
-    Independent of :func:`iter_tokens` on purpose: coverage is proved by comparing the two.
+    Independent of :func:`iter_tokens` on purpose: a comparison of the two proves coverage.
     """
     return sum(sum(map(len, text[start : start + block].split())) for start in range(0, len(text), block))
