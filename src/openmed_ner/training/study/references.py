@@ -1,4 +1,7 @@
-"""Published scores to set beside ours, and how each was counted."""
+"""Published scores of others.
+
+They are part of the package, since the report of ``openmed-ner reproduce`` prints them beside the study's own.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ PAPER_F1: Mapping[str, float] = {
     "fsu": 96.10,
     "gellus": 99.80,
 }
-"""Micro F1 in percent, very probably counted on sub-words; that of Gellus stands on the hub only."""
+"""Micro F1 in percent, very probably on subwords; the value of Gellus is from the model's page on the hub."""
 BIOBERT = "BioBERT v1.1, 110 M parameters, PyTorch rerun"
 BIOBERT_F1: Mapping[str, float] = {
     "ncbi-disease": 88.30,
@@ -31,4 +34,4 @@ BIOBERT_F1: Mapping[str, float] = {
     "linnaeus": 88.08,
     "species-800": 72.38,
 }
-"""Micro F1 in percent on mentions of words; that of JNLPBA is of one type, and not comparable."""
+"""Micro F1 in percent on mentions; JNLPBA is missing, since its published value is for a single type."""

@@ -1,4 +1,4 @@
-"""The page of a study: its tables in Markdown, made from its results and nothing else."""
+"""The report of a study: tables in Markdown, made from its results alone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Record = Mapping[str, Any]
 
 
 def write_report(record: Record) -> str:
-    """The whole page of a study.
+    """The report of a study, as one page of Markdown.
 
     Args:
-        record: what :func:`openmed_ner.training.study.summary.summarise_study` found.
+        record: results, as returned by :func:`openmed_ner.training.study.summary.summarise_study`.
     """
     host = record["host"]
     parts = [
@@ -29,6 +29,7 @@ def write_report(record: Record) -> str:
         _ALL,
         score_table(record),
     ]
+
     if record["encoders"]:
         parts += ["## Adaptation", encoder_table(record)]
     if record["comparisons"]:
@@ -37,6 +38,7 @@ def write_report(record: Record) -> str:
         parts += ["## Adaptation and method", ablation_table(record)]
     if any("trials" in run for run in record["runs"]):
         parts += ["## Searches", _TRIALS, search_table(record)]
+
     return "\n\n".join([*parts, "## What it took", cost_table(record)]) + "\n"
 
 
@@ -57,7 +59,7 @@ _GAINS = "A paired randomisation test over documents; intervals are 95 %."
 
 
 def best_table(record: Record) -> str:
-    """Test scores of the encoder that dev chose, counted in three ways, beside published ones."""
+    """Test scores of the encoder selected on dev, by three protocols, beside published ones."""
     rows = []
     for row in record["best"]:
         corpus = row["corpus"]
@@ -74,32 +76,35 @@ def best_table(record: Record) -> str:
             reference(BIOBERT_F1, corpus),
         )
         rows.append(cells)
-    ours = "dev", "mentions", "95 % interval", "words", "sub-words"
-    return table(("model", "corpus", "encoder", *ours, "paper", "BioBERT"), rows)
+
+    counts = "dev", "mentions", "95 % interval", "words", "sub-words"
+    return table(("model", "corpus", "encoder", *counts, "paper", "BioBERT"), rows)
 
 
 def score_table(record: Record) -> str:
     """Dev and test scores of models fine-tuned from each encoder."""
-    several = len({row["method"] for row in record["scores"]}) > 1
-    models = _count_models(record["scores"])
+    has_methods = len({row["method"] for row in record["scores"]}) > 1
+    has_models = _count_models(record["scores"]) > 1
     dev = {_key(row): row for row in record["scores"] if row["split"] == "dev"}
+
     rows = []
     for row in _test(record["scores"]):
-        spread = _percent(row["deviation"]) if len(row["seeds"]) > 1 else ""
-        names = (row["model"],) if models > 1 else ()
-        method = (row["method"],) if several else ()
+        model = (row["model"],) if has_models else ()
+        method = (row["method"],) if has_methods else ()
         seeds = ", ".join(map(str, row["seeds"]))
-        chosen = _percent(dev[_key(row)]["mean"]) if _key(row) in dev else "learnt"
-        scores = chosen, f"**{_percent(row['mean'])}**", spread
-        rows.append((row["corpus"], *names, row["encoder"], *method, seeds, *scores, interval(row["ci95"])))
-    names_of = ("model",) if models > 1 else ()
-    methods = ("method",) if several else ()
-    ends = "seeds", "dev F1", "test F1", "deviation", "95 % interval"
-    return table(("corpus", *names_of, "encoder", *methods, *ends), rows)
+        deviation = _percent(row["deviation"]) if len(row["seeds"]) > 1 else ""
+        dev_f1 = _percent(dev[_key(row)]["mean"]) if _key(row) in dev else "learnt"
+        scores = dev_f1, f"**{_percent(row['mean'])}**", deviation
+        rows.append((row["corpus"], *model, row["encoder"], *method, seeds, *scores, interval(row["ci95"])))
+
+    models = ("model",) if has_models else ()
+    methods = ("method",) if has_methods else ()
+    columns = "seeds", "dev F1", "test F1", "deviation", "95 % interval"
+    return table(("corpus", *models, "encoder", *methods, *columns), rows)
 
 
 def gain_table(record: Record) -> str:
-    """Whether encoders differ by more than chance."""
+    """Differences between encoders, with intervals and p values."""
     models = Counter(corpus for corpus, _ in {(row["corpus"], row["model"]) for row in record["comparisons"]})
     rows = []
     for row in _test(record["comparisons"]):
@@ -117,27 +122,28 @@ def ablation_table(record: Record) -> str:
     rows = list(_test(record["scores"]))
     methods = Counter(corpus for corpus, _ in {(row["corpus"], row["method"]) for row in rows})
     adaptations = list(dict.fromkeys(row["adaptation"] for row in rows))
-    found = {(row["corpus"], row["backbone"], row["method"], row["adaptation"]): row["mean"] for row in rows}
-    keys = list(dict.fromkeys(key[:3] for key in found if methods[key[0]] > 1))
+    means = {(row["corpus"], row["backbone"], row["method"], row["adaptation"]): row["mean"] for row in rows}
+    keys = list(dict.fromkeys(key[:3] for key in means if methods[key[0]] > 1))
     lines = [
-        (*key, *(_percent(found[*key, name]) if (*key, name) in found else "" for name in adaptations))
+        (*key, *(_percent(means[*key, name]) if (*key, name) in means else "" for name in adaptations))
         for key in keys
     ]
     return table(("corpus", "backbone", "fine-tuned by", *adaptations), lines)
 
 
 def encoder_table(record: Record) -> str:
-    """What each adaptation took, and what it did to perplexity."""
+    """Cost of each adaptation, and perplexity before and after it."""
     rows = []
     for name, row in record["encoders"].items():
-        measured = (row["held_out"].get(when) for when in ("before", "after"))  # a stage has no before
-        perplexity = (f"{each['perplexity']:.1f}" if each else "" for each in measured)
+        # the record of a checkpoint has no score before the adaptation
+        scores = (row["held_out"].get(time) for time in ("before", "after"))
+        perplexity = (f"{score['perplexity']:.1f}" if score else "" for score in scores)
         share = f"{100 * row['parameters']['share']:.2f} %"
         cost = f"{row['seconds'] / 60:.0f}", _energy(row["energy"])
         ends = row["recipe"]["seed"], f"`{(row['commit'] or '')[:8]}`"
         rows.append((name, share, f"{row['subwords']:,}", *perplexity, *cost, *ends))
-    ends_of = "perplexity before", "after", "minutes", "Wh", "seed", "commit"
-    return table(("encoder", "trained", "subwords", *ends_of), rows)
+    columns = "perplexity before", "after", "minutes", "Wh", "seed", "commit"
+    return table(("encoder", "trained", "subwords", *columns), rows)
 
 
 def cost_table(record: Record) -> str:
@@ -145,14 +151,14 @@ def cost_table(record: Record) -> str:
     rows = []
     for row in record["runs"]:
         share = f"{100 * row['parameters']['share']:.2f} %"
-        chosen = f"{row['best_epoch'] + 1} of {row['epochs']}"
+        epoch = f"{row['best_epoch'] + 1} of {row['epochs']}"
         co2e = row["energy"]["co2e_kg"]
         grams = "" if co2e is None else f"{1000 * co2e:.1f}"
         cost = f"{row['seconds'] / 60:.1f}", _energy(row["energy"]), grams
         names = row["model"], row["encoder"], row["recipe"]["method"], row["seed"]
-        rows.append((*names, share, chosen, *cost, f"`{(row['commit'] or '')[:8]}`"))
-    names_of = "model", "encoder", "method", "seed", "trained", "epoch", "minutes", "Wh", "g CO2e", "commit"
-    return table(names_of, rows)
+        rows.append((*names, share, epoch, *cost, f"`{(row['commit'] or '')[:8]}`"))
+    header = "model", "encoder", "method", "seed", "trained", "epoch", "minutes", "Wh", "g CO2e", "commit"
+    return table(header, rows)
 
 
 SEARCHED = (
@@ -164,6 +170,7 @@ SEARCHED = (
     "batch_subwords",
     "weight_decay",
 )
+"""Settings that a search can vary, in the order of their columns."""
 
 
 def search_table(record: Record) -> str:
@@ -172,6 +179,7 @@ def search_table(record: Record) -> str:
     settings = [
         name for name in SEARCHED if any(name in trial for run in searches for trial in run["trials"])
     ]
+
     rows = []
     for run in searches:
         best = max((trial["score"] for trial in run["trials"] if trial["state"] == "complete"), default=None)
@@ -182,8 +190,9 @@ def search_table(record: Record) -> str:
             state = "" if complete else f"given up after {len(trial['scores'])}"
             names = run["model"], run["encoder"], trial["number"] + 1
             rows.append((*names, score, state, *(_setting(trial.get(name, "")) for name in settings)))
-    names_of = "model", "encoder", "trial", "dev F1", "epochs"
-    return table((*names_of, *(name.replace("_", " ") for name in settings)), rows)
+
+    columns = "model", "encoder", "trial", "dev F1", "epochs"
+    return table((*columns, *(name.replace("_", " ") for name in settings)), rows)
 
 
 def _setting(value: object) -> str:
@@ -196,7 +205,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _count_models(rows: Iterable[Record]) -> int:
-    """How many models the corpus has that has the most."""
+    """Largest number of models that share a corpus."""
     pairs = {(row["corpus"], row["model"]) for row in rows}
     return max(Counter(corpus for corpus, _ in pairs).values(), default=0)
 

@@ -1,4 +1,4 @@
-"""Texts that a model of a study tags, for others to learn from."""
+"""Texts that a model of a study tags, as training documents for others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from openmed_ner.errors import InputError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
 from openmed_ner.model.bundles import load_model, make_reader
+from openmed_ner.storage import atomic_file
 from openmed_ner.tagging import predict
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray
@@ -23,24 +24,27 @@ SILVER = "silver.jsonl"
 
 
 def draw(documents: Iterable[Document], count: int) -> list[Document]:
-    """Draw texts at random, without repetition, whatever their order: those with the smallest hashes.
+    """Draw texts at random, without repetition and independently of their order: the smallest hashes.
 
     Args:
-        documents: any number of them; only those drawn are kept in memory.
-        count: how many to draw, if there are so many.
+        documents: documents; only the drawn ones are kept in memory.
+        count: number of documents to draw, all if there are fewer.
     """
-    by_hash = ((blake2b(each.text.encode("utf-8", "surrogatepass")).digest(), each) for each in documents)
+    hashed = (
+        (blake2b(document.text.encode("utf-8", "surrogatepass")).digest(), document) for document in documents
+    )
     drawn: dict[bytes, Document] = {}
-    for digest, document in heapq.nsmallest(2 * count, by_hash, key=lambda pair: pair[0]):
+    # twice the count, since equal texts have equal hashes
+    for digest, document in heapq.nsmallest(2 * count, hashed, key=lambda pair: pair[0]):
         drawn.setdefault(digest, document)
     return list(drawn.values())[:count]
 
 
 def read_texts(path: Path) -> Iterator[Document]:
-    """The documents of a file, a folder or a pattern, in any format that can be tagged.
+    """Yield the documents of a file, a folder or a pattern, in any format that can be tagged.
 
     Raises:
-        InputError: there is nothing to read, or a record cannot be read.
+        InputError: no input was found, or a record cannot be read.
     """
     for item in iter_items(find_inputs([path])):
         if isinstance(item.content, Exception):
@@ -51,22 +55,18 @@ def read_texts(path: Path) -> Iterator[Document]:
 
 def write_documents(documents: Iterable[Document], path: Path) -> None:
     """Write documents to a file, in one move."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as file:
         write_jsonl(documents, file)
-    partial.replace(path)
 
 
 def write_silver(bundle: Bundle, documents: Iterable[Document], path: Path) -> None:
-    """Let a model tag documents, in the precision it was trained in, and write them to a file.
-
-    A tagger would compute in threads of its own, which autocast here does not reach.
-    """
+    """Tag documents with a model, in the precision it was trained in, and write them to a file."""
     model = load_model(bundle)
     device = join().device
     model.to(device).eval()
     precision = Precision("auto", device)
 
+    # not a Tagger: it would compute in its own threads, which autocast in this one does not reach
     def run(ids: LongArray, mask: LongArray) -> FloatArray:
         with precision.autocast():
             return model.run(ids, mask)

@@ -1,4 +1,4 @@
-"""The documents of the corpora that a study names: those of the catalog, and its own."""
+"""The documents of a study's corpora: those of the catalog, and custom ones."""
 
 from __future__ import annotations
 
@@ -15,41 +15,39 @@ from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.finetune import build_corpora, infer_head
 from openmed_ner.training.objectives.token_tags import TrainingCorpus
-from openmed_ner.training.study.plan import OwnCorpus
+from openmed_ner.training.study.plan import CustomCorpus
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where documents come from.
+    """Documents by corpus and split.
 
     Attributes:
-        own: corpora that are not in the catalog.
-        folder: that their files are relative to.
+        custom: corpora that are not in the catalog, by name; they go before those of the catalog.
     """
 
-    own: Mapping[str, OwnCorpus] = field(default_factory=dict)
-    folder: Path = Path()
+    custom: Mapping[str, CustomCorpus] = field(default_factory=dict)
 
     def documents(self, name: str, split: str) -> tuple[Document, ...]:
         """The documents of a corpus's split."""
-        corpus = self.own.get(name)
+        corpus = self.custom.get(name)
         if corpus is None:
             return load_split(name, split).documents
-        return _read(self.folder / getattr(corpus, split), corpus.format)
+        return _read(Path(getattr(corpus, split)), corpus.format)
 
     def head(self, name: str) -> Head:
-        """What a corpus teaches; of one's own, the types that occur in its training documents.
+        """The head of a corpus; a custom one has the types that occur in its training documents.
 
         Raises:
             CorpusError: they have none, or dev or test documents have others.
         """
-        if name not in self.own:
+        if name not in self.custom:
             return Head(name, find_corpus(name).types)
-        places = {split: f"corpora.{name}.{split}" for split in SPLITS}
-        return infer_head(name, {split: self.documents(name, split) for split in SPLITS}, places)
+        settings = {split: f"corpora.{name}.{split}" for split in SPLITS}
+        return infer_head(name, {split: self.documents(name, split) for split in SPLITS}, settings)
 
     def annotated(self, recipe: Recipe) -> list[TrainingCorpus]:
-        """What the corpora of a recipe teach, and what chooses."""
+        """The training and dev documents of a recipe's corpora."""
         return build_corpora(
             {
                 self.head(name): {split: self.documents(name, split) for split in SPLITS}
@@ -59,14 +57,14 @@ class Sources:
         )
 
     def gold(self, name: str, split: str, learnt: Sequence[str]) -> Gold:
-        """A split as something to score a head on, and the splits that it learnt from."""
-        if name not in self.own:
+        """A split to score a head on, with the documents of the splits that it was trained on."""
+        if name not in self.custom:
             return load_gold(name, split, learnt)
-        training = [document for each in learnt for document in self.documents(name, each)]
+        training = [document for trained in learnt for document in self.documents(name, trained)]
         return Gold(name, split, self.documents(name, split), training)
 
 
+# types, size and training read a split in turn: the cache holds the three of one corpus
 @lru_cache(maxsize=3)
 def _read(path: Path, format: str) -> tuple[Document, ...]:
-    """Read a split once for its types, its size, and what it teaches; those of one corpus are kept."""
     return tuple(read_documents(path, format=format or None))

@@ -1,8 +1,7 @@
-"""The models of a study as a suite: of each, the bundle that dev chooses, side by side in one folder."""
+"""The models of a study as a suite: per model the bundle with the best dev score, side by side in one folder."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import defaultdict
 from collections.abc import Collection
@@ -14,25 +13,26 @@ from openmed_ner.bundle.suite import open_bundles
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.evaluation.scores import mean_and_deviation
 from openmed_ner.publish.cards import attach
+from openmed_ner.storage import atomic_folder, read_json
 from openmed_ner.training.engine.session import BUNDLE
 from openmed_ner.training.study.reproduce import MENTION, SCORES
 
 
 def collect(study: Path, target: Path, *, leave_out: Collection[str] = (), prefix: str = "") -> list[Bundle]:
-    """Copy a bundle of every model of a study that is done, to be used together.
+    """Copy a bundle of every finished model of a study, to be used together.
 
-    Of the encoders and seeds that a model was trained with, the one with the best mean F1 on dev is taken. A
-    model without dev scores has to have one run only.
+    Of a model's runs (encoders and seeds), the one with the best mean F1 on dev is copied. A model without
+    dev scores must have a single run.
 
     Args:
-        study: its folder.
-        target: a new folder; each bundle lies in it under the name of its model.
-        leave_out: models that are not taken, such as one whose heads others have, too.
-        prefix: put before the name of each bundle.
+        study: folder of the study.
+        target: new folder; each bundle lies in it under the name of its model.
+        leave_out: models to skip, such as one whose heads other models have, too.
+        prefix: prefix of the name of each bundle.
 
     Raises:
-        InputError: the target exists, or there is no model of a name that is to be left out.
-        RunError: no model is done, or dev cannot choose between its runs.
+        InputError: the target exists, or a model to leave out does not.
+        RunError: no model is finished, or its runs cannot be compared on dev.
         BundleError: the bundles cannot be used together; nothing is left behind.
     """
     if target.exists():
@@ -41,37 +41,36 @@ def collect(study: Path, target: Path, *, leave_out: Collection[str] = (), prefi
     for path in sorted(study.glob(f"models/*/*/*/{SCORES}")):
         runs[path.relative_to(study).parts[1]].append(path.parent)
     if unknown := set(leave_out) - set(runs):
-        raise InputError(f"no model {', '.join(sorted(unknown))} in {study}; there are: {', '.join(runs)}")
-    chosen = {model: _choose(model, found) for model, found in runs.items() if model not in leave_out}
-    if not chosen:
-        raise RunError(f"{study}: no model is done")
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        for model, run in chosen.items():
+        raise InputError(
+            f"{study}: no model {', '.join(sorted(unknown))}; finished models: {', '.join(runs)}"
+        )
+
+    best = {model: _best_run(model, folders) for model, folders in runs.items() if model not in leave_out}
+    if not best:
+        raise RunError(f"{study}: no finished model")
+
+    with atomic_folder(target) as partial:
+        for model, run in best.items():
             _copy(open_bundle(run / BUNDLE), partial / model, name=f"{prefix}{model}")
         open_bundles(partial)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return open_bundles(target)
 
 
-def _choose(model: str, runs: list[Path]) -> Path:
-    found = {run: _dev_score(run) for run in runs}
-    if len(runs) > 1 and None in found.values():
-        raise RunError(f"{model}: {len(runs)} runs, and not all of them have scores on dev to choose by")
-    return max(runs, key=lambda run: found[run] or 0.0)
+def _best_run(model: str, runs: list[Path]) -> Path:
+    scores = {run: _dev_score(run) for run in runs}
+    if len(runs) > 1 and None in scores.values():
+        raise RunError(f"{model}: {len(runs)} runs, not all with dev scores to select by")
+    return max(runs, key=lambda run: scores[run] or 0.0)
 
 
 def _dev_score(run: Path) -> float | None:
-    rows = json.loads((run / SCORES).read_text(encoding="utf-8"))["results"]
+    rows = read_json(run / SCORES)["results"]
     f1 = [row["micro"]["f1"] for row in rows if (row["split"], row["protocol"]) == ("dev", *MENTION)]
     return mean_and_deviation(f1)[0] if f1 else None
 
 
 def _copy(bundle: Bundle, target: Path, *, name: str) -> None:
-    """Copy a bundle under another name, which its adapter's folder and its card bear, too."""
+    """Copy a bundle under another name, also in its adapter's folder and on its card."""
     shutil.copytree(bundle.folder, target)
     adapters = target / "adapter"
     if adapters.is_dir() and name != bundle.manifest.name:
