@@ -115,7 +115,7 @@ def test_a_study_becomes_a_suite_of_the_bundles_that_dev_chooses(study: Path, tm
 
 def test_what_cannot_be_collected_is_named(study: Path, tmp_path: Path) -> None:
     target = tmp_path / "suite"
-    with pytest.raises(InputError, match=r"no model joint in .*; there are: chemicals, diseases"):
+    with pytest.raises(InputError, match=r"no model joint; finished models: chemicals, diseases"):
         collect(study, target, leave_out=["joint"])
     shutil.copytree(study / "models/diseases", study / "models/joint")
     with pytest.raises(BundleError, match="both have a head diseases"):
@@ -125,9 +125,9 @@ def test_what_cannot_be_collected_is_named(study: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="already exists"):
         collect(study, target, leave_out=["joint"])
     (study / "models/diseases/none/seed-1/scores.json").write_text('{"results": []}')
-    with pytest.raises(RunError, match="diseases: 2 runs, and not all of them have scores on dev"):
+    with pytest.raises(RunError, match="diseases: 2 runs, not all with dev scores"):
         collect(study, tmp_path / "new", leave_out=["joint"])
-    with pytest.raises(RunError, match="no model is done"):
+    with pytest.raises(RunError, match="no finished model"):
         collect(tmp_path / "suite", tmp_path / "new")
 
 

@@ -360,7 +360,7 @@ def test_recipes_in_the_repository_are_valid() -> None:
         elif path.stem in runs:
             study = read_study(path)
             n_adapted = len(study.adaptations) * max(1, len(study.backbones))
-            assert len(list(iter_adaptations(path, study))) == n_adapted
+            assert len(list(iter_adaptations(study))) == n_adapted
             assert len(list(iter_runs(study))) == runs[path.stem]
         elif "adapt" not in path.stem:
             assert read_recipe(path, kind=Recipe).corpora

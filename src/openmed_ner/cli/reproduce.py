@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openmed_ner.cli.output import open_output, print_json
-from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.errors import InputError, require_extra
 
 if TYPE_CHECKING:
     from openmed_ner.training.study.cost import Estimate
+    from openmed_ner.training.study.plan import Study
 
 
 def reproduce(
@@ -54,70 +55,73 @@ def reproduce(
     Several processes may work on one study: each takes steps that no other has begun. When everything is
     done, results.json and report.md in the output folder say what was found.
     """
-    try:
-        from openmed_ner.training.study.cost import DEVICES, estimate_study, require_memory, this_machine
-        from openmed_ner.training.study.reproduce import reproduce as run_study
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train") from error
+    require_extra("torch", "train")
+    from openmed_ner.training.study.cost import DEVICES, estimate_study, require_memory, this_machine
+    from openmed_ner.training.study.plan import read_study
+    from openmed_ner.training.study.reproduce import reproduce as run_study
 
     if device is not None and not (dry_run and device in DEVICES):
-        raise InputError(f"--device {device}: goes with --dry-run, and is one of {', '.join(DEVICES)}")
+        raise InputError(f"--device {device}: requires --dry-run, and one of {', '.join(DEVICES)}")
+    study = read_study(recipe)
     pattern = "" if dry_run else only or "*"
     machine = DEVICES[device] if device else this_machine()
-    plan = {each.name: each for each in estimate_study(recipe, machine)}
+    plan = {estimate.name: estimate for estimate in estimate_study(study, machine)}
     if not (dry_run or ignore_memory):
-        require_memory((each for each in plan.values() if fnmatch(each.name, pattern)), machine)
-    left = dict(plan)
+        selected = (estimate for estimate in plan.values() if fnmatch(estimate.name, pattern))
+        require_memory(selected, machine)
+
+    remaining = dict(plan)
 
     def show(name: str, state: str) -> None:
-        takes = f"  {_describe([plan[name]])}, {100 * plan[name].share:.2f} % trained"
+        cost = f"  {_describe([plan[name]])}, {100 * plan[name].share:.2f} % trained"
         if state in ("done", "finished"):
-            takes = ""
-            left.pop(name, None)
-        typer.echo(f"{state:<10} {name}{takes}", err=as_json)
+            cost = ""
+            remaining.pop(name, None)
+        typer.echo(f"{state:<10} {name}{cost}", err=as_json)
 
     complete = run_study(
-        recipe,
+        study,
         output,
         passages=passages,
         texts=texts,
         only=lambda name: fnmatch(name, pattern),
         on_step=show,
     )
-    if dry_run and left:
-        typer.echo(f"all that is left, on {machine.name}: {_describe(left.values())}", err=as_json)
+    if dry_run and remaining:
+        typer.echo(f"all remaining steps on {machine.name}: {_describe(remaining.values())}", err=as_json)
     elif not complete:
-        typer.echo("not everything is done yet; give the command again to go on", err=True)
-    _tell(recipe, output, results, as_json=as_json, finished=complete and not dry_run)
+        typer.echo("some steps are not done yet; repeat the command to resume", err=True)
+    _write_results(study, output, results, as_json=as_json, is_finished=complete and not dry_run)
 
 
 def _describe(estimates: Iterable[Estimate]) -> str:
-    """What some steps take, one after the other."""
+    """Total time, peak memory and energy of some steps, one after the other."""
     rows = list(estimates)
-    hours, kwh = (
-        sum(values) for values in zip(*((each.seconds / 3600, each.kwh) for each in rows), strict=True)
-    )
+    hours, kwh = sum(row.seconds for row in rows) / 3600, sum(row.kwh for row in rows)
     time = f"{hours:.1f} h" if hours > 2 else f"{60 * hours:.0f} min"
     energy = f"{kwh:.2f} kWh" if kwh > 1 else f"{1000 * kwh:.0f} Wh"
-    return f"about {time}, {max(each.memory for each in rows) / 1e9:.1f} GB, {energy}"
+    return f"about {time}, {max(row.memory for row in rows) / 1e9:.1f} GB, {energy}"
 
 
-def _tell(recipe: Path, output: Path, results: Path | None, *, as_json: bool, finished: bool) -> None:
-    """Write what has been found to where it was asked for, and beside the models once all is done."""
-    if not (finished or results or as_json):
+def _write_results(
+    study: Study, output: Path, results: Path | None, *, as_json: bool, is_finished: bool
+) -> None:
+    """Write the results to the file that was named and, once all is done, beside the models."""
+    if not (is_finished or results or as_json):
         return
     from openmed_ner.training.study.report import write_report
     from openmed_ner.training.study.summary import summarise_study
 
-    found = summarise_study(recipe, output)
+    record = summarise_study(study, output)
     if as_json:
-        print_json(found)
-    pages = {results: json.dumps(found, indent=1) + "\n"} if results else {}
-    if finished:
-        pages |= {output / "results.json": json.dumps(found, indent=1) + "\n"}
-        pages |= {output / "report.md": write_report(found)}
-    for path, page in pages.items():
+        print_json(record)
+
+    content = json.dumps(record, indent=1) + "\n"
+    files = {results: content} if results else {}
+    if is_finished:
+        files |= {output / "results.json": content, output / "report.md": write_report(record)}
+    for path, text in files.items():
         with open_output(path) as file:
-            file.write(page)
-    if finished:
+            file.write(text)
+    if is_finished:
         typer.echo(f"report: {output / 'report.md'}", err=as_json)

@@ -31,11 +31,11 @@ def test_int8_weights_stay_close_and_do_not_depend_on_the_batch(adapter_bundle: 
     exact, rounded = OnnxBackend(content), OnnxBackend(small, threads=1)
     ids = np.random.default_rng(0).integers(4, 40, (6, 32))
     mask = np.ones_like(ids)
-    expected, found = exact.run(ids, mask), rounded.run(ids, mask)
-    assert np.abs(found - expected).std() < 0.1 * expected.std()
+    expected, logits = exact.run(ids, mask), rounded.run(ids, mask)
+    assert np.abs(logits - expected).std() < 0.1 * expected.std()
     for row in range(len(ids)):
         alone = rounded.run(ids[row : row + 1], mask[row : row + 1])
-        np.testing.assert_allclose(alone[0], found[row], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(alone[0], logits[row], rtol=1e-4, atol=1e-4)
 
 
 def test_the_graph_carries_nothing_of_the_machine_it_was_made_on(runtime_bundle: Bundle) -> None:
@@ -56,7 +56,7 @@ def test_the_parity_certificate_compares_on_the_given_texts(runtime_bundle: Bund
 def test_export_refuses_to_overwrite_and_to_export_twice(
     adapter_bundle: Bundle, runtime_bundle: Bundle, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match="exists already"):
+    with pytest.raises(RunError, match="already exists"):
         export_runtime(adapter_bundle, tmp_path, precision="fp32", gold={}, texts="")
     with pytest.raises(BundleError, match="runtime bundle already"):
         export_runtime(runtime_bundle, tmp_path / "new", precision="fp32", gold={}, texts="")
@@ -86,25 +86,25 @@ def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
     assert (bundle.manifest.name, bundle.manifest.precision) == ("static", "int8-static")
     assert bundle.read_json("parity.json")["span_agreement"] > 0.9
     proto = onnx.load_from_string(bundle.read("model.onnx"))
-    stored = {each.name: each.data_type for each in proto.graph.initializer}
-    makers = {output: node for node in proto.graph.node for output in node.output}
+    types = {initializer.name: initializer.data_type for initializer in proto.graph.initializer}
+    producers = {output: node for node in proto.graph.node for output in node.output}
     products = [node for node in proto.graph.node if node.op_type == "MatMul"]
-    eight = [node for node in products if makers[node.input[0]].op_type == "DequantizeLinear"]
+    eight = [node for node in products if producers[node.input[0]].op_type == "DequantizeLinear"]
     heads = name_heads(proto)
     assert len(heads) == len(CORPORA) and not {node.name for node in eight} & set(heads)
     assert len(eight) >= 6 * 2  # of each layer: query, key, value, output, and two of the feed-forward net
-    assert onnx.TensorProto.INT8 in stored.values()
+    assert onnx.TensorProto.INT8 in types.values()
 
 
 def test_static_int8_needs_samples_and_nncf(
     adapter_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    how: dict[str, Any] = {"precision": "int8-static", "gold": {}, "texts": ""}
+    options: dict[str, Any] = {"precision": "int8-static", "gold": {}, "texts": ""}
     with pytest.raises(InputError, match="no text to calibrate on"):
-        export_runtime(adapter_bundle, tmp_path / "b", **how, calibration=[Document("empty", " ")])
+        export_runtime(adapter_bundle, tmp_path / "b", **options, calibration=[Document("empty", " ")])
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingExtraError, match=r"openmed-ner\[quantise\]"):
-        export_runtime(adapter_bundle, tmp_path / "b", **how, calibration=DOCUMENTS)
+        export_runtime(adapter_bundle, tmp_path / "b", **options, calibration=DOCUMENTS)
     assert list(tmp_path.iterdir()) == []
 
 

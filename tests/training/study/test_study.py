@@ -28,7 +28,7 @@ from openmed_ner.training.study.cost import (
     require_memory,
     this_machine,
 )
-from openmed_ner.training.study.plan import BASELINE, OwnCorpus, iter_runs, read_study
+from openmed_ner.training.study.plan import BASELINE, CustomCorpus, iter_runs, read_study
 from openmed_ner.training.study.report import write_report
 from openmed_ner.training.study.reproduce import reproduce
 from openmed_ner.training.study.silver import draw, read_texts
@@ -100,62 +100,66 @@ def test_a_study_is_carried_out_step_by_step(recipe: Path, passages: Path, tmp_p
     def note(name: str, state: str) -> None:
         seen.append((state, name))
 
-    assert not reproduce(recipe, folder, only=lambda name: name.startswith("models/"), on_step=note)
+    assert not reproduce(
+        read_study(recipe), folder, only=lambda name: name.startswith("models/"), on_step=note
+    )
     waits = [name for state, name in seen if state == "waits"]
     steps = ["lora/seed-0", "early/seed-0", "lora/seed-1"]
     assert waits == [f"models/both/{step}" for step in steps], "the encoders are not there yet"
-    partial = summarise_study(recipe, folder)
+    partial = summarise_study(read_study(recipe), folder)
     assert {row["encoder"] for row in partial["scores"]} == {BASELINE} and not partial["comparisons"]
     with pytest.raises(InputError, match="needs prepared passages"):
-        reproduce(recipe, folder)
+        reproduce(read_study(recipe), folder)
     before = (folder / "models/both/none/seed-0/scores.json").read_bytes()
-    assert reproduce(recipe, folder, passages=passages)
+    assert reproduce(read_study(recipe), folder, passages=passages)
     assert (folder / "models/both/none/seed-0/scores.json").read_bytes() == before
     seen.clear()
-    assert reproduce(recipe, folder, passages=passages, on_step=note)
+    assert reproduce(read_study(recipe), folder, passages=passages, on_step=note)
     assert {state for state, _ in seen} == {"done"} and len(seen) == 6
 
-    found = summarise_study(recipe, folder)
-    json.dumps(found)
-    assert len(found["runs"]) == 5
-    assert len(found["scores"]) == 2 * 2 * 3  # corpora, splits, encoders
-    for row in found["scores"]:
+    record = summarise_study(read_study(recipe), folder)
+    json.dumps(record)
+    assert len(record["runs"]) == 5
+    assert len(record["scores"]) == 2 * 2 * 3  # corpora, splits, encoders
+    for row in record["scores"]:
         assert row["seeds"] == ([0] if row["encoder"] == "early" else [0, 1])
         assert len(row["f1"]) == len(row["seeds"])
         assert row["mean"] == pytest.approx(sum(row["f1"]) / len(row["f1"]))
         low, high = row["ci95"]
         assert 0 <= low <= high <= 1
-    assert [(row["first"], row["second"]) for row in found["comparisons"]] == [("lora", "none")] * 4
-    for run in found["runs"]:
+    assert [(row["first"], row["second"]) for row in record["comparisons"]] == [("lora", "none")] * 4
+    for run in record["runs"]:
         scored = [(row["split"], row["protocol"]) for row in run["results"] if row["corpus"] == "diseases"]
         assert scored == [("dev", "mention"), *(("test", name) for name in ("mention", "word", "subword"))]
         assert all(row["coverage_complete"] for row in run["results"] if row["protocol"] == "mention")
-    assert found["encoders"]["early"]["subwords"] <= found["encoders"]["lora"]["subwords"]
-    encoder = found["encoders"]["lora"]
+    assert record["encoders"]["early"]["subwords"] <= record["encoders"]["lora"]["subwords"]
+    encoder = record["encoders"]["lora"]
     assert encoder["subwords"] == pytest.approx(1000, rel=0.2) and encoder["held_out"]["after"]
-    assert str(tmp_path) not in json.dumps(found), "no path of this machine"
-    check_best(found)
-    page = write_report(found)
-    for row in found["best"]:
+    assert str(tmp_path) not in json.dumps(record), "no path of this machine"
+    check_best(record)
+    page = write_report(record)
+    for row in record["best"]:
         assert f"| {row['corpus']} | {row['encoder']} (of 2) | {100 * row['dev']:.2f} |" in page
     assert "## Adaptation and method" not in page, "there is one method"
     (folder / "models/both/lora/seed-1/scores.json").unlink()
-    early = summarise_study(recipe, folder)
-    assert {tuple(row["seeds"]) for row in found["comparisons"]} == {(0, 1)}
+    early = summarise_study(read_study(recipe), folder)
+    assert {tuple(row["seeds"]) for row in record["comparisons"]} == {(0, 1)}
     assert {tuple(row["seeds"]) for row in early["comparisons"]} == {(0,)}, "those that both have"
 
 
-def check_best(found: dict[str, Any]) -> None:
-    """What is called best is what dev says, and its score that of test."""
-    for best in found["best"]:
-        own = [
-            row for row in found["scores"] if (row["model"], row["corpus"]) == (best["model"], best["corpus"])
+def check_best(record: dict[str, Any]) -> None:
+    """The best encoder is the one selected on dev, and its score is that on test."""
+    for best in record["best"]:
+        rows = [
+            row
+            for row in record["scores"]
+            if (row["model"], row["corpus"]) == (best["model"], best["corpus"])
         ]
         dev = {
-            row["encoder"]: row["mean"] for row in own if row["split"] == "dev" and row["encoder"] != "early"
+            row["encoder"]: row["mean"] for row in rows if row["split"] == "dev" and row["encoder"] != "early"
         }
         assert best["dev"] == max(dev.values()) == dev[best["encoder"]] and best["compared"] == list(dev)
-        (test,) = (row for row in own if row["split"] == "test" and row["encoder"] == best["encoder"])
+        (test,) = (row for row in rows if row["split"] == "test" and row["encoder"] == best["encoder"])
         assert test["mean"] == best["mean"] and {"word", "subword"} <= set(test)
 
 
@@ -192,10 +196,10 @@ def test_a_model_learns_the_probabilities_of_another_one(
     with (tmp_path / "texts.jsonl").open("w") as file:
         write_jsonl([Document(str(number), f"Rats {number}") for number in range(9)], file)
     folder, seen, texts = tmp_path / "out", [], tmp_path / "texts.jsonl"
-    with pytest.raises(InputError, match=r"teachers\.large: it needs texts to read"):
-        reproduce(recipe, folder, only=lambda name: "texts" in name)
+    with pytest.raises(InputError, match=r"teachers\.large needs texts to read"):
+        reproduce(read_study(recipe), folder, only=lambda name: "texts" in name)
     assert not reproduce(
-        recipe,
+        read_study(recipe),
         folder,
         texts=texts,
         only=lambda name: "small" in name,
@@ -206,7 +210,7 @@ def test_a_model_learns_the_probabilities_of_another_one(
         ("to do", "texts/large"),
         ("waits", "models/small/none/seed-0"),
     ]
-    assert reproduce(recipe, folder, texts=texts)
+    assert reproduce(read_study(recipe), folder, texts=texts)
     teacher = open_bundle(folder / "models/both/none/seed-0/bundle")
     record = open_bundle(folder / "models/small/none/seed-0/bundle").read_json("run.json")
     assert record["teacher"]["sha256"] == teacher.sha256
@@ -214,11 +218,14 @@ def test_a_model_learns_the_probabilities_of_another_one(
     assert record["recipe"]["distillation"] == expected
     assert record["data"]["chemicals"]["unlabelled"]["documents"] == 5
     assert record["start"]["sha256"] == teacher.sha256
-    estimates = {each.name: each for each in estimate_study(recipe, Device("d", 1e-6, 1e12, 100.0))}
+    estimates = {
+        estimate.name: estimate
+        for estimate in estimate_study(read_study(recipe), Device("d", 1e-6, 1e12, 100.0))
+    }
     assert set(estimates) == {"models/both/none/seed-0", "models/small/none/seed-0"}
     for setting in ('teacher = "elsewhere"', 'teacher = "elsewhere", texts = "notes"'):
         recipe.write_text(recipe.read_text().replace("{weight = 0.9}", f"{{{setting}}}"))
-        with pytest.raises(RecipeError, match=r"models\.small\.training\.distillation: a study names"):
+        with pytest.raises(RecipeError, match=r"models\.small\.training\.distillation: name the teacher in"):
             read_study(recipe)
 
 
@@ -245,51 +252,51 @@ def test_a_model_goes_on_from_another_one(
     recipe.write_text(study.replace('stages = ["early"]\n', "").replace("[0, 1]", "[0]") + STARTING)
     folder, seen = tmp_path / "out", []
     reproduce(
-        recipe,
+        read_study(recipe),
         folder,
         only=lambda name: "further" in name,
         on_step=lambda name, state: seen.append((state, name)),
     )
     both, further, soup = (f"models/{name}/none/seed-0" for name in ("both", "further", "soup"))
     assert seen == [("to do", both), ("waits", further), ("waits", soup)]
-    assert reproduce(recipe, folder)
+    assert reproduce(read_study(recipe), folder)
     first = open_bundle(folder / both / "bundle")
     record = open_bundle(folder / further / "bundle").read_json("run.json")
     assert record["start"]["sha256"] == first.sha256 and record["recipe"]["start"] == "both"
     record = open_bundle(folder / soup / "bundle").read_json("run.json")
-    assert [each["sha256"] for each in record["start"]["soup"]] == [first.sha256]
+    assert [source["sha256"] for source in record["start"]["soup"]] == [first.sha256]
     assert (record["recipe"]["start"], record["recipe"]["soup"]) == ("further", ["both"])
-    found = summarise_study(recipe, folder)
+    record = summarise_study(read_study(recipe), folder)
     splits = {"both": {"dev", "test"}, "further": {"test"}, "soup": {"dev"}}
     for model, expected in splits.items():
-        assert {row["split"] for row in found["scores"] if row["model"] == model} == expected
+        assert {row["split"] for row in record["scores"] if row["model"] == model} == expected
         files = (folder / f"models/{model}").rglob("*-*.jsonl")
         assert {path.name.partition("-")[0] for path in files} == expected
-    assert {row["model"] for row in found["best"]} == {"both"}
-    assert "| soup | none |" in write_report(found)
+    assert {row["model"] for row in record["best"]} == {"both"}
+    assert "| soup | none |" in write_report(record)
     for old, new, message in (
         (
             'start = "both"',
             'start = "further"',
-            r"start = 'further': expected a model that stands",
+            r"start = 'further': expected a model that is listed earlier",
         ),
         (
             'start = "both"',
             'start = "nobody"',
-            r"start = 'nobody': expected a model that stands",
+            r"start = 'nobody': expected a model that is listed earlier",
         ),
         (
             'soup = ["both"]',
             'soup = ["nobody"]',
-            r"soup = 'nobody': expected a model that stands",
+            r"soup = 'nobody': expected a model that is listed earlier",
         ),
         (
             'start = "further"',
             "",
-            r"models.soup.soup: expected nothing, where no start is named",
+            r"models\.soup\.soup: requires models\.soup\.start",
         ),
         ('method = "full", ', "", "method = 'lora': expected full, where a start is named"),
-        ("{method =", '{start = "x", method =', r"training\.start: a study names it in models"),
+        ("{method =", '{start = "x", method =', r"training\.start: name the model in models"),
     ):
         (tmp_path / "wrong.toml").write_text(recipe.read_text().replace(old, new))
         with pytest.raises(RecipeError, match=message):
@@ -313,21 +320,23 @@ def test_a_model_learns_from_texts_that_another_one_tagged(
     quick = "epochs = 30\nlearning_rate = 2e-2\ndropout = 0.0\nlabel_smoothing = 0.0\n"
     recipe.write_text(study.replace("epochs = 1\n", quick) + TEACHING)
     with (tmp_path / "texts.jsonl").open("w") as file:
-        write_jsonl([each.with_spans(()) for each in DOCUMENTS * 2], file)
+        write_jsonl([document.with_spans(()) for document in DOCUMENTS * 2], file)
     folder, seen = tmp_path / "out", []
-    with pytest.raises(InputError, match=r"teachers\.large: it needs texts to read"):
-        reproduce(recipe, folder)
+    with pytest.raises(InputError, match=r"teachers\.large needs texts to read"):
+        reproduce(read_study(recipe), folder)
     texts = tmp_path / "texts.jsonl"
-    assert reproduce(recipe, folder, texts=texts, on_step=lambda name, state: seen.append((state, name)))
+    assert reproduce(
+        read_study(recipe), folder, texts=texts, on_step=lambda name, state: seen.append((state, name))
+    )
     assert [name for state, name in seen if state == "begun"] == ["silver/large", "models/small/none/seed-0"]
     tagged = list(read_documents(folder / "silver/large/silver.jsonl"))
-    assert len(tagged) == len({each.text for each in tagged}) == 5
-    assert {span.corpus for each in tagged for span in each.spans} == {"diseases", "chemicals"}
-    (run,) = (each for each in summarise_study(recipe, folder)["runs"] if each["model"] == "small")
+    assert len(tagged) == len({document.text for document in tagged}) == 5
+    assert {span.corpus for document in tagged for span in document.spans} == {"diseases", "chemicals"}
+    (run,) = (run for run in summarise_study(read_study(recipe), folder)["runs"] if run["model"] == "small")
     assert run["recipe"]["silver"] == "silver.jsonl"
-    page = write_report(summarise_study(recipe, folder))
+    page = write_report(summarise_study(read_study(recipe), folder))
     assert "| corpus | model | encoder |" in page
-    names = {each.name for each in estimate_study(recipe, Device("d", 1.0, 1e12, 100.0))}
+    names = {estimate.name for estimate in estimate_study(read_study(recipe), Device("d", 1.0, 1e12, 100.0))}
     assert names == {"models/both/none/seed-0", "models/small/none/seed-0", "silver/large"}
     with (tmp_path / "bad.jsonl").open("w") as file:
         file.write("{}\n")
@@ -339,7 +348,10 @@ def test_a_model_learns_from_texts_that_another_one_tagged(
 def test_our_adapters_and_heads_stay_below_one_and_a_half_percent(name: str) -> None:
     path = ROOT / f"recipes/{name}.toml"
     methods = {run.name: run.recipe.method for run in iter_runs(read_study(path))}
-    shares = {each.name: each.share for each in estimate_study(path, Device("d", 1.0, 1e12, 100.0))}
+    shares = {
+        estimate.name: estimate.share
+        for estimate in estimate_study(read_study(path), Device("d", 1.0, 1e12, 100.0))
+    }
     assert max(shares[run] for run, method in methods.items() if method == "lora") < 0.015
 
 
@@ -351,8 +363,8 @@ def test_texts_are_drawn_whatever_their_order() -> None:
 
 
 def test_a_model_may_differ_from_the_others(recipe: Path) -> None:
-    own = '[models.long]\ncorpora = ["gellus"]\n[models.long.training.schedule]\nepochs = 7\n'
-    recipe.write_text(recipe.read_text() + own)
+    model = '[models.long]\ncorpora = ["gellus"]\n[models.long.training.schedule]\nepochs = 7\n'
+    recipe.write_text(recipe.read_text() + model)
     runs = {run.name: run.recipe for run in iter_runs(read_study(recipe))}
     long, both = runs["models/long/none/seed-0"], runs["models/both/none/seed-0"]
     assert (long.schedule.epochs, both.schedule.epochs) == (7, 1)
@@ -360,6 +372,16 @@ def test_a_model_may_differ_from_the_others(recipe: Path) -> None:
     recipe.write_text(recipe.read_text() + "epoch = 8\n")
     with pytest.raises(RecipeError, match=r"models\.long\.training\.schedule\.epoch'; did you mean"):
         read_study(recipe)
+
+
+def test_corpora_of_a_study_are_the_default_of_its_models(recipe: Path) -> None:
+    default = STUDY.replace('corpora = ["diseases", "chemicals"]\n', "").replace(
+        "[training]\n",
+        '[models.one]\ncorpora = ["diseases"]\n[training]\ncorpora = ["chemicals"]\n',
+    )
+    recipe.write_text(default)
+    corpora = {run.model: run.recipe.corpora for run in iter_runs(read_study(recipe))}
+    assert corpora == {"both": ("chemicals",), "one": ("diseases",)}
 
 
 def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
@@ -374,7 +396,7 @@ def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
         assert holder.stdout is not None and holder.stdout.readline()
         seen: list[tuple[str, str]] = []
         assert not reproduce(
-            recipe,
+            read_study(recipe),
             tmp_path / "out",
             only=lambda name: name == "models/both/none/seed-0",
             on_step=lambda name, state: seen.append((state, name)),
@@ -385,7 +407,7 @@ def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
         holder.wait()
         assert holder.stdout is not None
         holder.stdout.close()
-    assert reproduce(recipe, tmp_path / "out", only=lambda name: "none/seed-0" in name) is False
+    assert reproduce(read_study(recipe), tmp_path / "out", only=lambda name: "none/seed-0" in name) is False
     assert (folder / "scores.json").exists(), "a lock ends with its process"
 
 
@@ -395,14 +417,18 @@ def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
         ("[models.both]", "[nothing.both]", "unknown setting 'nothing'"),
         ('corpora = ["diseases", "chemicals"]', "corpora = []", "at least one corpus"),
         ('test = "chemicals.jsonl"\n', "", r"corpora\.chemicals\.test: expected a file"),
-        ("seeds = [0, 1]", 'encoders = ["full"]', "there is no encoder 'full'; there are: none, lora"),
-        ("[adaptations]", 'backbones = ["a", "b"]\n[adaptations]', "none where backbones are compared"),
+        ("seeds = [0, 1]", 'encoders = ["full"]', "unknown encoder 'full'; expected one of none, lora"),
+        (
+            "[adaptations]",
+            'backbones = ["a", "b"]\n[adaptations]',
+            "not supported when backbones",
+        ),
         ("seeds = [0, 1]", 'seeds = ["a"]', r"models\.both\.seeds\[0\] = 'a': expected int"),
-        ('lora = "adapt.toml"', 'none = "adapt.toml"', "that name is taken"),
+        ('lora = "adapt.toml"', 'none = "adapt.toml"', "the name is reserved"),
         ('lora = "adapt.toml"', "lora = 3", "adaptations.lora = 3: expected str"),
         ('"lora/rounds/1"', '"full/rounds/1"', "expected a new name and ADAPTATION/rounds/N"),
-        ('stages = ["early"]', 'stages = ["late"]', r"models\.both\.stages: there is no stage 'late'"),
-        ("seeds = [0, 1]", 'teacher = "x"', r"models\.both\.teacher: there is no teacher 'x'"),
+        ('stages = ["early"]', 'stages = ["late"]', r"models\.both\.stages: unknown stage 'late'"),
+        ("seeds = [0, 1]", 'teacher = "x"', r"models\.both\.teacher: unknown teacher 'x'"),
         (
             "[training]",
             '[teachers.x]\nmodel = "y"\n[training]',
@@ -416,12 +442,12 @@ def test_a_step_belongs_to_one_process(recipe: Path, tmp_path: Path) -> None:
         (
             "[training]",
             '[teachers.x]\nmodel = "both"\n[training]',
-            r"teachers\.x\.texts: expected how many texts it tags",
+            r"teachers\.x\.texts: expected the number of texts to tag",
         ),
         (
             "[models.both]",
             '[teachers.x]\nmodel = "both"\ntexts = 1\n[models.both]\nteacher = "x"',
-            r"models\.both\.teacher = 'x': expected one whose model stands before it",
+            r"models\.both\.teacher = 'x': expected a teacher whose model is listed earlier",
         ),
     ],
 )
@@ -433,16 +459,16 @@ def test_mistakes_in_a_study_are_named(recipe: Path, old: str, new: str, message
 
 def test_a_study_needs_models_and_one_backbone(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.toml").write_text('title = "Nothing"\n')
-    with pytest.raises(RecipeError, match="nothing to train"):
+    with pytest.raises(RecipeError, match="no model to train"):
         read_study(tmp_path / "empty.toml")
     (tmp_path / "adapt.toml").write_text(ADAPTATION.replace("tiny", "other"))
     with pytest.raises(RecipeError, match="trains from 'tiny'"):
-        reproduce(recipe, tmp_path / "out", only=lambda name: False)
+        reproduce(read_study(recipe), tmp_path / "out", only=lambda name: False)
 
 
 def test_the_first_seed_of_every_model_comes_first(recipe: Path) -> None:
     runs = list(iter_runs(read_study(recipe)))
-    assert [(run.encoder, run.recipe.seed) for run in runs] == [
+    assert [(run.encoder.name, run.recipe.seed) for run in runs] == [
         (BASELINE, 0), ("lora", 0), ("early", 0), (BASELINE, 1), ("lora", 1)
     ]  # fmt: skip
     assert len({run.name for run in runs}) == 5
@@ -488,11 +514,11 @@ def test_backbones_are_compared_and_settings_searched(
     monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path / "backbones"))
     recipe.write_text(BACKBONES)
     folder = tmp_path / "out"
-    assert reproduce(recipe, folder, passages=tmp_path / "sets")
-    found = summarise_study(recipe, folder)
-    assert list(found["encoders"]) == ["tiny+lora", "other+lora"]
-    assert [each["recipe"]["backbone"] for each in found["encoders"].values()] == ["tiny", "other"]
-    runs = {(run["model"], run["encoder"]): run for run in found["runs"]}
+    assert reproduce(read_study(recipe), folder, passages=tmp_path / "sets")
+    record = summarise_study(read_study(recipe), folder)
+    assert list(record["encoders"]) == ["tiny+lora", "other+lora"]
+    assert [encoder["recipe"]["backbone"] for encoder in record["encoders"].values()] == ["tiny", "other"]
+    runs = {(run["model"], run["encoder"]): run for run in record["runs"]}
     searched = {encoder for (model, encoder), run in runs.items() if run["searched"]}
     assert searched == {encoder for model, encoder in runs if model == "diseases"} == {"tiny+lora", "other"}
     for encoder in searched:
@@ -502,28 +528,28 @@ def test_backbones_are_compared_and_settings_searched(
         "tiny", "tiny+lora", "other", "other+lora"
     }  # fmt: skip
     assert {run["parameters"]["share"] for key, run in runs.items() if key[0] == "full"} == {1.0}
-    pairs = [(row["first"], row["second"]) for row in found["comparisons"] if row["split"] == "test"]
-    own = [("tiny+lora", "tiny"), ("other+lora", "other")]
-    assert sorted(pairs) == sorted([*own, ("other", "tiny")]), "within a backbone, and as released"
-    check_best(found)
-    page = write_report(found)
+    pairs = [(row["first"], row["second"]) for row in record["comparisons"] if row["split"] == "test"]
+    adapted = [("tiny+lora", "tiny"), ("other+lora", "other")]
+    assert sorted(pairs) == sorted([*adapted, ("other", "tiny")]), "within a backbone, and as released"
+    check_best(record)
+    page = write_report(record)
     assert "| diseases | other | full | " in page and "## Adaptation and method" in page
     tried = page[page.index("## Searches") : page.index("## What it took")]
     assert tried.count("| diseases | tiny+lora | ") == 2 and tried.count("**") >= 4, "the best are marked"
 
 
 def test_a_corpus_of_ones_own_is_read_from_its_files(recipe: Path, tmp_path: Path) -> None:
-    own = {"mine": OwnCorpus("diseases.jsonl", "diseases.jsonl", "chemicals.jsonl")}
-    sources = Sources(own, tmp_path)
+    custom = CustomCorpus("diseases.jsonl", "diseases.jsonl", "chemicals.jsonl")
+    sources = Sources({"mine": custom.beside(tmp_path)})
     assert sources.documents("mine", "dev") == CORPORA[0].dev
     with pytest.raises(CorpusError, match=r"corpora\.mine\.test: the label 'Chemical' does not occur"):
         sources.head("mine")
     with (tmp_path / "empty.jsonl").open("w") as file:
         write_jsonl([Document("1", "Nothing.")], file)
-    nothing = Sources({"mine": OwnCorpus("empty.jsonl", "empty.jsonl", "empty.jsonl")}, tmp_path)
+    nothing = Sources({"mine": CustomCorpus(*["empty.jsonl"] * 3).beside(tmp_path)})
     with pytest.raises(CorpusError, match="nothing to learn"):
         nothing.head("mine")
-    twice = Sources({"mine": OwnCorpus("diseases.jsonl", "diseases.jsonl", "diseases.jsonl")}, tmp_path)
+    twice = Sources({"mine": CustomCorpus(*["diseases.jsonl"] * 3).beside(tmp_path)})
     (corpus,) = twice.annotated(Recipe(corpora=("mine",)))
     assert corpus.left_out and not set(corpus.left_out) & {document.id for document in corpus.train}
     (corpus,) = twice.annotated(Recipe(corpora=("mine",), leave_out="nothing"))
@@ -549,11 +575,11 @@ def test_a_catalogued_corpus_teaches_the_types_of_the_catalog(monkeypatch: pytes
 
 def test_a_plan_grows_with_the_work_and_shrinks_with_the_device(recipe: Path) -> None:
     slow, fast = (Device("a machine", rate, 1e9, 100) for rate in (1e-3, 2e-3))
-    plan = {each.name: each for each in estimate_study(recipe, slow)}
+    plan = {estimate.name: estimate for estimate in estimate_study(read_study(recipe), slow)}
     assert list(plan) == ["encoders/lora", *(run.name for run in iter_runs(read_study(recipe)))]
-    quicker = {each.name: each for each in estimate_study(recipe, fast)}
+    quicker = {estimate.name: estimate for estimate in estimate_study(read_study(recipe), fast)}
     recipe.write_text(STUDY.replace("epochs = 1", "epochs = 50"))
-    longer = {each.name: each for each in estimate_study(recipe, slow)}
+    longer = {estimate.name: estimate for estimate in estimate_study(read_study(recipe), slow)}
     for name in plan:
         assert quicker[name].seconds <= plan[name].seconds and quicker[name].memory == plan[name].memory
         assert plan[name].kwh == pytest.approx(plan[name].seconds * 100 / 3.6e6)
@@ -575,11 +601,11 @@ STUDIES = ("adaptation", "cpu", "joint", "paper", "search", "suite")
 @pytest.mark.parametrize("name", STUDIES)
 def test_published_studies_can_be_planned_anywhere(name: str) -> None:
     path = ROOT / f"recipes/{name}.toml"
-    plan = estimate_study(path, DEVICES["a100-80gb"])
+    plan = estimate_study(read_study(path), DEVICES["a100-80gb"])
     assert len(plan) >= len(list(iter_runs(read_study(path)))) > (1 if name == "search" else 3)
     require_memory(plan, DEVICES["a100-80gb"])
     if name == "paper":
-        assert all(each.share < 0.015 for each in plan if "-full" not in each.name), "the paper's limit"
+        assert all(step.share < 0.015 for step in plan if "-full" not in step.name), "the paper's limit"
 
 
 def test_the_study_for_two_cores_runs_as_it_stands_at_toy_size(
@@ -606,8 +632,8 @@ def test_the_study_for_two_cores_runs_as_it_stands_at_toy_size(
         text += f'\n[corpora.{name}]\ntrain = "own.jsonl"\ndev = "own.jsonl"\ntest = "own.jsonl"\n'
     (tmp_path / "cpu.toml").write_text(text)
     (tmp_path / "adapt-cpu.toml").write_text(ADAPTATION)
-    assert reproduce(tmp_path / "cpu.toml", tmp_path / "out", passages=passages)
-    page = write_report(summarise_study(tmp_path / "cpu.toml", tmp_path / "out"))
+    assert reproduce(read_study(tmp_path / "cpu.toml"), tmp_path / "out", passages=passages)
+    page = write_report(summarise_study(read_study(tmp_path / "cpu.toml"), tmp_path / "out"))
     best = page[: page.index("## All encoders")]
     assert "| ncbi-disease | ncbi-disease |" in best and "| cll-full | cll |" in best
     assert "| 91.10 | 88.30 |" in best, "the paper's score and BioBERT's stand beside it"
@@ -633,7 +659,7 @@ def test_the_toy_study_ends_with_a_table_a_card_and_a_bundle(
     monkeypatch.setenv("OPENMED_NER_BACKBONES", str(folder / "backbones"))
     terminal = Terminal(tmp_path, monkeypatch)
     blocks = read_blocks((ROOT / "docs/reproduce.md").read_text())
-    lines = [each.line for _, commands in blocks for each in commands if " runs/toy" in each.line]
+    lines = [command.line for _, commands in blocks for command in commands if " runs/toy" in command.line]
     assert len(lines) == 7
     for line in lines:
         if line.startswith("openmed-ner"):
@@ -648,6 +674,6 @@ def test_the_toy_study_ends_with_a_table_a_card_and_a_bundle(
 
 def test_a_smaller_model_is_planned_by_the_layers_it_keeps() -> None:
     recipe, device = Recipe(corpora=("cll",), method="full"), Device("d", 1e-3, 1e12, 100.0)
-    whole, half = (estimate_run(each, device) for each in (recipe, replace(recipe, layers=(0, 2, 4))))
+    whole, half = (estimate_run(variant, device) for variant in (recipe, replace(recipe, layers=(0, 2, 4))))
     assert half.seconds - BEGIN_SECONDS == pytest.approx((whole.seconds - BEGIN_SECONDS) / 2)
     assert half.memory < whole.memory

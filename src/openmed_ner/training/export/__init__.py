@@ -1,1 +1,1 @@
-"""From an adapter bundle to one that runs without torch: merge, ONNX, quantise, prove parity."""
+"""From an adapter bundle to one that runs without torch: ONNX, quantised weights, proof of parity."""

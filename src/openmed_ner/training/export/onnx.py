@@ -22,6 +22,7 @@ def export_onnx(model: TokenTagger) -> bytes:
         A graph from ``ids`` and ``mask``, both int64 ``(batch, n_subwords)``, to ``logits``, float32
         ``(batch, n_subwords, n_tags)``, the heads side by side in the order of ``model.heads``.
     """
+    # two rows of which one is padded: the trace then holds for batches, padding and any length
     ids = torch.ones(2, 16, dtype=torch.int64)
     mask = torch.ones_like(ids)
     mask[1, 8:] = 0
@@ -29,6 +30,7 @@ def export_onnx(model: TokenTagger) -> bytes:
         0: torch.export.Dim("batch", max=4096),
         1: torch.export.Dim("n_subwords", min=2, max=model.longest),
     }
+
     with _quiet_exporter():
         program = torch.onnx.export(
             model.eval(),
@@ -41,9 +43,10 @@ def export_onnx(model: TokenTagger) -> bytes:
             verbose=False,
         )
     assert program is not None
+
     proto = program.model_proto
     proto.doc_string = ""
-    for node in proto.graph.node:  # the exporter leaves stack traces with paths of this machine
+    for node in proto.graph.node:  # the exporter writes stack traces with paths of this machine
         del node.metadata_props[:]
         node.doc_string = ""
     for value in (*proto.graph.value_info, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
@@ -56,7 +59,7 @@ def export_onnx(model: TokenTagger) -> bytes:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence warnings of the exporter, which no user can mend, and its hundreds of remarks on a graph."""
+    """Silence the exporter: its warnings concern its own code, and each graph brings hundreds of remarks."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""How far an exported model agrees with the one it came from, on real text."""
+"""Certify on real text that an exported model agrees with its source."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def certify(
     gold: Mapping[str, Sequence[Document]],
     texts: str,
 ) -> dict[str, Any]:
-    """Compare what two models found.
+    """Compare the spans of two models.
 
     Args:
-        reference: documents as tagged by the original, in fp32; no text twice.
-        exported: the same documents as tagged by what is to be shipped.
-        gold: for each head's corpus, documents with gold spans, which may be none.
-        texts: what the documents are, for the reader of the certificate.
+        reference: documents tagged by the source in fp32, without duplicates.
+        exported: the same documents tagged by the exported model.
+        gold: for each head's corpus, documents with gold spans, if any.
+        texts: description of the documents, for the reader of the certificate.
 
     Returns:
         ``span_agreement``: F1 of the exported model's spans against the reference's, over all heads;
@@ -30,16 +30,18 @@ def certify(
     """
     pairs = list(zip(reference, exported, strict=True))
     agreement = total(score_document(_by_head(left), _by_head(right)) for left, right in pairs)
-    before, after = ({pair[side].text: pair[side] for pair in pairs} for side in (0, 1))
+    by_text = [{document.text: document for document in documents} for documents in (reference, exported)]
+
     corpora = {}
-    for corpus, documents_of in gold.items():
-        if any(document.spans for document in documents_of):
-            f1 = [_score(corpus, documents_of, predicted) for predicted in (before, after)]
+    for corpus, documents in gold.items():
+        if any(document.spans for document in documents):
+            f1_reference, f1_exported = (_f1(corpus, documents, predicted) for predicted in by_text)
             corpora[corpus] = {
-                "f1_reference": f1[0],
-                "f1_exported": f1[1],
-                "f1_difference": f1[1] - f1[0],
+                "f1_reference": f1_reference,
+                "f1_exported": f1_exported,
+                "f1_difference": f1_exported - f1_reference,
             }
+
     return {
         "texts": texts,
         "documents": len(pairs),
@@ -56,16 +58,16 @@ def _by_head(document: Document) -> Document:
     )
 
 
-def _score(corpus: str, gold: Sequence[Document], predicted: Mapping[str, Document]) -> float:
+def _f1(corpus: str, gold: Sequence[Document], predicted: Mapping[str, Document]) -> float:
     scores = (
         score_document(
             document,
-            Document(document.id, document.text, tuple(_of_head(predicted[document.text], corpus))),
+            Document(document.id, document.text, tuple(_head_spans(predicted[document.text], corpus))),
         )
         for document in gold
     )
     return total(scores).micro.f1
 
 
-def _of_head(document: Document, corpus: str) -> list[Span]:
+def _head_spans(document: Document, corpus: str) -> list[Span]:
     return [span for span in document.spans if span.corpus == corpus]

@@ -1,8 +1,11 @@
-"""Make a runtime bundle out of an adapter or full bundle."""
+"""Export an adapter or full bundle to a runtime bundle, which needs no torch.
+
+The steps: merge the adapter, write ONNX, quantise, tag the same documents with both models, choose the type
+merges, seal. The source model tags in fp32, so the certificate covers export and quantisation together.
+"""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +18,7 @@ from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.publish.cards import write_card
-from openmed_ner.storage import write_json
+from openmed_ner.storage import atomic_folder, write_json
 from openmed_ner.tagging import WindowReader, predict
 from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.text import Document
@@ -38,52 +41,55 @@ def export_runtime(
     merges: Bundle | None = None,
     name: str | None = None,
 ) -> Bundle:
-    """TypeMerge, export, quantise, certify and seal.
+    """Merge, export, quantise, certify and seal.
 
     Args:
         source: an adapter or full bundle.
         target: folder of the new bundle; must not exist.
-        precision: of the linear layers and embeddings.
-        backend: what the bundle is certified with, and computed by unless asked otherwise.
-        gold: per head's corpus, documents to certify on, and to choose by how the layers of a type become
-            one; see :func:`openmed_ner.training.export.parity.certify`.
-        texts: what those documents are.
+        precision: precision of the linear layers and embeddings.
+        backend: backend to certify with, and the default of the bundle.
+        gold: per head's corpus, documents to certify on and to choose type merges on; see
+            :func:`openmed_ner.training.export.parity.certify`.
+        texts: description of those documents.
         calibration: documents like those to be tagged, on which ``int8-static`` measures ranges.
-        merges: a bundle with the same heads whose choice of how the layers of a type become one is taken. If
-            ``None``, ``gold`` chooses, unless the source has learnt from dev: then nothing is chosen.
-        name: of the new bundle; that of the original if ``None``.
+        merges: bundle with the same heads to copy the type merges from. If ``None``, they are chosen on
+            ``gold``, or left out if the source was trained on dev.
+        name: name of the new bundle; that of the source if ``None``.
 
     Raises:
-        InputError: there is no text to calibrate on, or the bundle to take merges from has other heads.
+        InputError: no text to calibrate on, or the bundle to copy merges from has other heads.
         BundleError: the source is a runtime bundle already.
         RunError: the target exists.
     """
     if source.manifest.kind == "runtime":
         raise BundleError(f"{source.folder} is a runtime bundle already; export from the adapter bundle")
     if target.exists():
-        raise RunError(f"{target} exists already; choose another folder, or remove it")
-    record = source.read_json(RECORD)
+        raise RunError(f"{target} already exists; choose another folder, or remove it")
     if merges is not None and _labels(merges) != _labels(source):
-        raise InputError(f"{merges.folder} has other heads than {source.folder}: its merges do not fit")
-    original = load_model(source)
-    heads = source.manifest.heads
+        raise InputError(f"{merges.folder}: its heads differ from those of {source.folder}")
+
     reader = make_reader(source)
-    content = export_onnx(merge_adapter(load_model(source)))
-    if precision == "int8":
-        content = quantise(content)
-    elif precision == "int8-static":
-        content = quantise_static(content, calibration, reader)
-    documents = {document.text: document for each in gold.values() for document in each}.values()
-    (before, slow), (after, fast) = (
-        _tag(documents, run, reader) for run in (original.run, load_runtime(content, backend).run)
-    )
-    speed = {"documents_per_second_reference": slow, "documents_per_second_exported": fast}
-    agreement = certify(before, after, gold=gold, texts=texts)
+    content = _export_graph(source, precision, calibration, reader)
+
+    record = source.read_json(RECORD)
+    distinct = {document.text: document for documents in gold.values() for document in documents}.values()
+    reference, reference_speed = _tag(distinct, load_model(source).run, reader)
+    exported, exported_speed = _tag(distinct, load_runtime(content, backend).run, reader)
+    parity = {
+        "backend": backend,
+        **certify(reference, exported, gold=gold, texts=texts),
+        "documents_per_second_reference": reference_speed,
+        "documents_per_second_exported": exported_speed,
+        "host": describe_host(),
+    }
+
     if merges is not None:
-        chosen = dict(merges.manifest.merges)
+        type_merges = dict(merges.manifest.merges)
+    elif "dev" in training_splits(record):  # gold is dev, where this model cannot be compared
+        type_merges = {}
     else:
-        chosen = {} if "dev" in training_splits(record) else choose_merges(heads, gold, after)
-    parity = {"backend": backend, **agreement, **speed, "host": describe_host()}
+        type_merges = choose_merges(source.manifest.heads, gold, exported)
+
     manifest = replace(
         source.manifest,
         name=name or source.manifest.name,
@@ -91,20 +97,29 @@ def export_runtime(
         version=version(),
         precision=precision,
         backend=backend,
-        merges=chosen,
+        merges=type_merges,
         files={},
     )
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / MODEL).write_bytes(content)
-    (partial / TOKENIZER).write_bytes(source.read(TOKENIZER))
-    write_json(partial / RECORD, record)
-    write_json(partial / PARITY, parity)
-    write_card(partial / CARD, manifest, record=record, parity=parity)
-    seal(partial, manifest)
-    partial.rename(target)
+    with atomic_folder(target) as folder:
+        (folder / MODEL).write_bytes(content)
+        (folder / TOKENIZER).write_bytes(source.read(TOKENIZER))
+        write_json(folder / RECORD, record)
+        write_json(folder / PARITY, parity)
+        write_card(folder / CARD, manifest, record=record, parity=parity)
+        seal(folder, manifest)
     return open_bundle(target)
+
+
+def _export_graph(
+    source: Bundle, precision: Precision, calibration: Sequence[Document], reader: WindowReader
+) -> bytes:
+    # a model of its own: merging changes it, and the reference is tagged by the unmerged one
+    content = export_onnx(merge_adapter(load_model(source)))
+    if precision == "int8":
+        return quantise(content)
+    if precision == "int8-static":
+        return quantise_static(content, calibration, reader)
+    return content
 
 
 def _labels(bundle: Bundle) -> list[tuple[str, tuple[str, ...]]]:
@@ -114,7 +129,7 @@ def _labels(bundle: Bundle) -> list[tuple[str, tuple[str, ...]]]:
 def _tag(
     documents: Collection[Document], run: ModelFunction, reader: WindowReader
 ) -> tuple[list[Document], float]:
-    """Tag documents, a batch at a time on all threads; return them, and how many it did in a second."""
+    """Tag documents, a batch at a time on all threads; return them and the documents per second."""
     begin = time.perf_counter()
     tagged = list(predict(documents, run=run, reader=reader))
     return tagged, len(documents) / (time.perf_counter() - begin)

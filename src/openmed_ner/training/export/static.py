@@ -1,9 +1,9 @@
-"""Static int8: weights and activations of a graph in eight bits, by scales that are fixed beforehand.
+"""Static int8: weights and activations of a graph in eight bits, with scales that are fixed at export.
 
 NNCF moves outliers from activations into weights (SmoothQuant), measures the range of every activation on
-sample windows, corrects biases, and writes the scales into the graph. With fixed scales a result does
-not depend on what shares the batch, and processors with int8 products compute such graphs fastest. The heads
-stay in fp32.
+sample windows, corrects biases, and writes the scales into the graph. With fixed scales a result does not
+depend on the rest of the batch, and processors with int8 products compute such graphs fastest. The heads stay
+in fp32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import onnx
 
-from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.errors import InputError, require_extra
 from openmed_ner.offline import disable_telemetry
 from openmed_ner.tagging import WindowReader
 from openmed_ner.tagging.batching import pad_windows
@@ -26,7 +26,7 @@ from openmed_ner.training.export.quantise import name_heads
 
 Item = TypeVar("Item")
 N_WINDOWS = 256
-"""Windows that ranges are measured on, if the texts have so many."""
+"""Largest number of windows to measure ranges on."""
 
 
 def quantise_static(model: bytes, documents: Sequence[Document], reader: WindowReader) -> bytes:
@@ -36,16 +36,17 @@ def quantise_static(model: bytes, documents: Sequence[Document], reader: WindowR
         model: the graph.
         documents: texts like those to be tagged, to measure ranges on; ``N_WINDOWS`` windows of as many
             texts, evenly spread over them, are read.
-        reader: cuts texts as the model reads them.
+        reader: window reader of the model.
 
     Raises:
         InputError: the documents have no text to measure on.
         MissingExtraError: NNCF is not installed.
     """
-    read = [each for each in documents if each.text.strip()]
-    windows = [window for document in spread(read) for window in reader.windows(document.text)]
+    readable = [document for document in documents if document.text.strip()]
+    windows = [window for document in spread(readable) for window in reader.windows(document.text)]
     if not windows:
-        raise InputError("there is no text to calibrate on: expected documents like those to be tagged")
+        raise InputError("no text to calibrate on: expected documents like those to be tagged")
+
     with _quiet_nncf() as nncf:
         proto = onnx.load_from_string(model)
         batches = [
@@ -65,19 +66,16 @@ def quantise_static(model: bytes, documents: Sequence[Document], reader: WindowR
 
 
 def spread(items: Sequence[Item]) -> list[Item]:
-    """At most ``N_WINDOWS`` of some items, evenly spread over them."""
+    """Select at most ``N_WINDOWS`` items, evenly spread."""
     count = min(N_WINDOWS, len(items))
     return [items[number * len(items) // count] for number in range(count)]
 
 
 @contextmanager
 def _quiet_nncf() -> Iterator[Any]:
-    """NNCF, kept from reporting each run to its makers, from drawing progress, and from logging."""
+    """NNCF without its telemetry, progress bars and log messages."""
     disable_telemetry()
-    try:
-        import nncf
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("nncf", "quantise") from error
+    nncf = require_extra("nncf", "quantise")
     nncf.set_log_level(logging.ERROR)
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+    with Path(os.devnull).open("w") as null, redirect_stdout(null):
         yield nncf

@@ -1,4 +1,4 @@
-"""Choose on gold documents how the layers of an entity type become one."""
+"""Choose on gold documents how the span layers of an entity type are merged into one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from openmed_ner.text import Document
 def choose_merges(
     heads: Sequence[Head], gold: Mapping[str, Sequence[Document]], predicted: Sequence[Document]
 ) -> dict[str, TypeMerge]:
-    """For each type of several heads, the merge whose one layer serves all their guidelines best.
+    """Choose a merge for each type of several heads: the one whose layer serves all guidelines best.
 
     Args:
-        heads: of the model.
+        heads: heads of the model.
         gold: for each head's corpus, documents with gold spans, which no head was trained on.
         predicted: the same texts with the spans of all heads.
 
@@ -24,21 +24,23 @@ def choose_merges(
         Per type the merge with the highest mean, over the guidelines, of the F1 of its layer against that
         guideline's gold spans; the simplest of equals. Types with gold of fewer than two are left out.
     """
-    found = {document.text: document for document in predicted}
-    chosen = {}
+    by_text = {document.text: document for document in predicted}
+    merges = {}
     for label in dict.fromkeys(label for head in heads for label in head.labels):
         corpora = [head.corpus for head in heads if label in head.labels]
-        known = {corpus: gold[corpus] for corpus in corpora if corpus in gold}
-        if len(known) > 1:
-            chosen[label] = max(iter_merges(corpora), key=lambda merge: _mean_f1(label, merge, known, found))
-    return chosen
+        annotated = {corpus: gold[corpus] for corpus in corpora if corpus in gold}
+        if len(annotated) > 1:
+            merges[label] = max(
+                iter_merges(corpora), key=lambda merge: _mean_f1(label, merge, annotated, by_text)
+            )
+    return merges
 
 
 def _mean_f1(
     label: str,
     merge: TypeMerge,
     gold: Mapping[str, Sequence[Document]],
-    found: Mapping[str, Document],
+    predicted: Mapping[str, Document],
 ) -> float:
     f1 = []
     for documents in gold.values():
@@ -46,7 +48,7 @@ def _mean_f1(
             score_document(
                 document.with_spans(span for span in document.spans if span.label == label),
                 document.with_spans(
-                    merge(span for span in found[document.text].spans if span.label == label)
+                    merge(span for span in predicted[document.text].spans if span.label == label)
                 ),
             )
             for document in documents

@@ -126,9 +126,7 @@ def estimate_study(study: Study, device: Device) -> list[Estimate]:
         trained.append(_cost(name, _run_work(run, sources, texts=n_texts, teacher=teacher_recipe), device))
 
     tagging = [
-        _cost(
-            silver_folder(name), _tagging_work(runs[study.teacher_folder(teacher)], teacher.texts), device
-        )
+        _cost(silver_folder(name), _tagging_work(runs[study.teacher_folder(teacher)], teacher.texts), device)
         for name, teacher in study.teachers.items()
         if teacher.by == "texts"
     ]

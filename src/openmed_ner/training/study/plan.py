@@ -41,9 +41,7 @@ class CustomCorpus:
 
     def beside(self, folder: Path) -> CustomCorpus:
         """The same corpus with the paths of its files resolved against a folder."""
-        train, dev, test = (
-            str(folder / path) if path else "" for path in (self.train, self.dev, self.test)
-        )
+        train, dev, test = (str(folder / path) if path else "" for path in (self.train, self.dev, self.test))
         return CustomCorpus(train, dev, test, self.format)
 
 
@@ -181,7 +179,8 @@ class Study:
         encoders = [encoder.name for encoder in self.encoders]
         if unknown := [encoder for encoder in model.encoders if encoder not in encoders]:
             raise RecipeError(
-                f"models.{name}.encoders: unknown encoder {unknown[0]!r}; expected one of {', '.join(encoders)}"
+                f"models.{name}.encoders: unknown encoder {unknown[0]!r}; "
+                f"expected one of {', '.join(encoders)}"
             )
         if not self.corpora_of(model) or not model.seeds:
             raise RecipeError(f"models.{name}: expected at least one corpus and one seed")
@@ -381,6 +380,4 @@ def _plan_run(study: Study, encoder: StudyEncoder, name: str, seed: int) -> Plan
             bundle = f"{study.teacher_folder(teacher)}/{BUNDLE}"
             texts = f"{texts_folder(model.teacher)}/{TEXTS}" if teacher.texts else ""
             recipe = replace(recipe, distillation=replace(recipe.distillation, teacher=bundle, texts=texts))
-    return PlannedRun(
-        encoder, name, recipe, searched=model.searched, silver=silver, tested=model.tested
-    )
+    return PlannedRun(encoder, name, recipe, searched=model.searched, silver=silver, tested=model.tested)

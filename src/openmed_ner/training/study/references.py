@@ -1,6 +1,7 @@
 """Published scores of others.
 
-They are part of the package, since the report of ``openmed-ner reproduce`` prints them beside the study's own.
+They are part of the package, since the report of ``openmed-ner reproduce`` prints them beside the scores
+of the study.
 """
 
 from __future__ import annotations

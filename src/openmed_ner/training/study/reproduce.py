@@ -154,9 +154,7 @@ def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[S
             run = partial(_tag_texts, name, texts, teacher.texts, teacher_run / BUNDLE)
             yield StudyStep(silver_folder(name), SILVER, run, (teacher_run / SCORES,))
         else:
-            yield StudyStep(
-                texts_folder(name), TEXTS, partial(_draw_texts, name, texts, teacher.texts)
-            )
+            yield StudyStep(texts_folder(name), TEXTS, partial(_draw_texts, name, texts, teacher.texts))
 
 
 def _tag_texts(teacher: str, texts: Path | None, count: int, bundle: Path, folder: Path) -> None:

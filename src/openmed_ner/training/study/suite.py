@@ -1,4 +1,4 @@
-"""The models of a study as a suite: per model the bundle with the best dev score, side by side in one folder."""
+"""The models of a study as a suite: per model the bundle with the best dev score, in one folder."""
 
 from __future__ import annotations
 

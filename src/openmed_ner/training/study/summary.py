@@ -82,7 +82,9 @@ def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
                 by_encoder = {}
                 for encoder in (*study.encoders, *study.checkpoint_encoders):
                     runs = [
-                        entry for entry in finished if (entry.run.model, entry.run.encoder) == (model, encoder)
+                        entry
+                        for entry in finished
+                        if (entry.run.model, entry.run.encoder) == (model, encoder)
                     ]
                     if runs and split in runs[0].run.splits:
                         row, by_seed = _score(folder, runs, corpus, sources, split)
