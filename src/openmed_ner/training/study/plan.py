@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from openmed_ner.errors import RecipeError
 from openmed_ner.training.config import PretrainRecipe, Recipe
-from openmed_ner.training.recipes import from_table, read_recipe
 from openmed_ner.training.engine.session import BUNDLE
+from openmed_ner.training.recipes import from_table, read_recipe
 
 BASELINE = "none"
 """Name of an adaptation: none, the backbone as released."""
