@@ -49,10 +49,10 @@ BAD = '{"text": 3}'
 
 def tag_words(documents: Iterable[Document], *, before: Callable[[str], None]) -> Iterator[Document]:
     """A tagger without a model: the first character is an entity."""
-    for each in documents:
-        before(each.text)
-        coverage = {"characters": len(each.text), "windows": 1, "complete": True}
-        yield replace(each, spans=(Span(0, 1, "Disease", 0.5, "stub"),), meta={"coverage": coverage})
+    for document in documents:
+        before(document.text)
+        coverage = {"characters": len(document.text), "windows": 1, "complete": True}
+        yield replace(document, spans=(Span(0, 1, "Disease", 0.5, "stub"),), meta={"coverage": coverage})
 
 
 def refuse_poison(text: str) -> None:
@@ -60,17 +60,17 @@ def refuse_poison(text: str) -> None:
         raise RunError("the model computed scores that are not finite")
 
 
-def run(inputs: list[Input], folder: Path, tag: TagFunction, **how: Any) -> dict[str, bytes]:
-    """What a run leaves, but for the time it took."""
-    Job(inputs, folder, "jsonl", tag, write_jsonl, 70, **how).run(resume=True)
+def run(inputs: list[Input], folder: Path, tag: TagFunction, **options: Any) -> dict[str, bytes]:
+    """The files of a run, without the time it took."""
+    Job(inputs, folder, "jsonl", tag, write_jsonl, 70, **options).run(resume=True)
     return results(folder)
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    found = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
-    receipt = json.loads(found.pop("receipt.json"))
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+    receipt = json.loads(files.pop("receipt.json"))
     del receipt["seconds"]
-    return {**found, "receipt": json.dumps(receipt).encode()}
+    return {**files, "receipt": json.dumps(receipt).encode()}
 
 
 # --- Blocks, without a cluster
@@ -88,30 +88,32 @@ KINDS = st.sampled_from(["good", "bad"])
 def test_blocks_hold_every_item_once_whichever_of_them_are_lost(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[list[str]], n_items: int, n_files: int, random: Any
 ) -> None:
-    lines = [[line(number) if kind == "good" else BAD for number, kind in enumerate(each)] for each in kinds]
+    lines = [[line(number) if kind == "good" else BAD for number, kind in enumerate(file)] for file in kinds]
     inputs = write_inputs(tmp_path_factory.mktemp("blocks"), lines)
     file = random.randrange(len(inputs))
     done = random.randint(0, len(lines[file]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "MAX_ITEMS", n_items)
         patch.setattr(blocks, "_MAX_FILES", n_files)
-        source = BlockSource.of(inputs, file=file, done=done)
+        source = BlockSource.from_inputs(inputs, file=file, skip=done)
         whole = list(source.iter_between((0, 0), None))
-        left = [block for block in whole if random.random() < 0.5]
-        again: list[Block] = []
-        mended = list(_complete(source, left, lambda block: again.append(block) or block))  # type: ignore[func-returns-value]
-    assert [block.place for block in mended] == [block.place for block in whole]
-    assert len(again) == len(whole) - len(left)
+        remaining = [block for block in whole if random.random() < 0.5]
+        repeated: list[Block] = []
+        completed = list(_complete(source, remaining, lambda block: repeated.append(block) or block))  # type: ignore[func-returns-value]
+    assert [block.position for block in completed] == [block.position for block in whole]
+    assert len(repeated) == len(whole) - len(remaining)
     assert all(len(block.items) <= n_items for block in whole)
-    given = [(item.file, item.number, str(item.content)) for block in mended for item in block.items]
+    items = [(item.file, item.number, str(item.content)) for block in completed for item in block.items]
     expected = iter_items(inputs, file=file, done=done)
-    assert given == [(item.file, item.number, str(item.content)) for item in expected]
+    assert items == [(item.file, item.number, str(item.content)) for item in expected]
 
 
 def test_an_input_that_is_not_on_a_node_is_not_taken_for_a_bad_one(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path / "in", [[line(1)]])
-    source = BlockSource.of([replace(each, path=tmp_path / "elsewhere" / each.name) for each in inputs])
-    assert "must lie at the same path on every node" in next(source.iter_blocks(0)).refusal
+    source = BlockSource.from_inputs(
+        [replace(file, path=tmp_path / "elsewhere" / file.name) for file in inputs]
+    )
+    assert "must lie at the same path on every node" in next(source.iter_blocks(0)).failure
 
 
 def test_a_file_that_is_not_there_is_told_as_on_one_machine(
@@ -121,33 +123,33 @@ def test_a_file_that_is_not_there_is_told_as_on_one_machine(
     write_inputs(tmp_path / "in", [[line(1)]])
     inputs = find_inputs([Path("in")])
     Path("in/0.jsonl").unlink()
-    (here,) = iter_items(inputs)
-    (there,) = next(BlockSource.of(inputs).iter_blocks(0)).items
-    assert str(there.content) == str(here.content)
+    (local,) = iter_items(inputs)
+    (remote,) = next(BlockSource.from_inputs(inputs).iter_blocks(0)).items
+    assert str(remote.content) == str(local.content)
 
 
-def loader(bundle: Bundle, **how: Any) -> Callable[[], TagFunction]:
+def loader(bundle: Bundle, **changes: Any) -> Callable[[], TagFunction]:
     usual = {"backend": None, "threads": 1, "options": {}, "steps": []}
-    known = {"sha256": bundle_digest(bundle.folder), "version": version()}
-    return partial(load_tag, bundle.folder, **{**usual, **known, **how})
+    expected = {"sha256": bundle_digest(bundle.folder), "version": version()}
+    return partial(load_tag, bundle.folder, **{**usual, **expected, **changes})
 
 
 def test_a_worker_with_another_bundle_or_package_refuses_to_work(runtime_bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="put the same bundle at this path on every node"):
         loader(runtime_bundle, sha256="0" * 64)()
-    with pytest.raises(BundleError, match=r"0\.0 where the run was begun"):
+    with pytest.raises(BundleError, match=r"the run was started with 0\.0"):
         loader(runtime_bundle, version="0.0")()
     refused = Worker(loader(runtime_bundle, sha256="0" * 64)).tag_block(Block(0, 3))
-    assert refused.place == (0, 3) and "put the same bundle" in refused.refusal
+    assert refused.position == (0, 3) and "put the same bundle" in refused.failure
 
 
 def test_a_fault_of_ours_is_no_bad_document(tmp_path: Path) -> None:
     def fail(text: str) -> None:
         raise ZeroDivisionError("division by zero")
 
-    source = BlockSource.of(write_inputs(tmp_path / "in", [[line(1)]]))
+    source = BlockSource.from_inputs(write_inputs(tmp_path / "in", [[line(1)]]))
     tagged = Worker(lambda: partial(tag_words, before=fail)).tag_block(next(source.iter_blocks(0)))
-    assert tagged.refusal.endswith("division by zero") and not tagged.items
+    assert tagged.failure.endswith("division by zero") and not tagged.items
 
 
 def test_ray_is_named_with_its_extra_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,13 +217,13 @@ def test_a_document_that_kills_its_workers_is_an_error_among_results(tmp_path: P
     kinds = {70: "kill", 200: "refuse"}
     inputs = write_inputs(tmp_path / "in", [[BAD, *(line(n, kinds.get(n, "text")) for n in range(300))]])
     engine = RayEngine(lambda: partial(tag_words, before=kill_always), workers=2)
-    found = run(inputs, tmp_path / "ray", engine.tag, read=engine.read)
-    errors = [json.loads(each) for each in found["errors.jsonl"].decode().splitlines()]
-    assert [(each["item"], each["id"]) for each in errors] == [(1, None), (72, "d70"), (202, "d200")]
-    assert "the worker that tagged it died, as two others had" in errors[1]["reason"]
+    files = run(inputs, tmp_path / "ray", engine.tag, read=engine.read)
+    errors = [json.loads(row) for row in files["errors.jsonl"].decode().splitlines()]
+    assert [(error["item"], error["id"]) for error in errors] == [(1, None), (72, "d70"), (202, "d200")]
+    assert "three workers died on it" in errors[1]["reason"]
     assert errors[2]["reason"] == "the model computed scores that are not finite"
-    parts = b"".join(found[name] for name in sorted(found) if name.endswith(".jsonl") and "part-" in name)
-    written = [json.loads(each)["id"] for each in parts.splitlines()]
+    parts = b"".join(files[name] for name in sorted(files) if name.endswith(".jsonl") and "part-" in name)
+    written = [json.loads(row)["id"] for row in parts.splitlines()]
     assert written == [f"d{number}" for number in range(300) if number not in kinds]
 
 
@@ -241,7 +243,7 @@ def test_the_command_writes_the_same_bytes_and_goes_on_when_it_was_killed(
 ) -> None:
     """Killed between parts, and gone on with by the other engine at that: a run does not know its engine."""
     texts = [[DOCUMENTS[number % 8].text for number in range(300)], ["No effect was seen."]]
-    lines = [[json.dumps({"id": f"d{n}", "text": text}) for n, text in enumerate(each)] for each in texts]
+    lines = [[json.dumps({"id": f"d{n}", "text": text}) for n, text in enumerate(file)] for file in texts]
     write_inputs(tmp_path / "in", [[BAD, *lines[0]], lines[1]])
     words = ["tag", "in", "--to", "jsonl", "--shard", "7", "--bundle", str(runtime_bundle.folder)]
     command = [sys.executable, "-m", "openmed_ner", *words, "--resume"]

@@ -1,6 +1,6 @@
-"""Tag on several machines: the same tagger in many processes, the same output as of one.
+"""Tag on several machines with Ray: one tagger in many processes, with the output of a single one.
 
-Ray is imported where it is used; ``openmed-ner[ray]`` installs it.
+Ray is imported on use; the extra ``ray`` installs it.
 """
 
 from openmed_ner.integrations.ray.cluster import connect

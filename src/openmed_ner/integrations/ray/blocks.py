@@ -1,9 +1,9 @@
-"""Cut the input of a run into blocks, which are what machines send each other.
+"""Cut the input of a run into blocks, the units that machines send each other.
 
-A share is some files in a row, read by one task; a block is some items of a share, tagged in one call. The
-same files give the same blocks, so a block that is lost can be read again wherever the files are, and its
-place says what has to stand between two others. The price: what comes after the end of a share begins a new
-block, full or not.
+A partition is some consecutive files, read by one task. A block is some consecutive items of a partition,
+tagged in one call. The same files give the same blocks, so a lost block can be read again on any machine with
+the files, and its position tells which blocks are missing between two others. The end of a partition also
+ends its last block, full or not.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from openmed_ner.text import Document
 
 MAX_ITEMS = 128
 MAX_CHARACTERS = 1 << 18
-"""A block is closed at either: about as much as a tagger reads ahead, and small enough to be sent."""
+"""Limits of a block: about as much as a tagger reads ahead, and small enough to be sent."""
 _MAX_FILES = 1000
 _MAX_BYTES = 1 << 24
-"""A share is closed at either. Tasks that read a note each would take longer to start than to read."""
-Place = tuple[int, int]
-"""Number of a share, and of a block in it, from 0."""
+"""Limits of a partition. A task per note would take longer to start than to read."""
+Position = tuple[int, int]
+"""Number of a partition, and of a block in it, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class RefusedDocument(Document):
     """A document that could not be tagged.
 
     Attributes:
-        reason: why.
+        reason: message of the error.
     """
 
     reason: str = ""
@@ -40,76 +40,89 @@ class RefusedDocument(Document):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some items in a row.
+    """Some consecutive items.
 
     Attributes:
-        share: number of the share it was cut from.
-        index: its number in there.
-        items: what it holds.
-        last: whether the share ends with it.
-        refusal: why nothing can be done where it was to be read or tagged; empty if all is well.
+        partition: number of its partition.
+        index: its number in the partition.
+        items: its items.
+        last: if true, the partition ends with it.
+        failure: reason why its node could not read or tag anything; empty if all is well.
     """
 
-    share: int
+    partition: int
     index: int
     items: tuple[Item, ...] = ()
     last: bool = False
-    refusal: str = ""
+    failure: str = ""
 
     @property
-    def place(self) -> Place:
-        """Where it stands in the input."""
-        return self.share, self.index
+    def position(self) -> Position:
+        """Its position in the input."""
+        return self.partition, self.index
 
     @property
-    def following(self) -> Place:
-        """Where the next one stands."""
-        return (self.share + 1, 0) if self.last else (self.share, self.index + 1)
+    def next_position(self) -> Position:
+        """The position of the next block."""
+        return (self.partition + 1, 0) if self.last else (self.partition, self.index + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockSource:
-    """The files of a run, as shares.
+    """The files of a run, in partitions.
 
     Attributes:
-        inputs: the files.
-        folder: what their paths start from.
-        shares: numbers of the files of each share.
-        done: items to pass over in the first file of the first share.
+        inputs: all files.
+        folder: folder that their paths are relative to.
+        partitions: numbers of the files of each partition.
+        skip: number of items to skip in the first file of the first partition.
     """
 
     inputs: tuple[Input, ...]
     folder: Path
-    shares: tuple[range, ...]
-    done: int = 0
+    partitions: tuple[range, ...]
+    skip: int = 0
 
     @classmethod
-    def of(cls, inputs: Sequence[Input], *, file: int = 0, done: int = 0) -> Self:
-        """Share out files, from some item of a file on."""
-        return cls(tuple(inputs), Path.cwd(), tuple(_share_out(inputs, file)), done)
+    def from_inputs(cls, inputs: Sequence[Input], *, file: int = 0, skip: int = 0) -> Self:
+        """Partition files, beginning with an item of a file."""
+        return cls(tuple(inputs), Path.cwd(), tuple(_partition(inputs, file)), skip)
 
-    def iter_blocks(self, share: int) -> Iterator[Block]:
-        """Read a share. The last block says so, and may be empty."""
-        index, held, size = 0, [], 0
+    def iter_blocks(self, partition: int) -> Iterator[Block]:
+        """Read a partition. Its last block is marked, and may be empty."""
+        index, n_characters = 0, 0
+        items: list[Item] = []
         try:
-            for item in self._iter_items(share):
-                held.append(item)
-                size += len(item.content.text) if isinstance(item.content, Document) else 0
-                if len(held) == MAX_ITEMS or size >= MAX_CHARACTERS:
-                    yield Block(share, index, tuple(held))
-                    index, held, size = index + 1, [], 0
+            for item in self._iter_items(partition):
+                items.append(item)
+                n_characters += len(item.content.text) if isinstance(item.content, Document) else 0
+                if len(items) == MAX_ITEMS or n_characters >= MAX_CHARACTERS:
+                    yield Block(partition, index, tuple(items))
+                    index, n_characters = index + 1, 0
+                    items = []
         except InputError as error:
-            yield Block(share, index, refusal=str(error))
-        yield Block(share, index, tuple(held), last=True)
+            yield Block(partition, index, failure=str(error))
+        yield Block(partition, index, tuple(items), last=True)
 
-    def _iter_items(self, share: int) -> Iterator[Item]:
-        """Read a share, with errors that say what they say where the run was begun, and can be sent."""
-        numbers = self.shares[share]
-        inputs = [replace(each, path=self.folder / each.path) for each in self.inputs[: numbers.stop]]
+    def iter_between(self, start: Position, end: Position | None) -> Iterator[Block]:
+        """Read the blocks from one position up to another, excluded; to the end of the input if ``None``."""
+        first, index = start
+        for partition in range(first, len(self.partitions)):
+            for block in self.iter_blocks(partition):
+                if block.position == end:
+                    return
+                if partition > first or block.index >= index:
+                    yield block
+
+    def _iter_items(self, partition: int) -> Iterator[Item]:
+        """Read a partition. Errors name paths as given to the command, and can be pickled."""
+        numbers = self.partitions[partition]
+        inputs = [replace(file, path=self.folder / file.path) for file in self.inputs[: numbers.stop]]
         for folder in {inputs[number].path.parent for number in numbers}:
             if not folder.is_dir():
-                raise InputError(f"{folder} is not there; inputs must lie at the same path on every node")
-        for item in iter_items(inputs, file=numbers.start, done=0 if share else self.done):
+                raise InputError(f"{folder} not found; inputs must lie at the same path on every node")
+
+        for item in iter_items(inputs, file=numbers.start, done=0 if partition else self.skip):
             if isinstance(item.content, Exception):
                 reason = str(item.content).replace(
                     str(inputs[item.file].path), str(self.inputs[item.file].path)
@@ -118,18 +131,8 @@ class BlockSource:
             else:
                 yield item
 
-    def iter_between(self, place: Place, end: Place | None) -> Iterator[Block]:
-        """Read the blocks from a place up to, and without, another; to the end of the input if ``None``."""
-        first, index = place
-        for share in range(first, len(self.shares)):
-            for block in self.iter_blocks(share):
-                if block.place == end:
-                    return
-                if share > first or block.index >= index:
-                    yield block
 
-
-def _share_out(inputs: Sequence[Input], first: int) -> Iterator[range]:
+def _partition(inputs: Sequence[Input], first: int) -> Iterator[range]:
     begin, size = first, 0
     for number in range(first, len(inputs)):
         size += inputs[number].size

@@ -1,8 +1,8 @@
-"""The part that runs on the machines of a cluster: a tagger, loaded once, that is given blocks.
+"""The process that tags blocks on the machines of a cluster; it loads its tagger once.
 
-What cannot be tagged comes back as a refused document, so a bad document never fails its block. A worker that
-cannot work, because its node holds another bundle, says so in what it gives back: an error raised here
-would be taken for a worker's death, and tried again.
+A document that cannot be tagged comes back as a refused one, so a bad document never fails its block. If a
+worker cannot work at all, because its node holds another bundle, it returns the reason in the block: an
+exception would count as the death of the worker, and Ray would try again.
 """
 
 from __future__ import annotations
@@ -13,44 +13,47 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from openmed_ner.bundle import record
+from openmed_ner.bundle.suite import bundle_digest
 from openmed_ner.errors import BundleError, OpenMedError
 from openmed_ner.inference.attributes import add_attributes
 from openmed_ner.inference.jobs.receipt import TagFunction
+from openmed_ner.inference.tagger import Tagger
 from openmed_ner.integrations.ray.blocks import Block, RefusedDocument
 from openmed_ner.text import Document
 
 Batch = Mapping[str, Sequence[Any]]
-"""What Ray Data passes around: columns by name. Ours is ``block``."""
+"""Columns by name, as Ray Data passes them to functions. The only column is ``block``."""
 
 
 class Worker:
     """Tags blocks.
 
     Args:
-        load: makes the tagger, here.
+        load: loads the tagger in this process.
     """
 
     def __init__(self, load: Callable[[], TagFunction]) -> None:
         self._tag: TagFunction | None = None
-        self._refusal = ""
+        self._failure = ""
         try:
             self._tag = load()
         except OpenMedError as error:
-            self._refusal = _from_here(error)
+            self._failure = _on_this_node(error)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Tag what Ray Data hands over."""
+        """Tag the blocks of a batch."""
         return {"block": [self.tag_block(block) for block in batch["block"]]}
 
     def tag_block(self, block: Block) -> Block:
-        """The block with its documents tagged, or refused."""
+        """Return the block with its documents tagged or refused."""
         if self._tag is None:
-            return replace(block, items=(), refusal=self._refusal)
+            return replace(block, items=(), failure=self._failure)
         try:
             documents = [item.content for item in block.items if isinstance(item.content, Document)]
             tagged = iter(_tag_all(self._tag, documents))
-        except Exception as error:  # a fault of ours, which ends a run, as it does on one machine
-            return replace(block, items=(), refusal=_from_here(error))
+        except Exception as error:  # a bug, which ends the run as on a single machine
+            return replace(block, items=(), failure=_on_this_node(error))
         items = (
             replace(item, content=next(tagged)) if isinstance(item.content, Document) else item
             for item in block.items
@@ -59,7 +62,7 @@ class Worker:
 
 
 def _tag_all(tag: TagFunction, documents: Sequence[Document]) -> list[Document]:
-    """Tag documents together; where that fails, each alone."""
+    """Tag documents together; on an error, one by one."""
     try:
         return list(tag(documents))
     except OpenMedError:
@@ -75,15 +78,15 @@ def _tag_alone(tag: TagFunction, document: Document) -> Document:
 
 
 def refuse(document: Document, reason: object) -> RefusedDocument:
-    """A document that could not be tagged, and why."""
+    """Mark a document that could not be tagged with the reason."""
     return RefusedDocument(document.id, document.text, reason=str(reason))
 
 
-def give(documents: Iterable[Document]) -> Iterator[Document]:
-    """A tagger for documents that come back from a cluster: passes them on, and fails at a refused one.
+def unpack_tagged(documents: Iterable[Document]) -> Iterator[Document]:
+    """Pass on documents that a cluster has tagged; stands for a tagger on this side.
 
     Raises:
-        OpenMedError: as it was raised there.
+        OpenMedError: a document was refused, with the message of the worker.
     """
     for document in documents:
         if isinstance(document, RefusedDocument):
@@ -104,31 +107,27 @@ def load_tag(
     """Load a bundle on this node.
 
     Args:
-        folder: of the bundle, or of a suite of them.
-        sha256: its digest where the run was begun.
-        version: of this package there.
-        backend: what computes it.
-        threads: to use.
-        options: of :meth:`openmed_ner.inference.tagger.Tagger.pipe`.
+        folder: folder of a bundle or a suite.
+        sha256: digest of the bundle on the machine that started the run.
+        version: version of this package on that machine.
+        backend: backend of a runtime bundle.
+        threads: number of threads.
+        options: options of :meth:`openmed_ner.inference.tagger.Tagger.pipe`.
         steps: attributes to add.
 
     Raises:
-        BundleError: the bundle, or the package, is not what it is where the run was begun.
+        BundleError: the bundle or the package differs from that of the starting machine.
     """
-    from openmed_ner.bundle.record import version as own_version
-    from openmed_ner.bundle.suite import bundle_digest
-    from openmed_ner.inference.tagger import Tagger
-
-    if own_version() != version:
-        raise BundleError(f"openmed-ner {own_version()} is installed, {version} where the run was begun")
-    if folder.is_dir() and (found := bundle_digest(folder)) != sha256:
+    if (installed := record.version()) != version:
+        raise BundleError(f"openmed-ner {installed} is installed, but the run was started with {version}")
+    if folder.is_dir() and (digest := bundle_digest(folder)) != sha256:
         raise BundleError(
-            f"{folder} holds a bundle of digest {found[:12]}, not {sha256[:12]} as where the run was begun; "
+            f"{folder} has the digest {digest[:12]}, but the run was started with {sha256[:12]}; "
             "put the same bundle at this path on every node"
         )
     tagger = Tagger.load(folder, backend=backend, threads=threads, workers=1)
     return lambda documents: add_attributes(tagger.pipe(documents, **options), steps)
 
 
-def _from_here(error: Exception) -> str:
+def _on_this_node(error: Exception) -> str:
     return f"node {socket.gethostname()}: {error or type(error).__name__}"
