@@ -78,7 +78,7 @@ def make_pipeline(**config: object) -> Language:
 
 
 def annotate(document: Document, *, words: bool = False, **config: Any) -> Doc:
-    """What becomes of the text of a document if a model finds in it what the document says."""
+    """Annotate a text as if a model had found the spans of a document in it."""
     add_extensions()
     doc = blank(words=words).make_doc(document.text)
     return EntityTagger("test", ComponentSettings(**config))._annotate(doc, document)
@@ -92,8 +92,8 @@ def holding(tagger: Tagger, **config: Any) -> EntityTagger:
     return component
 
 
-def found(doc: Doc) -> list[tuple[int, int, str, str]]:
-    return [(each.start_char, each.end_char, each.label_, each.id_) for each in doc.spans["openmed_ner"]]
+def layers(doc: Doc) -> list[tuple[int, int, str, str]]:
+    return [(span.start_char, span.end_char, span.label_, span.id_) for span in doc.spans["openmed_ner"]]
 
 
 # --- what is written into a document
@@ -106,11 +106,11 @@ def test_the_exact_document_is_what_the_tagger_says(nlp: Language, tagger: Tagge
 
 def test_layers_carry_type_guideline_and_score() -> None:
     doc = make_pipeline(corpora=THREE)(TEXTS[0])
-    assert found(doc) == LAYERS
-    sources = [each._.openmed_ner for each in doc.spans["openmed_ner"]]
+    assert layers(doc) == LAYERS
+    sources = [span._.openmed_ner for span in doc.spans["openmed_ner"]]
     assert sources == list(doc._.openmed_ner.spans)
-    assert doc.spans["openmed_ner"].attrs["scores"].tolist() == [each.score for each in sources]
-    assert [(each.text, each.label_, each.id_) for each in doc.ents] == [
+    assert doc.spans["openmed_ner"].attrs["scores"].tolist() == [source.score for source in sources]
+    assert [(ent.text, ent.label_, ent.id_) for ent in doc.ents] == [
         ("Cisplatin", "Chemical", CHEMICAL),
         ("nephrotoxicity", "Disease", DISEASE),
     ]
@@ -146,9 +146,9 @@ def test_strict_alignment_moves_no_boundary_and_loses_nothing_unseen(document: D
     doc = annotate(document)
     assert sorted(doc._.openmed_ner.spans, key=str) == sorted(document.spans, key=str)
     assert len(doc.spans["openmed_ner"]) + doc._.openmed_ner_unaligned == len(document.spans)
-    for each in doc.spans["openmed_ner"]:
-        source = each._.openmed_ner
-        assert (each.start_char, each.end_char, each.label_) == source.key[:3]
+    for span in doc.spans["openmed_ner"]:
+        source = span._.openmed_ner
+        assert (span.start_char, span.end_char, span.label_) == source.key[:3]
 
 
 @settings(max_examples=40)
@@ -157,16 +157,16 @@ def test_strict_alignment_moves_no_boundary_and_loses_nothing_unseen(document: D
 def test_boundaries_move_the_way_one_asks_for(alignment: str, sign: int, document: Document) -> None:
     doc = annotate(document, alignment=alignment)
     assert doc._.openmed_ner.spans == document.spans
-    for each in doc.spans["openmed_ner"]:
-        exact = each._.openmed_ner
-        assert sign * each.start_char <= sign * exact.start and sign * each.end_char >= sign * exact.end
+    for span in doc.spans["openmed_ner"]:
+        exact = span._.openmed_ner
+        assert sign * span.start_char <= sign * exact.start and sign * span.end_char >= sign * exact.end
 
 
 @given(document=word_documents())
 def test_nothing_is_lost_on_our_own_words(document: Document) -> None:
     doc = annotate(document, words=True)
     assert doc._.openmed_ner_unaligned == 0
-    assert [each[:3] for each in found(doc)] == [span.key for span in document.spans]
+    assert [layer[:3] for layer in layers(doc)] == [span.key for span in document.spans]
 
 
 @given(text=texts)
@@ -179,14 +179,14 @@ def test_our_words_as_tokens_hold_the_text_to_the_character(text: str) -> None:
 
 @given(text=st.text("ab. \n\t\u00a0", max_size=12))
 def test_white_space_is_laid_out_as_spacy_does(text: str) -> None:
-    ours, theirs = blank(words=True).make_doc(text), blank().make_doc(text)
-    blanks = [[(each.idx, each.text) for each in doc if each.is_space] for doc in (ours, theirs)]
+    docs = blank(words=True).make_doc(text), blank().make_doc(text)
+    blanks = [[(token.idx, token.text) for token in doc if token.is_space] for doc in docs]
     if "." not in text:  # spaCy cuts fewer words than we do
         assert blanks[0] == blanks[1]
 
 
 def test_spacys_tokens_cut_through_chemical_names() -> None:
-    n_tokens = [len(each.make_doc(HYPHENS)) for each in (spacy.blank("en"), use_words(spacy.blank("en")))]
+    n_tokens = [len(nlp.make_doc(HYPHENS)) for nlp in (spacy.blank("en"), use_words(spacy.blank("en")))]
     assert n_tokens[0] < n_tokens[1]
     assert blank().make_doc(HYPHENS).char_span(8, 27) is None
     assert blank(words=True).make_doc(HYPHENS).char_span(8, 27).text == "iodobenzylguanidine"
@@ -211,10 +211,10 @@ def test_the_flat_view_does_not_overlap_and_leaves_out_only_for_a_better_one(
             -(span.score or 0),
         )
 
-    for each in doc.spans["openmed_ner"]:
-        source = each._.openmed_ner
+    for span in doc.spans["openmed_ner"]:
+        source = span._.openmed_ner
         if ents is None or source.corpus in ents:
-            rivals = [ent._.openmed_ner for ent in doc.ents if ent.start < each.end and each.start < ent.end]
+            rivals = [ent._.openmed_ner for ent in doc.ents if ent.start < span.end and span.start < ent.end]
             assert any(rank(rival)[:2] <= rank(source)[:2] for rival in rivals)
     assert all(ents is None or ent.id_ in ents for ent in doc.ents)
 
@@ -232,8 +232,8 @@ def test_entities_of_earlier_components_stay_unless_overwritten(
         [{"label": "OLD", "pattern": "Cisplatin caused"}, {"label": "KEPT", "pattern": "rats"}]
     )
     doc = nlp(TEXTS[0])
-    assert [each.label_ for each in doc.ents] == expected
-    assert found(doc) == LAYERS
+    assert [ent.label_ for ent in doc.ents] == expected
+    assert layers(doc) == LAYERS
 
 
 # --- streams
@@ -250,7 +250,9 @@ def test_texts_of_a_batch_share_the_models_batches(nlp: Language, monkeypatch: p
     component = nlp.get_pipe("openmed_ner")
     calls: list[int] = []
     pipe = component.tagger.pipe
-    monkeypatch.setattr(component.tagger, "pipe", lambda texts, **how: calls.append(1) or pipe(texts, **how))
+    monkeypatch.setattr(
+        component.tagger, "pipe", lambda texts, **options: calls.append(1) or pipe(texts, **options)
+    )
     assert len(list(nlp.pipe(TEXTS, batch_size=2))) == len(TEXTS) and len(calls) == len(TEXTS) / 2
 
 
@@ -294,7 +296,7 @@ def test_two_processes_find_what_one_finds(nlp: Language, monkeypatch: pytest.Mo
     expected = [doc._.openmed_ner for doc in nlp.pipe(TEXTS)]  # so that the forks inherit a session
     docs = list(nlp.pipe(TEXTS, n_process=2, batch_size=1))
     assert [doc._.openmed_ner for doc in docs] == expected
-    assert all(each._.openmed_ner is not None for doc in docs for each in doc.ents)
+    assert all(ent._.openmed_ner is not None for doc in docs for ent in doc.ents)
 
 
 def test_a_spawned_process_loads_the_model_itself(nlp: Language, tagger: Tagger) -> None:
@@ -316,8 +318,8 @@ def test_documents_survive_being_written(nlp: Language) -> None:
     doc = nlp(TEXTS[0])
     (read,) = DocBin(["ENT_IOB", "ENT_TYPE", "ENT_ID"], docs=[doc], store_user_data=True).get_docs(nlp.vocab)
     for other in (Doc(nlp.vocab).from_bytes(doc.to_bytes()), read):
-        assert other._.openmed_ner == doc._.openmed_ner and found(other) == found(doc)
-        assert [each._.openmed_ner for each in other.ents] == [each._.openmed_ner for each in doc.ents]
+        assert other._.openmed_ner == doc._.openmed_ner and layers(other) == layers(doc)
+        assert [ent._.openmed_ner for ent in other.ents] == [ent._.openmed_ner for ent in doc.ents]
 
 
 @pytest.fixture
