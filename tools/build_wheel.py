@@ -62,10 +62,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("dist"))
     parser.add_argument("--commit", default="HEAD")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with TemporaryDirectory() as name:
-        time = export(asked.commit, Path(name))
-        wheel = build(Path(name), asked.output, time=time)
+        time = export(options.commit, Path(name))
+        wheel = build(Path(name), options.output, time=time)
     print(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel}")
 
 

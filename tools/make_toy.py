@@ -1,9 +1,9 @@
-"""Make all that the toy study needs, out of nothing: small random encoders, texts, annotated documents.
+"""Make the files of the toy study: small random encoders, texts and annotated documents.
 
     python tools/make_toy.py runs/toy
 
-Nothing here says anything about medicine: names are put together from syllables, and the sentences are
-templates. It shows that every step works, on a machine without network, corpora and backbones.
+Names are put together from syllables, and sentences are templates, so scores mean nothing. The study shows
+that every step works on a machine without network, corpora and backbones.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ SIZES = {"train": 60, "dev": 20, "test": 20}
 SHAPE = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
 
 
-def name(label: str, chance: random.Random) -> str:
-    """A made-up chemical or disease, told by its beginning."""
-    return chance.choice(BEGINNINGS[label]) + "".join(chance.choices(SYLLABLES, k=chance.randint(1, 3)))
+def name(label: str, rng: random.Random) -> str:
+    """A made-up chemical or disease; its beginning determines the type."""
+    return rng.choice(BEGINNINGS[label]) + "".join(rng.choices(SYLLABLES, k=rng.randint(1, 3)))
 
 
-def documents(prefix: str, count: int, chance: random.Random) -> Iterator[Document]:
+def documents(prefix: str, count: int, rng: random.Random) -> Iterator[Document]:
     """Documents of four sentences."""
     for number in range(count):
         text, spans = "", []
-        for template in chance.choices(TEMPLATES, k=4):
+        for template in rng.choices(TEMPLATES, k=4):
             text += " " if text else ""
             rest = template
             while "{" in rest:
@@ -56,7 +56,7 @@ def documents(prefix: str, count: int, chance: random.Random) -> Iterator[Docume
                 label, _, rest = rest.partition("}")
                 text += before
                 start = len(text)
-                text += name(label, chance)
+                text += name(label, rng)
                 spans.append(Span(start, len(text), label))
             text += rest
         yield Document(f"{prefix}-{number}", text, tuple(spans))
@@ -77,13 +77,13 @@ def write_backbones(folder: Path) -> None:
 def main(folder: Path) -> None:
     """Write the folder."""
     write_backbones(folder / "backbones")
-    chance = random.Random(0)
+    rng = random.Random(0)
     for split, count in SIZES.items():
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
-            write_jsonl(documents(split, count, chance), file)
+            write_jsonl(documents(split, count, rng), file)
     with (folder / "texts.jsonl").open("w", encoding="utf-8") as file:
-        for document in documents("text", 400, chance):
-            second = next(documents("text", 1, chance))
+        for document in documents("text", 400, rng):
+            second = next(documents("text", 1, rng))
             record = {"id": document.id, "source": "toy", "text": f"{document.text} {second.text}"}
             file.write(json.dumps(record) + "\n")
     for recipe in ("toy.toml", "toy-adapt.toml"):

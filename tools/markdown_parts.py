@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table without the columns that no row fills, or nothing if there is no row."""
+    """A Markdown table without empty columns, or nothing if there is no row."""
     cells = [[re.sub(r"\s+", " ", cell).replace("|", "\\|") for cell in row] for row in rows]
     columns = [column for column in zip(header, *cells, strict=True) if any(column[1:])]
     lines = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
@@ -20,5 +20,5 @@ def code(text: str) -> str:
 
 
 def page(parts: Iterable[str]) -> str:
-    """A page of parts with blank lines between; empty ones are left out."""
+    """Join the parts of a page by blank lines, without the empty ones."""
     return "\n\n".join(part for part in parts if part) + "\n"

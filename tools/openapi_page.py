@@ -1,7 +1,7 @@
 """Describe a service in Markdown, from its OpenAPI document.
 
-Every route with its parameters, bodies, status codes and examples, then every object with its fields.
-Only what the service itself says is shown: a field without a meaning has to get one in the service's code.
+Every route with its parameters, bodies, status codes and examples, then every object with its fields. All
+texts come from the service itself: a field without a description must get one in the service's code.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def describe(document: Mapping[str, Any]) -> Iterator[str]:
 def _operation(operation: Mapping[str, Any]) -> Iterator[str]:
     yield _prose(operation)
     rows = [
-        (code(each["name"]), each["in"], _type(each["schema"]), _prose(each))
-        for each in operation.get("parameters", ())
+        (code(field["name"]), field["in"], _type(field["schema"]), _prose(field))
+        for field in operation.get("parameters", ())
     ]
     yield table(("parameter", "in", "type", "meaning"), rows)
     content = operation.get("requestBody", {}).get("content", {})
@@ -76,7 +76,7 @@ def _body(media: str, schema: Mapping[str, Any]) -> str:
 
 def _examples(title: str, content: Mapping[str, Any]) -> Iterator[str]:
     for body in content.values():
-        named = {f", {name}": each["value"] for name, each in body.get("examples", {}).items()}
+        named = {f", {name}": example["value"] for name, example in body.get("examples", {}).items()}
         if "example" in body:
             named[""] = body["example"]
         for name, value in named.items():
@@ -101,7 +101,7 @@ def _type(schema: Mapping[str, Any]) -> str:
         return f"[{name}](#{name.lower()})"
     for key in ("anyOf", "oneOf", "allOf"):
         if key in schema:
-            return " or ".join(_type(each) for each in schema[key])
+            return " or ".join(_type(part) for part in schema[key])
     if "const" in schema or "enum" in schema:
         return ", ".join(code(value) for value in schema.get("enum", [schema.get("const")]))
     kind = str(schema.get("type", "anything")) if schema else ""

@@ -1,8 +1,8 @@
 """Put the pages of the repository's root on the documentation site.
 
 MkDocs reads one folder, and a reader of the repository expects CONTRIBUTING.md at its root. This hook of
-MkDocs shows such files on the site, so that nothing is written twice. Links are those of the repository; on
-the site, those to pages still lead there, and those to other files become plain text.
+MkDocs shows such files on the site, so nothing is written twice. The files have links of the
+repository: links to pages are rewritten for the site, and links to other files become plain text.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn the links of a page as it stands in the repository into those of the site."""
+    """Rewrite the links of a page for the site."""
     return site_links(markdown, page.file.src_uri)
 
 
@@ -44,8 +44,8 @@ def site_links(markdown: str, page: str) -> str:
     """Rewrite the links of a page.
 
     Args:
-        markdown: the page.
-        page: its place on the site.
+        markdown: content of the page.
+        page: path of the page on the site.
     """
     source = {place: name for name, place in ROOT_PAGES.items()}.get(page, f"docs/{page}")
 

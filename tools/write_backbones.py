@@ -20,7 +20,7 @@ WINDOW = 256
 
 
 def backbones() -> str:
-    """Every row, with where it comes from."""
+    """Every row with its source."""
     from openmed_ner.model.backbones import BACKBONES
 
     header = ("backbone", "hub id", "commit", "licence", "SHA-256 known", "weights there", "case")
@@ -42,7 +42,7 @@ def backbones() -> str:
 
 
 def sizes() -> str:
-    """Every row, with what the closed forms say of it."""
+    """Every row with its size and operations in closed form."""
     from openmed_ner.model.backbones import BACKBONES
 
     header = (
@@ -59,7 +59,7 @@ def sizes() -> str:
     rows = []
     for name, row in BACKBONES.items():
         shape = row.shape
-        arithmetic = (shape.flops(WINDOW, trained=what) / 1e6 for what in ("nothing", "lora", "all"))
+        arithmetic = (shape.flops(WINDOW, trained=part) / 1e6 for part in ("nothing", "lora", "all"))
         cells = (
             code(name),
             code(shape.architecture),
@@ -69,14 +69,14 @@ def sizes() -> str:
             f"{shape.n_parameters:,}",
             f"{shape.lora_parameters(RANK):,}",
             f"{100 * shape.trained_share(RANK, n_tags=HEADS * TAGS):.2f} %",
-            ", ".join(f"{each:,.0f}" for each in arithmetic),
+            ", ".join(f"{value:,.0f}" for value in arithmetic),
         )
         rows.append(cells)
     return table(header, rows)
 
 
 def architectures() -> str:
-    """What differs between architectures."""
+    """Differences between architectures."""
     from openmed_ner.model.architectures import ARCHITECTURES
 
     header = ("architecture", "query and value", "masked-language head", "subwords", "attention", "16 bits")
@@ -85,13 +85,13 @@ def architectures() -> str:
         (
             (
                 code(name),
-                ", ".join(map(code, each.query_value)),
-                ", ".join(map(code, each.lm_head)),
-                each.subwords,
-                ", ".join(each.attentions),
-                ", ".join(each.halves),
+                ", ".join(map(code, row.query_value)),
+                ", ".join(map(code, row.lm_head)),
+                row.subwords,
+                ", ".join(row.attentions),
+                ", ".join(row.halves),
             )
-            for name, each in ARCHITECTURES.items()
+            for name, row in ARCHITECTURES.items()
         ),
     )
 
@@ -104,7 +104,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 
 def render(text: str) -> str:
-    """The page with its tables as the code has them."""
+    """The page with tables made from the code."""
     return BLOCK.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", text)
 
 

@@ -3,9 +3,9 @@
     python tools/write_reference.py
 
 Into ``docs/reference``: ``cli.md`` from the commands, ``settings.md`` from the dataclasses of recipes,
-``python.md`` from the public names and their docstrings, ``rest.md`` from the service's OpenAPI document.
-The pages are kept in the repository, so that they can be read without building anything; the price is a test
-that fails when one is stale. They depend on the code alone, not on a terminal's width or on the machine.
+``python.md`` from the public names and their docstrings, ``rest.md`` from the service's OpenAPI document. The
+pages are in the repository, to be read without building anything, and a test fails when one is stale. They
+depend on the code alone, not on a terminal's width or on the machine.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def cli() -> str:
     for command, inner in _iter_commands(root, context):
         usage = " ".join([inner.command_path, *command.collect_usage_pieces(inner)])
         parts += [f"## {inner.command_path}", f"```text\n{usage}\n```", inspect.cleandoc(command.help or "")]
-        rows = [each.get_help_record(inner) for each in command.get_params(inner)]
+        rows = [parameter.get_help_record(inner) for parameter in command.get_params(inner)]
         parts.append(table(("option", "meaning"), ((code(row[0]), row[1]) for row in rows if row)))
     return page(parts)
 
@@ -70,12 +70,12 @@ def rest() -> str:
     from openmed_ner.service.app import create_app
     from openmed_ner.service.settings import ServiceSettings
 
-    app = create_app(_Untaught(), ServiceSettings(token="a-token-of-some-length"))  # type: ignore[arg-type]
+    app = create_app(_TaggerStub(), ServiceSettings(token="a-token-of-some-length"))  # type: ignore[arg-type]
     return page(["# REST interface", NOTE, *describe(app.openapi())])
 
 
-class _Untaught:
-    """Stands in for the embedded tagger: a service can be described without loading a model."""
+class _TaggerStub:
+    """Stands for the embedded tagger: a service can be described without loading a model."""
 
     def __init__(self) -> None:
         from openmed_ner import open_bundle
@@ -97,15 +97,15 @@ def settings() -> str:
 
 
 def _describe_settings(values: Any, group: str = "") -> Iterator[str]:
-    """A table of the values that stand in a group, then the groups below it."""
+    """A table of the settings of a group, then the groups below it."""
     meanings = dict(_attributes(inspect.getdoc(values) or ""))
-    known = {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
-    groups = {name: value for name, value in known.items() if dataclasses.is_dataclass(value)}
+    defaults = {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
+    groups = {name: value for name, value in defaults.items() if dataclasses.is_dataclass(value)}
     if group:
         yield f"### `[{group}]`"
     rows = [
         (code(name), code(_toml(value)), meanings[name])
-        for name, value in known.items()
+        for name, value in defaults.items()
         if name not in groups
     ]
     yield table(("setting", "default", "meaning"), rows)
@@ -122,7 +122,7 @@ def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
 
 
 def _toml(value: Any) -> str:
-    """A default as a recipe would say it."""
+    """A default in the notation of a recipe."""
     if isinstance(value, Mapping):
         return "{}"
     if isinstance(value, tuple):
@@ -172,19 +172,21 @@ def _describe(name: str, value: Any, *, level: int) -> Iterator[str]:
         yield f"```text\n{_signature(name, plain)}\n```"
     yield _markdown(inspect.getdoc(plain) or "")
     if inspect.isclass(plain) and issubclass(plain, Enum):
-        yield f"One of {', '.join(f'`{each.name}`' for each in plain)}."
+        yield f"One of {', '.join(f'`{member.name}`' for member in plain)}."
 
 
 def _signature(name: str, value: Any) -> str:
-    """A call as one would write it, a line per argument where it is long."""
+    """The signature as a call, on one line per argument if it is long."""
     signature = inspect.signature(value)
     arguments: list[str] = []
-    for each in signature.parameters.values():
-        if each.name == "self" or each.name == "cls":
+    for parameter in signature.parameters.values():
+        if parameter.name == "self" or parameter.name == "cls":
             continue
-        if each.kind is each.KEYWORD_ONLY and "*" not in arguments:
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in arguments:
             arguments.append("*")
-        arguments.append(("**" if each.kind is each.VAR_KEYWORD else "") + _argument(each))
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        arguments.append(stars + _argument(parameter))
+
     returned = signature.return_annotation
     tail = "" if inspect.isclass(value) or returned is inspect.Signature.empty else f" -> {returned}"
     line = f"{name}({', '.join(arguments)}){tail}"
@@ -194,8 +196,8 @@ def _signature(name: str, value: Any) -> str:
 
 
 def _argument(parameter: inspect.Parameter) -> str:
-    known = parameter.annotation is not inspect.Parameter.empty
-    text = f"{parameter.name}: {parameter.annotation}" if known else parameter.name
+    has_type = parameter.annotation is not inspect.Parameter.empty
+    text = f"{parameter.name}: {parameter.annotation}" if has_type else parameter.name
     if parameter.default is inspect.Parameter.empty:
         return text
     shown = getattr(parameter.default, "__name__", repr(parameter.default))  # functions by their names
@@ -220,7 +222,7 @@ def _markdown(docstring: str) -> str:
 
 
 def _items(body: str) -> str:
-    """``name: meaning`` lines as a list; what is indented goes on with the line before."""
+    """``name: meaning`` lines as a list; an indented line continues the one before."""
     return "\n".join("- " + re.sub(r"^([A-Za-z_]+):", r"`\1`:", line) for line in _joined(body))
 
 

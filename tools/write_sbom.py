@@ -2,11 +2,11 @@
 
     python tools/write_sbom.py -o dist/openmed_ner.cdx.json [--wheel FILE] [--pip-report FILE]
 
-It lists the core dependencies and theirs at the versions of constraints.txt, with their licences, and the
-embedded model with its files and what it was made from. The same inputs give the same bytes: the serial
-number is derived from the content, the time is SOURCE_DATE_EPOCH (1980 if unset).
+It lists the core dependencies and their dependencies at the versions of constraints.txt, with licences, and
+the embedded model with its files and sources. The same inputs give the same bytes: the serial number is
+derived from the content, the time is SOURCE_DATE_EPOCH (1980 if unset).
 
-Hashes of dependencies are known to whoever resolves them, so they come from a report of pip:
+Hashes of dependencies come from a report of pip, which resolves them:
 ``pip install --dry-run --ignore-installed --no-deps --report FILE -c constraints.txt PACKAGE…``.
 """
 
@@ -51,7 +51,7 @@ def read_constraints(path: Path) -> dict[str, str]:
 
 
 def read_hashes(report: Path | None) -> dict[str, str]:
-    """SHA-256 of the archive of every package that a report of pip names."""
+    """SHA-256 of the archive of every package in a report of pip."""
     if report is None:
         return {}
     rows = json.loads(report.read_text(encoding="utf-8"))["install"]
@@ -63,24 +63,24 @@ def read_hashes(report: Path | None) -> dict[str, str]:
 
 
 def find_dependencies(project: str = PROJECT) -> dict[str, tuple[str, ...]]:
-    """Every package that an installation without extras has, and what each of them needs here."""
-    found: dict[str, set[str]] = {}
+    """Every package of an installation without extras, with its own requirements on this system."""
+    requirements: dict[str, set[str]] = {}
     waiting, seen = [(project, frozenset[str]())], set()
     while waiting:
-        name, extras = each = waiting.pop()
-        if each not in seen:
-            seen.add(each)
+        name, extras = package = waiting.pop()
+        if package not in seen:
+            seen.add(package)
             needed = [
                 (canonicalize_name(requirement.name), frozenset(requirement.extras))
                 for requirement in iter_requirements(name, extras)
             ]
-            found.setdefault(name, set()).update(other for other, _ in needed)
+            requirements.setdefault(name, set()).update(other for other, _ in needed)
             waiting += needed
-    return {name: tuple(sorted(needed)) for name, needed in sorted(found.items())}
+    return {name: tuple(sorted(needed)) for name, needed in sorted(requirements.items())}
 
 
 def iter_requirements(name: str, extras: frozenset[str]) -> Iterator[Requirement]:
-    """What a package needs on this system, with these extras of it."""
+    """Yield the requirements of a package with some extras on this system."""
     for line in metadata.requires(name) or ():
         requirement = Requirement(line)
         marker = requirement.marker
@@ -89,10 +89,10 @@ def iter_requirements(name: str, extras: frozenset[str]) -> Iterator[Requirement
 
 
 def describe_package(name: str, pins: Mapping[str, str], hashes: Mapping[str, str]) -> Component:
-    """A dependency at its pinned version, with the licence that its metadata states.
+    """A dependency at its pinned version, with the licence in its metadata.
 
     Raises:
-        SystemExit: another version is installed than the pinned one, so its licence may be another too.
+        SystemExit: the installed version is not the pinned one, so its licence may differ.
     """
     version = metadata.version(name)
     if pins.get(name) != version:
@@ -109,18 +109,18 @@ def describe_package(name: str, pins: Mapping[str, str], hashes: Mapping[str, st
 
 
 def stated_licence(name: str) -> str:
-    """The licence of an installed package: its expression, or its first words on the matter."""
-    found = metadata.metadata(name)
-    if expression := found.get("License-Expression"):
+    """The licence of an installed package: its expression, its classifiers, or the first line of its text."""
+    fields = metadata.metadata(name)
+    if expression := fields.get("License-Expression"):
         return str(expression)
-    classifiers = [each for each in found.get_all("Classifier") or () if each.startswith("License :: ")]
+    classifiers = [row for row in fields.get_all("Classifier") or () if row.startswith("License :: ")]
     if classifiers:
-        return " and ".join(each.rpartition(" :: ")[2] for each in classifiers)
-    return (found.get("License") or "").strip().split("\n")[0][:200]
+        return " and ".join(row.rpartition(" :: ")[2] for row in classifiers)
+    return (fields.get("License") or "").strip().split("\n")[0][:200]
 
 
 def describe_model(bundle: Bundle) -> Component:
-    """The embedded bundle: its files, and what it was made from."""
+    """The embedded bundle: its files and its sources."""
     manifest = bundle.manifest
     files = [
         Component(
@@ -132,7 +132,7 @@ def describe_model(bundle: Bundle) -> Component:
         )
         for name, file in manifest.files.items()
     ]
-    made_from = [
+    sources = [
         Property(name=f"made-from:{source.role}:{source.name}", value=source.licence)
         for source in find_sources(manifest, bundle.read_json(RECORD))
     ]
@@ -144,13 +144,13 @@ def describe_model(bundle: Bundle) -> Component:
         licenses=[_LICENCES.make_from_string(manifest.licence)],
         hashes=[sha256(bundle.sha256)],
         components=files,
-        properties=made_from,
+        properties=sources,
         description="The embedded bundle; its SHA-256 is that of its manifest, which names every file's.",
     )
 
 
 def sha256(digest: str) -> HashType:
-    """A SHA-256 as the format writes it."""
+    """A SHA-256 in the notation of the format."""
     return HashType(alg=HashAlgorithm.SHA_256, content=digest)
 
 
@@ -158,9 +158,9 @@ def make_bom(bundle: Bundle, *, wheel: Path | None = None, report: Path | None =
     """The bill of materials of the wheel.
 
     Args:
-        bundle: the embedded one.
-        wheel: the file, whose SHA-256 is stated.
-        report: of pip, with the hashes of the dependencies.
+        bundle: the embedded bundle.
+        wheel: file of the wheel, to state its SHA-256.
+        report: report of pip, with the hashes of the dependencies.
     """
     pins, hashes = read_constraints(ROOT / "constraints.txt"), read_hashes(report)
     dependencies = find_dependencies()
@@ -176,13 +176,14 @@ def make_bom(bundle: Bundle, *, wheel: Path | None = None, report: Path | None =
         licenses=[_LICENCES.make_from_string(stated_licence(PROJECT))],
         hashes=[sha256(digest)] if digest else [],
     )
+
     model = describe_model(bundle)
     moment = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", EARLIEST)), UTC)
     bom = Bom(components=[*packages.values(), model], metadata=BomMetaData(component=root, timestamp=moment))
     for name, needed in dependencies.items():
         component = root if name == PROJECT else packages[name]
         extra = [model] if component is root else []
-        bom.register_dependency(component, [*(packages[each] for each in needed), *extra])
+        bom.register_dependency(component, [*(packages[requirement] for requirement in needed), *extra])
     bom.serial_number = uuid.UUID(int=0)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, render(bom))
     return bom
@@ -195,15 +196,15 @@ def render(bom: Bom) -> str:
 
 
 def main() -> None:
-    """Write the file that is asked for."""
+    """Write the file named on the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--wheel", type=Path)
     parser.add_argument("--pip-report", type=Path)
-    asked = parser.parse_args()
-    asked.output.parent.mkdir(parents=True, exist_ok=True)
-    bom = make_bom(open_bundle(embedded_bundle()), wheel=asked.wheel, report=asked.pip_report)
-    asked.output.write_text(render(bom), encoding="utf-8")
+    options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    bom = make_bom(open_bundle(embedded_bundle()), wheel=options.wheel, report=options.pip_report)
+    options.output.write_text(render(bom), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python tools/write_tables.py
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; what is between is replaced. A
-test fails if a page and its results disagree.
+A table lies between ``<!-- table: NAME -->`` and ``<!-- end -->`` and is replaced. A test fails if a page
+and its results disagree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def render(page: str) -> str:
-    """Fill every table of a page; what has no results file has not been measured."""
+    """Fill every table of a page; one without a results file says so."""
 
     def fill(match: re.Match[str]) -> str:
         try:
@@ -45,7 +45,7 @@ def render(page: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the pages, and draw what they show."""
+    """Rewrite the pages and draw their figures."""
     bundles = read("bench")["bundles"]
     plot_bench(bundles, ROOT / "docs/assets/f1-energy.svg", axis="energy")
     plot_bench(bundles, ROOT / "docs/assets/f1-speed.svg")

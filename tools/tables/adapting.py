@@ -1,4 +1,4 @@
-"""Domain-adaptive pretraining: what it takes, and what it is worth."""
+"""Domain-adaptive pretraining: its cost and its effect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tables.common import conditions, read, table_row
 
 
 def encoders() -> str:
-    """What each adaptation took, and what it did to perplexity."""
+    """Cost of each adaptation, and perplexity before and after it."""
     return report.encoder_table(read("adaptation"))
 
 
@@ -17,7 +17,7 @@ def adaptation() -> str:
 
 
 def gains() -> str:
-    """Whether encoders differ by more than chance."""
+    """Differences between encoders, with intervals and p values."""
     return report.gain_table(read("adaptation"))
 
 
@@ -29,10 +29,10 @@ def pretraining() -> str:
         "|---|---|---|---|---|",
     ]
     speeds = record["subwords_per_second"]
-    for way, ratio in record["ratio_to_trainer"].items():
-        values = (f"{speeds[f'{whose}/{way}']:,.0f}" for whose in ("ours", "trainer"))
-        lines.append(
-            table_row((way, *values, f"{ratio:.2f}", f"{100 * record['share_of_ceiling'][way]:.0f} %"))
-        )
+    for method, ratio in record["ratio_to_trainer"].items():
+        values = (f"{speeds[f'{system}/{method}']:,.0f}" for system in ("ours", "trainer"))
+        share = f"{100 * record['share_of_ceiling'][method]:.0f} %"
+        lines.append(table_row((method, *values, f"{ratio:.2f}", share)))
+
     ceiling = f"ceiling {record['matrix_multiply_gflops']:.0f} GFLOP/s in {record['precision']}"
     return "\n".join([*lines, "", conditions(record, f"batches of {record['shape']} subwords; {ceiling}")])

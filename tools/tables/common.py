@@ -1,4 +1,4 @@
-"""What the tables share: reading results, rows, and the conditions that stand under a table."""
+"""Shared parts of the tables: results files, rows, and the conditions below a table."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-def conditions(record: Mapping[str, Any], what: str) -> str:
-    """How often, what and where was measured."""
-    return f"Medians of {record['rounds']} rounds, each in turn; {what}; {machine(record)}"
+def conditions(record: Mapping[str, Any], subject: str) -> str:
+    """Rounds, subject and machine of a measurement."""
+    return f"Medians of {record['rounds']} rounds, each in turn; {subject}; {machine(record)}"
 
 
 def machine(record: Mapping[str, Any]) -> str:
-    """Where it was measured, and by which commit."""
+    """Machine and commit of a measurement."""
     host = record["host"]
     return f"{host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."

@@ -1,4 +1,4 @@
-"""Scores of models: what was published, and by which way of counting."""
+"""Scores of models, by protocol, beside published ones."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from openmed_ner.training.study import report
 from openmed_ner.training.study.references import BIOBERT_F1, PAPER_F1
 from tables.common import conditions, machine, percent, read, table_row
 
-OWN, JOINT, SMALL = "a model each", "joint", "small"
-"""Models of a corpus each, the joint model, and the smaller one."""
-STUDIES = {OWN: "suite", JOINT: "joint", SMALL: "suite"}
-"""Where each was trained and scored; that of the suite calls ``joint`` what taught the smaller one."""
+SINGLE, JOINT, SMALL = "a model each", "joint", "small"
+"""A model per corpus, the joint model, and the smaller one."""
+STUDIES = {SINGLE: "suite", JOINT: "joint", SMALL: "suite"}
+"""Results file of each system. In that of the suite, ``joint`` is the teacher of the smaller model."""
 
 
-def _runs(way: str) -> list[Mapping[str, Any]]:
-    """The runs of a way that has all heads, or of all models that have not."""
-    runs = read(STUDIES[way])["runs"]
-    wanted = {run["model"] for run in runs} - {JOINT, SMALL} if way == OWN else {way}
-    return [run for run in runs if run["model"] in wanted]
+def _runs(system: str) -> list[Mapping[str, Any]]:
+    """The runs of a model with all heads, or of all models of single corpora."""
+    runs = read(STUDIES[system])["runs"]
+    models = {run["model"] for run in runs} - {JOINT, SMALL} if system == SINGLE else {system}
+    return [run for run in runs if run["model"] in models]
 
 
-def _test_scores(way: str) -> dict[str, Mapping[str, Any]]:
-    """The test scores of a way over its seeds, by corpus."""
-    models = {run["model"] for run in _runs(way)}
-    scores = read(STUDIES[way])["scores"]
+def _test_scores(system: str) -> dict[str, Mapping[str, Any]]:
+    """The test scores of a system over its seeds, by corpus."""
+    models = {run["model"] for run in _runs(system)}
+    scores = read(STUDIES[system])["scores"]
     return {row["corpus"]: row for row in scores if row["split"] == "test" and row["model"] in models}
 
 
@@ -37,17 +37,17 @@ def _shipped(model: str) -> dict[tuple[str, str], Mapping[str, Any]]:
 
 
 def suite() -> str:
-    """For each corpus a model of its own, the joint model, and what is shipped, beside published ones."""
-    alone, joint = _test_scores(OWN), _test_scores(JOINT)
+    """For each corpus a model per corpus, the joint model, and the shipped ones, beside published scores."""
+    singles, joint = _test_scores(SINGLE), _test_scores(JOINT)
     shipped, small = _shipped(JOINT), _shipped(SMALL)
     rows = []
     for corpus in joint:
-        own = alone.get(corpus)
+        single = singles.get(corpus)
         mention, word, subword = (shipped[corpus, protocol]["micro"] for protocol in PROTOCOLS)
         rows.append(
             (
                 corpus,
-                f"{percent(own['mean'])} ({len(own['seeds'])})" if own else "",
+                f"{percent(single['mean'])} ({len(single['seeds'])})" if single else "",
                 percent(joint[corpus]["mean"]),
                 f"**{percent(mention['f1'])}**",
                 report.interval(mention["ci95"]),
@@ -58,31 +58,34 @@ def suite() -> str:
                 report.reference(PAPER_F1, corpus),
             )
         )
-    ours = "a model each (seeds)", "joint", "joint, int8", "95 % interval", "small, int8"
+
+    systems = "a model each (seeds)", "joint", "joint, int8", "95 % interval", "small, int8"
     counted = "counted on words", "BioBERT", "counted on sub-words", "paper"
     bundle = _of_bundle(read("joint-int8"))
-    return "\n".join([report.table(("corpus", *ours, *counted), rows), "", bundle, "", *_notes(joint)])
+    return "\n".join([report.table(("corpus", *systems, *counted), rows), "", bundle, "", *_notes(joint)])
 
 
 def details() -> str:
-    """Precision, recall, mentions seen and unseen in training: a model each, joint, and as it is shipped."""
-    intervals = {way: _test_scores(way) for way in STUDIES}
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for way in STUDIES:
-        for run in _runs(way):
+    """Precision, recall, and F1 on seen and unseen mentions of every system."""
+    intervals = {system: _test_scores(system) for system in STUDIES}
+    results: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for system in STUDIES:
+        for run in _runs(system):
             for row in run["results"]:
                 if (row["split"], row["protocol"]) == ("test", "mention"):
-                    found.setdefault((way, row["corpus"]), []).append(row)
+                    results.setdefault((system, row["corpus"]), []).append(row)
+
     shipped = {model: _shipped(model) for model in (JOINT, SMALL)}
     lines = []
     for corpus in intervals[JOINT]:
-        for way in STUDIES:
-            if rows := found.get((way, corpus)):
-                name = f"{way} ({len(rows)})" if way == OWN else way
-                lines.append(_detail(corpus, name, rows, intervals[way][corpus]["ci95"]))
-            if way in shipped:
-                row = shipped[way][corpus, "mention"]
-                lines.append(_detail(corpus, f"{way}, int8", [row], row["micro"]["ci95"]))
+        for system in STUDIES:
+            if rows := results.get((system, corpus)):
+                name = f"{system} ({len(rows)})" if system == SINGLE else system
+                lines.append(_detail(corpus, name, rows, intervals[system][corpus]["ci95"]))
+            if system in shipped:
+                row = shipped[system][corpus, "mention"]
+                lines.append(_detail(corpus, f"{system}, int8", [row], row["micro"]["ci95"]))
+
     names = (
         "corpus",
         "model",
@@ -108,9 +111,9 @@ def _detail(
 
 
 def suite_runs() -> str:
-    """What the models of the suite took, the joint model's stages, and the smaller one."""
+    """Cost of the suite's models, of the joint model's stages, and of the smaller model."""
     former = [{**run, "model": "first, formerly"} for run in read("suite")["runs"] if run["model"] == JOINT]
-    runs = [*_runs(OWN), *read("trials/joint")["runs"], *_runs(JOINT), *former, *_runs(SMALL)]
+    runs = [*_runs(SINGLE), *read("trials/joint")["runs"], *_runs(JOINT), *former, *_runs(SMALL)]
     return report.cost_table({"runs": runs})
 
 
@@ -121,7 +124,7 @@ def searches() -> str:
 
 
 def energy() -> str:
-    """What bundles take for 1,000 documents, and what they score."""
+    """Energy of bundles per 1,000 documents, with their scores."""
     record = read("bench")
     rows = []
     for row in record["bundles"]:
@@ -131,11 +134,11 @@ def energy() -> str:
         rows.append((name, *speed, f"{wh:.3f} ({row['energy']['mode']})", f"{f1:.2f}", f"{f1 / wh:.0f}"))
     names = "bundle", "documents/s", "ms for one", "Wh per 1,000", "mean test F1", "F1 per Wh"
     first = record["bundles"][0]
-    where = (
+    note = (
         f"Medians of {first['rounds']} rounds of {first['documents']} documents, {first['subwords']:,} "
         f"subwords; {machine(record)}"
     )
-    return "\n".join([report.table(names, rows), "", where])
+    return "\n".join([report.table(names, rows), "", note])
 
 
 def protocols() -> str:
@@ -152,6 +155,7 @@ def protocols() -> str:
         sizes = (row["tp"] + row["fn"] for row in (mention, subword))
         values = (percent(row["f1"]) for row in (mention, word, subword))
         lines.append(table_row((corpus, *values, difference, *sizes)))
+
     accepted = [
         f"{row['corpus']} with the alternatives its official scorer accepts: mention F1 "
         f"{percent(row['with_alternatives']['f1'])}."
@@ -190,7 +194,7 @@ def evaluation() -> str:
 
 
 def _notes(names: Iterable[str]) -> list[str]:
-    """What was scored, where that is not the official test split of the whole corpus."""
+    """Notes on corpora that were not scored on the official test split of the whole corpus."""
     from openmed_ner.corpora import CATALOG
 
     rows = [CATALOG[name] for name in dict.fromkeys(names)]

@@ -40,7 +40,7 @@ PUBMED = 37_000_000
 
 
 def scale() -> str:
-    """What tagging all of PubMed would take, at the measured rates."""
+    """Time and energy of tagging all of PubMed, at the measured rates."""
     record = read("benchmark-tagging")
     cores = record["host"]["cores"]
     lines = [
@@ -57,7 +57,7 @@ def scale() -> str:
 
 
 def scaling() -> str:
-    """How the rate grows with the workers, and what all of PubMed would take at it."""
+    """Rates by number of workers, and time for all of PubMed."""
     record = read("benchmark-scaling")
     lines = [
         "| workers | documents/s | to local-1 | start-up, s | memory, MB | days, one machine | days, ten |",
@@ -87,11 +87,12 @@ def service() -> str:
         lines.append(
             table_row((number, *map("{:.1f}".format, speeds), f"{row['ratio']:.2f}", *times, answers, memory))
         )
-    where = (
+
+    note = (
         f"{record['clients']} clients at once for {record['seconds']:.0f} s, texts of "
         f"{record['characters_per_text']:.0f} characters; {machine(record)}"
     )
-    return "\n".join([*lines, "", where])
+    return "\n".join([*lines, "", note])
 
 
 def training() -> str:
@@ -101,8 +102,8 @@ def training() -> str:
 
 def _training(record: Mapping[str, Any]) -> str:
     lines = ["| way | subwords/s | ratio to full fine-tuning |", "|---|---|---|"]
-    for way, speed in record["subwords_per_second"].items():
-        lines.append(table_row((way, f"{speed:.0f}", f"{record['ratio_to_full'][way]:.2f}")))
+    for method, speed in record["subwords_per_second"].items():
+        lines.append(table_row((method, f"{speed:.0f}", f"{record['ratio_to_full'][method]:.2f}")))
     return "\n".join([*lines, "", conditions(record, f"batches of {record['shape']} subwords")])
 
 
@@ -111,12 +112,15 @@ def memory() -> str:
     records = [read("benchmark-memory"), read("benchmark-memory-many")]
     rows = []
     for record in records:
-        how = f"{record['bundle']} ({record['precision']}, {record['backend']})"
+        bundle = f"{record['bundle']} ({record['precision']}, {record['backend']})"
         for kind, name in (("pages", "one document of {} pages"), ("documents", "{} abstracts")):
             for count, row in record[kind].items():
                 complete = "yes" if row["complete"] else "no"
                 sizes = name.format(f"{int(count):,}"), f"{row['characters']:,}", f"{row['windows']:,}"
-                rows.append((how, *sizes, complete, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}"))
+                rows.append(
+                    (bundle, *sizes, complete, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}")
+                )
+
     names = (
         "bundle",
         "text",
@@ -126,8 +130,8 @@ def memory() -> str:
         "seconds",
         "peak memory, MB",
     )
-    where = " ".join(f"{record['bundle']}: {machine(record)}" for record in records)
-    return "\n".join([report.table(names, rows), "", f"One run each, of all heads. {where}"])
+    machines = " ".join(f"{record['bundle']}: {machine(record)}" for record in records)
+    return "\n".join([report.table(names, rows), "", f"One run each, of all heads. {machines}"])
 
 
 def adapters() -> str:
@@ -138,12 +142,12 @@ def adapters() -> str:
         for name, row in record["measured"].items()
     ]
     names = "loaded", "heads", "seconds to start", "peak memory, MB"
-    where = f"{record['adapters']} bundles, {record['ratio']:.3f} times one; one run each; {machine(record)}"
-    return "\n".join([report.table(names, rows), "", where])
+    note = f"{record['adapters']} bundles, {record['ratio']:.3f} times one; one run each; {machine(record)}"
+    return "\n".join([report.table(names, rows), "", note])
 
 
 def stages() -> str:
-    """Where the time of one document goes, on one thread."""
+    """Time of one document by stage, on one thread."""
     record = read("benchmark-stages")
     rows = []
     for row in record["bundles"]:
@@ -158,12 +162,12 @@ def stages() -> str:
 
 
 def estimates() -> str:
-    """What the cost model says of runs that were measured."""
+    """Estimates of the cost model for measured runs."""
     pretrained, tuned = read("benchmark-pretraining"), read("benchmark-training")
     watts = cost.CPU_WATTS
     machine = cost.Device("", pretrained["matrix_multiply_gflops"] / 1e3, 1e12, watts, cost.CPU_REACHED)
     shape = BACKBONES["minilm-l6"].shape
-    guess = 3 * 2 * shape.embedding * shape.vocabulary * 0.15
+    lm_head = 3 * 2 * shape.embedding * shape.vocabulary * 0.15  # forward and back, 15 % of words masked
     rows = []
     for stage, record, ways in (
         ("pretraining", pretrained["subwords_per_second"], {"lora": "ours/lora", "all": "ours/full"}),
@@ -171,10 +175,12 @@ def estimates() -> str:
     ):
         number = ("pretraining", "fine-tuning").index(stage)
         for trained, key in ways.items():
-            flops = shape.flops(160, trained=trained) + (0 if number else guess)
-            said = machine.tflops * 1e12 * machine.reached[number] / flops
-            ratio = f"{said / record[key]:.2f}"
-            rows.append((f"{stage}, {trained}", "subwords/s", f"{said:,.0f}", f"{record[key]:,.0f}", ratio))
+            flops = shape.flops(160, trained=trained) + (0 if number else lm_head)
+            estimate = machine.tflops * 1e12 * machine.reached[number] / flops
+            ratio = f"{estimate / record[key]:.2f}"
+            cells = f"{estimate:,.0f}", f"{record[key]:,.0f}", ratio
+            rows.append((f"{stage}, {trained}", "subwords/s", *cells))
+
     names = "what", "unit", "estimated", "measured", "estimated / measured"
     return "\n".join(
         [report.table(names, rows), "", conditions(pretrained, "MiniLM-L6, windows of 160 subwords")]

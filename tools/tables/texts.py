@@ -1,4 +1,4 @@
-"""Corpora and passages: what is read, and what leaks."""
+"""Corpora and passages: sizes, licences and overlaps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def tokens() -> str:
 
 
 def corpora() -> str:
-    """What the catalog reads: whose splits, which types, how much."""
+    """Splits, types and sizes of the catalog's corpora."""
     lines = [
         "| corpus | types | split | documents | sentences | words | mentions | nested | lost to words |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -30,25 +30,25 @@ def corpora() -> str:
 
 
 def overlaps() -> str:
-    """Which documents of which training split stand in which dev or test split."""
+    """Documents of training splits that appear in a dev or test split."""
     record = read("corpora")
     sizes = {f"{row['corpus']}/{row['split']}": row["documents"] for row in record["splits"]}
     lines = ["| documents of | stand in | how many | of | shared sentences |", "|---|---|---|---|---|"]
     for row in record["overlaps"]:
-        leak = row["first"].endswith("/train") and row["second"].endswith(("/dev", "/test"))
-        if leak and row["documents"]:
+        is_leak = row["first"].endswith("/train") and row["second"].endswith(("/dev", "/test"))
+        if is_leak and row["documents"]:
             cells = (row["first"], row["second"], row["documents"], sizes[row["first"]], row["sentences"])
             lines.append(table_row(cells))
     seconds = record["seconds"]
-    where = (
+    note = (
         f"Read in {seconds['reading']:.0f} s and compared in {seconds['comparing']:.0f} s, peak memory "
         f"{record['peak_megabytes']:.0f} MB; {machine(record)}"
     )
-    return "\n".join([*lines, "", where])
+    return "\n".join([*lines, "", note])
 
 
 def catalog() -> str:
-    """Licence, citation, whose splits and what to know, from the catalog itself."""
+    """Licence, origin of the splits and notes, from the catalog itself."""
     from openmed_ner.corpora import CATALOG
 
     lines = ["| corpus | official splits | licence of the annotations | note |", "|---|---|---|---|"]
@@ -78,11 +78,11 @@ BY = {
     "near duplicates": "MinHash",
     "near duplicates of held-out pieces": "MinHash",
 }
-"""How the steps of the preparation are done."""
+"""Methods of the steps of the preparation."""
 
 
 def preparation() -> str:
-    """What preparing the set takes, and which share of it each step."""
+    """Time of preparing a set, and the share of each step."""
     record = read("benchmark-passages")
     computing = sum(
         row["seconds"] for name, row in record["stages"].items() if name in ("passing", "writing")
@@ -93,18 +93,19 @@ def preparation() -> str:
     lines += [
         table_row((name, f"{percent(seconds / computing)} %", BY.get(name, ""))) for name, seconds in steps
     ]
+
     host, seconds = record["host"], record["seconds_computing"]
-    where = (
+    note = (
         f"{record['total']['read']:,} passages in {seconds:.0f} s of computing "
         f"({record['total']['read'] / seconds:.0f} a second), {seconds - computing:.0f} s of them for "
         f"loading and the guard; peak memory {record['peak_megabytes']:.0f} MB; one run on one core of "
         f"{host['processor']}; commit `{record['commit'][:8]}`."
     )
-    return "\n".join([*lines, "", where])
+    return "\n".join([*lines, "", note])
 
 
 def passages() -> str:
-    """What became of the passages of the set that the adaptations read."""
+    """Passages of the set that the adaptations read, by source."""
     record = read("passages")
     lines = [
         "| source | class | read | kept | dropped | pieces | subwords |",

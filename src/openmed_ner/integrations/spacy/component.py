@@ -219,7 +219,8 @@ class EntityTagger:
             )
             for span in document.spans
         ]
-        aligned = [pair for pair in zip(positions, document.spans, strict=True) if pair[0]]
+        pairs = zip(positions, document.spans, strict=True)
+        aligned = [(position, span) for position, span in pairs if position]
 
         doc.spans[settings.spans_key] = SpanGroup(
             doc,
