@@ -541,7 +541,7 @@ def test_offsets_cannot_make_a_small_conll_file_large() -> None:
         rows.append(f"a\t{start}\t{start + 1}\tO\n")
         start += MAX_GAP + 1
     with pytest.raises(
-        CorpusFormatError, match="line 104: the offsets of this document ask for more than 1000000"
+        CorpusFormatError, match="line 104: the offsets of this document need more than 1000000"
     ):
         [*read_conll(StringIO("".join(rows)), source="x")]
     wide = Document("1", ("a" + " " * MAX_GAP) * 200 + "b")
