@@ -95,7 +95,7 @@ class RefusedError(RunError):
         status: HTTP status code.
         code: stable name of the reason, for programs.
         message: the reason, for people; at most ``MAX_MESSAGE`` characters.
-        where: fields, texts or lines that the message is about.
+        places: fields, texts or lines that the message is about.
         headers: headers of the response.
     """
 
@@ -107,13 +107,13 @@ class RefusedError(RunError):
         code: str,
         message: str,
         *,
-        where: Sequence[str] = (),
+        places: Sequence[str] = (),
         retry_after: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(code)  # without the message, which may quote the request
         self.status, self.code, self.message = status, code, message[: self.MAX_MESSAGE]
-        self.where = tuple(where)
+        self.places = tuple(places)
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, round(retry_after)))

@@ -358,10 +358,10 @@ FORMATS = {
     "CSV": "csv",
     "CoNLL": "conll",
     "PubTator": "pubtator",
-    "BioC JSON": "bioc-json",
     "BioC XML": "bioc-xml",
-    "brat (zip)": "brat",
+    "BioC JSON": "bioc-json",
     "HTML to read": "html",
+    "brat (zip)": "brat",
 }
 
 
@@ -418,7 +418,7 @@ def test_a_refusal_says_what_to_do(open_page: OpenPage) -> None:
     alert = page.get_by_role("alert")
     alert.wait_for()
     assert alert.inner_text().splitlines()[0] == "threshold: too large"
-    assert "Mend the text" in alert.inner_text()
+    assert "Correct the text" in alert.inner_text()
     page.unroute("**/tag")
     page.get_by_role("button", name="Try again").click()
     page.locator("#status", has_text="1 entity found.").wait_for()

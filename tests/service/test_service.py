@@ -32,8 +32,9 @@ from openmed_ner.bundle import open_bundle
 from openmed_ner.cli.main import main
 from openmed_ner.data import read_examples
 from openmed_ner.errors import InputError, QueueFullError, TaggingFailedError
+from openmed_ner.formats import READERS
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
-from openmed_ner.service.batcher import BATCH, Batcher, Options
+from openmed_ner.service.batcher import BATCH, Batcher, PipeOptions
 from openmed_ner.service.middleware import HEADERS
 from openmed_ner.service.outputs import MEDIA_TYPES
 from openmed_ner.service.settings import DOCUMENT_COST, TOKEN, ServiceSettings
@@ -219,6 +220,16 @@ def test_the_reference_needs_nothing_from_elsewhere(client: TestClient) -> None:
     assert "POST /tag/file" not in client.get("/").text and client.get("/").status_code == 200
 
 
+def test_the_page_offers_every_format(client: TestClient) -> None:
+    inputs, downloads = (
+        json.loads(line.partition(" = ")[2].rstrip(";"))
+        for line in client.get("/formats.js").text.splitlines()
+    )
+    assert [download["name"] for download in downloads] == list(MEDIA_TYPES)
+    assert {"text", "jsonl", "bioc-xml"} <= {row["name"] for row in inputs} <= set(READERS)
+    assert all(row["title"] for row in (*inputs, *downloads))
+
+
 def test_metrics_are_what_prometheus_reads(client: TestClient) -> None:
     client.post("/tag", json={"texts": ["drug ill", "drug"]})
     client.post(f"/{MARKER}", content=MARKER)
@@ -245,7 +256,7 @@ def run(tagger: Any, work: Callable[[Batcher], Any], *, limit: int = 1_000_000, 
         batcher = Batcher(tagger, limit=limit, **({"on_batch": on_batch} if on_batch else {}))
         async with batcher.running():
             result = await work(batcher)
-        assert batcher.held == 0, "everything that was taken was given back"
+        assert batcher.n_pending == 0, "everything that was taken was given back"
         return result
 
     return asyncio.run(inside())
@@ -273,7 +284,7 @@ def test_results_do_not_depend_on_what_shares_a_batch(jobs: list[Any]) -> None:
             for _ in range(delay):
                 await asyncio.sleep(0)
             documents = [Document(str(number), text) for number, text in enumerate(texts)]
-            return await batcher.tag(documents, Options(corpora=corpora, threshold=threshold))
+            return await batcher.tag(documents, PipeOptions(corpora=corpora, threshold=threshold))
 
         return await asyncio.gather(*(one(*job) for job in jobs), return_exceptions=True)
 
@@ -302,10 +313,10 @@ def test_the_real_model_gives_the_same_alone_and_together(real: TestClient, tagg
 
 def test_requests_that_wait_share_a_batch(stub: StubTagger) -> None:
     async def work(batcher: Batcher) -> None:
-        first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], Options()))
+        first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], PipeOptions()))
         await asyncio.to_thread(stub.started.wait)
         others = [
-            asyncio.create_task(batcher.tag([Document(str(number), "x")], Options(threshold=number % 2)))
+            asyncio.create_task(batcher.tag([Document(str(number), "x")], PipeOptions(threshold=number % 2)))
             for number in range(6)
         ]
         await asyncio.sleep(0)
@@ -321,9 +332,9 @@ def test_requests_that_wait_share_a_batch(stub: StubTagger) -> None:
 def test_a_request_of_many_texts_lets_others_in_between(stub: StubTagger) -> None:
     async def work(batcher: Batcher) -> None:
         many = [Document(f"many{number}", "x" * 1000) for number in range(100)]
-        everything = asyncio.create_task(batcher.tag(many, Options()))
+        everything = asyncio.create_task(batcher.tag(many, PipeOptions()))
         await asyncio.sleep(0)
-        await batcher.tag([Document("small", "x")], Options())
+        await batcher.tag([Document("small", "x")], PipeOptions())
         await everything
 
     run(stub, work)
@@ -333,9 +344,9 @@ def test_a_request_of_many_texts_lets_others_in_between(stub: StubTagger) -> Non
 
 def test_a_long_text_does_not_hold_up_short_ones(stub: StubTagger) -> None:
     async def work(batcher: Batcher) -> None:
-        long = asyncio.create_task(batcher.tag([Document("long", "WAIT " * BATCH)], Options()))
+        long = asyncio.create_task(batcher.tag([Document("long", "WAIT " * BATCH)], PipeOptions()))
         await asyncio.to_thread(stub.started.wait)
-        await asyncio.wait_for(batcher.tag([Document("short", "drug")], Options()), 5)
+        await asyncio.wait_for(batcher.tag([Document("short", "drug")], PipeOptions()), 5)
         assert not long.done()
         stub.go.set()
         await long
@@ -345,29 +356,29 @@ def test_a_long_text_does_not_hold_up_short_ones(stub: StubTagger) -> None:
 
 def test_a_full_queue_says_when_to_come_back(stub: StubTagger) -> None:
     async def work(batcher: Batcher) -> None:
-        first = asyncio.create_task(batcher.tag([Document("0", "WAIT")], Options()))
+        first = asyncio.create_task(batcher.tag([Document("0", "WAIT")], PipeOptions()))
         await asyncio.to_thread(stub.started.wait)
         with pytest.raises(QueueFullError) as refused:
-            await batcher.tag([Document("1", "x" * 900)], Options())
+            await batcher.tag([Document("1", "x" * 900)], PipeOptions())
         assert refused.value.retry_after > 0
         stub.go.set()
         await first
-        await batcher.tag([Document("1", "x" * 700)], Options())
+        await batcher.tag([Document("1", "x" * 700)], PipeOptions())
 
     run(stub, work, limit=700 + DOCUMENT_COST)
 
 
 def test_a_cancelled_request_gives_its_place_back(stub: StubTagger) -> None:
     async def work(batcher: Batcher) -> None:
-        first = asyncio.create_task(batcher.tag([Document("0", "WAIT")], Options()))
+        first = asyncio.create_task(batcher.tag([Document("0", "WAIT")], PipeOptions()))
         await asyncio.to_thread(stub.started.wait)
-        held = batcher.held
-        second = asyncio.create_task(batcher.tag([Document("1", "x"), Document("2", "y")], Options()))
+        held = batcher.n_pending
+        second = asyncio.create_task(batcher.tag([Document("1", "x"), Document("2", "y")], PipeOptions()))
         await asyncio.sleep(0)
-        assert batcher.held > held
+        assert batcher.n_pending > held
         second.cancel()
         await asyncio.wait([second])
-        assert batcher.held == held
+        assert batcher.n_pending == held
         stub.go.set()
         await first
 
@@ -381,7 +392,7 @@ def test_leaving_finishes_what_was_taken(stub: StubTagger) -> None:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(batcher.running())
             tasks = [
-                asyncio.create_task(batcher.tag([Document(str(number), "drug")], Options()))
+                asyncio.create_task(batcher.tag([Document(str(number), "drug")], PipeOptions()))
                 for number in range(20)
             ]
             await asyncio.sleep(0)
@@ -469,11 +480,11 @@ def test_a_client_who_leaves_is_not_worked_for(stub: StubTagger, caplog: pytest.
         scope = tag_scope()
         batcher = app.state.service.batcher
         async with batcher.running():
-            first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], Options()))
+            first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], PipeOptions()))
             await asyncio.to_thread(stub.started.wait)
-            held = batcher.held
+            held = batcher.n_pending
             await app(scope, receive, send)
-            assert batcher.held == held
+            assert batcher.n_pending == held
             stub.go.set()
             await first
 

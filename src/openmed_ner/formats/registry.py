@@ -97,7 +97,7 @@ class Format:
 
 
 _ROWS = (
-    Format(name="text", reader=read_plain, suffixes=(".txt",)),
+    Format(name="text", reader=read_plain, suffixes=(".txt",), title="plain text"),
     Format(
         name="jsonl",
         reader=read_jsonl,

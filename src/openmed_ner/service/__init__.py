@@ -1,4 +1,4 @@
-"""The HTTP service: an application over a tagger, the limits it keeps to, and the server that runs it.
+"""The HTTP service: an application over a tagger, its limits, and the server that runs it.
 
-Needs the extra ``serve``. Nothing of a text is stored or logged.
+Needs the extra ``serve``. No part of a text is stored or logged.
 """

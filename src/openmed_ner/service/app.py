@@ -1,8 +1,8 @@
-"""The application: which path is answered by what, and the layers that every request goes through.
+"""The application: its routes, and the layers that every request passes.
 
-From the outside in: observer, host check, CORS (only if origins are named), token check (only if there
-is a token), body limits, routes. The page is static files of the package; only those that are in its
-folder when the application is made can be asked for. The OpenAPI page is made here, without scripts.
+From the outside in: observer, host check, CORS (only if origins are allowed), token check (only if there is
+a token), body limits, routes. The page consists of static files of the package. They are read once, when the
+application is created, and no other file can be requested. The OpenAPI page needs no scripts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from openmed_ner.service import reference
 from openmed_ner.service.endpoints import Service
 from openmed_ner.service.errors import STATUSES, to_response
 from openmed_ner.service.middleware import Observer, quiet_readers
-from openmed_ner.service.outputs import MEDIA_TYPES
+from openmed_ner.service.outputs import MEDIA_TYPES, write_formats_module
 from openmed_ner.service.schemas import (
     BioCCollection,
     Bundles,
@@ -47,19 +47,20 @@ PAGE_TYPES = {
     ".png": "image/png",
     ".ico": "image/x-icon",
 }
-_NO_PAGE = "This service has no page. POST texts to /tag; /docs says how.\n"
+"""Media types of the page's files; others are not served."""
+_NO_PAGE = "This service has no page. POST texts to /tag; see /docs.\n"
 _ALWAYS = (403, 408, 413, 500)
 _TAGGING = (*_ALWAYS, 415, 422, 429, 503, 504)
 _EXAMPLE = {"text": "Cisplatin caused nephrotoxicity in 3 of 40 patients.", "threshold": 0.5}
 
 
 def create_app(tagger: Tagger, settings: ServiceSettings, *, sha256: str | None = None) -> FastAPI:
-    """Make the application; ``app.state.service`` is what answers its requests.
+    """Create the application; its :class:`Service` is in ``app.state.service``.
 
     Args:
-        tagger: does the work.
-        settings: the limits to keep.
-        sha256: hash of the tagger's bundle, for the answers.
+        tagger: tagger of the texts.
+        settings: access and limits.
+        sha256: digest of the tagger's bundle, for responses.
     """
     service = Service(tagger, settings, sha256=sha256)
 
@@ -78,6 +79,7 @@ def create_app(tagger: Tagger, settings: ServiceSettings, *, sha256: str | None 
         lifespan=lifespan,
         redirect_slashes=False,
     )
+
     app.state.service = service
     app.add_exception_handler(RefusedError, _answer_refusal)
     app.add_exception_handler(HTTPException, _answer_http_error)
@@ -90,7 +92,7 @@ def create_app(tagger: Tagger, settings: ServiceSettings, *, sha256: str | None 
 def _add_layers(
     app: FastAPI, service: Service, settings: ServiceSettings, open_paths: frozenset[str]
 ) -> None:
-    """Put the layers around the application, the innermost first."""
+    """Add the layers around the application, the innermost first."""
     app.add_middleware(BodyLimits, max_body=settings.max_body, timeout=settings.body_timeout)
     if settings.token is not None:
         app.add_middleware(TokenCheck, token=settings.token, is_open=open_paths.__contains__)
@@ -102,6 +104,7 @@ def _add_layers(
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Content-Disposition", "Retry-After"],
         )
+
     app.add_middleware(HostCheck, hosts=settings.allowed_hosts, origins=settings.origins)
     paths = frozenset(path for route in app.routes if (path := getattr(route, "path", None)))
     app.add_middleware(Observer, metrics=service.metrics, routes=paths)
@@ -116,6 +119,7 @@ def _add_api(app: FastAPI, service: Service, *, needs_token: bool) -> None:
     }
     metrics = {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Counters."}
     tagger = service.tagger
+
     for path, endpoint, method, answer, statuses, body in (
         ("/tag", service.tag, "POST", answers, _TAGGING, _json_body(tagger)),
         ("/tag/file", service.tag_file, "POST", answers, _TAGGING, _form_body(tagger)),
@@ -136,18 +140,20 @@ def _add_api(app: FastAPI, service: Service, *, needs_token: bool) -> None:
 
 
 def _add_page(app: FastAPI) -> list[str]:
-    """Serve each file of the page, and its index at the root; return the paths."""
+    """Serve the files of the page, with its index at the root; return their paths."""
     folder = files("openmed_ner.service") / "page"
-    found = sorted(folder.iterdir(), key=lambda each: each.name) if folder.is_dir() else []
-    pages = {
-        f"/{each.name}": (each.read_bytes(), PAGE_TYPES[suffix])
-        for each in found
-        if each.is_file() and (suffix := f".{each.name.rpartition('.')[2]}") in PAGE_TYPES
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name) if folder.is_dir() else []
+    resources = {
+        f"/{entry.name}": (entry.read_bytes(), PAGE_TYPES[suffix])
+        for entry in entries
+        if entry.is_file() and (suffix := f".{entry.name.rpartition('.')[2]}") in PAGE_TYPES
     }
-    pages["/"] = pages.pop("/index.html", (_NO_PAGE.encode(), "text/plain; charset=utf-8"))
-    for path, (content, media_type) in pages.items():
+    resources["/formats.js"] = (write_formats_module().encode(), PAGE_TYPES[".js"])
+    resources["/"] = resources.pop("/index.html", (_NO_PAGE.encode(), "text/plain; charset=utf-8"))
+
+    for path, (content, media_type) in resources.items():
         _add_static(app, path, content, media_type)
-    return list(pages)
+    return list(resources)
 
 
 def _add_reference(app: FastAPI) -> list[str]:
@@ -172,7 +178,7 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """Give what the framework itself refuses (404, 405) the shape of all refusals."""
+    """Give the framework's own refusals (404, 405) the shape of all refusals."""
     if not isinstance(error, HTTPException):
         raise error
     codes = {404: "not_found", 405: "method_not_allowed"}
@@ -182,35 +188,35 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 def _refused(status: int) -> dict[str, Any]:
-    described: dict[str, Any] = {"model": ErrorAnswer, "description": STATUSES[status]}
+    response: dict[str, Any] = {"model": ErrorAnswer, "description": STATUSES[status]}
     if status in (429, 503):
         schema = {"type": "integer", "minimum": 1}
-        described["headers"] = {"Retry-After": {"schema": schema, "description": "Seconds to wait."}}
-    return described
+        response["headers"] = {"Retry-After": {"schema": schema, "description": "Seconds to wait."}}
+    return response
 
 
-def _media(*without: str) -> dict[str, Any]:
-    """The media types of the outputs, but for some."""
-    names = {media_type.partition(";")[0] for media_type in MEDIA_TYPES.values()} - set(without)
+def _media(*excluded: str) -> dict[str, Any]:
+    """Describe the media types of the outputs, some excluded."""
+    names = {media_type.partition(";")[0] for media_type in MEDIA_TYPES.values()} - set(excluded)
     return {name: {"schema": {"type": "string"}} for name in sorted(names)}
 
 
 def _json_body(tagger: Tagger) -> dict[str, Any]:
     schema = TagRequest.model_json_schema()
-    for name, known in (("corpora", tagger.corpora), ("types", tagger.types)):
-        schema["properties"][name]["items"] = {"type": "string", "enum": list(known)}
+    for name, choices in (("corpora", tagger.corpora), ("types", tagger.types)):
+        schema["properties"][name]["items"] = {"type": "string", "enum": list(choices)}
     content = {"application/json": {"schema": schema, "example": _EXAMPLE}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 def _form_body(tagger: Tagger) -> dict[str, Any]:
     schema = FileRequest.model_json_schema()
-    for name, known in (("corpora", tagger.corpora), ("types", tagger.types)):
-        described = f"{schema['properties'][name]['description']} Names parted by commas."
+    for name, choices in (("corpora", tagger.corpora), ("types", tagger.types)):
+        description = f"{schema['properties'][name]['description']} Names separated by commas."
         schema["properties"][name] = {
             "type": "string",
-            "description": described,
-            "examples": [",".join(known)],
+            "description": description,
+            "examples": [",".join(choices)],
         }
     file = {"type": "string", "format": "binary", "description": "The file."}
     schema["properties"] = {"file": file, **schema["properties"]}

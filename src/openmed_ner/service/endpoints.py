@@ -1,7 +1,8 @@
 """The requests of the service, each answered by one method.
 
-A tagging request is read, checked against the limits and the model's names, queued, awaited against the
-clock and the client's leaving, and written in a thread. Whatever goes wrong on the way is a refusal.
+A tagging request is read, checked against the limits and the names of the model, queued and awaited. The
+wait ends early at the time limit, or if the client disconnects. The response is written in a thread. Every
+failure on the way is a refusal.
 """
 
 from __future__ import annotations
@@ -29,22 +30,28 @@ from openmed_ner.service.errors import CLIENT_GONE
 from openmed_ner.service.metrics import MEDIA_TYPE, Metrics
 from openmed_ner.service.middleware import CHARACTERS, DOCUMENTS
 from openmed_ner.service.outputs import write_body
-from openmed_ner.service.schemas import Wanted, read_request
+from openmed_ner.service.schemas import TagOptions, read_request
 from openmed_ner.service.settings import ServiceSettings
 from openmed_ner.service.uploads import read_upload, receive_upload, require_within
 from openmed_ner.text import Document
 
 _RESTART = 10.0
-"""Seconds after which a service that stops may be asked again."""
+"""Seconds after which a client may retry with a service that is stopping."""
 
 
 class Service:
     """Answers requests with a tagger, within the limits of its settings."""
 
     def __init__(self, tagger: Tagger, settings: ServiceSettings, *, sha256: str | None) -> None:
-        """Prepare; :attr:`batcher` must be running before a request is answered."""
+        """Set up the service; :attr:`batcher` must be running before a request is answered.
+
+        Args:
+            tagger: tagger of the texts.
+            settings: limits of requests.
+            sha256: digest of the tagger's bundle, for responses.
+        """
         self.tagger, self._settings, self._sha256 = tagger, settings, sha256
-        self.metrics = Metrics(queue_length=lambda: self.batcher.held)
+        self.metrics = Metrics(queue_length=lambda: self.batcher.n_pending)
         self.batcher = Batcher(tagger, limit=settings.max_queue, on_batch=self.metrics.add_batch)
 
     async def tag(self, request: Request) -> Response:
@@ -52,8 +59,8 @@ class Service:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise RefusedError(415, "unsupported_media_type", "expected application/json")
-        wanted = read_request(await request.body())
-        return await self._answer(request, wanted.documents, wanted)
+        tag_request = read_request(await request.body())
+        return await self._answer(request, tag_request.documents, tag_request)
 
     async def tag_file(self, request: Request) -> Response:
         """Tag the documents of an uploaded file."""
@@ -64,15 +71,15 @@ class Service:
         return await self._answer(request, documents, upload.request)
 
     async def bundles(self) -> Response:
-        """The model that tags: its heads, the guideline each follows, its licence and its hash."""
+        """Describe the model: its heads, the guideline of each, its licence and its digest."""
         return JSONResponse({"bundles": [describe_bundle(self.tagger, self._sha256)]})
 
     async def health(self) -> Response:
-        """Whether the process is alive. Needs no token: who starts services must be able to ask."""
+        """Report that the process is alive. Needs no token, so that supervisors can ask."""
         return JSONResponse({"status": "alive"})
 
     async def ready(self) -> Response:
-        """Whether a request would be taken now."""
+        """Report that a request would be accepted now."""
         if not self.batcher.is_open:
             raise _stopping()
         if self.batcher.is_full:
@@ -80,45 +87,50 @@ class Service:
         return JSONResponse({"status": "ready"})
 
     async def write_metrics(self) -> Response:
-        """What was counted, for Prometheus."""
+        """Write the metrics, for Prometheus."""
         return Response(self.metrics.write(), headers={"Content-Type": MEDIA_TYPE})
 
-    async def _answer(self, request: Request, documents: list[Document], wanted: Wanted) -> Response:
-        self._require_possible(documents, wanted)
+    async def _answer(self, request: Request, documents: list[Document], options: TagOptions) -> Response:
+        self._require_possible(documents, options)
         request.scope["state"][DOCUMENTS] = len(documents)
         request.scope["state"][CHARACTERS] = sum(len(document.text) for document in documents)
         try:
             # The first call loads libraries.
-            await asyncio.to_thread(add_attributes, (), wanted.options.add)
+            await asyncio.to_thread(add_attributes, (), options.pipe_options.add)
         except MissingExtraError as error:
-            raise RefusedError(422, "not_installed", str(error), where=["add"]) from error
-        tagged = await self._wait(request, documents, wanted)
+            raise RefusedError(422, "not_installed", str(error), places=["add"]) from error
+
+        tagged = await self._wait(request, documents, options)
         self.metrics.add_documents(tagged)
         bundle = {"name": self.tagger.manifest.name, "sha256": self._sha256}
-        body = await asyncio.to_thread(write_body, tagged, wanted.output, bundle=bundle)
+        body = await asyncio.to_thread(write_body, tagged, options.output, bundle=bundle)
+
         disposition = {"Content-Disposition": f'attachment; filename="{body.file_name}"'}
         headers = {"Content-Type": body.media_type, **(disposition if body.file_name else {})}
         return Response(body.content, headers=headers)
 
-    def _require_possible(self, documents: list[Document], wanted: Wanted) -> None:
-        """Refuse what would be refused at any time."""
+    def _require_possible(self, documents: list[Document], options: TagOptions) -> None:
+        """Refuse a request that could not be accepted at any time."""
         require_within(documents, self._settings)
         total = sum(map(cost, documents))
         if total > self.batcher.limit:
             message = (
-                f"the texts have {total} characters, at most {self.batcher.limit} are queued; send fewer"
+                f"the texts have {total} characters; the limit is {self.batcher.limit}; send fewer at once"
             )
             raise RefusedError(422, "too_many_texts", message)
-        options = wanted.options
+        names = options.pipe_options
         try:
-            self.tagger.pipe((), corpora=options.corpora, types=options.types, threshold=options.threshold)
+            self.tagger.pipe((), corpora=names.corpora, types=names.types, threshold=names.threshold)
         except InputError as error:
-            raise RefusedError(422, "unknown_name", str(error), where=["corpora", "types"]) from error
+            raise RefusedError(422, "unknown_name", str(error), places=["corpora", "types"]) from error
 
-    async def _wait(self, request: Request, documents: Sequence[Document], wanted: Wanted) -> list[Document]:
-        """Wait for the result, but not for ever, and not for a client who has left."""
-        work = asyncio.ensure_future(self.batcher.tag(documents, wanted.options))
+    async def _wait(
+        self, request: Request, documents: Sequence[Document], options: TagOptions
+    ) -> list[Document]:
+        """Wait for the result, up to the time limit, and as long as the client is connected."""
+        work = asyncio.ensure_future(self.batcher.tag(documents, options.pipe_options))
         gone = asyncio.ensure_future(_until_gone(request))
+
         try:
             done, _ = await asyncio.wait(
                 (work, gone), timeout=self._settings.timeout, return_when=asyncio.FIRST_COMPLETED
@@ -126,27 +138,28 @@ class Service:
             if work in done:
                 return work.result()
         except QueueFullError as error:
-            message = "the queue is full; come back after the seconds that Retry-After names"
+            message = "the queue is full; retry after the seconds that Retry-After names"
             raise RefusedError(429, "queue_full", message, retry_after=error.retry_after) from error
         except ClosedError as error:
             raise _stopping() from error
         except TaggingFailedError as error:
             message = "the model failed on these texts; others are not affected"
-            where = [f"texts.{index}" for index in error.indices[:100]]
-            raise RefusedError(503, "tagging_failed", message, where=where, retry_after=_RESTART) from error
+            places = [f"texts.{index}" for index in error.indices[:100]]
+            raise RefusedError(503, "tagging_failed", message, places=places, retry_after=_RESTART) from error
         finally:
             work.cancel()
             gone.cancel()
             await asyncio.wait((work, gone))
+
         if gone in done:
-            raise RefusedError(CLIENT_GONE, "client_gone", "the client has left")
+            raise RefusedError(CLIENT_GONE, "client_gone", "the client has disconnected")
         raise RefusedError(
             504, "timeout", f"no result within {self._settings.timeout:g} seconds; send less at once"
         )
 
 
 def describe_bundle(tagger: Tagger, sha256: str | None) -> dict[str, Any]:
-    """What a client may know of a model."""
+    """Describe a model to clients."""
     manifest: Manifest = tagger.manifest
     return {
         "name": manifest.name,

@@ -1,4 +1,4 @@
-"""Refusals of the service: the statuses it knows, and the one shape in which clients see them.
+"""Refusals of the service: its HTTP statuses, and the one shape in which clients see them.
 
 ``{"error": {"code": …, "message": …, "where": […]}}``. The exception is
 :class:`openmed_ner.errors.RefusedError`. Its message goes to the client who sent the request and never to
@@ -17,23 +17,23 @@ STATUSES: dict[int, str] = {
     400: "The request is malformed.",
     401: "The access token is missing or wrong.",
     403: "This Host or Origin is not allowed.",
-    404: "There is nothing here.",
-    405: "This path knows other methods.",
+    404: "Not found.",
+    405: "The path does not support this method.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
-    415: "The body is of a kind that is not read here.",
-    422: "The body was read, and cannot be used.",
-    429: "Too much is waiting; come back after the seconds that Retry-After names.",
-    500: "The service has a fault.",
+    415: "The type of the body is not supported.",
+    422: "The body was read, but it is not valid.",
+    429: "Too many requests are waiting; retry after the seconds that Retry-After names.",
+    500: "Internal error.",
     503: "The service is not ready, is stopping, or the model failed on this request.",
     504: "The result was not ready in time.",
 }
 CLIENT_GONE = 499
-"""What the log calls a request whose client left before it was answered; nobody receives it."""
+"""Status in the log if the client disconnected before the response; it is never sent."""
 
 
 def to_response(refusal: RefusedError) -> Response:
     """Turn a refusal into a response."""
-    error = {"code": refusal.code, "message": refusal.message, "where": list(refusal.where)}
+    error = {"code": refusal.code, "message": refusal.message, "where": list(refusal.places)}
     # In ASCII: a message may quote half of a surrogate pair, which UTF-8 cannot hold.
     return Response(json.dumps({"error": error}), refusal.status, refusal.headers, "application/json")

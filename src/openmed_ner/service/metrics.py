@@ -1,6 +1,6 @@
-"""What the service counts, for Prometheus: never anything that a text says.
+"""Counters of the service, for Prometheus; they hold no part of any text.
 
-Labels are route templates, statuses and the entity types of the model, so their number is bounded.
+Labels are routes, statuses and the entity types of the model, so their number is bounded.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from openmed_ner.text import Document
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+_TIME_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
@@ -24,7 +24,7 @@ class Metrics:
         """Create the counters.
 
         Args:
-            queue_length: asked for the characters that wait or are being tagged.
+            queue_length: function that returns the number of characters that wait or are being tagged.
         """
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
@@ -34,23 +34,26 @@ class Metrics:
             "openmed_ner_request_seconds",
             "Time from a request's headers to the end of its answer.",
             ["route"],
-            buckets=_SECONDS,
+            buckets=_TIME_BUCKETS,
             registry=registry,
         )
+
         self._documents = Counter("openmed_ner_documents", "Documents tagged.", registry=registry)
         self._characters = Counter("openmed_ner_characters", "Characters tagged.", registry=registry)
         self._entities = Counter("openmed_ner_entities", "Entities found.", ["type"], registry=registry)
+
         self._batches = Histogram(
-            "openmed_ner_batch_documents", "Documents per batch.", buckets=_SIZES, registry=registry
+            "openmed_ner_batch_documents", "Documents per batch.", buckets=_SIZE_BUCKETS, registry=registry
         )
         self._batch_seconds = Histogram(
-            "openmed_ner_batch_seconds", "Time per batch.", buckets=_SECONDS, registry=registry
+            "openmed_ner_batch_seconds", "Time per batch.", buckets=_TIME_BUCKETS, registry=registry
         )
+
         queue = Gauge("openmed_ner_queue_characters", "Characters waiting or in work.", registry=registry)
         queue.set_function(queue_length)
 
     def add_request(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Count a request, once its response is sent."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
@@ -60,12 +63,13 @@ class Metrics:
         self._batch_seconds.observe(seconds)
 
     def add_documents(self, documents: Sequence[Document]) -> None:
-        """Count what was tagged."""
+        """Count tagged documents, their characters and their entities."""
         self._documents.inc(len(documents))
         self._characters.inc(sum(len(document.text) for document in documents))
-        for label, count in Tally(span.label for each in documents for span in each.spans).items():
+        labels = Tally(span.label for document in documents for span in document.spans)
+        for label, count in labels.items():
             self._entities.labels(label).inc(count)
 
     def write(self) -> bytes:
-        """Everything, in the text format of Prometheus."""
+        """Write all counters in the text format of Prometheus."""
         return generate_latest(self._registry)

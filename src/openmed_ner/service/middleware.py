@@ -1,7 +1,7 @@
-"""The outermost layer: a log line and a count per request, headers on every answer, and no fault unseen.
+"""The outermost layer: a log line and a count per request, security headers, and a log line per fault.
 
-A line says method, route, status, milliseconds, documents and characters. Queries, bodies and the messages
-of exceptions are left out, since any of them may hold text of a patient; a fault is logged by its type
+A line holds method, route, status, milliseconds, documents and characters. Queries, bodies and the messages
+of exceptions are left out, since any of them may contain text of a patient. A fault is logged by its type
 and its places in the code.
 """
 
@@ -22,7 +22,7 @@ from openmed_ner.service.errors import CLIENT_GONE, to_response
 from openmed_ner.service.metrics import Metrics
 
 DOCUMENTS, CHARACTERS = "n_documents", "n_characters"
-"""Keys of a request's state, for the log."""
+"""Keys of a request's state that are logged."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -41,27 +41,28 @@ logger = logging.getLogger(__name__)
 
 
 class Observer:
-    """Watches every request; put around everything else."""
+    """Logs and counts every request, and adds headers to every response."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, routes: frozenset[str]) -> None:
         """Wrap an application.
 
         Args:
             app: the application.
-            metrics: where to count.
-            routes: its paths; all others are logged as ``other``.
+            metrics: counters of requests.
+            routes: paths of the application; all others are logged as ``other``.
         """
         self._app, self._metrics, self._routes = app, metrics, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
         begin = time.perf_counter()
         status = CLIENT_GONE
 
-        async def send_noted(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -72,16 +73,16 @@ class Observer:
 
         state = scope.setdefault("state", {})
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send_with_headers)
         except Exception as error:
             logger.error("fault: %s", describe(error))
-            if status == CLIENT_GONE:  # nothing was sent yet
-                refusal = RefusedError(500, "fault", "the service has a fault; its log says where")
-                await to_response(refusal)(scope, receive, send_noted)
+            if status == CLIENT_GONE:  # no response has started
+                refusal = RefusedError(500, "fault", "internal error; see the log of the service")
+                await to_response(refusal)(scope, receive, send_with_headers)
         finally:
-            self._note(scope, state, status, time.perf_counter() - begin)
+            self._record(scope, state, status, time.perf_counter() - begin)
 
-    def _note(self, scope: Scope, state: Mapping[str, Any], status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, state: Mapping[str, Any], status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in self._routes else "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.add_request(route, status, seconds)
@@ -93,7 +94,7 @@ class Observer:
 
 @contextmanager
 def quiet_readers() -> Iterator[None]:
-    """Keep the readers of files from logging what they pass over: they name files and columns."""
+    """Silence the loggers of file readers: they name files and columns, which may hold text."""
     readers = logging.getLogger("openmed_ner.formats")
     level = readers.level
     readers.setLevel(logging.CRITICAL + 1)
@@ -104,7 +105,7 @@ def quiet_readers() -> Iterator[None]:
 
 
 def describe(error: BaseException) -> str:
-    """Type and places of an exception, without its message."""
-    places = traceback.extract_tb(error.__traceback__)[-4:]
-    where = ", ".join(f"{place.filename.rpartition('/')[2]}:{place.lineno}" for place in places)
-    return f"{type(error).__name__} at {where}"
+    """Write type and places of an exception, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    places = ", ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
+    return f"{type(error).__name__} at {places}"

@@ -1,8 +1,8 @@
-"""Write tagged documents as the body of an answer, in any format that ``openmed-ner tag`` writes.
+"""Write tagged documents as the body of a response, in ``json`` or any format of files.
 
-Formats that cannot hold scores or white space leave them out, as on the command line. Brat is a folder
-of files, so it is made in a private temporary folder, which is then gone, and answered as an archive
-whose bytes depend on the documents alone.
+Formats that cannot hold scores or white space leave them out, as on the command line. A format that is a
+folder, such as brat, is written to a private temporary folder and sent as an archive. The bytes of the
+archive depend on the documents alone.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ from tempfile import TemporaryDirectory
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from openmed_ner.errors import InputError, RefusedError
-from openmed_ner.formats import FOLDER_WRITERS, tagged_writers
+from openmed_ner.formats import FOLDER_WRITERS, READERS, REGISTRY, tagged_writers
 from openmed_ner.formats.jsonl import to_json
 from openmed_ner.text import Document
 
+DEFAULT_OUTPUT = "json"
+"""Name of the format of answers that are not files: documents, and the bundle that tagged them."""
 MEDIA_TYPES = {
-    "json": "application/json",
-    "jsonl": "application/x-ndjson",
-    "csv": "text/csv; charset=utf-8",
-    "pubtator": "text/plain; charset=utf-8",
-    "bioc-json": "application/json",
-    "bioc-xml": "application/xml",
-    "conll": "text/plain; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "brat": "application/zip",
+    DEFAULT_OUTPUT: "application/json",
+    **{name: row.media_type for name, row in REGISTRY.items() if row.media_type},
 }
-_SUFFIXES = {"bioc-json": "bioc.json", "bioc-xml": "bioc.xml", "brat": "brat.zip"}
+"""Media type of each output, by name."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time an archive can give a file."""
+"""The earliest time that an archive can give a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of an answer."""
+    """The body of a response.
+
+    Attributes:
+        content: the bytes.
+        media_type: value of the header ``Content-Type``.
+        file_name: name of the download; ``None`` if it is not one.
+    """
 
     content: bytes
     media_type: str
@@ -49,21 +50,40 @@ def write_body(documents: Sequence[Document], output: str, *, bundle: dict[str, 
     """Write documents in a format.
 
     Args:
-        documents: what to write.
-        output: one of ``MEDIA_TYPES``.
-        bundle: name and hash of the model, for the format ``json``.
+        documents: documents to write.
+        output: name of the format, a key of ``MEDIA_TYPES``.
+        bundle: name and digest of the model, for ``DEFAULT_OUTPUT``.
 
     Raises:
         RefusedError: the format cannot hold a document.
     """
-    if output == "json":
+    media_type = MEDIA_TYPES[output]
+    if output == DEFAULT_OUTPUT:
         record = {"documents": [to_json(document) for document in documents], "bundle": bundle}
-        return Body(json.dumps(record, ensure_ascii=False).encode(), MEDIA_TYPES[output])
+        return Body(json.dumps(record, ensure_ascii=False).encode(), media_type)
     try:
         content = _archive(documents, output) if output in FOLDER_WRITERS else _write(documents, output)
     except InputError as error:
-        raise RefusedError(422, "unrepresentable", str(error), where=["output"]) from error
-    return Body(content, MEDIA_TYPES[output], f"entities.{_SUFFIXES.get(output, output)}")
+        raise RefusedError(422, "unrepresentable", str(error), places=["output"]) from error
+    return Body(content, media_type, _file_name(output))
+
+
+def write_formats_module() -> str:
+    """Write the page's JavaScript module of formats: those of uploads, and those of downloads."""
+    inputs = [{"name": name, "title": REGISTRY[name].title} for name in READERS if REGISTRY[name].title]
+    downloads = [
+        {"name": DEFAULT_OUTPUT, "title": "JSON", "file": f"entities.{DEFAULT_OUTPUT}"},
+        *(
+            {"name": name, "title": row.title, "file": _file_name(name)}
+            for name, row in REGISTRY.items()
+            if row.media_type and row.title
+        ),
+    ]
+    return f"export const INPUTS = {json.dumps(inputs)};\nexport const DOWNLOADS = {json.dumps(downloads)};\n"
+
+
+def _file_name(output: str) -> str:
+    return f"entities.{REGISTRY[output].extension}"
 
 
 def _write(documents: Sequence[Document], output: str) -> bytes:
@@ -74,10 +94,10 @@ def _write(documents: Sequence[Document], output: str) -> bytes:
 
 
 def _archive(documents: Sequence[Document], output: str) -> bytes:
-    archive = BytesIO()
-    with TemporaryDirectory() as name, ZipFile(archive, "w", ZIP_DEFLATED) as made:
+    content = BytesIO()
+    with TemporaryDirectory() as name, ZipFile(content, "w", ZIP_DEFLATED) as archive:
         folder = Path(name) / output
         FOLDER_WRITERS[output](documents, folder)
         for path in sorted(folder.iterdir()):
-            made.writestr(ZipInfo(path.name, _EPOCH), path.read_bytes(), ZIP_DEFLATED)
-    return archive.getvalue()
+            archive.writestr(ZipInfo(path.name, _EPOCH), path.read_bytes(), ZIP_DEFLATED)
+    return content.getvalue()

@@ -1,4 +1,4 @@
-"""The reference page at ``/docs``: plain HTML made from the OpenAPI document, with nothing from elsewhere."""
+"""The reference page at ``/docs``: plain HTML, written from the OpenAPI document, without external files."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ def _iter_operation(name: str, operation: dict[str, Any]) -> Iterator[str]:
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         schema = content["schema"]
         yield f"<h3>Request: <code>{escape(media_type)}</code></h3>"
-        rows = [(field, _describe(each)) for field, each in schema.get("properties", {}).items()]
+        rows = [(name, _describe(field)) for name, field in schema.get("properties", {}).items()]
         yield _table(rows)
         if "example" in content:
             yield f"<pre>{escape(json.dumps(content['example'], indent=1, ensure_ascii=False))}</pre>"
+
     yield "<h3>Answers</h3>"
     yield _table(
         [
@@ -54,10 +55,10 @@ def _iter_operation(name: str, operation: dict[str, Any]) -> Iterator[str]:
 
 def _describe(schema: dict[str, Any]) -> str:
     choices = schema.get("enum") or schema.get("items", {}).get("enum") or []
-    described = [schema.get("type", ""), schema.get("description", "").replace("``", "")]
-    described += [f"One of: {', '.join(map(str, choices))}."] if choices else []
-    described += [f"Default: {schema['default']}."] if schema.get("default") is not None else []
-    return " ".join(described)
+    parts = [schema.get("type", ""), schema.get("description", "").replace("``", "")]
+    parts += [f"One of: {', '.join(map(str, choices))}."] if choices else []
+    parts += [f"Default: {schema['default']}."] if schema.get("default") is not None else []
+    return " ".join(parts)
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -1,51 +1,57 @@
-"""What requests and answers look like, and how a request is read without trusting it.
+"""Schemas of requests and responses, and the reading of untrusted requests.
 
-A request is parsed and checked in one go by pydantic, which refuses unknown fields, numbers that are
-none, half surrogate pairs and deep nesting. Refusals name fields and reasons, never what was sent.
+pydantic parses and checks a request at once. It refuses unknown fields, wrong types, half surrogate pairs
+and deep nesting. Refusals name fields and reasons, and quote nothing of the request.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from openmed_ner.errors import RefusedError
 from openmed_ner.inference.attributes import STEPS
-from openmed_ner.service.batcher import Options
+from openmed_ner.service.batcher import PipeOptions
+from openmed_ner.service.outputs import DEFAULT_OUTPUT, MEDIA_TYPES
 from openmed_ner.text import Document
 
-Step = Literal["abbreviations", "context"]
-Output = Literal["json", "jsonl", "csv", "pubtator", "bioc-json", "bioc-xml", "conll", "html", "brat"]
+if TYPE_CHECKING:  # a type checker accepts no computed literals
+    AttributeStep = str
+    Output = str
+else:
+    AttributeStep = Literal[tuple(STEPS)]
+    Output = Literal[tuple(MEDIA_TYPES)]
 _Names = Annotated[list[str], Field(min_length=1, max_length=100)]
 _MAX_REASONS = 10
+"""Maximum number of reasons in a refusal."""
 _FIELD = re.compile("[A-Za-z_]{1,30}")
 
 
-class Wanted(BaseModel):
-    """What to tag, and how to give it back: the fields that every tagging request has."""
+class TagOptions(BaseModel):
+    """Fields of every tagging request: options of the tagger, and the format of the response."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     corpora: _Names | SkipJsonSchema[None] = None
-    """Heads to use; all if left out."""
+    """Heads to use; all by default."""
     types: _Names | SkipJsonSchema[None] = None
-    """Entity types to keep; all if left out. The layers of a type become one, unless corpora are named."""
+    """Entity types to keep; all by default. The layers of a type are merged, unless corpora are given."""
     threshold: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     """Lowest score to keep."""
-    add: list[Step] = Field(default=[], max_length=len(STEPS))
+    add: list[AttributeStep] = Field(default=[], max_length=len(STEPS))
     """Attributes to add: the long forms of abbreviations; negation and other context."""
-    output: Output = "json"
-    """Format of the answer."""
+    output: Output = DEFAULT_OUTPUT
+    """Format of the response."""
 
     @property
-    def options(self) -> Options:
-        """What the tagger is asked for."""
+    def pipe_options(self) -> PipeOptions:
+        """Options of the tagger."""
         corpora, types = self.corpora, self.types
-        return Options(
+        return PipeOptions(
             None if corpora is None else tuple(corpora),
             None if types is None else tuple(types),
             self.threshold,
@@ -53,7 +59,7 @@ class Wanted(BaseModel):
         )
 
 
-class TagRequest(Wanted):
+class TagRequest(TagOptions):
     """One text, or several."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
@@ -63,37 +69,37 @@ class TagRequest(Wanted):
     texts: list[str] | SkipJsonSchema[None] = None
     """Several texts; or ``text``."""
     id: str | SkipJsonSchema[None] = None
-    """Name of the text; 0 if left out."""
+    """Name of the text; 0 by default."""
     ids: list[str] | SkipJsonSchema[None] = None
-    """Names of the texts, as many as there are; 0, 1, … if left out."""
+    """Names of the texts, one for each; 0, 1, … by default."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if (self.text is None) == (self.texts is None):
             raise ValueError("expected either text or texts")
         if (self.text is None and self.id is not None) or (self.texts is None and self.ids is not None):
-            raise ValueError("id goes with text, and ids with texts")
+            raise ValueError("expected id with text, or ids with texts")
         if self.ids is not None and len(self.ids) != len(self.texts or ()):
             raise ValueError("ids and texts differ in number")
         return self
 
     @property
     def documents(self) -> list[Document]:
-        """The texts by name."""
+        """The texts, each with its name."""
         texts = [self.text] if self.text is not None else self.texts or []
         names = [self.id] if self.id is not None else self.ids or map(str, range(len(texts)))
         return [Document(name, text) for name, text in zip(names, texts, strict=True)]
 
 
-class FileRequest(Wanted):
-    """The fields beside an uploaded file; names are parted by commas."""
+class FileRequest(TagOptions):
+    """The fields beside an uploaded file; names are separated by commas."""
 
     source: str = Field(default="auto", alias="from")
-    """Format of the file; told from its name if left out."""
+    """Format of the file; by default inferred from its name."""
 
     @classmethod
     def from_fields(cls, fields: dict[str, str]) -> Self:
-        """Read the fields of a form; an empty one counts as left out."""
+        """Read the fields of a form; an empty field takes its default."""
         record: dict[str, Any] = {name: value for name, value in fields.items() if value}
         for name in ("corpora", "types", "add"):
             if name in record:
@@ -122,42 +128,42 @@ class Mention(_Answer):
     score: float | None
     """Confidence, 0 to 1."""
     corpus: str | None
-    """The guideline that it follows."""
+    """Corpus whose annotation guideline it follows."""
 
 
 class TaggedDocument(_Answer):
-    """A text with its entities, and which part of it was read."""
+    """A text with its entities, and the part of it that was read."""
 
     id: str
-    """Its name."""
+    """Name of the text."""
     text: str
-    """As it was sent."""
+    """The text as it was sent."""
     spans: list[Mention]
-    """In the order of the text."""
+    """Entities, in the order of the text."""
     coverage: dict[str, Any]
-    """Characters, windows, and whether every visible character was read."""
+    """Number of characters and windows; ``complete`` if every visible character was read."""
 
 
 class BundleName(_Answer):
-    """Which model did it."""
+    """The model that tagged the texts."""
 
     name: str
-    """Of its bundle."""
+    """Name of the bundle."""
     sha256: str | None
-    """Of its manifest; for a suite, of all its manifests."""
+    """Digest of the manifest; of a suite, digest of all its manifests."""
 
 
 class Tagged(_Answer):
-    """The answer of the default output."""
+    """The response of the default output."""
 
     documents: list[TaggedDocument]
-    """In the order of the texts."""
+    """Documents, in the order of the texts."""
     bundle: BundleName
-    """What tagged them."""
+    """The model that tagged them."""
 
 
 class BioCCollection(_Answer):
-    """The answer of the output ``bioc-json``."""
+    """The response of the output ``bioc-json``."""
 
     documents: list[dict[str, Any]]
 
@@ -166,52 +172,52 @@ class HeadInfo(_Answer):
     """An annotation guideline that the model follows."""
 
     corpus: str
-    """Its name."""
+    """Name of the corpus."""
     types: list[str]
-    """What it marks."""
+    """Entity types that it annotates."""
     scheme: str
-    """How the model writes entities as tags."""
+    """Tag scheme of the head."""
 
 
 class BundleInfo(_Answer):
     """A model."""
 
     name: str
-    """Of its bundle."""
+    """Name of the bundle."""
     sha256: str | None
-    """Of its manifest; for a suite, of all its manifests."""
+    """Digest of the manifest; of a suite, digest of all its manifests."""
     version: str
-    """Of the package that wrote it."""
+    """Version of the package that wrote it."""
     kind: str
-    """adapter, full or runtime."""
+    """Kind of bundle: adapter, full or runtime."""
     precision: str
-    """Of its arithmetic."""
+    """Precision of its arithmetic."""
     licence: str
     """SPDX identifier for the weights."""
     backbone: str
-    """What it was made from."""
+    """Name of its pretrained encoder."""
     types: list[str]
-    """Every type it finds."""
+    """Entity types that it finds."""
     heads: list[HeadInfo]
-    """Its layers."""
+    """Its heads, one per annotation guideline."""
 
 
 class Bundles(_Answer):
-    """The models that this service tags with."""
+    """The models of this service."""
 
     bundles: list[BundleInfo]
-    """One for each model."""
+    """One entry per model."""
 
 
 class State(_Answer):
-    """How the service is."""
+    """State of the service."""
 
     status: str
     """alive or ready."""
 
 
 class Problem(BaseModel):
-    """Why a request was refused."""
+    """Reason for a refusal."""
 
     code: str
     message: str
@@ -228,7 +234,7 @@ def read_request(body: bytes) -> TagRequest:
     """Read the JSON body of a tagging request.
 
     Raises:
-        RefusedError: it is not JSON, or not such a request.
+        RefusedError: the body is not valid JSON, or not a valid request.
     """
     try:
         return TagRequest.model_validate_json(body)
@@ -237,18 +243,18 @@ def read_request(body: bytes) -> TagRequest:
 
 
 def explain(error: ValidationError) -> RefusedError:
-    """Turn pydantic's findings into a refusal that quotes nothing of what was sent."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    reasons = [(_place(each["loc"]), each["msg"]) for each in found[:_MAX_REASONS]]
+    """Turn pydantic's errors into a refusal that quotes nothing of the request."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    reasons = [(_place(problem["loc"]), problem["msg"]) for problem in problems[:_MAX_REASONS]]
     message = "; ".join(f"{place}: {reason}" for place, reason in reasons)
-    if len(found) > _MAX_REASONS:
-        message += f"; and {len(found) - _MAX_REASONS} more"
-    code = "invalid_json" if found[0]["type"] == "json_invalid" else "invalid_request"
-    return RefusedError(422, code, message, where=[place for place, _ in reasons])
+    if len(problems) > _MAX_REASONS:
+        message += f"; and {len(problems) - _MAX_REASONS} more"
+    code = "invalid_json" if problems[0]["type"] == "json_invalid" else "invalid_request"
+    return RefusedError(422, code, message, places=[place for place, _ in reasons])
 
 
 def _place(location: Sequence[int | str]) -> str:
-    """A field by its path; a name that is no plain one may be text that was meant as something else."""
+    """Write the path of a field; a name that is not plain may be misplaced text, and is not quoted."""
     parts = [
         str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "(another field)"
         for part in location

@@ -1,8 +1,8 @@
-"""Run the application until it is told to stop, and then finish what was accepted.
+"""The HTTP server: uvicorn with its log off and its limits on.
 
-uvicorn with its log off and its limits on. On SIGTERM or Ctrl-C new work is refused, idle connections are
-closed, accepted requests are answered, and the process ends with status 0. What uvicorn leaves open is
-closed here: it waits for ever for a client that never finishes its headers.
+On SIGTERM or Ctrl-C new requests are refused, idle connections are closed, accepted requests are answered,
+and the process ends with status 0. uvicorn waits for ever for a client that never finishes its headers; such
+connections are closed here.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from openmed_ner.service.endpoints import Service
 from openmed_ner.service.settings import ServiceSettings
 
 _MAX_HEADERS = 16_384
+"""Maximum number of bytes of a request's headers."""
 _MAX_CONNECTIONS = 512
 _KEEP_ALIVE = 15
+"""Seconds that an idle connection stays open."""
 
 
 def listen(settings: ServiceSettings) -> socket.socket:
     """Open the socket; clients that connect before :func:`serve` wait.
 
     Raises:
-        RunError: the address is taken or does not exist.
+        RunError: the address is in use or does not exist.
     """
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
@@ -39,14 +41,21 @@ def listen(settings: ServiceSettings) -> socket.socket:
     except OSError as error:
         raise RunError(
             f"cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}. "
-            "Choose another with --host and --port"
+            "Choose another address with --host and --port"
         ) from error
 
 
 def serve(
     app: FastAPI, settings: ServiceSettings, listener: socket.socket, *, on_start: Callable[[str], None]
 ) -> None:
-    """Serve an application until SIGTERM or SIGINT, in the main thread; tell ``on_start`` the URL."""
+    """Serve an application until SIGTERM or SIGINT, in the main thread.
+
+    Args:
+        app: application made by :func:`openmed_ner.service.app.create_app`.
+        settings: settings that it was made with.
+        listener: socket made by :func:`listen`.
+        on_start: callback for the URL, once the service answers.
+    """
     server = make_server(app, settings, on_start=lambda: on_start(_url(listener)))
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises a signal again once it has stopped; this handler ends the process with status 0.
@@ -55,12 +64,12 @@ def serve(
 
 
 def make_server(app: FastAPI, settings: ServiceSettings, *, on_start: Callable[[], None]) -> uvicorn.Server:
-    """Prepare a server, to be run over a socket made by :func:`listen`.
+    """Create a server, to be run over a socket made by :func:`listen`.
 
     Args:
-        app: made by :func:`openmed_ner.service.app.create_app`.
-        settings: the same that it was made with.
-        on_start: called once it can be asked.
+        app: application made by :func:`openmed_ner.service.app.create_app`.
+        settings: settings that it was made with.
+        on_start: callback, called once the service answers.
     """
     config = uvicorn.Config(
         app,
@@ -95,38 +104,42 @@ class _Server(uvicorn.Server):
 
 
 def _make_protocol(timeout: float) -> type[H11Protocol]:
-    """uvicorn's protocol, with ``timeout`` seconds for a request's headers and for what follows an answer."""
+    """Extend uvicorn's protocol by a time limit for headers, and for a body that nobody reads.
 
-    class Protocol(H11Protocol):
+    Args:
+        timeout: seconds for a request's headers, and for the rest of a body after an early response.
+    """
+
+    class TimedProtocol(H11Protocol):
         _clock: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._restart(running=True)
+            self._set_clock(running=True)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            # Between two requests the keep-alive limit counts, until the first byte of the next one.
+            # Between two requests uvicorn's keep-alive limit counts, until the first byte of the next one.
             if self.conn.their_state is h11.IDLE and self._clock is None:
-                self._restart(running=True)
+                self._set_clock(running=True)
             elif self.conn.their_state is not h11.IDLE and not self.cycle.response_complete:
-                self._restart(running=False)
+                self._set_clock(running=False)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            if self.conn.their_state is h11.SEND_BODY:  # refused early; the rest is read and dropped
-                self._restart(running=True)
+            if self.conn.their_state is h11.SEND_BODY:  # refused early: the rest is read and dropped
+                self._set_clock(running=True)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._restart(running=False)
+            self._set_clock(running=False)
             super().connection_lost(exc)
 
-        def _restart(self, *, running: bool) -> None:
+        def _set_clock(self, *, running: bool) -> None:
             if self._clock is not None:
                 self._clock.cancel()
             self._clock = self.loop.call_later(timeout, self.transport.abort) if running else None
 
-    return Protocol
+    return TimedProtocol
 
 
 def _url(listener: socket.socket) -> str:

@@ -1,5 +1,5 @@
 /**
- * Ask for the access token when the service wants one.
+ * The dialog for the access token, shown when the service asks for one.
  * @module
  */
 
@@ -17,7 +17,7 @@ export function createAccess({ dialog, form, token, refuse }) {
   refuse.addEventListener("click", () => dialog.close(""));
   dialog.addEventListener("cancel", () => (dialog.returnValue = ""));
 
-  /** @returns {Promise<string>} the token, or nothing if the reader gave none */
+  /** @returns {Promise<string>} the token; empty if the dialog was cancelled */
   function ask() {
     token.value = "";
     dialog.returnValue = "";
@@ -28,7 +28,7 @@ export function createAccess({ dialog, form, token, refuse }) {
   }
 
   /**
-   * Do something, asking for the token as often as the service refuses it.
+   * Run an action; ask for the token as often as the service refuses it.
    * @template Value
    * @param {() => Promise<Value>} action
    * @returns {Promise<Value>}

@@ -1,30 +1,19 @@
 /**
- * Files to keep: the same request again, in another format, with the filters of the page.
+ * Downloads: the same request again, in another format, with the filters of the page.
  *
- * The service converts, so a file is the same as from the command line. Names say what a file is, not
- * what the text says.
+ * The service converts, so a file is the same as from the command line. File names hold nothing of the text.
+ * The list of formats is written by the service.
  * @module
  */
 
+import { DOWNLOADS, INPUTS } from "./formats.js";
+
 /** @typedef {{name: string, title: string, file: string}} Format */
 
-/** @type {Format[]} */
-const FORMATS = [
-  { name: "json", title: "JSON", file: "entities.json" },
-  { name: "jsonl", title: "JSON lines", file: "entities.jsonl" },
-  { name: "csv", title: "CSV", file: "entities.csv" },
-  { name: "conll", title: "CoNLL", file: "entities.conll" },
-  { name: "pubtator", title: "PubTator", file: "entities.pubtator" },
-  { name: "bioc-json", title: "BioC JSON", file: "entities.bioc.json" },
-  { name: "bioc-xml", title: "BioC XML", file: "entities.bioc.xml" },
-  { name: "brat", title: "brat (zip)", file: "entities.brat.zip" },
-  { name: "html", title: "HTML to read", file: "entities.html" },
-];
-
 /** @param {HTMLElement} list @param {(format: Format) => void} onChoose */
-export function offerFormats(list, onChoose) {
+export function offerDownloads(list, onChoose) {
   list.replaceChildren(
-    ...FORMATS.map((format) => {
+    ...DOWNLOADS.map((format) => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = format.title;
@@ -34,8 +23,13 @@ export function offerFormats(list, onChoose) {
   );
 }
 
+/** @param {HTMLSelectElement} select list of the formats of uploads */
+export function offerInputs(select) {
+  select.append(...INPUTS.map(({ name, title }) => new Option(title, name)));
+}
+
 /**
- * The options of the service that leave through what the page shows; unset where nothing is switched off.
+ * Options of a request for what the page shows; an option is left out where its filter hides nothing.
  * @param {import("./mentions.js").Filter} filter
  * @param {string[]} labels all types
  * @param {string[]} corpora all corpora
@@ -54,5 +48,5 @@ export function save(content, name) {
   link.href = URL.createObjectURL(content);
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000); // once the browser has begun to read it
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000); // by then the browser reads it
 }

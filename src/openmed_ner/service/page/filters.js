@@ -1,5 +1,5 @@
 /**
- * The controls of the filter: types, corpora and the lowest score, each with what it would show.
+ * The controls of the filter: types, corpora and the lowest score, each with its number of mentions.
  * @module
  */
 
@@ -19,7 +19,7 @@ export function createFilters(controls, onChange) {
   /** @type {Record<string, Map<string, HTMLElement>>} */
   const counters = { labels: new Map(), corpora: new Map() };
 
-  /** Start over: everything is shown. */
+  /** Show everything. */
   function reset() {
     filter.labels.clear();
     filter.corpora.clear();
@@ -48,17 +48,17 @@ export function createFilters(controls, onChange) {
       else hidden.add(name);
       onChange();
     });
-    const words = document.createElement("span");
-    words.append(...description);
+    const caption = document.createElement("span");
+    caption.append(...description);
     const count = document.createElement("span");
     count.className = "count";
     counters[kind].set(name, count);
     const label = document.createElement("label");
-    label.append(box, words, count);
+    label.append(box, caption, count);
     return label;
   }
 
-  /** @param {Mention[]} mentions to be counted again */
+  /** @param {Mention[]} mentions mentions to count */
   function count(mentions) {
     const counts = tally(mentions, filter);
     for (const kind of ["labels", "corpora"]) {

@@ -1,5 +1,5 @@
 /**
- * Ways a text comes in: typed or pasted, chosen or dropped as a file, or the example.
+ * Input: text that is typed or pasted, a file that is chosen or dropped, or the example.
  * @module
  */
 
@@ -13,15 +13,15 @@ Two women with diabetes mellitus who took metformin developed lactic acidosis.
 (Invented for this page; it reports no real study.)`;
 
 /**
- * @param {{form: HTMLFormElement, text: HTMLTextAreaElement, file: HTMLInputElement, from: HTMLSelectElement,
+ * @param {{form: HTMLFormElement, text: HTMLTextAreaElement, file: HTMLInputElement, format: HTMLSelectElement,
  *   example: HTMLButtonElement, clear: HTMLButtonElement}} controls
  * @param {{onSource: (source: Source) => void, onRefuse: (message: string) => void, onClear: () => void}} events
  */
-export function listenForInput({ form, text, file, from, example, clear }, { onSource, onRefuse, onClear }) {
+export function listenForInput({ form, text, file, format, example, clear }, { onSource, onRefuse, onClear }) {
   const submit = () => onSource({ text: text.value });
 
-  function takeFiles(files) {
-    if (files.length === 1) onSource({ file: files[0], from: from.value });
+  function acceptFiles(files) {
+    if (files.length === 1) onSource({ file: files[0], from: format.value });
     else onRefuse(`You dropped ${files.length} files. Drop one at a time; one file may hold many documents.`);
   }
 
@@ -35,8 +35,8 @@ export function listenForInput({ form, text, file, from, example, clear }, { onS
     submit();
   });
   file.addEventListener("change", () => {
-    if (file.files.length) takeFiles([...file.files]);
-    file.value = ""; // so that the same file can be chosen again
+    if (file.files.length) acceptFiles([...file.files]);
+    file.value = ""; // else choosing the same file again would fire no event
   });
   example.addEventListener("click", () => {
     text.value = EXAMPLE;
@@ -47,11 +47,11 @@ export function listenForInput({ form, text, file, from, example, clear }, { onS
     text.focus();
     onClear();
   });
-  listenForDrops(takeFiles);
+  listenForDrops(acceptFiles);
 }
 
-/** Files may be dropped anywhere; dragged text goes where it always went. */
-function listenForDrops(takeFiles) {
+/** Accept files anywhere on the page; dragged text keeps its default behaviour. */
+function listenForDrops(acceptFiles) {
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
   const mark = (dragging) => document.body.classList.toggle("dragging", dragging);
   addEventListener("dragover", (event) => {
@@ -64,6 +64,6 @@ function listenForDrops(takeFiles) {
     mark(false);
     if (!holdsFiles(event)) return;
     event.preventDefault();
-    takeFiles([...event.dataTransfer.files]);
+    acceptFiles([...event.dataTransfer.files]);
   });
 }

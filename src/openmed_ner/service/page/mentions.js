@@ -1,8 +1,8 @@
 /**
- * What the service found: mentions with a layer per annotation guideline, filtered, counted and listed.
+ * Mentions with a layer per annotation guideline: read from a response, filtered, counted and listed.
  *
- * Spans that agree in place and type are one mention; each of their corpora is a layer of it. Everything is
- * computed from one answer, so that a filter needs no further request.
+ * Spans with the same place and type are one mention, with a layer for each of their corpora. Everything is
+ * computed from one response, so that a filter needs no further request.
  * @module
  */
 
@@ -14,29 +14,29 @@ import { assignLanes, unitsOf } from "./offsets.js";
  *   ranges: [number, number][], layers: Layer[]}} Mention positions in UTF-16 units
  * @typedef {{id: string, text: string, mentions: Mention[], lanes: number,
  *   coverage: {characters: number, windows: number, complete: boolean} | null}} TaggedDocument
- * @typedef {{labels: Set<string>, corpora: Set<string>, threshold: number}} Filter labels and corpora that
- *   are switched off, and the lowest score that is shown
+ * @typedef {{labels: Set<string>, corpora: Set<string>, threshold: number}} Filter hidden labels and corpora,
+ *   and the lowest score to show
  * @typedef {{key: string, text: string, label: string, corpora: Set<string>, count: number,
  *   score: number | null, mentions: Mention[]}} Row
  */
 
 /**
- * Turn a document of an answer into mentions, sorted by their places.
+ * Turn a document of a response into mentions, sorted by their places.
  * @param {any} record
  * @returns {TaggedDocument}
  */
 export function readDocument(record) {
   const units = unitsOf(record.text);
   /** @type {Map<string, Mention>} */
-  const found = new Map();
+  const byKey = new Map();
   for (const span of record.spans ?? []) {
     const pairs = span.fragments?.length ? span.fragments : [[span.start, span.end]];
     const ranges = pairs.map(([start, end]) => /** @type {[number, number]} */ ([units(start), units(end)]));
     const key = JSON.stringify([span.label, ranges]);
-    if (!found.has(key)) found.set(key, startMention(record.text, span.label, ranges));
-    found.get(key).layers.push(readLayer(span));
+    if (!byKey.has(key)) byKey.set(key, startMention(record.text, span.label, ranges));
+    byKey.get(key).layers.push(readLayer(span));
   }
-  const mentions = [...found.values()].sort((one, other) => one.start - other.start || other.end - one.end);
+  const mentions = [...byKey.values()].sort((one, other) => one.start - other.start || other.end - one.end);
   mentions.forEach((mention, index) => (mention.index = index));
   const lanes = setLanes(mentions);
   return { id: String(record.id), text: record.text, mentions, lanes, coverage: record.coverage ?? null };
@@ -49,8 +49,8 @@ function startMention(text, label, ranges) {
 }
 
 function readLayer(span) {
-  const known = span.attributes ?? {};
-  const attributes = Array.isArray(known) ? known : Object.entries(known);
+  const record = span.attributes ?? {};
+  const attributes = Array.isArray(record) ? record : Object.entries(record);
   return { corpus: span.corpus ?? "", score: span.score ?? null, attributes, lane: 0 };
 }
 
@@ -62,7 +62,7 @@ function setLanes(mentions) {
 }
 
 /**
- * The layers of each mention that a filter lets through, by the mentions' numbers.
+ * The layers of each mention that pass a filter, by the mentions' indices.
  * @param {Mention[]} mentions
  * @param {Filter} filter
  * @returns {Layer[][]}
@@ -71,17 +71,17 @@ export function select(mentions, filter) {
   return mentions.map(({ label, layers }) =>
     filter.labels.has(label)
       ? []
-      : layers.filter((layer) => !filter.corpora.has(layer.corpus) && isSure(layer, filter)),
+      : layers.filter((layer) => !filter.corpora.has(layer.corpus) && passesThreshold(layer, filter)),
   );
 }
 
 /** @param {Layer} layer @param {Filter} filter */
-function isSure(layer, filter) {
+function passesThreshold(layer, filter) {
   return (layer.score ?? 1) >= filter.threshold;
 }
 
 /**
- * How many mentions each type and each corpus would show, given the rest of the filter.
+ * The number of mentions that each type and each corpus would show, given the rest of the filter.
  * @param {Mention[]} mentions
  * @param {Filter} filter
  * @returns {{labels: Map<string, number>, corpora: Map<string, number>}}
@@ -90,9 +90,9 @@ export function tally(mentions, filter) {
   const counts = { labels: new Map(), corpora: new Map() };
   const add = (map, name) => map.set(name, (map.get(name) ?? 0) + 1);
   for (const { label, layers } of mentions) {
-    const sure = layers.filter((layer) => isSure(layer, filter));
-    if (sure.some(({ corpus }) => !filter.corpora.has(corpus))) add(counts.labels, label);
-    if (!filter.labels.has(label)) for (const { corpus } of sure) add(counts.corpora, corpus);
+    const scored = layers.filter((layer) => passesThreshold(layer, filter));
+    if (scored.some(({ corpus }) => !filter.corpora.has(corpus))) add(counts.labels, label);
+    if (!filter.labels.has(label)) for (const { corpus } of scored) add(counts.corpora, corpus);
   }
   return counts;
 }

@@ -1,8 +1,8 @@
 /**
- * What the page says about a request: working, done, or what went wrong and what to do about it.
+ * Messages about a request: in progress, done, or failed, with advice.
  *
- * The count-down to the next try stands on the button, outside the alert, so that a screen reader does not
- * hear every second of it.
+ * The count-down to the next attempt is on the button, outside the alert, so that a screen reader does not
+ * read every second of it aloud.
  * @module
  */
 
@@ -28,16 +28,16 @@ export function createNotice({ alert, again, retry, status }, onRetry) {
   }
 
   /**
-   * @param {{message: string, advice?: string, where?: string[], wait?: number}} problem
+   * @param {{message: string, advice?: string, places?: string[], wait?: number}} problem
    * @param {boolean} [repeatable]
    */
-  function fail({ message, advice = "", where = [], wait = 0 }, repeatable = false) {
+  function fail({ message, advice = "", places = [], wait = 0 }, repeatable = false) {
     clear();
     const title = document.createElement("strong");
     title.textContent = message;
-    const places = document.createElement("ul");
-    places.append(...where.map((place) => makeText("li", place)));
-    alert.append(title, ...(where.length ? [places] : []), makeText("p", advice));
+    const list = document.createElement("ul");
+    list.append(...places.map((place) => makeText("li", place)));
+    alert.append(title, ...(places.length ? [list] : []), makeText("p", advice));
     alert.hidden = false;
     again.hidden = !repeatable;
     countDown(wait);

@@ -1,8 +1,8 @@
 /**
  * Positions in a text: the service counts Unicode code points, a browser UTF-16 units.
  *
- * Ranges may nest and overlap, so a text is cut at every boundary and each piece knows all the ranges it
- * lies in; stacked underlines get lanes, as in a piano roll.
+ * Ranges may nest and overlap, so a text is cut at every boundary, and each piece lists all ranges that cover
+ * it. Stacked underlines get lanes, as in a piano roll.
  * @module
  */
 
@@ -32,7 +32,7 @@ export function unitsOf(text) {
 }
 
 /**
- * The ends of the blocks a long text is laid out in: line ends, far enough apart, and the end of the text.
+ * The ends of the blocks of a long text: line ends, far enough apart, and the end of the text.
  * @param {string} text
  * @returns {number[]}
  */
@@ -47,7 +47,7 @@ export function blockEnds(text) {
 }
 
 /**
- * Cut a text of a length at the edges of ranges and at further places.
+ * Cut a text at the edges of ranges and at further places.
  * @template Value
  * @param {number} length
  * @param {Range<Value>[]} ranges
@@ -55,7 +55,7 @@ export function blockEnds(text) {
  * @returns {{start: number, end: number, values: Value[]}[]} the pieces in order; together, the text
  */
 export function cutPieces(length, ranges, places = []) {
-  const waiting = [...ranges].sort((one, other) => other.start - one.start);
+  const pending = [...ranges].sort((one, other) => other.start - one.start);
   const edges = new Set([0, length, ...places, ...ranges.flatMap(({ start, end }) => [start, end])]);
   const sorted = [...edges].filter((edge) => edge <= length).sort((one, other) => one - other);
   const pieces = [];
@@ -64,14 +64,14 @@ export function cutPieces(length, ranges, places = []) {
   for (let index = 0; index + 1 < sorted.length; index++) {
     const [start, end] = [sorted[index], sorted[index + 1]];
     active = active.filter((range) => range.end > start);
-    while (waiting.length && waiting[waiting.length - 1].start <= start) active.push(waiting.pop());
+    while (pending.length && pending[pending.length - 1].start <= start) active.push(pending.pop());
     pieces.push({ start, end, values: active.map((range) => range.value) });
   }
   return pieces;
 }
 
 /**
- * Give each range the lowest lane that is free where it lies.
+ * Give each range the lowest lane that is free over its extent.
  * @param {{start: number, end: number}[]} ranges sorted by their starts
  * @returns {number[]} a lane per range, from 0
  */

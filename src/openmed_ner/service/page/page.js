@@ -1,13 +1,13 @@
 /**
  * The page: one request at a time, its result or its refusal, and the theme.
  *
- * All state is in memory. Nothing goes into the address or into the browser's storage, so there is no link
- * to a result, and closing the page forgets it.
+ * All state is in memory. Nothing is put into the address or the browser's storage, so there is no link to a
+ * result, and closing the page discards it.
  * @module
  */
 
 import { createAccess } from "./access.js";
-import { offerFormats, optionsOf, save } from "./downloads.js";
+import { offerDownloads, offerInputs, optionsOf, save } from "./downloads.js";
 import { listenForInput } from "./input.js";
 import { createNotice } from "./notice.js";
 import { createResult } from "./result.js";
@@ -31,22 +31,22 @@ let running = null;
 /** @type {import("./service.js").Source | null} */
 let tagged = null;
 
-/** Do one request at a time: a new one ends the last, and a failed one can be repeated. */
+/** Run one request at a time: a new one aborts the last, and a failed one can be repeated. */
 async function run(message, action) {
   running?.abort();
-  const mine = (running = new AbortController());
+  const controller = (running = new AbortController());
   repeat = () => run(message, action);
   setBusy(true);
   notice.say(message);
   try {
-    const done = await withToken(() => action(mine.signal));
-    if (running === mine) notice.say(done);
+    const summary = await withToken(() => action(controller.signal));
+    if (running === controller) notice.say(summary);
   } catch (error) {
-    if (running !== mine) return; // a newer request has taken over
-    if (mine.signal.aborted) notice.say("Cancelled.");
+    if (running !== controller) return; // a newer request has taken over
+    if (controller.signal.aborted) notice.say("Cancelled.");
     else notice.fail(error, true);
   } finally {
-    if (running === mine) setBusy(false);
+    if (running === controller) setBusy(false);
   }
 }
 
@@ -62,8 +62,8 @@ function tag(source) {
     notice.fail({ message: "There is no text yet.", advice: "Paste one, drop a file, or try the example." });
     return;
   }
-  const what = "text" in source ? "the text" : source.file.name;
-  run(`Reading ${what}…`, async (signal) => {
+  const name = "text" in source ? "the text" : source.file.name;
+  run(`Reading ${name}…`, async (signal) => {
     const answer = await (await requestTags(source, {}, signal)).json();
     signal.throwIfAborted();
     tagged = source;
@@ -71,14 +71,14 @@ function tag(source) {
   });
 }
 
-function describeResult(n_found, n_documents) {
-  const where = n_documents === 1 ? "" : ` in ${n_documents.toLocaleString("en")} documents`;
-  if (!n_found) return `No entities found${where}.`;
-  return `${n_found.toLocaleString("en")} ${n_found === 1 ? "entity" : "entities"} found${where}.`;
+function describeResult(n_mentions, n_documents) {
+  const scope = n_documents === 1 ? "" : ` in ${n_documents.toLocaleString("en")} documents`;
+  if (!n_mentions) return `No entities found${scope}.`;
+  return `${n_mentions.toLocaleString("en")} ${n_mentions === 1 ? "entity" : "entities"} found${scope}.`;
 }
 
 function download({ name, title, file }) {
-  const { labels, corpora } = result.known;
+  const { labels, corpora } = result.kinds;
   const options = optionsOf(result.filter, labels, corpora);
   if (options.types?.length === 0 || options.corpora?.length === 0) {
     notice.fail({ message: "The filters show nothing to download.", advice: "Switch on a type and a guideline." });
@@ -98,7 +98,7 @@ function clear() {
   notice.clear();
 }
 
-/** Learn what the bundle knows, so that a guideline that found nothing is listed too. */
+/** List the types and guidelines of the bundle, also those without a mention in the text. */
 async function describeBundles() {
   const bundles = await withToken(fetchBundles);
   const heads = bundles.flatMap((bundle) => bundle.heads ?? []);
@@ -114,13 +114,14 @@ listenForInput(
     form: find("form"),
     text: find("source"),
     file: find("file"),
-    from: find("from"),
+    format: find("from"),
     example: find("example"),
     clear: find("clear"),
   },
   { onSource: tag, onRefuse: (message) => notice.fail({ message }), onClear: clear },
 );
-offerFormats(find("formats"), download);
+offerInputs(find("from"));
+offerDownloads(find("formats"), download);
 find("cancel").addEventListener("click", () => running?.abort());
 find("theme").addEventListener("change", (event) => {
   document.documentElement.dataset.theme = event.target.value;

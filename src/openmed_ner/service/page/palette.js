@@ -1,14 +1,14 @@
 /**
- * How types and corpora look: a type is a colour and its written name, a corpus is a pattern of underline.
+ * Looks of types and corpora: a type has a colour and its written name, a corpus a pattern of underline.
  *
- * Both are told apart without colour: by the name on a chip and by the pattern. Eight colours and four
- * patterns repeat when a bundle has more; the names stay.
+ * Neither needs colour to be recognised: types have their name on a chip, corpora their pattern. Eight colours
+ * and four patterns repeat when a bundle has more; the names stay.
  * @module
  */
 
 const SLOTS = 8;
-const KNOWN = ["Disease", "Chemical", "Gene", "Species", "CellLine", "Anatomy"];
-const THICK = 2; // pixels of an underline
+const USUAL_TYPES = ["Disease", "Chemical", "Gene", "Species", "CellLine", "Anatomy"];
+const THICKNESS = 2; // pixels of an underline
 const STEP = 4; // pixels from one underline to the next
 
 const PATTERNS = [
@@ -19,7 +19,7 @@ const PATTERNS = [
 ];
 
 /** @type {Map<string, number>} */
-const slots = new Map(KNOWN.map((label, slot) => [label, slot]));
+const slots = new Map(USUAL_TYPES.map((label, slot) => [label, slot]));
 /** @type {Map<string, number>} */
 const patterns = new Map();
 
@@ -51,7 +51,7 @@ let sheet = null;
 /**
  * The class of a piece of text: the strongest type as tint, below it a line per layer.
  *
- * Looks are few and pieces many; a rule per look is styled five times as fast as a style per piece.
+ * Looks are few and pieces many: a rule per look was five times as fast as a style per piece.
  * @param {number} strongest slot
  * @param {Line[]} lines
  */
@@ -74,7 +74,7 @@ function addRule(background) {
 /** The CSS background of one underline, at a height above the lower edge. */
 function underline(slot, pattern, height) {
   const image = PATTERNS[pattern].replaceAll("INK", `var(--ink-${slot})`);
-  return `${image} 0 calc(100% - ${height}) / 100% ${THICK}px no-repeat`;
+  return `${image} 0 calc(100% - ${height}) / 100% ${THICKNESS}px no-repeat`;
 }
 
 /** @param {string} label @returns {HTMLElement} the name of a type in its colour */

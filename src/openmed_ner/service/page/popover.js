@@ -1,7 +1,7 @@
 /**
  * The small card beside a mention: type, mention, and score and guideline of every layer.
  *
- * It follows pointer and focus, can itself be pointed at, and leaves on Escape (WCAG 1.4.13).
+ * It follows pointer and focus, can itself be hovered, and closes on Escape (WCAG 1.4.13).
  * @module
  */
 
@@ -9,9 +9,9 @@ import { corpusName, makeChip, makeSample } from "./palette.js";
 
 /** @typedef {import("./mentions.js").Mention} Mention @typedef {import("./mentions.js").Layer} Layer */
 
-const DELAY = 200; // ms in which a pointer may travel from the mention to the card
+const DELAY = 200; // ms for the pointer to travel from the mention to the card
 const GAP = 6; // pixels
-const LONGEST = 160; // characters of a mention
+const MAX_LENGTH = 160; // characters of a mention
 
 /** @param {HTMLElement} card */
 export function createPopover(card) {
@@ -60,7 +60,7 @@ function makeEntry({ mention, layers }) {
   const entry = document.createElement("div");
   const title = document.createElement("p");
   const name = document.createElement("strong");
-  name.textContent = mention.text.length > LONGEST ? `${mention.text.slice(0, LONGEST)}…` : mention.text;
+  name.textContent = mention.text.length > MAX_LENGTH ? `${mention.text.slice(0, MAX_LENGTH)}…` : mention.text;
   title.append(makeChip(mention.label), " ", name);
   const list = document.createElement("ul");
   list.append(...layers.map(makeLayer));
@@ -76,9 +76,9 @@ function makeLayer({ corpus, score, attributes }) {
   number.textContent = score === null ? "no score" : score.toFixed(2);
   item.append(makeSample(corpus), guideline, " ", number);
   if (attributes.length) {
-    const known = document.createElement("small");
-    known.textContent = attributes.map(([name, value]) => (value === true ? name : `${name}: ${value}`)).join(", ");
-    item.append(known);
+    const details = document.createElement("small");
+    details.textContent = attributes.map(([name, value]) => (value === true ? name : `${name}: ${value}`)).join(", ");
+    item.append(details);
   }
   return item;
 }

@@ -13,7 +13,7 @@ import { createMarkedText } from "./text.js";
 
 const NOTHING = { id: "", text: "", mentions: [], lanes: 1, coverage: null };
 
-/** @param {(id: string) => any} find an element of the page by its id */
+/** @param {(id: string) => any} find function that returns an element of the page by its id */
 export function createResult(find) {
   const popover = createPopover(find("popover"));
   const text = createMarkedText(find("text"), popover, (mentions) => table.light(mentions));
@@ -31,15 +31,15 @@ export function createResult(find) {
   let documents = [];
   /** @type {TaggedDocument} */
   let current = NOTHING;
-  let waiting = false;
-  /** What the loaded bundles can find. */
+  let refreshing = false;
+  /** Types and corpora of the loaded bundles. */
   let offered = { labels: [], corpora: [] };
-  /** That, and whatever else was found. */
-  const known = { labels: [], corpora: [] };
+  /** Types and corpora of the bundles and of the mentions. */
+  const kinds = { labels: [], corpora: [] };
 
   /**
-   * @param {any[]} records of an answer
-   * @returns {number} of mentions
+   * @param {any[]} records documents of a response
+   * @returns {number} number of mentions
    */
   function show(records) {
     documents = records.map(readDocument);
@@ -52,9 +52,9 @@ export function createResult(find) {
     return documents.flatMap((tagged) => tagged.mentions).length;
   }
 
-  /** @param {{labels: string[], corpora: string[]}} kinds that can be found; a result may be there already */
-  function offer(kinds) {
-    offered = kinds;
+  /** @param {{labels: string[], corpora: string[]}} bundleKinds may arrive after the first result */
+  function offer(bundleKinds) {
+    offered = bundleKinds;
     listKinds();
     refresh();
   }
@@ -62,9 +62,9 @@ export function createResult(find) {
   function listKinds() {
     const mentions = documents.flatMap((tagged) => tagged.mentions);
     const layers = mentions.flatMap((mention) => mention.layers);
-    known.labels = sortedUnion(offered.labels, mentions.map(({ label }) => label));
-    known.corpora = sortedUnion(offered.corpora, layers.map(({ corpus }) => corpus));
-    filters.offer(known.labels, known.corpora);
+    kinds.labels = sortedUnion(offered.labels, mentions.map(({ label }) => label));
+    kinds.corpora = sortedUnion(offered.corpora, layers.map(({ corpus }) => corpus));
+    filters.offer(kinds.labels, kinds.corpora);
   }
 
   function showDocument(index) {
@@ -88,10 +88,10 @@ export function createResult(find) {
 
   /** Once per frame is enough for a slider. */
   function refreshSoon() {
-    if (waiting) return;
-    waiting = true;
+    if (refreshing) return;
+    refreshing = true;
     requestAnimationFrame(() => {
-      waiting = false;
+      refreshing = false;
       refresh();
     });
   }
@@ -113,7 +113,7 @@ export function createResult(find) {
   find("previous").addEventListener("click", () => step(-1));
   find("next").addEventListener("click", () => step(1));
   addEventListener("keydown", (event) => event.key === "Escape" && popover.hide());
-  return { show, offer, clear, known, filter: filters.filter };
+  return { show, offer, clear, kinds, filter: filters.filter };
 }
 
 function sortedUnion(one, other) {
@@ -123,8 +123,8 @@ function sortedUnion(one, other) {
 function describeCoverage(coverage) {
   if (!coverage) return "";
   const { characters, windows, complete } = coverage;
-  const how = complete ? "Read completely" : "Not read completely";
-  return `${how}: ${plural(characters, "character")} in ${plural(windows, "window")}`;
+  const extent = complete ? "Read completely" : "Not read completely";
+  return `${extent}: ${plural(characters, "character")} in ${plural(windows, "window")}`;
 }
 
 function format(number) {

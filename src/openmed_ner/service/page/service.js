@@ -1,60 +1,60 @@
 /**
- * Requests to the service, and what its refusals mean to a reader.
+ * Requests to the service, and advice for its refusals.
  *
- * Addresses are relative, so the page works behind any prefix. Text travels in bodies only, never in an
- * address; the access token stays in this module's memory.
+ * Addresses are relative, so the page works behind any prefix. Text is sent in bodies only, never in an
+ * address. The access token stays in the memory of this module.
  * @module
  */
 
-/** @typedef {{text: string} | {file: File, from: string}} Source what is to be tagged */
+/** @typedef {{text: string} | {file: File, from: string}} Source text or file to tag */
 
 const ADVICE = {
   0: "Is it still running? Start it again with “openmed-ner serve”, then try again.",
   401: "Enter the access token that the service was started with.",
-  403: "This address is not one the service answers to. Open the page at the address it printed.",
-  413: "Send a shorter text or a part of the file, or have the service's limits raised.",
-  415: "Choose another kind of file, or say under “Read as” what it is.",
-  422: "Mend the text or the file as the message says, then try again.",
-  429: "The service has more to do than it can queue. Nothing is lost: try again in a moment.",
-  503: "The service is starting, stopping or could not tag this. Try again in a moment.",
+  403: "The service does not accept this address. Open the page at the address it printed.",
+  413: "Send a shorter text or a part of the file, or raise the service's limits.",
+  415: "Choose another kind of file, or select its format under “Read as”.",
+  422: "Correct the text or the file as the message says, then try again.",
+  429: "The queue of the service is full. Nothing is lost: try again in a moment.",
+  503: "The service is starting or stopping, or failed to tag this. Try again in a moment.",
   504: "The text took longer than the service allows. Send it in smaller parts.",
 };
 
-/** A refusal, or silence, of the service. */
+/** A refusal of the service, or no response. */
 export class ServiceError extends Error {
   /**
-   * @param {number} status of HTTP; 0 if there was no answer
+   * @param {number} status HTTP status; 0 if there was no response
    * @param {string} message
-   * @param {{where?: string[], wait?: number}} [details] where the fault lies; seconds to wait
+   * @param {{places?: string[], wait?: number}} [details] fields, texts or lines; seconds to wait
    */
-  constructor(status, message, { where = [], wait = 0 } = {}) {
+  constructor(status, message, { places = [], wait = 0 } = {}) {
     super(message);
     this.status = status;
-    this.where = where;
+    this.places = places;
     this.wait = wait;
   }
 
-  /** What to do about it. */
+  /** Advice for the reader. */
   get advice() {
-    return ADVICE[this.status] ?? "Try again; if it stays, look at the service's log.";
+    return ADVICE[this.status] ?? "Try again. If it fails again, look at the service's log.";
   }
 }
 
 let token = "";
 
-/** @param {string} value kept until the page is closed */
+/** @param {string} value token, kept until the page is closed */
 export function setToken(value) {
   token = value;
 }
 
-/** @returns {Promise<any[]>} the bundles the service has loaded */
+/** @returns {Promise<any[]>} bundles that the service has loaded */
 export async function fetchBundles() {
   const answer = await (await send("bundles", {})).json();
   return Array.isArray(answer?.bundles) ? answer.bundles : [];
 }
 
 /**
- * Have a text or a file tagged.
+ * Ask the service to tag a text or a file.
  * @param {Source} source
  * @param {Record<string, unknown>} options `output`, `corpora`, `types`, `threshold`
  * @param {AbortSignal} signal
@@ -91,7 +91,7 @@ async function send(path, init) {
 async function readRefusal(response) {
   const { error } = await response.json().catch(() => ({}));
   const message = error?.message ?? `The service refused (status ${response.status}).`;
-  const where = [error?.where ?? []].flat().map(String);
+  const places = [error?.where ?? []].flat().map(String);
   const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || 0;
-  return new ServiceError(response.status, message, { where, wait });
+  return new ServiceError(response.status, message, { places, wait });
 }

@@ -1,8 +1,8 @@
 /**
- * The table of entities: a row per type and surface form, sorted, searched, and tied to the text.
+ * The table of entities: a row per type and surface form, sorted, searched, and linked to the text.
  *
- * Only the first rows are built until more are asked for or the page is printed, so that a long document
- * costs no more than a short one.
+ * Only the first rows are built until the reader asks for all or prints the page, so that a long document
+ * takes no longer than a short one.
  * @module
  */
 
@@ -11,7 +11,7 @@ import { corpusName, makeChip } from "./palette.js";
 
 /** @typedef {import("./mentions.js").Row} Row @typedef {import("./mentions.js").Mention} Mention */
 
-const FIRST = 100;
+const FIRST_ROWS = 100;
 
 /** @type {Record<string, (row: Row) => string | number>} */
 const KEYS = {
@@ -33,23 +33,23 @@ export function createTable({ table, search, more }, { onVisit, onPoint }) {
   /** @type {Map<string, HTMLTableRowElement>} */
   let elements = new Map();
   const order = { name: "count", down: true };
-  let limit = FIRST;
+  let limit = FIRST_ROWS;
 
   /** @param {Mention[]} mentions @param {import("./mentions.js").Layer[][]} shown */
   function show(mentions, shown) {
     rows = listRows(mentions, shown);
-    limit = FIRST;
+    limit = FIRST_ROWS;
     draw();
   }
 
   function draw() {
-    const wanted = search.value.trim().toLowerCase();
-    const found = rows.filter((row) => row.text.toLowerCase().includes(wanted)).sort(compare);
-    const drawn = found.slice(0, limit);
+    const query = search.value.trim().toLowerCase();
+    const matches = rows.filter((row) => row.text.toLowerCase().includes(query)).sort(compare);
+    const drawn = matches.slice(0, limit);
     elements = new Map(drawn.map((row) => [row.key, makeRow(row)]));
     body.replaceChildren(...(drawn.length ? elements.values() : [makeEmpty()]));
-    more.hidden = drawn.length === found.length;
-    more.textContent = `Show all ${found.length.toLocaleString("en")} rows`;
+    more.hidden = drawn.length === matches.length;
+    more.textContent = `Show all ${matches.length.toLocaleString("en")} rows`;
   }
 
   function compare(one, other) {
@@ -74,7 +74,7 @@ export function createTable({ table, search, more }, { onVisit, onPoint }) {
     return element;
   }
 
-  /** @param {Mention[]} mentions whose rows are to be marked, and no others */
+  /** @param {Mention[]} mentions mentions whose rows are marked; all others are not */
   function light(mentions) {
     const keys = new Set(mentions.map(rowKey));
     for (const [key, element] of elements) element.classList.toggle("lit", keys.has(key));

@@ -1,8 +1,9 @@
 /**
  * The text with its mentions: built once per document, repainted piece by piece when the filter changes.
  *
- * One element per piece of text between two boundaries, never nested, so that overlaps need no tree. Text
- * enters as text nodes only. The whole text is one stop of the Tab key; arrow keys walk within it.
+ * Each piece of text between two boundaries is one element. Elements are never nested, so overlaps need no
+ * tree. Text is inserted as text nodes only. The whole text is one stop of the Tab key; arrow keys move
+ * within it.
  * @module
  */
 
@@ -21,7 +22,7 @@ const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 /**
  * @param {HTMLElement} container
  * @param {ReturnType<typeof import("./popover.js").createPopover>} popover
- * @param {(mentions: Mention[]) => void} onPoint told of the mentions under pointer or focus; none at the end
+ * @param {(mentions: Mention[]) => void} onPoint callback for the mentions under pointer or focus, if any
  */
 export function createMarkedText(container, popover, onPoint) {
   /** @type {Piece[]} */
@@ -69,7 +70,7 @@ export function createMarkedText(container, popover, onPoint) {
     return element;
   }
 
-  /** @param {Layer[][]} selected the layers to show, by the mentions' numbers */
+  /** @param {Layer[][]} selected layers to show, by the mentions' indices */
   function paint(selected) {
     shown = selected;
     const current = container.querySelector("[tabindex='0']");
@@ -100,14 +101,14 @@ export function createMarkedText(container, popover, onPoint) {
     onPoint([]);
   }
 
-  /** @param {Mention[]} mentions to be outlined, and no others */
+  /** @param {Mention[]} mentions mentions to outline; all others are not */
   function light(mentions) {
     for (const { element } of lit) element.classList.remove("lit");
     lit = mentions.flatMap((mention) => piecesOf.get(mention) ?? []);
     for (const { element } of lit) element.classList.add("lit");
   }
 
-  /** @param {Mention} mention to be scrolled to, focused and explained */
+  /** @param {Mention} mention mention to scroll to, focus and explain */
   function visit(mention) {
     focusOn(piecesOf.get(mention)[0].element);
   }
@@ -123,9 +124,9 @@ export function createMarkedText(container, popover, onPoint) {
     if (event.key === "Escape") popover.hide();
     if (!pieceOf.has(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
     const stops = pieces.filter((piece) => piece.stop || piece.element === event.target);
-    const here = stops.findIndex((piece) => piece.element === event.target);
+    const position = stops.findIndex((piece) => piece.element === event.target);
     const goals = { Home: 0, End: stops.length - 1 };
-    const goal = goals[event.key] ?? here + STEPS[event.key];
+    const goal = goals[event.key] ?? position + STEPS[event.key];
     if (Number.isNaN(goal)) return; // another key
     event.preventDefault();
     if (stops[goal]) focusOn(stops[goal].element);
@@ -162,7 +163,7 @@ function groupByMention(pieces) {
   return groups;
 }
 
-/** Give a piece its look, chip and role; nothing is touched that stays as it was. */
+/** Give a piece its look, chip and role; an unchanged piece is not touched. */
 function paintPiece(piece, shown) {
   const visible = piece.covers.filter(({ mention }) => shown[mention.index].length);
   const ending = [...new Set(visible.filter(({ last }) => last).map(({ mention }) => mention.label))];
