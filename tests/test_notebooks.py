@@ -18,6 +18,7 @@ pytest.importorskip("ipykernel")
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 pytestmark = [
+    pytest.mark.slow,
     # Jupyter's own: its client opens sockets that a later collection closes, and warns of its transport.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client.*"),

@@ -185,6 +185,7 @@ def trace(program: str, home: Path) -> tuple[list[str], list[str]]:
     return sorted(files), [call for call in calls if REMOTE.search(call)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program",
     [
@@ -201,6 +202,7 @@ def test_no_library_reports_its_use(program: str, tmp_path: Path) -> None:
     assert trace(program, tmp_path / "home") == ([], [])
 
 
+@pytest.mark.slow
 def test_quantising_reports_nothing(runtime_bundle: Bundle, tmp_path: Path) -> None:
     program = QUANTISE.format(model=str(runtime_bundle.folder / MODEL))
     assert trace(program, tmp_path / "home") == ([], [])

@@ -14,6 +14,8 @@ import pytest
 
 from pages import ROOT, load_tool
 
+pytestmark = pytest.mark.slow
+
 LOADING = {
     "script": "src",
     "img": "src",

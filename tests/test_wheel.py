@@ -21,6 +21,8 @@ from openmed_ner.bundle import open_bundle
 from openmed_ner.inference.tagger import embedded_bundle
 from pages import ROOT, load_tool
 
+pytestmark = pytest.mark.slow
+
 EPOCH = 1_760_000_000
 builds = pytest.mark.skipif(find_spec("hatchling") is None, reason="hatchling is not installed")
 lists = pytest.mark.skipif(find_spec("cyclonedx") is None, reason="cyclonedx-python-lib is not installed")

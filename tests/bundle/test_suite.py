@@ -39,6 +39,7 @@ def found(document: Document) -> list[tuple[int, int, str, float, str | None]]:
     return [(*span.key[:2], span.label, span.score or 0.0, span.corpus) for span in document.spans]
 
 
+@pytest.mark.slow
 def test_a_suite_equals_its_bundles_one_by_one(suite: Path) -> None:
     together = Tagger.load(suite)
     assert set(together.corpora) == {"diseases", "chemicals"}
@@ -53,11 +54,13 @@ def test_a_suite_equals_its_bundles_one_by_one(suite: Path) -> None:
             assert found(one) == found(other)
 
 
+@pytest.mark.slow
 def test_its_backbone_is_loaded_once(suite: Path) -> None:
     first, second = load_models([open_bundle(suite / name) for name in ("diseases", "chemicals")])
     assert first.encoder is second.encoder and first.adapter != second.adapter
 
 
+@pytest.mark.slow
 def test_only_the_bundles_asked_for_compute(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tagger = Tagger.load(suite)
     chemicals = next(part for part in tagger._parts if part.has({"chemicals"}))
@@ -66,6 +69,7 @@ def test_only_the_bundles_asked_for_compute(suite: Path, monkeypatch: pytest.Mon
     assert [span.corpus for span in tagger(TEXTS[0], types=["Disease"]).spans] == ["diseases"]
 
 
+@pytest.mark.slow
 def test_bundles_that_do_not_fit_together_are_refused(
     suite: Path, runtime_bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def learnt(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return finetune(recipe, TWO, tmp_path_factory.mktemp("learnt"), name="two")
 
 
+@pytest.mark.slow
 def test_dev_chooses_no_merge_for_a_model_that_has_learnt_it(
     chosen: Bundle, learnt: Bundle, adapter_bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -213,6 +213,7 @@ def test_parts_joined_are_what_one_file_would_be(tag: tuple[str | Path, ...], tm
     assert (tmp_path / "errors.jsonl").read_bytes() == b""
 
 
+@pytest.mark.slow
 def test_control_c_pressed_twice_leaves_a_run_that_goes_on(
     tag: tuple[str | Path, ...], tmp_path: Path
 ) -> None:
@@ -286,6 +287,7 @@ def test_empty_and_blank_input_have_no_entities(tag: tuple[str | Path, ...]) -> 
         assert line["spans"] == [] and line["coverage"]["complete"] is True  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_a_single_line_of_megabytes_is_read_to_its_end(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
     path = tmp_path / "line.txt"
     text = "patients received a drug " * 40_000
@@ -319,6 +321,7 @@ def test_bundles_are_described_and_verified(runtime_bundle: Bundle) -> None:
     assert json.loads(run("bundles", "verify", runtime_bundle.folder, "--json").stdout)["runs"] is True
 
 
+@pytest.mark.slow
 def test_own_documents_are_learnt_exported_and_scored(
     backbone: Path,
     tmp_path: Path,

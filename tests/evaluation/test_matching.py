@@ -371,6 +371,7 @@ def to_document(tags: list[str], number: int, *, lenient: bool) -> Document:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lenient", [False, True])
 def test_strict_scores_agree_with_seqeval_on_ten_thousand_sequences(lenient: bool) -> None:
     rng = random.Random(0)

@@ -126,6 +126,7 @@ def test_text_without_a_space_is_read_completely(tagger: Tagger, text: str) -> N
     assert tagger(text).meta["coverage"]["complete"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_document(tagger: Tagger) -> None:
     sentence = "Patients received a drug and no effect was seen in rats. "
 
@@ -177,6 +178,7 @@ def test_a_model_that_does_not_fit_its_tokenizer_fails_with_a_message(tagger: Ta
         tagger._parts[0].run(np.array([[10_000]]), np.array([[1]]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", RUNTIMES)
 @pytest.mark.parametrize("precision", get_args(Precision))
 def test_workers_threads_batches_and_order_change_nothing(
@@ -211,6 +213,7 @@ def test_workers_threads_batches_and_order_change_nothing(
         assert list(tagger.pipe(texts)) == reference
 
 
+@pytest.mark.slow
 def test_a_bundle_is_computed_by_what_it_was_certified_with(adapter_bundle: Bundle, tmp_path: Path) -> None:
     gold = {corpus.head.corpus: corpus.dev for corpus in CORPORA}
     bundle = export_runtime(

@@ -270,6 +270,7 @@ def fine_tune(backbone: Path, folder: Path) -> Bundle:
     return finetune(recipe, corpora(), folder / "run", name="tiny")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*SMALL} - {"deberta-first"}))
 def test_from_adaptation_to_exact_offsets(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path))
@@ -309,6 +310,7 @@ def test_a_model_keeps_the_layers_it_is_told_to(name: str) -> None:
     assert not torch.equal(encoder(ids).last_hidden_state, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_a_smaller_model_is_the_same_after_saving_and_exporting(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

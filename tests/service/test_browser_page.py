@@ -21,7 +21,7 @@ from openmed_ner.text.html import iter_pieces
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 uvicorn = pytest.importorskip("uvicorn", reason="needs the service: pip install 'openmed-ner[serve]'")
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TEXT = "Cisplatin caused nephrotoxicity 😀 in 𝒜 patients with ovarian cancer. Metformin treats diabetes."
 OpenPage = Callable[..., Any]

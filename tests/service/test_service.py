@@ -554,6 +554,7 @@ def test_the_command_line_refuses_what_cannot_work(
         assert refused("--port", port) == 1 and f"port {port}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sigterm_under_load_loses_no_accepted_request() -> None:
     """Clients count whole answers, the server's log counts what it accepted, and both agree."""
     texts = [document.text for document in read_examples()]

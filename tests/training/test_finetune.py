@@ -189,6 +189,7 @@ def test_weights_say_how_often_an_epoch_reads_a_corpus(backbone: Path) -> None:
         replace(recipe, weights={"third": 0.0})
 
 
+@pytest.mark.slow
 def test_what_another_model_tagged_teaches_beside_a_corpus(
     adapter_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:

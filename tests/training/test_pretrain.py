@@ -429,6 +429,7 @@ adapt(make_pretraining(Path({backbone!r})), Path({passages!r}), Path({folder!r})
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_last_digit(
     backbone: Path, passages: Path, adapted: Bundle, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_the_best_trial_on_dev_is_kept(recipe: Recipe, tmp_path: Path) -> None:
         assert 1e-3 <= trial["learning_rate"] <= 1e-2 and 0 <= trial["dropout"] <= 0.2
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_goes_on_with_the_trial_it_was_in(recipe: Recipe, tmp_path: Path) -> None:
     class Killed(BaseException):
         pass

@@ -55,12 +55,14 @@ def published(full_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> 
     return export_runtime(full_bundle, target, precision="fp32", gold={}, texts="none")
 
 
+@pytest.mark.slow
 def test_an_exported_graph_gives_its_weights_back(full_bundle: Bundle, published: Bundle) -> None:
     expected, found = load_model(full_bundle).state_dict(), load_model(published).state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SMALL)
 def test_every_kind_of_encoder_with_biases_comes_back(kind: str, tmp_path: Path) -> None:
     model = TokenTagger(load_encoder(make_backbone(kind, tmp_path / kind)), HEADS)
@@ -75,6 +77,7 @@ def test_every_kind_of_encoder_with_biases_comes_back(kind: str, tmp_path: Path)
     assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
+@pytest.mark.slow
 def test_int8_weights_come_back_as_they_were_rounded(full_bundle: Bundle) -> None:
     """The heads exactly, linear layers to within one of 127 steps up to a block's largest weight."""
     model = load_model(full_bundle)
@@ -88,6 +91,7 @@ def test_int8_weights_come_back_as_they_were_rounded(full_bundle: Bundle) -> Non
             assert ((left - right).abs() <= left.abs().amax(1, keepdim=True) / 127).all(), name
 
 
+@pytest.mark.slow
 def test_scales_fixed_beforehand_leave_no_weights_to_go_on_from(published: Bundle) -> None:
     static = replace(published, manifest=replace(published.manifest, precision="int8-static"))
     with pytest.raises(BundleError, match="int8-static, whose weights cannot be read back"):
@@ -111,6 +115,7 @@ def test_known_heads_go_on_and_others_begin_fresh(
     assert abs(answers(start_from(bundle, backbone, (renamed,))) - diseases).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_knows_from_the_first_step_and_says_where_from(
     published: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
@@ -189,6 +194,7 @@ def test_a_start_has_to_fit(full_bundle: Bundle, backbone: Path, tmp_path: Path)
         open_trained(str(tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["embedded", "a folder"])
 def test_one_option_goes_on_as_the_start_was_trained(
     start: str, published: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -41,6 +41,7 @@ from openmed_ner.text import Document, Span
 from sentences import DOCUMENTS
 
 pytestmark = [
+    pytest.mark.slow,
     # Ray Data warns of its own settings when it makes them.
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]

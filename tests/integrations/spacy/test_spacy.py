@@ -299,6 +299,7 @@ def test_two_processes_find_what_one_finds(nlp: Language, monkeypatch: pytest.Mo
     assert all(ent._.openmed_ner is not None for doc in docs for ent in doc.ents)
 
 
+@pytest.mark.slow
 def test_a_spawned_process_loads_the_model_itself(nlp: Language, tagger: Tagger) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         doc = pool.submit(nlp.get_pipe("openmed_ner"), nlp.make_doc(TEXTS[0])).result()
@@ -384,6 +385,7 @@ def test_a_missing_spacy_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
         import_module("openmed_ner.integrations.spacy")
 
 
+@pytest.mark.slow
 def test_declared_entry_points_lead_to_the_factory_and_the_tokenizer() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     groups = project.get("entry-points", {})

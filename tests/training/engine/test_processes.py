@@ -108,6 +108,7 @@ def iter_files(folder: Path) -> Iterator[str]:
     return (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lora", "fp16", "masked", "resumed"])
 def test_two_processes_compute_what_one_does(both: tuple[Path, Path], name: str) -> None:
     """To the last bit: of two gradients there is one sum, whoever adds them."""
@@ -121,6 +122,7 @@ def test_two_processes_compute_what_one_does(both: tuple[Path, Path], name: str)
     assert [record["processes"]["count"] for record in records] == [1, 2]
 
 
+@pytest.mark.slow
 def test_three_batches_on_two_processes_differ_by_rounding(both: tuple[Path, Path]) -> None:
     """The sum of three depends on their order in its last bits, and Adam's division carries these on."""
     one, two = (folder / "full" for folder in both)
@@ -132,6 +134,7 @@ def test_three_batches_on_two_processes_differ_by_rounding(both: tuple[Path, Pat
         torch.testing.assert_close(weights[key], value, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_loss_scale_of_fp16_is_kept(both: tuple[Path, Path]) -> None:
     for folder in both:
         with safe_open(folder / "fp16" / CHECKPOINT, framework="pt") as file:
@@ -141,6 +144,7 @@ def test_the_loss_scale_of_fp16_is_kept(both: tuple[Path, Path]) -> None:
     assert autocast_dtype("fp16") is torch.float16 and autocast_dtype("fp32") is None
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_other_and_the_run_goes_on(backbone: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 

@@ -23,6 +23,7 @@ from sentences import DOCUMENTS
 from tiny import CORPORA
 
 
+@pytest.mark.slow
 def test_int8_weights_stay_close_and_do_not_depend_on_the_batch(adapter_bundle: Bundle) -> None:
     content = export_onnx(merge_adapter(load_model(adapter_bundle)))
     small = quantise(content)
@@ -62,6 +63,7 @@ def test_export_refuses_to_overwrite_and_to_export_twice(
         export_runtime(runtime_bundle, tmp_path / "new", precision="fp32", gold={}, texts="")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_socket")
 def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
     adapter_bundle: Bundle,
@@ -96,6 +98,7 @@ def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
     assert onnx.TensorProto.INT8 in types.values()
 
 
+@pytest.mark.slow
 def test_static_int8_needs_samples_and_nncf(
     adapter_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_the_divergence_is_that_of_scipy(logits: np.ndarray, temperature: float)
     assert found.item() == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["adapter", "full"])
 def test_a_teacher_says_of_every_word_what_it_computes(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -161,6 +162,7 @@ def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
     assert abs(loss_of()) < 1e-4 and loss_of(0) > 0.01
 
 
+@pytest.mark.slow
 def test_a_teacher_is_heard_where_nobody_has_annotated(
     full_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:

@@ -505,6 +505,7 @@ max_share = 1.0
 """
 
 
+@pytest.mark.slow
 def test_backbones_are_compared_and_settings_searched(
     recipe: Path, backbone: Path, passages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -608,6 +609,7 @@ def test_published_studies_can_be_planned_anywhere(name: str) -> None:
         assert all(step.share < 0.015 for step in plan if "-full" not in step.name), "the paper's limit"
 
 
+@pytest.mark.slow
 def test_the_study_for_two_cores_runs_as_it_stands_at_toy_size(
     backbone: Path, passages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -639,6 +641,7 @@ def test_the_study_for_two_cores_runs_as_it_stands_at_toy_size(
     assert "| 91.10 | 88.30 |" in best, "the paper's score and BioBERT's stand beside it"
 
 
+@pytest.mark.slow
 def test_the_toy_study_ends_with_a_table_a_card_and_a_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
