@@ -1,4 +1,4 @@
-"""What the benchmarks share."""
+"""Shared parts of the benchmarks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_texts(data: Path | None) -> list[str]:
 
 def count_flops(bundle: Bundle) -> float:
     """Floating-point operations of a model per subword, in full windows."""
-    from openmed_ner.model.backbones import BACKBONES  # here: no engine is to carry what it does not need
+    from openmed_ner.model.backbones import BACKBONES  # not above: most engines are measured without torch
 
     manifest = bundle.manifest
     shape = BACKBONES[manifest.backbone.name].shape

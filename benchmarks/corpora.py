@@ -1,8 +1,8 @@
-"""Read every corpus of the catalog, count it, compare it with all others; time and memory of both.
+"""Read, count and compare all corpora of the catalog; measure time and memory.
 
     OPENMED_NER_CORPORA=… python benchmarks/corpora.py
 
-One run. The last line is JSON; it is also what the tables of docs/corpora.md are made from.
+One run. The last line is JSON, from which the tables of docs/corpora.md are made.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ def main() -> None:
     begin = time.perf_counter()
     splits = [load_split(name, split) for name, corpus in CATALOG.items() for split in corpus.splits]
     reading = time.perf_counter() - begin
+
     begin = time.perf_counter()
-    overlaps = find_overlaps({f"{each.corpus.name}/{each.name}": each.documents for each in splits})
+    overlaps = find_overlaps({f"{split.corpus.name}/{split.name}": split.documents for split in splits})
     comparing = time.perf_counter() - begin
     peak = peak_megabytes()
-    for each in splits:
-        print(each.corpus.name, each.name, len(each.documents), flush=True)
+
+    for split in splits:
+        print(split.corpus.name, split.name, len(split.documents), flush=True)
     record = {
         "benchmark": "corpora",
         "seconds": {"reading": reading, "comparing": comparing},
         "peak_megabytes": peak,
-        "splits": [describe_split(each) for each in splits],
-        "overlaps": [asdict(each) for each in overlaps],
+        "splits": [describe_split(split) for split in splits],
+        "overlaps": [asdict(overlap) for overlap in overlaps],
         **provenance(),
     }
     print(json.dumps(record))

@@ -1,4 +1,4 @@
-"""What the benchmark of tagging compares: each engine is made in a folder, and loaded from there."""
+"""Engines of the tagging benchmark: written into a folder, and loaded from it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from openmed_ner.errors import CorpusError
 from openmed_ner.text import Document
 
 Tag = Callable[[list[str]], int]
-"""Tags texts, and says how many spans it found."""
+"""Tags texts and returns the number of spans."""
 ADAPTER, TRANSFORMERS = "adapter", "transformers"
 OURS, SMALLER, SPACY, PASSES = "ours", "smaller", "spacy-cnn", "ours-int8-pass-per-corpus"
 SPACY_PASSES = 3
-"""Passes over the training documents of one corpus: its speed does not depend on how good it is."""
+"""Passes over the training documents of one corpus; few, since speed does not depend on quality."""
 
 
 def write_engines(bundle: Bundle, folder: Path, smaller: Bundle | None) -> None:
@@ -32,6 +32,7 @@ def write_engines(bundle: Bundle, folder: Path, smaller: Bundle | None) -> None:
     shutil.copytree(bundle.folder, folder / ADAPTER)
     write_transformers(bundle, folder / TRANSFORMERS)
     write_spacy(bundle.manifest.heads[0].corpus, folder / SPACY)
+
     samples = read_examples()
     gold = {bundle.manifest.heads[0].corpus: samples}
     texts = "the example abstracts"
@@ -57,6 +58,7 @@ def write_transformers(bundle: Bundle, folder: Path) -> None:
     getattr(classifier, classifier.base_model_prefix).load_state_dict(model.encoder.state_dict())
     classifier.classifier.load_state_dict(model.layers[0].state_dict())
     classifier.save_pretrained(folder)
+
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(bundle.folder / "tokenizer.json"),
         unk_token="[UNK]",
@@ -79,25 +81,26 @@ def write_spacy(corpus: str, folder: Path) -> None:
         documents = ()
     nlp = spacy.blank("en")
     nlp.add_pipe("ner").add_label("Disease")
-    examples = [Example.from_dict(nlp.make_doc(each.text), describe(each)) for each in documents]
+    examples = [Example.from_dict(nlp.make_doc(row.text), describe(row)) for row in documents]
     optimizer = nlp.initialize(lambda: examples or [Example.from_dict(nlp.make_doc("A test."), {})])
+
     order = random.Random(0)
     for _ in range(SPACY_PASSES):
         order.shuffle(examples)
         for start in range(0, len(examples), 16):
-            with warnings.catch_warnings():  # of gold spans that its tokens cannot hold
+            with warnings.catch_warnings():  # some gold spans do not fit its tokens
                 warnings.simplefilter("ignore")
                 nlp.update(examples[start : start + 16], sgd=optimizer)
     nlp.to_disk(folder)
 
 
 def describe(document: Document) -> dict[str, list[tuple[int, int, str]]]:
-    """The gold spans that do not overlap, as spaCy takes them."""
-    kept: list[tuple[int, int, str]] = []
-    for span in sorted(document.spans, key=lambda each: each.start):
-        if not kept or span.start >= kept[-1][1]:
-            kept.append((span.start, span.end, span.label))
-    return {"entities": kept}
+    """The gold spans without overlaps, in spaCy's format."""
+    entities: list[tuple[int, int, str]] = []
+    for span in sorted(document.spans, key=lambda span: span.start):
+        if not entities or span.start >= entities[-1][1]:
+            entities.append((span.start, span.end, span.label))
+    return {"entities": entities}
 
 
 def load_pipeline(folder: Path, *, batch: int) -> Tag:
@@ -109,11 +112,11 @@ def load_pipeline(folder: Path, *, batch: int) -> Tag:
     pipe = transformers.pipeline(
         "token-classification", model=str(folder / TRANSFORMERS), aggregation_strategy="first"
     )
-    return lambda texts: sum(len(found) for found in pipe(texts, batch_size=batch))
+    return lambda texts: sum(len(entities) for entities in pipe(texts, batch_size=batch))
 
 
 def load_spacy(folder: Path) -> Tag:
-    """The speed that people are used to: a convolutional network for one corpus."""
+    """A convolutional network for one corpus, as many pipelines use."""
     import spacy
 
     nlp = spacy.load(folder / SPACY)
@@ -121,7 +124,7 @@ def load_spacy(folder: Path) -> Tag:
 
 
 def load_torch(folder: Path) -> Tag:
-    """Every head, everything read, by torch in bfloat16."""
+    """Every head, complete texts, by torch in bfloat16."""
     import torch
 
     from openmed_ner.model.bundles import load_model
@@ -148,7 +151,7 @@ def load_torch(folder: Path) -> Tag:
 def load_ours(
     folder: Path, *, precision: str, name: str = OURS, backend: str | None = None, workers: int | None = None
 ) -> Tag:
-    """Every head, everything read, one pass."""
+    """Every head, complete texts, one pass."""
     from openmed_ner.inference.tagger import Tagger
 
     tagger = Tagger.load(folder / f"{name}-{precision}", backend=backend, workers=workers)
@@ -156,7 +159,7 @@ def load_ours(
 
 
 def load_passes(folder: Path) -> Tag:
-    """The same model, a pass for each corpus, as models of one corpus each would need."""
+    """The same model, one pass per corpus, as separate models would need."""
     from openmed_ner.inference.tagger import Tagger
 
     tagger = Tagger.load(folder / "ours-int8")

@@ -1,4 +1,4 @@
-"""Score 5,000 documents with 100,000 gold and 100,000 predicted mentions: each rule, the bootstrap, the test.
+"""Time scoring, bootstrap and paired test on 5,000 documents with 100,000 gold and predicted mentions.
 
     python benchmarks/evaluation.py [--documents 5000] [--rounds 3]
 
@@ -35,7 +35,7 @@ def make_documents(n: int, seed: int) -> list[Document]:
 
 
 def blend(gold: list[Document], other: list[Document]) -> list[Document]:
-    """Predictions of which half are gold spans."""
+    """Predictions with half of the gold spans."""
     half = MENTIONS // 2
     return [one.with_spans(one.spans[:half] + two.spans[half:]) for one, two in zip(gold, other, strict=True)]
 
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+
     gold = make_documents(options.documents, 0)
     predicted, second = (blend(gold, make_documents(options.documents, seed)) for seed in (1, 2))
     seconds = {
@@ -64,11 +65,13 @@ def main() -> None:
         )
         for mode in get_args(MatchMode)
     }
-    one, two = (score_documents(gold, each) for each in (predicted, second))
+
+    one, two = (score_documents(gold, documents) for documents in (predicted, second))
     seconds["bootstrap, 1,000 rounds"] = measure(lambda: bootstrap_f1(one), options.rounds)
     seconds["paired test, 10,000 rounds"] = measure(lambda: paired_randomisation(one, two), options.rounds)
     for name, value in seconds.items():
         print(f"{name}: {value:.2f} s", flush=True)
+
     sizes = {
         "documents": options.documents,
         "mentions": options.documents * MENTIONS,

@@ -1,10 +1,10 @@
-"""Peak memory of tagging: one document, from a page to a thousand, and many documents; a process each.
+"""Peak memory of tagging one long document, or many documents, each run in its own process.
 
     python benchmarks/memory.py [BUNDLE] [--pages 2 20 200] [--documents 1000 10000 100000] [--backend NAME]
 
-A page is 3,000 characters of the example abstracts; documents are these abstracts, again and again. Reading
-must not need memory that grows with the text, beyond that of one document and the entities found in it. Every
-process uses all cores. The last line is JSON.
+A page is 3,000 characters of the example abstracts. Many documents are these abstracts, repeated. Memory must
+not grow with the text, beyond one document and its entities. Every process uses all cores. The last line is
+JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGE = 3_000
 
 
 def texts(kind: str, count: int) -> Iterator[str]:
-    """One text of so many pages, or so many abstracts."""
+    """One text of ``count`` pages, or ``count`` abstracts."""
     abstracts = [document.text for document in read_examples()]
     if kind == "pages":
         yield " ".join(abstracts)[:PAGE] * count
@@ -37,7 +37,7 @@ def texts(kind: str, count: int) -> Iterator[str]:
 
 
 def measure(bundle: Path, backend: str | None, kind: str, count: int) -> dict[str, float | bool]:
-    """Tag, and keep nothing; runs in a process of its own."""
+    """Tag without keeping results; runs in its own process."""
     tagger = Tagger.load(bundle, backend=backend)
     characters = spans = windows = 0
     complete = True
@@ -71,18 +71,20 @@ def main() -> None:
         kind, count = options.measure
         print(json.dumps(measure(options.bundle, options.backend, kind, int(count))))
         return
+
     manifest = open_bundle(options.bundle).manifest
-    found: dict[str, dict[int, dict[str, float]]] = {"pages": {}, "documents": {}}
-    for kind, rows in found.items():
+    results: dict[str, dict[int, dict[str, float]]] = {"pages": {}, "documents": {}}
+    for kind, rows in results.items():
         for count in getattr(options, kind):
             command = [sys.executable, __file__, str(options.bundle), "--measure", kind, str(count)]
             command += ["--backend", options.backend] if options.backend else []
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             rows[count] = json.loads(output.splitlines()[-1])
             print(kind, count, rows[count], flush=True)
-    what = {"bundle": manifest.name, "precision": manifest.precision, "heads": len(manifest.heads)}
+
+    model = {"bundle": manifest.name, "precision": manifest.precision, "heads": len(manifest.heads)}
     backend = options.backend or manifest.backend
-    print(json.dumps({"benchmark": "memory", **what, "backend": backend, **found, **provenance()}))
+    print(json.dumps({"benchmark": "memory", **model, "backend": backend, **results, **provenance()}))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     OPENMED_NER_CORPORA=… python benchmarks/passages.py PATH… [--tokenizer minilm-l6] [--guard catalog]
 
-One run in one process. Seconds of stages and steps are of computing, so that a busy machine counts less; a
-step's include what it calls, and reading is what is left of the pass over the files. Peak memory is that of
-the process when a stage ends. The set is written to a temporary folder and thrown away. Last line: JSON.
+One run in one process. Stages and steps are timed in seconds of CPU time, which a busy machine affects less.
+A step includes its callees; reading is the rest of the pass over the files. Peak memory is read when a stage
+ends. The set is written to a temporary folder and deleted. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Stages:
     """Seconds and peak memory of the guard, the pass over the files, and the writing."""
 
     def __init__(self) -> None:
-        self.found: dict[str, dict[str, float]] = {}
+        self.results: dict[str, dict[str, float]] = {}
         self._name = "start"
         self._begin = time.process_time()
 
@@ -71,8 +71,8 @@ class Stages:
 
     def end(self, name: str) -> None:
         now = time.process_time()
-        self.found[self._name] = {"seconds": now - self._begin, "peak_megabytes": peak_megabytes()}
-        print(self._name, self.found[self._name], flush=True)
+        self.results[self._name] = {"seconds": now - self._begin, "peak_megabytes": peak_megabytes()}
+        print(self._name, self.results[self._name], flush=True)
         self._name, self._begin = name, now
 
 
@@ -84,9 +84,11 @@ def main() -> None:
     parser.add_argument("--tokenizer", default="minilm-l6")
     parser.add_argument("--guard", default="catalog")
     options = parser.parse_args()
+
     tokenizer = (find_backbone(options.tokenizer) / "tokenizer.json").read_bytes().decode("utf-8")
     for name, (owner, function) in STEPS.items():
         setattr(owner, function, timed(name, getattr(owner, function)))
+
     stages = Stages()
     begin, computing = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -99,13 +101,14 @@ def main() -> None:
         )
         stages.end("done")
     total, computing = time.perf_counter() - begin, time.process_time() - computing
+
     print(*describe(prepared)[:-1], sep="\n")
     record = {
         "benchmark": "passages",
         "seconds": total,
         "seconds_computing": computing,
         "peak_megabytes": peak_megabytes(),
-        "stages": stages.found,
+        "stages": stages.results,
         "steps": dict(seconds),
         "sources": prepared.manifest["sources"],
         "without_pieces": prepared.manifest["without_pieces"],

@@ -2,11 +2,11 @@
 
     python benchmarks/pretraining.py [--rounds 5] [--steps 6] [--rows 25] [--window 160]
 
-Same model (the shape of MiniLM-L6, random weights, so nothing is fetched), same rows of random subwords,
-masked in the same way, same precision (bf16 autocast where the processor has it), same batch, same optimiser.
-The first step of each turn is not counted. Beside it stands the machine's ceiling: its matrix-multiply
-rate at the shapes of the encoder's largest layer, and how much of it our loop reaches. The last line is
-JSON: median subwords per second, and ratios within each round.
+Both have the same model (the shape of MiniLM-L6 with random weights, so nothing is fetched), rows of random
+subwords, masking, precision (bf16 autocast where the processor has it), batch and optimiser. The first step
+of each turn does not count. The ceiling is the machine's matrix-multiply rate at the shapes of the encoder's
+largest layer. The last line is JSON: median subwords per second, ratios within each round, and the share of
+the ceiling that our loop reaches.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ from openmed_ner.training.study.cost import multiply_rate
 
 VOCABULARY, HIDDEN, INNER, LAYERS, SHARE = 30522, 384, 1536, 6, 0.15
 RANK, ALPHA = 16, 32
-WAYS = ("lora", "lora-dropout", "full")
-"""What is trained: an adapter, one with dropout 0.05 on its input, everything."""
+METHODS = ("lora", "lora-dropout", "full")
+"""Trained parts: an adapter, an adapter with dropout 0.05 on its input, all parameters."""
 
 
-def build(way: str, *, attention: str) -> tuple[BertForMaskedLM, LoraConfig | None]:
+def build(method: str, *, attention: str) -> tuple[BertForMaskedLM, LoraConfig | None]:
     torch.manual_seed(0)
     model = BertForMaskedLM(
         BertConfig(
@@ -68,9 +68,9 @@ def build(way: str, *, attention: str) -> tuple[BertForMaskedLM, LoraConfig | No
             attn_implementation=attention,
         )
     )
-    if way == "full":
+    if method == "full":
         return model, None
-    dropout = 0.05 if way == "lora-dropout" else 0.0
+    dropout = 0.05 if method == "lora-dropout" else 0.0
     targets = ["query", "value"]
     return model, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=dropout, target_modules=targets)
 
@@ -98,11 +98,11 @@ class Clock(TrainerCallback):
         return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
 
 
-def with_transformers(way: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -> Callable[[int], float]:
-    model, lora = build(way, attention="sdpa")  # what its users get
+def with_transformers(method: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -> Callable[[int], float]:
+    model, lora = build(method, attention="sdpa")  # the default of transformers
     trained = model if lora is None else get_peft_model(model, lora)
     if lora is not None:
-        for name, parameter in trained.named_parameters():  # the head learns too, as in our loop
+        for name, parameter in trained.named_parameters():  # the head is trained, as in our loop
             parameter.requires_grad_("lora_" in name or (".cls." in name and "decoder.weight" not in name))
     tokenizer = BertTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer.to_json()))
     data = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in rows.tolist()]
@@ -143,16 +143,17 @@ def with_transformers(way: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -
     return run
 
 
-def with_our_loop(way: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -> Callable[[int], float]:
-    bert, lora = build(way, attention="eager")  # what our loader asks for
+def with_our_loop(method: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -> Callable[[int], float]:
+    bert, lora = build(method, attention="eager")  # the default of our loader
     model = MaskedLanguageModel(bert.base_model, nn.Sequential(bert.cls), head_is_trained=True)
     if lora is not None:
-        own = model.head_weights()
+        trained = model.head_weights()
         model.encoder = attach_lora(
             model.encoder, rank=RANK, alpha=ALPHA, dropout=float(lora.lora_dropout), targets="query-value"
         )
         for name, parameter in model.head.named_parameters():
-            parameter.requires_grad_(name in own)
+            parameter.requires_grad_(name in trained)
+
     window = rows.shape[1]
     ids = rows[:, 1:-1].astype(np.uint16)
     ends = np.arange(1, len(rows) + 1) * (window - 2)
@@ -187,20 +188,20 @@ def with_our_loop(way: str, rows: np.ndarray, tokenizer: SubwordTokenizer) -> Ca
     return run
 
 
-def needed(way: str, window: int) -> float:
-    """Floating-point operations of a step per subword that cannot be avoided, by hand."""
+def needed_flops(method: str, window: int) -> float:
+    """Necessary floating-point operations of a step per subword, counted by hand."""
     layer = 4 * HIDDEN * HIDDEN + 2 * HIDDEN * INNER
     attention = 2 * HIDDEN * window
     head = SHARE * (HIDDEN * HIDDEN + HIDDEN * VOCABULARY)
-    products = 3 if way == "full" else 2  # forward, gradient of the input, gradient of the weight
+    products = 3 if method == "full" else 2  # forward, gradient of the input, gradient of the weight
     return 2 * (products * (LAYERS * layer + head) + 3 * LAYERS * attention)
 
 
 def summarise(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    speeds = {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
+    speeds = {key: statistics.median(row[key] for row in rounds) for key in rounds[0]}
     ratios = {
-        way: statistics.median(each[f"ours/{way}"] / each[f"trainer/{way}"] for each in rounds)
-        for way in WAYS
+        method: statistics.median(row[f"ours/{method}"] / row[f"trainer/{method}"] for row in rounds)
+        for method in METHODS
     }
     return {"subwords_per_second": speeds, "ratio_to_trainer": ratios}
 
@@ -214,25 +215,29 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=25)
     parser.add_argument("--window", type=int, default=160)
     options = parser.parse_args()
+
     warnings.simplefilter("ignore")
     keep_memory()
     tokenizer = make_tokenizer()
     rows = np.random.default_rng(0).integers(5, VOCABULARY, (options.rows, options.window))
     rows[:, 0], rows[:, -1] = tokenizer.prefix, tokenizer.suffix
     runs = {
-        f"{name}/{way}": make(way, rows, tokenizer)
-        for way in WAYS
+        f"{name}/{method}": make(method, rows, tokenizer)
+        for method in METHODS
         for name, make in (("trainer", with_transformers), ("ours", with_our_loop))
     }
+
     rounds, ceilings = [], []
     for _ in range(options.rounds):
         rounds.append({name: rows.size / run(options.steps) for name, run in runs.items()})
         ceilings.append(1e3 * multiply_rate(rows.size, HIDDEN, INNER))
         print({name: round(speed) for name, speed in rounds[-1].items()}, round(ceilings[-1]), flush=True)
+
     result = summarise(rounds)
     ceiling = statistics.median(ceilings)
+    speeds = result["subwords_per_second"]
     reached = {
-        way: result["subwords_per_second"][f"ours/{way}"] * needed(way, options.window) / 1e9 for way in WAYS
+        method: speeds[f"ours/{method}"] * needed_flops(method, options.window) / 1e9 for method in METHODS
     }
     print(
         json.dumps(
@@ -243,7 +248,7 @@ def main() -> None:
                 "precision": "bf16" if autocast_dtype("auto") else "fp32",
                 **result,
                 "matrix_multiply_gflops": ceiling,
-                "share_of_ceiling": {way: rate / ceiling for way, rate in reached.items()},
+                "share_of_ceiling": {method: rate / ceiling for method, rate in reached.items()},
                 **provenance(),
             }
         )

@@ -2,13 +2,13 @@
 
     python benchmarks/scaling.py [BUNDLE] [--workers N] [--documents 2000] [--rounds 5] [--data FILE.jsonl]
 
-Every engine tags the same file in a process of its own, round after round, so that a machine whose
-speed drifts slows all of them alike. Each tags one document first, and then all. The difference is the rate,
-without what it takes to load a model and to start a cluster; these are in the start-up, which is the time
-to the first document. A cluster's reader and the process that collects compete with the workers for the
-cores, as they do in use. Memory is the peak of a run, over all its processes, shared pages shared out (PSS).
-Ratios are to one worker without a cluster, within each round. Texts are the example abstracts, two by
-two, unless --data names others. The last line is JSON.
+Every engine tags the same file in its own process, in turn within each round, so a drift of the machine's
+speed affects all alike. Each tags one document first, then all. The rate is taken from the difference,
+without the start-up: loading the model, starting the cluster and tagging the first document. A cluster's
+reader and the collecting process compete with the workers for the cores, as in use. Memory is the peak of a
+run over all its processes, with shared pages divided (PSS). Ratios are to one worker without a cluster,
+within each round. Texts are the example abstracts in pairs, unless --data names others. The last line is
+JSON.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.integrations.ray import RayEngine, connect, load_tag
 
 REFERENCE = "local-1"
-SECONDS_BETWEEN = 0.5
-"""Between two looks at the memory, which cost about ten milliseconds each."""
+SAMPLING_SECONDS = 0.5
+"""Interval between samples of the memory; a sample costs about ten milliseconds."""
 
 
 def write_texts(texts: Iterable[str], path: Path) -> None:
@@ -56,17 +56,18 @@ def write_nothing(documents: Iterable[object], target: object, *, on_bad: object
 
 
 def tree_megabytes() -> float:
-    """Memory of this process and of all it has started, shared pages shared out."""
+    """Memory of this process and its descendants, with shared pages divided."""
     children: dict[int, list[int]] = defaultdict(list)
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             children[int(path.read_text().rpartition(")")[2].split()[1])].append(int(path.parent.name))
         except OSError:
-            continue  # it has ended
-    found, total = [Path("/proc/self").resolve().name], 0
-    while found:
-        process = found.pop()
-        found += map(str, children[int(process)])
+            continue  # the process has ended
+
+    processes, total = [Path("/proc/self").resolve().name], 0
+    while processes:
+        process = processes.pop()
+        processes += map(str, children[int(process)])
         try:
             lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         except OSError:
@@ -77,30 +78,30 @@ def tree_megabytes() -> float:
 
 @contextmanager
 def watch_memory() -> Iterator[list[float]]:
-    """Look at the memory again and again, in a thread."""
-    seen, ended = [tree_megabytes()], threading.Event()
+    """Sample the memory regularly, in a thread."""
+    samples, ended = [tree_megabytes()], threading.Event()
 
-    def look() -> None:
-        while not ended.wait(SECONDS_BETWEEN):
-            seen.append(tree_megabytes())
+    def sample() -> None:
+        while not ended.wait(SAMPLING_SECONDS):
+            samples.append(tree_megabytes())
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=sample, daemon=True)
     thread.start()
-    yield seen
+    yield samples
     ended.set()
     thread.join()
 
 
 @contextmanager
 def start(engine: str, folder: Path) -> Iterator[Callable[[Path], JobCounts]]:
-    """What tags a file."""
+    """Start an engine; yield its function that tags a file."""
     kind, _, number = engine.partition("-")
     workers = int(number)
     if kind == "local":
         yield partial(tag_file, Tagger.load(folder, threads=workers, workers=workers).pipe, iter_items)
         return
-    known: dict[str, Any] = {"sha256": bundle_digest(folder), "version": version()}
-    load = partial(load_tag, folder, **known, backend=None, threads=1, options={}, steps=())
+    expected: dict[str, Any] = {"sha256": bundle_digest(folder), "version": version()}
+    load = partial(load_tag, folder, **expected, backend=None, threads=1, options={}, steps=())
     with connect(workers=workers):
         ray = RayEngine(load, workers)
         yield partial(tag_file, ray.tag, ray.read)
@@ -110,23 +111,24 @@ def tag_file(tag: Any, read: Any, path: Path) -> JobCounts:
     chunk = Chunk(read(find_inputs([path])), tag, JobProgress())
     chunk.write(write_nothing, None)
     if not chunk.counts.complete:
-        raise SystemExit(f"not everything was tagged: {chunk.counts}")
+        raise SystemExit(f"some documents were not tagged: {chunk.counts}")
     return chunk.counts
 
 
 def measure(engine: str, bundle: Path, folder: Path) -> dict[str, float]:
-    """Tag one document, then all; runs in a process of its own."""
+    """Tag one document, then all; runs in its own process."""
     begin = time.perf_counter()
     with start(engine, bundle) as tag, watch_memory() as megabytes:
         ready = time.perf_counter()
         tag(folder / "one.jsonl")
         first = time.perf_counter()
         counts = tag(folder / "all.jsonl")
-        more = (time.perf_counter() - first) - (first - ready)
-    if more <= 0:
-        raise SystemExit(f"{counts.documents} documents took no longer than one; ask for more --documents")
+        seconds = (time.perf_counter() - first) - (first - ready)
+
+    if seconds <= 0:
+        raise SystemExit(f"{counts.documents} documents took no longer than one; raise --documents")
     return {
-        "documents_per_second": (counts.documents - 1) / more,
+        "documents_per_second": (counts.documents - 1) / seconds,
         "start_up_seconds": first - begin,
         "peak_megabytes": max(megabytes),
         "spans": counts.spans,
@@ -137,11 +139,11 @@ def summarise(rounds: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[s
     """Medians, and ratios to the reference within each round."""
     engines: dict[str, dict[str, Any]] = {}
     for engine in rounds[0]:
-        row = {key: statistics.median(each[engine][key] for each in rounds) for key in rounds[0][engine]}
-        speeds = [[each[name]["documents_per_second"] for name in (engine, REFERENCE)] for each in rounds]
-        ratios = [own / reference for own, reference in speeds]
+        medians = {key: statistics.median(row[engine][key] for row in rounds) for key in rounds[0][engine]}
+        speeds = [[row[name]["documents_per_second"] for name in (engine, REFERENCE)] for row in rounds]
+        ratios = [speed / reference for speed, reference in speeds]
         engines[engine] = {
-            **row,
+            **medians,
             "ratio": statistics.median(ratios),
             "ratio_range": [min(ratios), max(ratios)],
         }
@@ -166,6 +168,7 @@ def main() -> None:
     if options.engine:
         print(json.dumps(measure(options.engine, bundle, options.folder)))
         return
+
     engines = [f"{kind}-{number}" for kind in ("local", "ray") for number in range(1, options.workers + 1)]
     rounds: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -179,6 +182,7 @@ def main() -> None:
                 output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
                 rounds[-1][engine] = json.loads(output.splitlines()[-1])
                 print(f"round {number + 1} {engine}: {rounds[-1][engine]}", flush=True)
+
     result = {
         "benchmark": "scaling",
         "bundle": open_bundle(bundle).manifest.name,

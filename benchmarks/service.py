@@ -2,12 +2,12 @@
 
     python benchmarks/service.py [--seconds 60] [--clients 64] [--rounds 3] [--bundle FOLDER] [--data FILE]
 
-In each round the offline engine tags texts for a third of the time in a process of its own, and then a
-server is started and as many clients ask it, each one text at a time, as fast as it answers; a client told
-to come back (429) waits as long as it is told. The clients run in this process, on the same cores. Texts
-are the example abstracts, two by two (about 300 subwords), unless --data names others. A server's memory
-is read after a tenth of the time, when all buffers are there, and at the end. The last line is JSON;
-``ratio`` is the median, over rounds, of documents per second of the service to those of the engine.
+In each round the offline engine tags texts for a third of the time in its own process. Then a server is
+started, and all clients send one text at a time, as fast as it responds. After a 429, a client waits for the
+time that the server names. The clients run in this process, on the same cores. Texts are the example
+abstracts in pairs (about 300 subwords), unless --data names others. The server's memory is sampled during
+the run. The last line is JSON. ``ratio`` is the median, over rounds, of the service's documents per second
+to the engine's.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from openmed_ner.bundle.record import provenance
 from openmed_ner.tagging.prediction import BUFFER
 
 SAMPLES = 11
-"""Times that the server's memory is looked at, evenly over the run."""
+"""Samples of the server's memory, evenly over the run."""
 
 
 def measure_engine(bundle: str | None, texts: list[str], seconds: float) -> float:
-    """Documents per second of ``Tagger.pipe``; runs in a process of its own."""
+    """Documents per second of ``Tagger.pipe``; runs in its own process."""
     import openmed_ner
 
     tagger = openmed_ner.load(bundle)
@@ -51,12 +51,12 @@ def measure_engine(bundle: str | None, texts: list[str], seconds: float) -> floa
 
 
 def resident_megabytes(pid: int) -> float:
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) / 1024 if found else float("nan")
+    match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(match[1]) / 1024 if match else float("nan")
 
 
 async def drive(url: str, texts: list[str], clients: int, seconds: float, pid: int) -> dict[str, Any]:
-    """Ask a server from many clients at once; return what they saw."""
+    """Send requests from many clients at once; return speed, latencies, statuses and memory."""
     statuses: Counter[str] = Counter()
     latencies: list[float] = []
     memory: list[float] = []
@@ -64,24 +64,25 @@ async def drive(url: str, texts: list[str], clients: int, seconds: float, pid: i
     limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
     async with httpx.AsyncClient(base_url=url, timeout=150, limits=limits) as http:
 
-        async def ask(number: int) -> None:
+        async def send(number: int) -> None:
             while time.perf_counter() - begin < seconds:
                 number += 1
-                asked = time.perf_counter()
-                answer = await http.post("/tag", json={"text": texts[number % len(texts)]})
-                statuses[str(answer.status_code)] += 1
-                if answer.status_code == 429:
-                    await asyncio.sleep(float(answer.headers["Retry-After"]))
+                sent = time.perf_counter()
+                response = await http.post("/tag", json={"text": texts[number % len(texts)]})
+                statuses[str(response.status_code)] += 1
+                if response.status_code == 429:
+                    await asyncio.sleep(float(response.headers["Retry-After"]))
                 else:
-                    latencies.append(time.perf_counter() - asked)
+                    latencies.append(time.perf_counter() - sent)
 
         async def watch() -> None:
             for _ in range(SAMPLES):
                 await asyncio.sleep(seconds / (SAMPLES + 1))
                 memory.append(resident_megabytes(pid))
 
-        await asyncio.gather(watch(), *(ask(number) for number in range(clients)))
+        await asyncio.gather(watch(), *(send(number) for number in range(clients)))
         elapsed = time.perf_counter() - begin
+
     cuts = statistics.quantiles(latencies, n=100)
     return {
         "documents_per_second": statuses["200"] / elapsed,
@@ -122,6 +123,7 @@ def main() -> None:
     if options.engine:
         print(measure_engine(options.bundle, texts, options.seconds))
         return
+
     rounds = []
     for number in range(options.rounds):
         command = [sys.executable, __file__, "--engine", "--seconds", str(options.seconds / 3)]
@@ -133,6 +135,7 @@ def main() -> None:
         row["ratio"] = row["documents_per_second"] / row["engine_documents_per_second"]
         rounds.append(row)
         print(f"round {number + 1}: {row}", flush=True)
+
     result = {
         "benchmark": "service",
         "clients": options.clients,

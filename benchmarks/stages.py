@@ -1,12 +1,11 @@
-"""Where the time of tagging goes: one thread, one stage after the other.
+"""Time of tagging by stage, on one thread, one stage after the other.
 
     python benchmarks/stages.py [BUNDLE ...] [--rounds 5] [--data FILE.jsonl]
 
-Reading is tokens and windows; the model is the runtime's work on full batches; decoding is words, tags and
-spans of all heads. In use they overlap. The floor is what the model's multiplications and additions would
-take if this thread made them at the rate at which it multiplies large matrices in half precision; smaller
-numbers or a smaller model lower it. Texts are the example abstracts, two by two, unless --data names others.
-The last line is JSON.
+Reading makes tokens and windows, the model is the runtime's work on full batches, decoding makes words, tags
+and spans of all heads. In use the stages overlap. The floor is the time of the model's multiplications and
+additions at the rate at which this thread multiplies large matrices in half precision. Texts are the example
+abstracts in pairs, unless --data names others. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -40,30 +39,33 @@ def measure(texts: Sequence[str], reader: WindowReader, backend: Backend) -> dic
     clock = [time.perf_counter()]
     windows = [list(reader.windows(text)) for text in texts]
     clock.append(time.perf_counter())
-    flat = [window for each in windows for window in each]
+
+    flat = [window for group in windows for window in group]
     words: dict[int, FloatArray] = {}
     for batch in group_by_width([len(window.ids) + 2 for window in flat], budget=reader.budget, at_least=1):
         logits = backend.run(*pad_windows([flat[index] for index in batch], reader.tokenizer))
         for row, index in enumerate(batch):
             words[index] = logits[row, flat[index].first_subwords + 1]
     clock.append(time.perf_counter())
+
     scores = (words[index] for index in range(len(flat)))
-    for text, own in zip(texts, windows, strict=True):
+    for text, group in zip(texts, windows, strict=True):
         decoder = DocumentDecoder(text, reader.heads)
-        for window, last in iter_with_last(own):
+        for window, last in iter_with_last(group):
             decoder.add(window, next(scores), last=last)
     clock.append(time.perf_counter())
+
     names = "reading", "model", "decoding"
     return {name: after - before for name, before, after in zip(names, clock, clock[1:], strict=False)}
 
 
 def profile(bundle: Bundle, texts: Sequence[str], *, rounds: int, tflops: float) -> dict[str, Any]:
-    """Milliseconds per document: medians over some rounds, after one that does not count."""
+    """Milliseconds per document: medians over rounds, after a warm-up."""
     manifest = bundle.manifest
     (backend,), _ = load_backends([bundle], backend=None, threads=1, workers=1)
     tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
     reader = WindowReader(tokenizer, manifest.heads, manifest.window, manifest.overlap)
-    found = [measure(texts, reader, backend) for _ in range(rounds + 1)][1:]
+    results = [measure(texts, reader, backend) for _ in range(rounds + 1)][1:]
     subwords = sum(len(window.ids) + 2 for text in texts for window in reader.windows(text)) / len(texts)
     return {
         "bundle": manifest.name,
@@ -71,7 +73,7 @@ def profile(bundle: Bundle, texts: Sequence[str], *, rounds: int, tflops: float)
         "backend": manifest.backend,
         "subwords": subwords,
         "milliseconds": {
-            name: 1000 * statistics.median(each[name] for each in found) / len(texts) for name in found[0]
+            name: 1000 * statistics.median(row[name] for row in results) / len(texts) for name in results[0]
         },
         "floor": 1000 * subwords * count_flops(bundle) / tflops / 1e12,
     }
@@ -85,6 +87,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
+
     torch.set_num_threads(1)
     texts = load_texts(options.data)
     tflops = this_machine().tflops
@@ -92,6 +95,7 @@ def main() -> None:
     for folder in options.bundles:
         rows.append(profile(open_bundle(folder), texts, rounds=options.rounds, tflops=tflops))
         print(rows[-1], flush=True)
+
     result = {
         "benchmark": "stages",
         "documents": len(texts),

@@ -2,8 +2,8 @@
 
     python benchmarks/suite.py FOLDER
 
-FOLDER holds adapter bundles. Each measurement loads its bundles in a process of its own and tags the
-example abstracts with all their heads. The last line is JSON.
+FOLDER holds adapter bundles. Each measurement loads its bundles in its own process and tags the example
+abstracts with all heads. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(str(options.folder))))
         return
+
     bundles = open_bundles(options.folder)
     rows = {}
     for name, folder in (("one adapter", bundles[0].folder), ("all adapters", options.folder)):
         command = [sys.executable, __file__, "--measure", str(folder)]
         rows[name] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(name, rows[name], flush=True)
+
     ratio = rows["all adapters"]["peak_megabytes"] / rows["one adapter"]["peak_megabytes"]
     result = {"benchmark": "suite", "adapters": len(bundles), "ratio": ratio, "measured": rows}
     print(json.dumps({**result, **provenance()}))

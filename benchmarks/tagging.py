@@ -1,16 +1,16 @@
-"""Our tagger against the transformers pipeline: the same weights, the same texts, a process each, in turn.
+"""Our tagger against the transformers pipeline: same weights, same texts, each in its own process, in turn.
 
     python benchmarks/tagging.py ADAPTER_BUNDLE [--smaller BUNDLE] [--rounds 5] [--data FILE.jsonl]
 
-ADAPTER_BUNDLE is exported to ONNX in every precision and, with its first head, to the transformers
-format; beside them stand torch in bfloat16, a pass for each corpus, and spaCy's convolutional network,
-trained on the corpus of the first head. --smaller names a model of fewer layers that is measured in the
-same rounds. Every engine then tags the same texts in a process of its own, round after round, so that a
-machine whose speed drifts slows all of them alike. The pipeline computes one head and cuts texts at 512
-subwords; ours computes every head and reads everything. Texts are dev abstracts of NCBI Disease where the
-archives are at hand, else the example abstracts. The last line is JSON: medians, and ratios to the pipeline
-within each round. The ceiling is the rate at which the machine multiplies matrices in half precision,
-measured before each round. Energy is what CodeCarbon finds, at a constant power where there is no meter.
+ADAPTER_BUNDLE is exported to ONNX in every precision and, with its first head, to the transformers format.
+Other engines are torch in bfloat16, one pass per corpus, and spaCy's convolutional network, trained on the
+corpus of the first head. --smaller names a model with fewer layers. Every engine tags the same texts in its
+own process, in turn within each round, so a drift of the machine's speed affects all alike. The pipeline
+computes one head and truncates texts at 512 subwords; ours computes every head and reads complete texts.
+Texts are dev abstracts of NCBI Disease if the archives are available, else the example abstracts. The last
+line is JSON: medians, and ratios to the pipeline within each round. The ceiling is the machine's
+matrix-multiply rate in half precision, measured before each round. Energy is measured by CodeCarbon, at a
+constant power without a meter.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from openmed_ner.errors import CorpusError
 from openmed_ner.formats import read_documents
 from openmed_ner.training.engine.energy import measure_energy
 
-ALONE = 30
-"""Texts that are tagged one by one, for the time that one takes; and again together, for their energy."""
-FEW = 20
-"""Texts for what takes a pass for each corpus, which would take most of the time otherwise."""
+N_SINGLE = 30
+"""Texts to tag one by one, for the latency, and again together, for the energy."""
+N_PASSES = 20
+"""Texts for the engine with one pass per corpus, which would otherwise take most of the time."""
 
 
 def load_texts(data: Path | None) -> list[str]:
@@ -51,31 +51,34 @@ def load_texts(data: Path | None) -> list[str]:
 
 
 def measure(engine: str, folder: Path, texts_file: Path) -> dict[str, float]:
-    """Load an engine, tag one text, then all of them; runs in a process of its own."""
+    """Load an engine, tag one text, then all of them; runs in its own process."""
     texts = json.loads(texts_file.read_text(encoding="utf-8"))
     if engine == PASSES:
-        texts = texts[:FEW]
+        texts = texts[:N_PASSES]
     begin = time.perf_counter()
     tag = ENGINES[engine](folder)
     tag(texts[:1])
     start_up = time.perf_counter() - begin
+
     begin = time.perf_counter()
     n_spans = tag(texts)
     seconds = time.perf_counter() - begin
     peak = peak_megabytes()  # the meter's own libraries are larger than some engines
-    alone = []
-    for text in texts[:ALONE]:
+
+    milliseconds = []
+    for text in texts[:N_SINGLE]:
         begin = time.perf_counter()
         tag([text])
-        alone.append(1000 * (time.perf_counter() - begin))
+        milliseconds.append(1000 * (time.perf_counter() - begin))
     with measure_energy() as meter:
-        tag(texts[:ALONE])
+        tag(texts[:N_SINGLE])
         energy = meter.read()
+
     return {
         "documents_per_second": len(texts) / seconds,
-        "milliseconds_p50": statistics.median(alone),
-        "milliseconds_p99": statistics.quantiles(alone, n=100, method="inclusive")[98],
-        "wh_per_1000_documents": 1e6 * (energy.kwh or 0.0) / len(texts[:ALONE]),
+        "milliseconds_p50": statistics.median(milliseconds),
+        "milliseconds_p99": statistics.quantiles(milliseconds, n=100, method="inclusive")[98],
+        "wh_per_1000_documents": 1e6 * (energy.kwh or 0.0) / len(texts[:N_SINGLE]),
         "start_up_seconds": start_up,
         "peak_megabytes": peak,
         "spans": n_spans,
@@ -104,15 +107,15 @@ def main() -> None:
         print(json.dumps(measure(options.engine, options.adapter, options.texts)))
         return
 
-    from openmed_ner.training.study.cost import (
-        this_machine,  # here: no engine is to carry what it does not need
-    )
+    # not above: most engines are measured without torch
+    from openmed_ner.training.study.cost import this_machine
 
     bundle = open_bundle(options.adapter)
     smaller = open_bundle(options.smaller) if options.smaller else None
     names = [name for name in ENGINES if smaller or not name.startswith(SMALLER)]
     texts = load_texts(options.data)
     n_subwords = count_subwords(bundle, texts)
+
     rounds: list[dict[str, dict[str, float]]] = []
     ceilings = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -136,25 +139,30 @@ def main() -> None:
                 output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                 rounds[-1][engine] = json.loads(output.splitlines()[-1])
                 print(f"round {number + 1} {engine}: {rounds[-1][engine]}", flush=True)
+
     engines = {}
     ceiling = statistics.median(ceilings)
     for engine in names:
-        row = {key: statistics.median(each[engine][key] for each in rounds) for key in rounds[0][engine]}
+        row = {
+            key: statistics.median(results[engine][key] for results in rounds) for key in rounds[0][engine]
+        }
         row["ratio_range"] = [
-            choose(
-                each[engine]["documents_per_second"] / each[REFERENCE]["documents_per_second"]
-                for each in rounds
+            extreme(
+                results[engine]["documents_per_second"] / results[REFERENCE]["documents_per_second"]
+                for results in rounds
             )
-            for choose in (min, max)
+            for extreme in (min, max)
         ]
         row["subwords_per_second"] = row["documents_per_second"] * n_subwords / len(texts)
         row["ratio_to_pipeline"] = statistics.median(
-            each[engine]["documents_per_second"] / each[REFERENCE]["documents_per_second"] for each in rounds
+            results[engine]["documents_per_second"] / results[REFERENCE]["documents_per_second"]
+            for results in rounds
         )
-        if engine != SPACY:  # which is no such model
+        if engine != SPACY:  # its operations are not counted
             model = smaller if smaller and engine.startswith(SMALLER) else bundle
             row["share_of_ceiling"] = row["subwords_per_second"] * count_flops(model) / ceiling / 1e12
         engines[engine] = row
+
     result = {
         "benchmark": "tagging",
         "bundle": bundle.manifest.name,

@@ -1,9 +1,9 @@
-"""Gold mentions that cannot be made of whole tokens: spaCy's for English, and our words.
+"""Count gold mentions that do not consist of whole tokens: spaCy's English tokens, and our words.
 
     OPENMED_NER_CORPORA=… python benchmarks/tokens.py
 
-Mentions of the dev splits of all corpora that have one. A mention fits if a token begins where it begins, and
-one ends where it ends. The last line is JSON.
+The mentions are those of all dev splits. A mention fits if a token begins at its start and a token ends at
+its end. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def main() -> None:
         if "dev" in corpus.splits:
             documents = load_split(name, "dev").documents
             lost = {"spacy": count_lost(documents, cut_by_spacy), "ours": count_lost(documents, cut_by_us)}
-            rows.append({"corpus": name, "mentions": sum(len(each.spans) for each in documents), **lost})
+            rows.append(
+                {"corpus": name, "mentions": sum(len(document.spans) for document in documents), **lost}
+            )
             print(rows[-1], flush=True)
     print(json.dumps({"benchmark": "tokens", "spacy": spacy.__version__, "corpora": rows, **provenance()}))
 

@@ -2,8 +2,8 @@
 
     python benchmarks/training.py [--rounds 5] [--shape 7x160]
 
-The encoder has the shape of MiniLM-L6 and random weights, so nothing is fetched. Each way takes turns
-within a round; the last line is JSON: median subwords per second, and ratios within each round.
+The encoder has the shape of MiniLM-L6 and random weights, so nothing is fetched. Methods take turns within a
+round. The last line is JSON: median subwords per second, and ratios within each round.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RANK, ALPHA, SECONDS = 8, 16, 4.0
 REFERENCE = "full"
 
 
-def build(way: str) -> torch.nn.Module:
+def build(method: str) -> torch.nn.Module:
     config = BertConfig(
         hidden_size=384,
         num_hidden_layers=6,
@@ -39,20 +39,20 @@ def build(way: str) -> torch.nn.Module:
         attn_implementation="eager",
     )
     encoder = BertModel(config, add_pooling_layer=False)
-    if way != "full-torch-dropout":
+    if method != "full-torch-dropout":
         replace_dropout(encoder)
-    if way == "lora-folded":
+    if method == "lora-folded":
         return attach_lora(encoder, rank=RANK, alpha=ALPHA, dropout=0.0, targets="all-linear")
-    if way.startswith("lora-peft"):
-        dropout = 0.05 if way.endswith("dropout") else 0.0
+    if method.startswith("lora-peft"):
+        dropout = 0.05 if method.endswith("dropout") else 0.0
         settings = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=dropout, target_modules="all-linear")
         return get_peft_model(encoder, settings)
     return encoder
 
 
-def make_step(way: str, shape: tuple[int, int]) -> Callable[[], None]:
+def make_step(method: str, shape: tuple[int, int]) -> Callable[[], None]:
     torch.manual_seed(0)
-    model = build(way).train()
+    model = build(method).train()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
     ids = torch.randint(1000, 30000, shape)
@@ -86,22 +86,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shape", default="7x160", help="windows x subwords of a batch")
     options = parser.parse_args()
+
     rows, columns = map(int, options.shape.split("x"))
     warnings.simplefilter("ignore")
     keep_memory()
-    ways = (REFERENCE, "full-torch-dropout", "lora-peft-dropout", "lora-peft", "lora-folded")
-    steps = {way: make_step(way, (rows, columns)) for way in ways}
+    methods = (REFERENCE, "full-torch-dropout", "lora-peft-dropout", "lora-peft", "lora-folded")
+    steps = {method: make_step(method, (rows, columns)) for method in methods}
+
     speeds: list[dict[str, float]] = []
     for _ in range(options.rounds):
-        speeds.append({way: measure(step, rows * columns) for way, step in steps.items()})
-        print({way: round(speed) for way, speed in speeds[-1].items()}, flush=True)
+        speeds.append({method: measure(step, rows * columns) for method, step in steps.items()})
+        print({method: round(speed) for method, speed in speeds[-1].items()}, flush=True)
+
     result = {
         "benchmark": "training",
         "shape": options.shape,
         "rounds": options.rounds,
-        "subwords_per_second": {way: statistics.median(each[way] for each in speeds) for way in ways},
+        "subwords_per_second": {
+            method: statistics.median(row[method] for row in speeds) for method in methods
+        },
         "ratio_to_full": {
-            way: statistics.median(each[way] / each[REFERENCE] for each in speeds) for way in ways
+            method: statistics.median(row[method] / row[REFERENCE] for row in speeds) for method in methods
         },
         **provenance(),
     }

@@ -28,7 +28,7 @@ def write_files(files: Mapping[str, bytes], folder: Path) -> None:
         BundleError: a name leads out of the folder.
     """
     for name, content in files.items():
-        path = PurePosixPath(name)
+        path = PurePosixPath(name)  # a backslash would be a separator on Windows only
         if path.is_absolute() or ".." in path.parts or "\\" in name:
             raise BundleError(f"the file {name!r} does not lie inside the bundle")
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

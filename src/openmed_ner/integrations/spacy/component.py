@@ -177,6 +177,7 @@ class EntityTagger:
             yield Path(folder)
 
     def _load(self) -> Tagger:
+        # workers already share the cores between them
         is_worker = multiprocessing.parent_process() is not None
         with self._folder() as folder:
             return Tagger.load(folder, threads=self.settings.threads or (1 if is_worker else None))

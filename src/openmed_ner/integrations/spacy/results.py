@@ -53,6 +53,7 @@ def flatten(
         corpora: corpora of the spans to use, the preferred one first; all, none preferred, if ``None``.
         overwrite: if true, our spans precede the earlier ones, else they follow.
     """
+    # spaCy allows one entity per token in doc.ents
     ranks = {corpus: rank for rank, corpus in enumerate(corpora or ())}
 
     def preference(pair: tuple[TokenSpan, Span]) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ def export_onnx(model: TokenTagger) -> bytes:
         A graph from ``ids`` and ``mask``, both int64 ``(batch, n_subwords)``, to ``logits``, float32
         ``(batch, n_subwords, n_tags)``, the heads side by side in the order of ``model.heads``.
     """
-    # two rows of which one is padded: the trace then holds for batches, padding and any length
+    # two rows, since torch.export treats a size of 1 as fixed
     ids = torch.ones(2, 16, dtype=torch.int64)
     mask = torch.ones_like(ids)
     mask[1, 8:] = 0
@@ -35,7 +35,7 @@ def export_onnx(model: TokenTagger) -> bytes:
         program = torch.onnx.export(
             model.eval(),
             (ids, mask),
-            dynamo=True,
+            dynamo=True,  # the older exporter does not take dynamic_shapes
             input_names=["ids", "mask"],
             output_names=["logits"],
             dynamic_shapes={"ids": axes, "mask": axes},

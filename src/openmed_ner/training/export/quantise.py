@@ -31,6 +31,7 @@ def quantise(model: bytes) -> bytes:
     proto = onnx.load_from_string(model)
     _quantise_tables(proto)
 
+    # it logs every node that it replaces or leaves alone
     logger = logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -79,6 +80,7 @@ def _quantise_tables(proto: ModelProto) -> None:
             continue
 
         weights = numpy_helper.to_array(table)
+        # rows of zeros, such as unused subwords, must not divide by zero
         scales = np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-12).astype(np.float32) / 127
         rows = np.round(weights / scales).astype(np.int8)
 

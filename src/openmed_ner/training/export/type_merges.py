@@ -29,7 +29,7 @@ def choose_merges(
     for label in dict.fromkeys(label for head in heads for label in head.labels):
         corpora = [head.corpus for head in heads if label in head.labels]
         annotated = {corpus: gold[corpus] for corpus in corpora if corpus in gold}
-        if len(annotated) > 1:
+        if len(annotated) > 1:  # with gold of one guideline, its own head would always win
             merges[label] = max(
                 iter_merges(corpora), key=lambda merge: _mean_f1(label, merge, annotated, by_text)
             )

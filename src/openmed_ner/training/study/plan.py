@@ -333,6 +333,7 @@ def iter_adaptations(study: Study) -> Iterator[tuple[StudyEncoder, PretrainRecip
 
 def iter_runs(study: Study) -> Iterator[PlannedRun]:
     """Yield every model to be trained, the first seed of all models before the second of any."""
+    # a table of all models is complete, if without deviations, after a fraction of the time
     for turn in range(max(len(model.seeds) for model in study.models.values())):
         for encoder in (*study.encoders, *study.checkpoint_encoders):
             for name, model in study.models.items():
@@ -365,6 +366,7 @@ def _plan_run(study: Study, encoder: StudyEncoder, name: str, seed: int) -> Plan
     if recipe.start:
         raise RecipeError(f"models.{name}.training.start: name the model in models.{name}.start")
 
+    # weights are of one encoder, so a model starts from the run that was trained from the same one
     if model.start:
         start, *soup = (
             f"{run_folder(source, encoder.name, study.models[source].seeds[0])}/{BUNDLE}"

@@ -99,6 +99,7 @@ def reproduce(
         *_iter_teachers(study, folder, texts),
     ]
 
+    # what a step writes may be all that others wait for, so the rest is looked at again after each pass
     complete = True
     while ready := [step for step in waiting if all(file.exists() for file in step.needs)]:
         waiting = [step for step in waiting if step not in ready]
@@ -111,7 +112,7 @@ def reproduce(
 
 def _iter_adaptations(study: Study, passages: Path | None) -> Iterator[StudyStep]:
     for encoder, recipe in iter_adaptations(study):
-
+        # defaults bind the variables of this turn of the loop
         def run(folder: Path, encoder: StudyEncoder = encoder, recipe: PretrainRecipe = recipe) -> None:
             name = f"{Path(encoder.backbone).name}-{encoder.adaptation}"
             pretrain(recipe, _find_passages(encoder, passages), folder, name=name, resume=True)
@@ -190,10 +191,10 @@ def train_and_score(run: PlannedRun, sources: Sources, folder: Path) -> None:
     bundle = train_model(recipe, corpora, folder, name=run.model, resume=True)
 
     tagger = Tagger.load(bundle)
-    learnt = training_splits(bundle.read_json(RECORD))
+    trained_on = training_splits(bundle.read_json(RECORD))
     results = []
     for split in run.splits:
-        gold = [sources.gold(name, split, learnt) for name in recipe.corpora]
+        gold = [sources.gold(name, split, trained_on) for name in recipe.corpora]
         protocols = PROTOCOLS if split == "test" else MENTION
         for predictions in predict_gold(tagger, gold):
             results += [predictions.score(protocol) for protocol in protocols]

@@ -56,11 +56,11 @@ class Sources:
             recipe,
         )
 
-    def gold(self, name: str, split: str, learnt: Sequence[str]) -> Gold:
+    def gold(self, name: str, split: str, trained_on: Sequence[str]) -> Gold:
         """A split to score a head on, with the documents of the splits that it was trained on."""
         if name not in self.custom:
-            return load_gold(name, split, learnt)
-        training = [document for trained in learnt for document in self.documents(name, trained)]
+            return load_gold(name, split, trained_on)
+        training = [document for part in trained_on for document in self.documents(name, part)]
         return Gold(name, split, self.documents(name, split), training)
 
 

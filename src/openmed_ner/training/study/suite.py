@@ -49,6 +49,7 @@ def collect(study: Path, target: Path, *, leave_out: Collection[str] = (), prefi
     if not best:
         raise RunError(f"{study}: no finished model")
 
+    # heads or windows may not fit together, which only opening them as a suite tells
     with atomic_folder(target) as partial:
         for model, run in best.items():
             _copy(open_bundle(run / BUNDLE), partial / model, name=f"{prefix}{model}")

@@ -86,6 +86,7 @@ def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
                         for entry in finished
                         if (entry.run.model, entry.run.encoder) == (model, encoder)
                     ]
+                    # all seeds of a model have the same settings, so also the same splits
                     if runs and split in runs[0].run.splits:
                         row, by_seed = _score(folder, runs, corpus, sources, split)
                         names = {"model": model, "encoder": encoder.name}
