@@ -84,20 +84,20 @@ def test_attributes_survive_brat(tmp_path_factory: pytest.TempPathFactory, docum
     assert list(read_brat(folder)) == [document]
 
 
-@given(found=attributes)
-def test_reading_inverts_writing(found: tuple[tuple[str, str | bool], ...]) -> None:
-    assert read_attributes(write_attributes(found)) == found
+@given(pairs=attributes)
+def test_reading_inverts_writing(pairs: tuple[tuple[str, str | bool], ...]) -> None:
+    assert read_attributes(write_attributes(pairs)) == pairs
 
 
 @pytest.mark.fuzz
 @given(text=st.text(st.sampled_from('{}[]":,\\ud8et0-.truefalsn')) | texts)
 def test_whatever_is_read_as_attributes_can_be_written(text: str) -> None:
     try:
-        found = read_attributes(text)
+        attributes = read_attributes(text)
     except ValueError:
         return
-    assert read_attributes(write_attributes(found)) == found
-    Span(0, 1, "x", attributes=found)
+    assert read_attributes(write_attributes(attributes)) == attributes
+    Span(0, 1, "x", attributes=attributes)
 
 
 # --- What stands in the files
@@ -142,13 +142,13 @@ def test_brat_sees_lines_where_it_has_a_place_and_notes_elsewhere(tmp_path: Path
 
 
 def test_the_bioc_library_reads_the_same_attributes(tmp_path: Path) -> None:
-    found = bioc.brat.loads(FULL.text, "\n".join(write_lines(FULL, tmp_path)))
-    assert [(each.type, each.refid, tuple(each.attributes)) for each in found.attributes] == [
+    decoded = bioc.brat.loads(FULL.text, "\n".join(write_lines(FULL, tmp_path)))
+    assert [(entry.type, entry.refid, tuple(entry.attributes)) for entry in decoded.attributes] == [
         ("negated", "T1", ()),
         ("certainty", "T2", ("low",)),
     ]
     for collection in (biocxml.loads(write(FULL, "bioc-xml")), biocjson.loads(write(FULL, "bioc-json"))):
-        infons = [each.infons for each in collection.documents[0].passages[0].annotations]
+        infons = [annotation.infons for annotation in collection.documents[0].passages[0].annotations]
         assert json.loads(infons[0]["attributes"]) == dict(FULL.spans[0].attributes)
         assert "attributes" not in infons[2]
 
@@ -190,10 +190,10 @@ BROKEN_BRAT = {
 }
 
 
-@pytest.mark.parametrize(("lines", "found"), BROKEN_BRAT.values(), ids=BROKEN_BRAT.keys())
-def test_broken_attributes_of_brat_are_named_by_line(lines: str, found: str) -> None:
+@pytest.mark.parametrize(("lines", "message"), BROKEN_BRAT.values(), ids=BROKEN_BRAT.keys())
+def test_broken_attributes_of_brat_are_named_by_line(lines: str, message: str) -> None:
     number = lines.count("\n") + 2
-    with pytest.raises(CorpusFormatError, match=rf"^1\.ann, line {number}: .*{re.escape(found)}"):
+    with pytest.raises(CorpusFormatError, match=rf"^1\.ann, line {number}: .*{re.escape(message)}"):
         parse(f"{MENTION}{lines}\n")
 
 

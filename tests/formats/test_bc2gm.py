@@ -25,7 +25,9 @@ cell_texts = line_texts.map(lambda text: text.replace("\t", " "))
 
 def named(groups: list[Document]) -> list[Document]:
     """Documents with names of their own."""
-    return [Document(f"P{index}A{index}", each.text, each.spans) for index, each in enumerate(groups)]
+    return [
+        Document(f"P{index}A{index}", document.text, document.spans) for index, document in enumerate(groups)
+    ]
 
 
 def without(document: Document, bad: Callable[[str], bool]) -> Document:
@@ -53,7 +55,7 @@ def to_bc2gm(corpus: list[Document], line_end: str) -> tuple[str, str]:
             last = first + count_visible(document.mention(span)) - 1
             mentions.append(f"{document.id}|{first} {last}|{document.mention(span)}")
     sentences = [f"{document.id} {document.text}" for document in corpus]
-    return tuple("".join(each + line_end for each in group) for group in (sentences, mentions))  # type: ignore[return-value]
+    return tuple("".join(item + line_end for item in group) for group in (sentences, mentions))  # type: ignore[return-value]
 
 
 def ends_blank(mention: str) -> bool:
@@ -92,16 +94,16 @@ BROKEN_BC2GM = {
 }
 
 
-@pytest.mark.parametrize(("sentences", "mentions", "found"), BROKEN_BC2GM.values(), ids=BROKEN_BC2GM.keys())
+@pytest.mark.parametrize(("sentences", "mentions", "message"), BROKEN_BC2GM.values(), ids=BROKEN_BC2GM.keys())
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_broken_bc2gm_line_is_named(sentences: str, mentions: str, found: str, line_end: str) -> None:
-    with pytest.raises(CorpusFormatError, match=f"^{found}"):
+def test_a_broken_bc2gm_line_is_named(sentences: str, mentions: str, message: str, line_end: str) -> None:
+    with pytest.raises(CorpusFormatError, match=f"^{message}"):
         from_bc2gm(sentences.replace("\n", line_end), mentions.replace("\n", line_end) + line_end)
 
 
 def test_empty_lines_of_bc2gm_mean_nothing() -> None:
-    found = from_bc2gm("\n" + SENTENCES.replace("\n", "\n\r\n \n"), "\n\nP1|3 6|IL-2\r\n\r\n")
-    assert found == [Document("P1", "The IL-2 gene", (Span(4, 8, LABEL),)), Document("P2", "None")]
+    documents = from_bc2gm("\n" + SENTENCES.replace("\n", "\n\r\n \n"), "\n\nP1|3 6|IL-2\r\n\r\n")
+    assert documents == [Document("P1", "The IL-2 gene", (Span(4, 8, LABEL),)), Document("P2", "None")]
 
 
 bc2gm_pieces = st.sampled_from(
@@ -141,15 +143,17 @@ fuzzed_bc2gm = st.tuples(
 @given(contents=fuzzed_bc2gm)
 def test_bc2gm_is_read_correctly_or_refused(contents: tuple[str, str]) -> None:
     try:
-        found = from_bc2gm(*contents)
+        documents = from_bc2gm(*contents)
     except CorpusFormatError as error:
         assert_names_a_line(error, {"train.in": contents[0], "GENE.eval": contents[1]})
     else:
-        sentences, mentions = ([each for each in text.split("\n") if each.strip()] for text in contents)
-        assert [f"{each.id} {each.text}" for each in found] == [each.rstrip("\r") for each in sentences]
-        again = to_bc2gm(found, "\n")[1].splitlines()
-        told = [re.sub(r"\|0*(\d+) 0*(\d+)\|", r"|\1 \2|", each.rstrip("\r")) for each in mentions]
-        assert sorted(again) == sorted(told)
+        sentences, mentions = ([line for line in text.split("\n") if line.strip()] for text in contents)
+        assert [f"{document.id} {document.text}" for document in documents] == [
+            line.rstrip("\r") for line in sentences
+        ]
+        rewritten = to_bc2gm(documents, "\n")[1].splitlines()
+        expected = [re.sub(r"\|0*(\d+) 0*(\d+)\|", r"|\1 \2|", line.rstrip("\r")) for line in mentions]
+        assert sorted(rewritten) == sorted(expected)
 
 
 def assert_names_a_line(error: CorpusFormatError, contents: dict[str, str]) -> None:

@@ -177,34 +177,34 @@ def test_xml_holds_every_character_it_knows(document: Document) -> None:
 @given(content=fuzzed_bioc_xml)
 def test_xml_is_refused_by_line_or_survives_writing(content: str) -> None:
     try:
-        found = read_xml(content)
+        documents = read_xml(content)
     except CorpusFormatError as error:
         number = re.match(r"c\.xml, line (\d+): ", str(error))
         assert number
         assert 1 <= int(number[1]) <= content.count("\n") + 1
     else:
-        assert read_xml(write_xml(found)) == found
-        assert read_json(write_json(found)) == found
+        assert read_xml(write_xml(documents)) == documents
+        assert read_json(write_json(documents)) == documents
 
 
 @pytest.mark.fuzz
 @given(content=fuzzed_bioc_json)
 def test_json_is_refused_by_place_or_survives_writing(content: str) -> None:
     try:
-        found = read_json(content)
+        documents = read_json(content)
     except CorpusFormatError as error:
         assert re.match(r"c\.json(, line \d+|, document \d+)?: ", str(error))
     else:
-        assert read_json(write_json(found)) == found
+        assert read_json(write_json(documents)) == documents
 
 
 # --- Second opinion
 
 
 def complaints(collection: bioc.BioCCollection) -> list[str]:
-    found: list[str] = []
-    bioc.validate(collection, onerror=lambda message, _: found.append(message))
-    return found
+    errors: list[str] = []
+    bioc.validate(collection, onerror=lambda message, _: errors.append(message))
+    return errors
 
 
 @given(corpus=st.lists(xml_documents, max_size=3))
@@ -214,8 +214,8 @@ def test_the_library_reads_the_same_from_both(corpus: list[Document]) -> None:
         discontinuous = [span for document in corpus for span in document.spans if span.fragments]
         assert len(problems) <= len(discontinuous)  # the library compares them with the text from end to end
         assert [document.id for document in collection.documents] == [document.id for document in corpus]
-        for found, document in zip(collection.documents, corpus, strict=True):
-            (passage,) = found.passages
+        for decoded, document in zip(collection.documents, corpus, strict=True):
+            (passage,) = decoded.passages
             assert (passage.offset, passage.text) == (0, document.text)
             places = [
                 tuple((place.offset, place.end) for place in annotation.locations)
@@ -338,11 +338,11 @@ BROKEN_XML = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "line", "found"), BROKEN_XML.values(), ids=BROKEN_XML.keys())
-def test_broken_xml_is_named_by_line(old: str, new: str, line: int, found: str) -> None:
+@pytest.mark.parametrize(("old", "new", "line", "message"), BROKEN_XML.values(), ids=BROKEN_XML.keys())
+def test_broken_xml_is_named_by_line(old: str, new: str, line: int, message: str) -> None:
     content = FOREIGN.replace(old, new, 1)
     assert content != FOREIGN
-    with pytest.raises(CorpusFormatError, match=rf"^c\.xml, line {line}: .*{re.escape(found)}"):
+    with pytest.raises(CorpusFormatError, match=rf"^c\.xml, line {line}: .*{re.escape(message)}"):
         read_xml(content)
 
 
@@ -381,11 +381,11 @@ BROKEN_JSON = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("content", "found"), BROKEN_JSON.values(), ids=BROKEN_JSON.keys())
-def test_broken_json_is_named_by_place(content: str, found: str) -> None:
+@pytest.mark.parametrize(("content", "message"), BROKEN_JSON.values(), ids=BROKEN_JSON.keys())
+def test_broken_json_is_named_by_place(content: str, message: str) -> None:
     with pytest.raises(CorpusFormatError, match=r"^c\.json[,:] ") as caught:
         read_json(content)
-    assert re.search(found, str(caught.value))
+    assert re.search(message, str(caught.value))
 
 
 @pytest.mark.parametrize("write", [write_xml, write_json])

@@ -63,8 +63,8 @@ def test_what_is_written_as_brat_reads_back(
 ) -> None:
     folder = tmp_path_factory.mktemp("brat")
     write_brat(corpus, folder / "new" / "folder")
-    found = {document.id: document for document in read_brat(folder / "new" / "folder")}
-    assert found == {document.id: document for document in corpus}
+    documents = {document.id: document for document in read_brat(folder / "new" / "folder")}
+    assert documents == {document.id: document for document in corpus}
     assert {path.suffix for path in folder.rglob("*.*")} <= {".txt", ".ann"}
 
 
@@ -90,14 +90,14 @@ def test_the_bioc_library_reads_the_same_mentions(
     tmp_path_factory: pytest.TempPathFactory, document: Document
 ) -> None:
     assume(all(document.mention(span).strip() for span in document.spans))  # it cuts the line's last blanks
-    found = bioc.brat.loads(*lines_of(document, tmp_path_factory.mktemp("brat")))
-    assert found.text == document.text
-    locations = [[(place.begin, place.end) for place in entity.locations] for entity in found.entities]
+    result = bioc.brat.loads(*lines_of(document, tmp_path_factory.mktemp("brat")))
+    assert result.text == document.text
+    locations = [[(place.begin, place.end) for place in entity.locations] for entity in result.entities]
     expected = [list(span.fragments or ((span.start, span.end),)) for span in document.spans]
     assert [sorted(places) for places in locations] == expected
-    assert [entity.type for entity in found.entities] == [span.label for span in document.spans]
-    notes = {note.refid: json.loads(note.text) for note in found.notes}
-    scores = [notes.get(entity.id, {}).get("score") for entity in found.entities]
+    assert [entity.type for entity in result.entities] == [span.label for span in document.spans]
+    notes = {note.refid: json.loads(note.text) for note in result.notes}
+    scores = [notes.get(entity.id, {}).get("score") for entity in result.entities]
     assert scores == [span.score for span in document.spans]
 
 
@@ -164,9 +164,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("line", "found"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_line_is_named(line: str, found: str) -> None:
-    with pytest.raises(CorpusFormatError, match=rf"^1\.ann, line 3: .*{re.escape(found)}"):
+@pytest.mark.parametrize(("line", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_line_is_named(line: str, message: str) -> None:
+    with pytest.raises(CorpusFormatError, match=rf"^1\.ann, line 3: .*{re.escape(message)}"):
         parse(f"{GOOD}\n{line}\n")
 
 
@@ -200,11 +200,11 @@ def test_a_folder_is_searched_and_a_file_found_by_either_name(tmp_path: Path) ->
     )
     (tmp_path / "100%.txt").write_text("x")
     (tmp_path / "100%.ann").write_text("")
-    found = list(read_brat(tmp_path))
-    assert [document.id for document in found] == ["100%", "a", "b", "dev/a"]
-    assert found[2] == Document("b", "acute\r\n", (Span(0, 5, "Disease"),))
+    documents = list(read_brat(tmp_path))
+    assert [document.id for document in documents] == ["100%", "a", "b", "dev/a"]
+    assert documents[2] == Document("b", "acute\r\n", (Span(0, 5, "Disease"),))
     for name in ("b.txt", "b.a1"):
-        assert list(read_brat(tmp_path / name)) == [found[2]]
+        assert list(read_brat(tmp_path / name)) == [documents[2]]
     assert [document.id for document in read_brat(tmp_path / "dev" / "a.ann")] == ["a"]
 
 

@@ -73,7 +73,7 @@ def test_a_study_gives_a_passage_per_text_that_it_has(tmp_path: Path) -> None:
 def test_the_same_studies_read_alike_from_every_container(tmp_path: Path) -> None:
     studies = [study(1), study(2, criteria=CRITERIA), study(3, summary="", detail=""), study(4, detail="é")]
     lines = "\n\n".join(map(json.dumps, studies))
-    each = {f"{n}.json": json.dumps(one, ensure_ascii=False) for n, one in enumerate(studies)}
+    members = {f"{n}.json": json.dumps(one, ensure_ascii=False) for n, one in enumerate(studies)}
     (tmp_path / "list.json").write_text(json.dumps(studies, indent=1))
     (tmp_path / "page.json").write_text(
         json.dumps({"totalCount": 4, "studies": studies, "nextPageToken": "x"})
@@ -81,14 +81,14 @@ def test_the_same_studies_read_alike_from_every_container(tmp_path: Path) -> Non
     (tmp_path / "lines.jsonl").write_text("\ufeff" + lines, encoding="utf-8")
     (tmp_path / "lines.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     (tmp_path / "LIST.JSON.GZ").write_bytes(gzip.compress(json.dumps(studies).encode()))
-    as_zip(tmp_path / "ctg-studies.json.zip", each)
+    as_zip(tmp_path / "ctg-studies.json.zip", members)
     (tmp_path / "folder" / "deep").mkdir(parents=True)
-    for name, content in each.items():
+    for name, content in members.items():
         (tmp_path / "folder" / "deep" / name).write_text(content, encoding="utf-8")
     read = {path.name: trials_of(path) for path in tmp_path.iterdir()}
     assert len(read) == 7
-    for name, (found, skipped) in read.items():
-        assert [passage.id for passage in found] == [
+    for name, (passages, skipped) in read.items():
+        assert [passage.id for passage in passages] == [
             "NCT00000001#summary",
             "NCT00000002#summary",
             "NCT00000002#eligibility",
@@ -102,8 +102,8 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
     members = {"a/": "", "a/NCT1.json": json.dumps(study(1)), "../../README.txt": "x", "b.csv": "x"}
     as_zip(tmp_path / "all.zip", members)
     (tmp_path / "notes.txt").write_text("x")
-    found, skipped = trials_of(tmp_path)
-    assert [passage.id for passage in found] == ["NCT00000001#summary"]
+    passages, skipped = trials_of(tmp_path)
+    assert [passage.id for passage in passages] == ["NCT00000001#summary"]
     assert skipped == {"other file": 3}
     with pytest.raises(InputError, match=r"notes.txt: expected a folder or a file that ends with .json"):
         trials_of(tmp_path / "notes.txt")
@@ -112,19 +112,19 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
 @given(st.text(max_size=60))
 @example("a  \r\n\n \t\n b\\\\n \\")
 def test_cleaning_markdown_changes_escapes_and_blanks_only(text: str) -> None:
-    found = clean_markdown(text)
-    assert "".join(found.split()) == "".join(trials._ESCAPE.sub(r"\1", text).split())
-    assert "\n\n" not in found and found == found.strip()
+    cleaned = clean_markdown(text)
+    assert "".join(cleaned.split()) == "".join(trials._ESCAPE.sub(r"\1", text).split())
+    assert "\n\n" not in cleaned and cleaned == cleaned.strip()
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
     """A study with one value replaced."""
-    made = study(1, criteria=CRITERIA)
-    inner, *steps = made["protocolSection"], *path.split(".")
+    record = study(1, criteria=CRITERIA)
+    inner, *steps = record["protocolSection"], *path.split(".")
     for step in steps[:-1]:
         inner = inner[step]
     inner[steps[-1]] = value
-    return made
+    return record
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,8 @@ def test_a_zip_made_to_exhaust_its_reader_is_refused(tmp_path: Path) -> None:
         infos = archive.infolist()
         sizes = {info.compress_size.to_bytes(4, "little") for info in infos}
     data = content.read_bytes()
-    for each in sizes:
-        data = data.replace(each, (60_000).to_bytes(4, "little"))
+    for size in sizes:
+        data = data.replace(size, (60_000).to_bytes(4, "little"))
     content.write_bytes(data)
     with pytest.raises(CorpusFormatError, match="members overlap"):
         trials_of(content)
@@ -243,8 +243,8 @@ def test_a_hostile_file_of_trials_is_read_or_refused(folder: Path, content: str,
     else:
         path.write_text(content, encoding="utf-8")
     try:
-        found, _ = trials_of(path)
+        passages, _ = trials_of(path)
     except CorpusFormatError as error:
         assert str(path) in str(error)
     else:
-        assert all(passage.text.encode() and passage.id.startswith("NCT") for passage in found)
+        assert all(passage.text.encode() and passage.id.startswith("NCT") for passage in passages)

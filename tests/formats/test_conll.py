@@ -108,10 +108,10 @@ def test_inexact_writing_changes_nothing_but_white_space_scores_and_corpora(
         content = to_conll([document], scheme=scheme, exact=False)
     except UnrepresentableError:
         return
-    (found,) = from_conll(content, scheme=scheme)
-    assert [span.key for span in found.spans] == sorted(span.key for span in document.spans)
-    assert len(found.text) == len(document.text.rstrip())
-    for before, after in zip(document.text, found.text, strict=False):
+    (result,) = from_conll(content, scheme=scheme)
+    assert [span.key for span in result.spans] == sorted(span.key for span in document.spans)
+    assert len(result.text) == len(document.text.rstrip())
+    for before, after in zip(document.text, result.text, strict=False):
         assert before == after or (before.isspace() and after in " \n")
 
 
@@ -142,9 +142,9 @@ def test_a_text_with_its_own_line_breaks_reads_back(text: str) -> None:
 
 def test_an_entity_over_a_line_break_keeps_its_lines_together_when_inexact() -> None:
     text = "breast\ncancer\nrare"
-    (found,) = from_conll(to_conll([Document("1", text, (Span(0, 13, "Disease"),))], exact=False))
-    assert found.text == "breast cancer\nrare"
-    assert mentions(found) == [("breast cancer", "Disease")]
+    (document,) = from_conll(to_conll([Document("1", text, (Span(0, 13, "Disease"),))], exact=False))
+    assert document.text == "breast cancer\nrare"
+    assert mentions(document) == [("breast cancer", "Disease")]
 
 
 REFUSED = {
@@ -188,9 +188,9 @@ def test_what_one_tag_per_word_cannot_hold_is_refused(
     document: Document, reason: str, only_exact: bool
 ) -> None:
     file = StringIO()
-    with pytest.raises(UnrepresentableError, match=re.escape(reason)) as found:
+    with pytest.raises(UnrepresentableError, match=re.escape(reason)) as caught:
         write_conll([Document("0", "b"), document], file)
-    assert str(found.value).startswith(f"document {document.id!r} does not fit CoNLL: ")
+    assert str(caught.value).startswith(f"document {document.id!r} does not fit CoNLL: ")
     assert file.getvalue() == to_conll([Document("0", "b")])
     if only_exact:
         to_conll([document], exact=False)
@@ -222,7 +222,7 @@ foreign_words = words.filter(lambda word: word != "-DOCSTART-").map(lambda word:
 
 @st.composite
 def foreign_files(draw: st.DrawFn) -> tuple[str, TagScheme, list[list[tuple[list[str], list[Any]]]]]:
-    """A CoNLL file with any number of columns, and the sentences and entities of its documents."""
+    """A CoNLL file with any number of columns, and the sentences and entities of its spans."""
     scheme, separator = (
         draw(st.sampled_from([TagScheme.IOB2, TagScheme.IOBES, TagScheme.IOB1])),
         draw(st.sampled_from(["\t", " "])),
@@ -243,8 +243,8 @@ def foreign_files(draw: st.DrawFn) -> tuple[str, TagScheme, list[list[tuple[list
             if has_heads
             else ""
         )
-        for tokens, found in document:
-            for token, tag in zip(tokens, scheme.encode(len(tokens), found), strict=True):
+        for tokens, spans in document:
+            for token, tag in zip(tokens, scheme.encode(len(tokens), spans), strict=True):
                 content += separator.join([token, *(draw(columns) for _ in range(n_columns)), tag]) + "\n"
             content += "\n" * draw(st.integers(1, 2))
     return content, scheme, corpus
@@ -254,11 +254,11 @@ def foreign_files(draw: st.DrawFn) -> tuple[str, TagScheme, list[list[tuple[list
 def test_a_foreign_file_is_joined_by_blanks_and_line_breaks(case: Any, line_end: str, bom: str) -> None:
     content, scheme, corpus = case
     for text in (content, content.rstrip("\n")):
-        found = from_conll(bom + text.replace("\n", line_end), scheme=scheme)
-        assert [document.text for document in found] == [
+        documents = from_conll(bom + text.replace("\n", line_end), scheme=scheme)
+        assert [document.text for document in documents] == [
             "\n".join(" ".join(tokens) for tokens, _ in document) for document in corpus
         ]
-        assert [mentions(document) for document in found] == [
+        assert [mentions(document) for document in documents] == [
             [
                 (" ".join(tokens[first:last]), label)
                 for tokens, spans in document
@@ -267,7 +267,7 @@ def test_a_foreign_file_is_joined_by_blanks_and_line_breaks(case: Any, line_end:
             for document in corpus
         ]
         lines = text.split("\n")
-        for document in found:
+        for document in documents:
             number = int(document.id.removeprefix("train.tsv:"))
             assert lines[number - 1].startswith((document.text.split(" ")[0].split("\n")[0], "-DOCSTART-"))
 
@@ -284,20 +284,20 @@ def test_the_scheme_need_not_be_named(case: Any) -> None:
 )
 def test_a_column_of_marks_rebuilds_the_text(pieces: list[tuple[str, str]], place: int) -> None:
     content = "".join(f"{word}\tO\t{mark}\n" for word, mark in pieces)
-    (found,) = from_conll(content, tag_column=1, space_column=place)
+    (document,) = from_conll(content, tag_column=1, space_column=place)
     expected = "".join(word + (" " if mark == "+" else "") for word, mark in pieces)
-    assert found.text == (expected.removesuffix(" ") if pieces[-1][1] == "+" else expected)
+    assert document.text == (expected.removesuffix(" ") if pieces[-1][1] == "+" else expected)
 
 
 def test_a_flair_file_rebuilds_its_text() -> None:
     content = "-DOCSTART- O -\nIL B-Gene -\n- I-Gene -\n2 I-Gene +\nbinds O -\n. O -\n\nYes O +\n"
-    (found,) = from_conll(content, tag_column=1, space_column=2)
-    assert found == Document("train.tsv:1", "IL-2 binds.\nYes", (Span(0, 4, "Gene"),))
+    (document,) = from_conll(content, tag_column=1, space_column=2)
+    assert document == Document("train.tsv:1", "IL-2 binds.\nYes", (Span(0, 4, "Gene"),))
 
 
 def test_bare_tags_take_the_label_they_are_given() -> None:
-    (found,) = from_conll("a B\nb I\nc O\nd B-x\n", label="Disease")
-    assert mentions(found) == [("a b", "Disease"), ("d", "x")]
+    (document,) = from_conll("a B\nb I\nc O\nd B-x\n", label="Disease")
+    assert mentions(document) == [("a b", "Disease"), ("d", "x")]
     assert mentions(from_conll("a S\n")[0]) == [("a", "Entity")]
 
 
@@ -307,8 +307,8 @@ def test_a_file_of_blank_lines_has_no_documents(content: str) -> None:
 
 
 def test_documents_without_tokens_are_documents() -> None:
-    found = from_conll("-DOCSTART- -X- O\n-DOCSTART-\n\n\na O\n\n-DOCSTART-")
-    assert [(document.id, document.text) for document in found] == [
+    documents = from_conll("-DOCSTART- -X- O\n-DOCSTART-\n\n\na O\n\n-DOCSTART-")
+    assert [(document.id, document.text) for document in documents] == [
         ("train.tsv:1", ""),
         ("train.tsv:2", "a"),
         ("train.tsv:7", ""),
@@ -316,9 +316,9 @@ def test_documents_without_tokens_are_documents() -> None:
 
 
 def test_number_signs_blanks_and_odd_tokens_are_tokens() -> None:
-    (found,) = from_conll("# O\nin vitro\tB-x\n\u2028\tO\n \tO\n#\tcomment\tI-y \n", repair="conlleval")
-    assert found.text == "# in vitro \u2028   #"
-    assert mentions(found) == [("in vitro", "x"), ("#", "y")]
+    (document,) = from_conll("# O\nin vitro\tB-x\n\u2028\tO\n \tO\n#\tcomment\tI-y \n", repair="conlleval")
+    assert document.text == "# in vitro \u2028   #"
+    assert mentions(document) == [("in vitro", "x"), ("#", "y")]
 
 
 def test_offsets_count_only_under_a_head_that_names_a_document() -> None:
@@ -347,8 +347,8 @@ def test_a_stream_that_cannot_be_rewound_is_buffered(tmp_path: Path) -> None:
     path = tmp_path / "a.conll"
     path.write_text("a I-x\nb B-x\n", encoding="utf-8")
     with path.open("rb") as raw, Pipe(raw, encoding="utf-8", newline="\n") as file:
-        (found,) = read_conll(file, source="a")
-    assert mentions(found) == [("a", "x"), ("b", "x")]
+        (document,) = read_conll(file, source="a")
+    assert mentions(document) == [("a", "x"), ("b", "x")]
 
 
 def test_a_named_scheme_is_read_as_a_stream() -> None:
@@ -404,12 +404,12 @@ BROKEN: dict[str, tuple[str, int, str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("content", "line", "found", "options"), BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize(("content", "line", "message", "options"), BROKEN.values(), ids=BROKEN.keys())
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_a_broken_line_is_named(
-    content: str, line: int, found: str, options: dict[str, Any], line_end: str
+    content: str, line: int, message: str, options: dict[str, Any], line_end: str
 ) -> None:
-    with pytest.raises(CorpusFormatError, match=f"^train.tsv, line {line}: .*{re.escape(found)}") as error:
+    with pytest.raises(CorpusFormatError, match=f"^train.tsv, line {line}: .*{re.escape(message)}") as error:
         from_conll(content.replace("\n", line_end), **options)
     assert len(str(error.value)) < 500
 
@@ -442,8 +442,8 @@ def test_strict_reading_names_the_first_break_and_counts_them_all(
     content = "".join(f"{next(words)} {tag}\n" if tag else "\n" for tag in tags.split(" "))
     with pytest.raises(CorpusFormatError, match=f"^train.tsv, line {line}: {re.escape(message)}"):
         from_conll(content, scheme=TagScheme(scheme))
-    found = from_conll(content, scheme=TagScheme(scheme), repair="conlleval")
-    got = [document.mention(span) for document in found for span in document.spans]
+    documents = from_conll(content, scheme=TagScheme(scheme), repair="conlleval")
+    got = [document.mention(span) for document in documents for span in document.spans]
     assert got == (lenient.split("|") if "|" in lenient else lenient.split(" "))
     assert f"break {scheme} and were read as conlleval does" in caplog.text
 
@@ -490,18 +490,18 @@ def test_conll_is_read_or_refused_and_what_is_read_is_written_or_refused(
     content: str, options: dict[str, Any]
 ) -> None:
     try:
-        found = from_conll(content, **options)
+        documents = from_conll(content, **options)
     except CorpusFormatError as error:
         number = re.match(r"train\.tsv, line (\d+): ", str(error))
         assert number and 1 <= int(number[1]) <= content.count("\n") + 1
         return
-    for document in found:
+    for document in documents:
         try:
-            again = to_conll([document])
+            rewritten = to_conll([document])
         except UnrepresentableError as error:
             assert repr(document.id) in str(error)
         else:
-            assert from_conll(again, scheme=TagScheme.IOB2) == [document]
+            assert from_conll(rewritten, scheme=TagScheme.IOB2) == [document]
 
 
 def test_wide_gaps_are_bounded() -> None:

@@ -51,13 +51,13 @@ def spans(draw: st.DrawFn, length: int) -> Span:
 @st.composite
 def corpora(draw: st.DrawFn) -> list[Document]:
     """Documents of distinct names."""
-    found = []
+    documents = []
     for name in draw(st.lists(names, max_size=4, unique=True)):
         text = draw(texts | tricky)
-        found.append(
+        documents.append(
             Document(name, text, tuple(draw(st.lists(spans(len(text)), max_size=4)) if text else ()))
         )
-    return found
+    return documents
 
 
 @given(corpus=corpora())
@@ -128,8 +128,8 @@ def test_texts_alone_are_documents_named_after_their_lines(bodies: list[str]) ->
 
 def test_the_written_table() -> None:
     text = 'Acute "viral"\nhepatitis, fatal'
-    found = (Span(6, 23, "Disease", 0.1, "ncbi"), Span(0, 23, "Disease", fragments=((0, 5), (14, 23))))
-    assert to_csv([Document("1", text, found), Document("2", "None")]) == (
+    spans = (Span(6, 23, "Disease", 0.1, "ncbi"), Span(0, 23, "Disease", fragments=((0, 5), (14, 23))))
+    assert to_csv([Document("1", text, spans), Document("2", "None")]) == (
         '"id","text","start","end","label","mention","score","corpus","fragments"\n'
         '"1","Acute ""viral""\nhepatitis, fatal",6,23,"Disease","""viral""\nhepatitis",0.1,"ncbi",""\n'
         '"1","",0,23,"Disease","Acute hepatitis","","","0-5;14-23"\n'
@@ -177,13 +177,13 @@ def test_a_long_text_is_read_and_the_limit_of_others_left_alone() -> None:
 def test_readers_in_threads_do_not_lower_each_others_limit() -> None:
     corpus = [Document(str(number), "a" * 200_000) for number in range(20)]
     content = to_csv(corpus)
-    found: list[bool] = []
-    threads = [Thread(target=lambda: found.append(from_csv(content) == corpus)) for _ in range(4)]
+    outcomes: list[bool] = []
+    threads = [Thread(target=lambda: outcomes.append(from_csv(content) == corpus)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [True] * 4
+    assert outcomes == [True] * 4
 
 
 def test_columns_passed_over_are_reported(caplog: pytest.LogCaptureFixture) -> None:
@@ -248,10 +248,10 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("content", "line", "found"), BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize(("content", "line", "message"), BROKEN.values(), ids=BROKEN.keys())
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_broken_row_is_named(content: str, line: int, found: str, line_end: str) -> None:
-    with pytest.raises(CorpusFormatError, match=f"^corpus.csv, line {line}: .*{re.escape(found)}") as error:
+def test_a_broken_row_is_named(content: str, line: int, message: str, line_end: str) -> None:
+    with pytest.raises(CorpusFormatError, match=f"^corpus.csv, line {line}: .*{re.escape(message)}") as error:
         from_csv(content.replace("\n", line_end))
     assert len(str(error.value)) < 500
 
@@ -314,13 +314,13 @@ fuzzed_csv = (
 @given(content=fuzzed_csv)
 def test_csv_is_read_or_refused_and_what_is_read_can_be_written(content: str) -> None:
     try:
-        found = from_csv(content)
+        documents = from_csv(content)
     except CorpusFormatError as error:
         number = re.match(r"corpus\.csv, line (\d+): ", str(error))
         assert number
         assert 1 <= int(number[1]) <= content.count("\n") + 1
     else:
-        assert from_csv(to_csv(found)) == found
+        assert from_csv(to_csv(documents)) == documents
 
 
 @given(corpus=st.lists(documents(scored=True), max_size=2))

@@ -102,7 +102,7 @@ def test_blank_lines_are_passed_over_and_nameless_documents_named_after_their_li
     for n_blank, document in corpus:
         lines += [" \r"] * n_blank + [json.dumps({"text": document.text}, ensure_ascii=False)]
         expected.append((f"corpus.jsonl:{len(lines)}", document.text))
-    assert [(found.id, found.text) for found in from_jsonl("\n".join(lines))] == expected
+    assert [(document.id, document.text) for document in from_jsonl("\n".join(lines))] == expected
 
 
 GOOD = '{"text": "ab"}'
@@ -179,12 +179,12 @@ records = st.fixed_dictionaries(
 @example('{"text": "abc", "spans": [{"start": -1, "end": 2, "label": "Disease"}]}')
 def test_whatever_jsonl_is_read_can_be_written_and_read_again(line: str) -> None:
     try:
-        found = from_jsonl(f"{GOOD}\n{line}")
+        documents = from_jsonl(f"{GOOD}\n{line}")
     except CorpusFormatError as error:
         assert str(error).startswith("corpus.jsonl, line 2: ")
     else:
-        again = to_jsonl(found).encode().decode()
-        assert from_jsonl(again) == [rounded(document) for document in found]
+        rewritten = to_jsonl(documents).encode().decode()
+        assert from_jsonl(rewritten) == [rounded(document) for document in documents]
 
 
 # --- PubTator
@@ -248,10 +248,10 @@ BROKEN_PUBTATOR = {
 }
 
 
-@pytest.mark.parametrize(("content", "line", "found"), BROKEN_PUBTATOR.values(), ids=BROKEN_PUBTATOR.keys())
+@pytest.mark.parametrize(("content", "line", "message"), BROKEN_PUBTATOR.values(), ids=BROKEN_PUBTATOR.keys())
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_broken_pubtator_line_is_named(content: str, line: int, found: str, line_end: str) -> None:
-    with pytest.raises(CorpusFormatError, match=f"^corpus.pubtator, line {line}: .*{re.escape(found)}"):
+def test_a_broken_pubtator_line_is_named(content: str, line: int, message: str, line_end: str) -> None:
+    with pytest.raises(CorpusFormatError, match=f"^corpus.pubtator, line {line}: .*{re.escape(message)}"):
         from_pubtator(content.replace("\n", line_end))
 
 
@@ -286,15 +286,15 @@ pieces = st.sampled_from(
 @given(content=st.lists(pieces, max_size=20).map("".join) | texts)
 def test_pubtator_is_read_correctly_or_refused(content: str) -> None:
     try:
-        found = from_pubtator(content)
+        documents = from_pubtator(content)
     except CorpusFormatError as error:
         number = re.match(r"corpus\.pubtator, line (\d+): ", str(error))
         assert number
         assert 1 <= int(number[1]) <= content.count("\n") + 1
     else:
         blocks = re.findall(r"^([^|\t\n]+)\|t\|", content, re.MULTILINE)
-        assert [document.id for document in found] == blocks[: len(found)]
-        for document in found:
+        assert [document.id for document in documents] == blocks[: len(documents)]
+        for document in documents:
             for span in document.spans:
                 assert f"\t{span.start}\t{span.end}\t{document.mention(span)}" in content
 
@@ -451,7 +451,9 @@ def test_bc2gm_sentences_find_their_mentions_beside_them(tmp_path: Path) -> None
     (tmp_path / "GENE.eval").write_text("P1|2 4|p53\n")
     for path in (tmp_path, tmp_path / "train.in"):
         documents = list(read_documents(path, format="bc2gm"))
-        assert [(each.id, each.text, [span.key for span in each.spans]) for each in documents] == [
+        assert [
+            (document.id, document.text, [span.key for span in document.spans]) for document in documents
+        ] == [
             ("P1", "In  p53 mutants.", [(4, 7, "GENE")]),
             ("P2", "None", []),
         ]

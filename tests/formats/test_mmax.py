@@ -82,10 +82,10 @@ def test_ranges_of_words_are_spans_and_fragments(
         references.append(data.draw(st.sampled_from([",", ", "])).join(data.draw(st.permutations(pieces))))
         edges = tuple((places[run[0]][0], places[run[-1]][1]) for run in runs)
         expected.append(Span(edges[0][0], edges[-1][1], "gene", fragments=edges if len(edges) > 1 else ()))
-    found = from_mmax(words_xml(words), gene=level_xml(references))
-    assert found.text == " ".join(words)
-    assert sorted(found.spans, key=str) == sorted(expected, key=str)
-    assert [span.start for span in found.spans] == sorted(span.start for span in found.spans)
+    document = from_mmax(words_xml(words), gene=level_xml(references))
+    assert document.text == " ".join(words)
+    assert sorted(document.spans, key=str) == sorted(expected, key=str)
+    assert [span.start for span in document.spans] == sorted(span.start for span in document.spans)
 
 
 def project(folder: Path, files: dict[str, bytes]) -> Path:
@@ -106,12 +106,12 @@ def test_sentences_are_no_mentions_unless_asked_for(tmp_path: Path) -> None:
             "mmax/Markables/1_sentence_level.xml": level_xml(["word_1..word_3"], "sentence"),
         },
     )
-    (found,) = read_mmax(folder)
-    assert found == Document("1", "IL-2 binds p53", (Span(0, 4, "gene"), Span(11, 14, "protein")))
-    (found,) = read_mmax(folder, levels={"sentence": "Sentence"})
-    assert found.spans == (Span(0, 14, "Sentence"),)
-    (found,) = read_mmax(folder, levels={"gene": "Gene", "protein": "Gene", "absent": "X"})
-    assert found.spans == (Span(0, 4, "Gene"), Span(11, 14, "Gene"))
+    (document,) = read_mmax(folder)
+    assert document == Document("1", "IL-2 binds p53", (Span(0, 4, "gene"), Span(11, 14, "protein")))
+    (document,) = read_mmax(folder, levels={"sentence": "Sentence"})
+    assert document.spans == (Span(0, 14, "Sentence"),)
+    (document,) = read_mmax(folder, levels={"gene": "Gene", "protein": "Gene", "absent": "X"})
+    assert document.spans == (Span(0, 4, "Gene"), Span(11, 14, "Gene"))
 
 
 def test_every_level_belongs_to_the_document_of_its_name(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_every_level_belongs_to_the_document_of_its_name(tmp_path: Path) -> None
     files = {f"a/Basedata/{name}_words.xml": words_xml([f"w{name}"], [f"w{name}"]) for name in names}
     files |= {f"a/Markables/{name}_gene_level.xml": level_xml([f"w{name}"]) for name in names}
     files |= {"b/Basedata/1_words.xml": words_xml(["x"])}
-    found = list(read_mmax(project(tmp_path, files)))
-    assert [(each.id, each.text, len(each.spans)) for each in found] == [
+    documents = list(read_mmax(project(tmp_path, files)))
+    assert [(document.id, document.text, len(document.spans)) for document in documents] == [
         *((name, f"w{name}", 1) for name in sorted(names, key="{}_words.xml".format)),
         ("1", "x", 0),
     ]
@@ -155,9 +155,9 @@ BROKEN_MMAX: dict[str, tuple[bytes, bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("words", "gene", "found"), BROKEN_MMAX.values(), ids=BROKEN_MMAX.keys())
-def test_a_broken_mmax_file_is_named(words: bytes, gene: bytes, found: str) -> None:
-    with pytest.raises(CorpusFormatError, match=f"^{found}"):
+@pytest.mark.parametrize(("words", "gene", "message"), BROKEN_MMAX.values(), ids=BROKEN_MMAX.keys())
+def test_a_broken_mmax_file_is_named(words: bytes, gene: bytes, message: str) -> None:
+    with pytest.raises(CorpusFormatError, match=f"^{message}"):
         from_mmax(words, gene=gene)
 
 
@@ -208,9 +208,9 @@ def test_a_long_document_is_read_in_linear_time() -> None:
     spans = [f"word_{number}" for number in range(1, size + 1)] + [f"word_1..word_{size}"] * 1_000
     words, gene = words_xml(["lymphocyte"] * size), level_xml(spans)
     started = time.process_time()
-    found = from_mmax(words, gene=gene)
+    document = from_mmax(words, gene=gene)
     assert time.process_time() - started < 1
-    assert len(found.spans) == size + 1_000
+    assert len(document.spans) == size + 1_000
 
 
 word_elements = st.builds(
@@ -267,9 +267,9 @@ fuzzed_mmax = st.tuples(good_words | xml_of(word_elements), good_marks | xml_of(
 def test_mmax_is_read_correctly_or_refused(contents: tuple[bytes, bytes]) -> None:
     words, gene = contents
     try:
-        found = from_mmax(words, gene=gene)
+        document = from_mmax(words, gene=gene)
     except CorpusFormatError as error:
         assert str(error).startswith("d_words.xml")
     else:
-        assert len(found.spans) == gene.count(b"<markable ")
-        assert all(span.label == "gene" for span in found.spans)
+        assert len(document.spans) == gene.count(b"<markable ")
+        assert all(span.label == "gene" for span in document.spans)

@@ -76,9 +76,9 @@ def read(folder: Path) -> Callable[..., tuple[dict[str, str], Counter[str]]]:
         path = folder / "pubmed25n0001.xml"
         path.write_bytes(content.encode(errors="surrogatepass") if isinstance(content, str) else content)
         skipped: list[str] = []
-        found = list(read_pubmed(path, on_skip=skipped.append, **options))
-        assert {passage.source for passage in found} <= {"pubmed"}
-        return {passage.id: passage.text for passage in found}, Counter(skipped)
+        passages = list(read_pubmed(path, on_skip=skipped.append, **options))
+        assert {passage.source for passage in passages} <= {"pubmed"}
+        return {passage.id: passage.text for passage in passages}, Counter(skipped)
 
     return read
 
@@ -93,8 +93,8 @@ def test_a_passage_is_title_and_abstract_with_the_labels_of_its_sections(read: R
         '<AbstractText Label="RESULTS:"/>',
         '<AbstractText Label="CONCLUSION">Rest.</AbstractText>',
     )
-    found, skipped = read(file_of(article(12, *sections), article(13, plain(), title="")))
-    assert found == {
+    texts, skipped = read(file_of(article(12, *sections), article(13, plain(), title="")))
+    assert texts == {
         "pubmed:12": "A title. BACKGROUND: Pain is common. It hurts. CONCLUSION: Rest.",
         "pubmed:13": "Some text.",
     }
@@ -107,8 +107,8 @@ def test_markup_and_formulas_become_their_characters(read: Read) -> None:
         '</mml:mo><mml:annotation encoding="TeX">\\alpha=</mml:annotation></mml:semantics></mml:math>2'
     )
     text = f"<i>In vivo</i>, CO<sub>2</sub> &lt; 10<sup>3</sup>; <b>{formula}</b>.<!-- no --> End\u00a0."
-    found, _ = read(file_of(article(1, plain(text), title="The <i>BRCA<sub>1</sub></i> gene.")))
-    assert found == {"pubmed:1": "The BRCA1 gene. In vivo, CO2 < 103; α =2. End\u00a0."}
+    texts, _ = read(file_of(article(1, plain(text), title="The <i>BRCA<sub>1</sub></i> gene.")))
+    assert texts == {"pubmed:1": "The BRCA1 gene. In vivo, CO2 < 103; α =2. End\u00a0."}
 
 
 def test_what_is_passed_over_is_counted(read: Read) -> None:
@@ -122,26 +122,26 @@ def test_what_is_passed_over_is_counted(read: Read) -> None:
         article(7, plain(), kinds=("Retraction of Publication",)),
         "<PubmedBookArticle><BookDocument><PMID>8</PMID></BookDocument></PubmedBookArticle>",
     )
-    found, skipped = read(content)
-    assert [*found] == ["pubmed:1", "pubmed:3", "pubmed:7"]
+    texts, skipped = read(content)
+    assert [*texts] == ["pubmed:1", "pubmed:3", "pubmed:7"]
     assert skipped == {"language": 1, "no abstract": 2, "retracted": 1, "book": 1}
     everything, skipped = read(content, languages=None, retracted=True)
-    assert {*everything} - {*found} == {"pubmed:2", "pubmed:6"}
+    assert {*everything} - {*texts} == {"pubmed:2", "pubmed:6"}
     assert skipped == {"no abstract": 2, "book": 1}
     assert [*read(content, languages="fre")[0]] == ["pubmed:2", "pubmed:3"]
 
 
 def test_a_later_version_has_a_name_of_its_own(read: Read) -> None:
-    found, _ = read(file_of(article(1, plain()), article(1, plain("More."), version=2)))
-    assert [*found] == ["pubmed:1", "pubmed:1.2"]
+    texts, _ = read(file_of(article(1, plain()), article(1, plain("More."), version=2)))
+    assert [*texts] == ["pubmed:1", "pubmed:1.2"]
 
 
 def test_deleted_articles_are_left_out_wherever_the_list_stands(read: Read, folder: Path) -> None:
     records = [article(1, plain()), article(2, plain()), article(2, plain(), version=2)]
     deleted = '<DeleteCitation>\n<PMID Version="1">2</PMID><PMID Version="1">77</PMID></DeleteCitation>'
     for content in (file_of(*records, deleted), file_of(deleted, *records)):
-        found, skipped = read(content)
-        assert ([*found], skipped) == (["pubmed:1", "pubmed:2.2"], {"deleted": 1})
+        texts, skipped = read(content)
+        assert ([*texts], skipped) == (["pubmed:1", "pubmed:2.2"], {"deleted": 1})
         assert read_deleted(folder / "pubmed25n0001.xml") == {"pubmed:2", "pubmed:77"}
 
 
@@ -167,9 +167,9 @@ def test_every_character_of_an_abstract_is_read(read: Read, sections: list[tuple
         f"<AbstractText Label={quoteattr(f'X{label}X')}>{escape(text)}</AbstractText>"
         for label, text in sections
     ]
-    found, _ = read(file_of(article(1, *elements)))
+    texts, _ = read(file_of(article(1, *elements)))
     expected = " ".join(f"X{label}X: {text}" for label, text in sections)
-    assert found == {"pubmed:1": f"A title. {expected}"}
+    assert texts == {"pubmed:1": f"A title. {expected}"}
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_declared_entities_are_refused_and_nothing_is_fetched(
 def test_the_external_document_type_is_not_read(read: Read, folder: Path) -> None:
     os.mkfifo(folder / "pipe.dtd")  # opening it would wait for ever
     body = f"<PubmedArticleSet>{article(1, plain())}</PubmedArticleSet>"
-    found, _ = read(f'<!DOCTYPE PubmedArticleSet SYSTEM "{folder}/pipe.dtd">\n{body}')
-    assert [*found] == ["pubmed:1"]
+    texts, _ = read(f'<!DOCTYPE PubmedArticleSet SYSTEM "{folder}/pipe.dtd">\n{body}')
+    assert [*texts] == ["pubmed:1"]
 
 
 def test_a_record_without_end_is_refused_before_it_fills_the_memory(
@@ -260,9 +260,9 @@ _PIECES = [
 @example(file_of(article(1, plain())).replace("</Article>", ""))
 def test_a_hostile_file_of_pubmed_is_read_or_refused(read: Read, content: str) -> None:
     try:
-        found, _ = read(content)
+        texts, _ = read(content)
     except CorpusFormatError as error:
         assert "pubmed25n0001.xml, line " in str(error)
     else:
-        for text in found.values():
+        for text in texts.values():
             assert text.encode().decode() == text

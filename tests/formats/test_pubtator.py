@@ -72,11 +72,11 @@ def test_every_document_reads_back_or_is_refused(document: Document) -> None:
 def test_inexact_writing_keeps_every_offset(document: Document, identifier: str) -> None:
     spans = tuple(Span(span.start, span.end, span.label) for span in document.spans)
     scored = tuple(replace(span, fragments=()) for span in document.spans)
-    (found,) = read(write([Document(identifier, document.text, scored)], exact=False))
-    assert (found.id, found.spans) == (identifier, spans)
-    assert len(found.text) == len(document.text)
-    assert len(f"x{found.text}x".splitlines()) == 1
-    pairs = [pair for pair in zip(document.text, found.text, strict=True) if pair[0] != pair[1]]
+    (result,) = read(write([Document(identifier, document.text, scored)], exact=False))
+    assert (result.id, result.spans) == (identifier, spans)
+    assert len(result.text) == len(document.text)
+    assert len(f"x{result.text}x".splitlines()) == 1
+    pairs = [pair for pair in zip(document.text, result.text, strict=True) if pair[0] != pair[1]]
     assert all(before == "\t" or len(f"x{before}x".splitlines()) == 2 for before, _ in pairs)
     assert all(after == " " for _, after in pairs)
 
@@ -85,19 +85,19 @@ def test_inexact_writing_keeps_every_offset(document: Document, identifier: str)
 @given(content=fuzzed_pubtator)
 def test_pubtator_is_refused_by_line_or_survives_writing(content: str) -> None:
     try:
-        found = read(content)
+        documents = read(content)
     except CorpusFormatError as error:
         number = re.match(r"corpus\.pubtator, line (\d+): ", str(error))
         assert number
         assert 1 <= int(number[1]) <= content.count("\n") + 1
         return
-    for document in found:
+    for document in documents:
         try:
-            again = write([document])
+            rewritten = write([document])
         except UnrepresentableError:
             assert re.search("[\r\ufeff]", content)  # kept inside a line by the reader
         else:
-            assert read(again) == [document]
+            assert read(rewritten) == [document]
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_what_pubtator_cannot_hold_is_refused(document: Document, reason: str, e
 def test_what_would_not_read_back_is_written_only_on_request(document: Document, reason: str) -> None:
     with pytest.raises(UnrepresentableError, match=re.escape(reason)):
         write([document])
-    (found,) = read(write([document], exact=False))
-    assert found.text == re.sub(r"\s", " ", document.text)
+    (result,) = read(write([document], exact=False))
+    assert result.text == re.sub(r"\s", " ", document.text)
 
 
 def test_a_mention_with_a_tab_is_refused_by_line() -> None:

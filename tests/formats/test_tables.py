@@ -34,7 +34,9 @@ cell_texts = line_texts.map(lambda text: text.replace("\t", " "))
 
 def named(groups: list[Document]) -> list[Document]:
     """Documents with names of their own."""
-    return [Document(f"P{index}A{index}", each.text, each.spans) for index, each in enumerate(groups)]
+    return [
+        Document(f"P{index}A{index}", document.text, document.spans) for index, document in enumerate(groups)
+    ]
 
 
 def without(document: Document, bad: Callable[[str], bool]) -> Document:
@@ -84,22 +86,24 @@ def test_offsets_of_a_table_run_over_the_text(
     columns, _ = LAYOUTS[layout]
     label = "species" if isinstance(columns.label, str) else ""
     corpus = [
-        Document(each.id, each.text, tuple(Span(s.start, s.end, label or s.label) for s in each.spans))
-        for each in corpus
+        Document(
+            document.id, document.text, tuple(Span(s.start, s.end, label or s.label) for s in document.spans)
+        )
+        for document in corpus
     ]
-    rows = [to_row(layout, each, span, key=each.id) for each in corpus for span in each.spans]
+    rows = [to_row(layout, document, span, key=document.id) for document in corpus for span in document.spans]
     if layout != "LINNAEUS":  # the others end with a mention, of which a file has no trailing \r
-        corpus = [without(each, lambda mention: mention.endswith("\r")) for each in corpus]
+        corpus = [without(document, lambda mention: mention.endswith("\r")) for document in corpus]
         rows = [row for row in rows if not row.endswith("\r")]
     headings = ["#species\tdocument", "", "#"]
     content = "".join(
-        each + line_end
+        document + line_end
         for row in data.draw(st.permutations(rows))
-        for each in [*headings[: data.draw(st.integers(0, 3))], row]
+        for document in [*headings[: data.draw(st.integers(0, 3))], row]
     )
-    found = from_table(content, {each.id: each.text for each in corpus}, columns)
-    assert [each.with_spans(sorted(each.spans, key=str)) for each in found] == [
-        each.with_spans(sorted(each.spans, key=str)) for each in corpus
+    result = from_table(content, {document.id: document.text for document in corpus}, columns)
+    assert [document.with_spans(sorted(document.spans, key=str)) for document in result] == [
+        document.with_spans(sorted(document.spans, key=str)) for document in corpus
     ]
 
 
@@ -113,8 +117,8 @@ def test_chemdner_offsets_run_from_title_or_abstract(title: Document, body: Docu
     shift = len(title.text) + 1
     moved = [Span(span.start + shift, span.end + shift, span.label) for span in body.spans]
     abstract = Abstract(title.text, body.text)
-    found = from_table(line_end.join(rows), {"1": abstract}, CHEMDNER)
-    assert found == [Document("1", f"{title.text} {body.text}", (*title.spans, *moved))]
+    result = from_table(line_end.join(rows), {"1": abstract}, CHEMDNER)
+    assert result == [Document("1", f"{title.text} {body.text}", (*title.spans, *moved))]
 
 
 @given(
@@ -124,22 +128,22 @@ def test_chemdner_offsets_run_from_title_or_abstract(title: Document, body: Docu
 def test_abstracts_are_title_blank_and_body(rows: dict[str, tuple[str, str]], line_end: str) -> None:
     rows = {key: (title, body.rstrip("\r")) for key, (title, body) in rows.items()}
     content = "".join(f"{key}\t{title}\t{body}{line_end}{line_end}" for key, (title, body) in rows.items())
-    found = read_abstracts(StringIO(content, newline="\n"), source="abstracts.tsv")
-    assert {key: each.text for key, each in found.items()} == {
+    abstracts = read_abstracts(StringIO(content, newline="\n"), source="abstracts.tsv")
+    assert {key: abstract.text for key, abstract in abstracts.items()} == {
         key: " ".join(row) for key, row in rows.items()
     }
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "message"),
     [
         ("1\tTitle", "line 1: .*found 2 fields"),
         ("\n1\tTitle\tBody\tmore", "line 2: .*found 4 fields"),
         ("1\tTitle\tBody\n2\tT\tB\n1\tTitle\tBody", "line 3: .*duplicate"),
     ],
 )
-def test_a_broken_abstract_is_named(content: str, found: str) -> None:
-    with pytest.raises(CorpusFormatError, match=rf"^abstracts\.tsv, {found}"):
+def test_a_broken_abstract_is_named(content: str, message: str) -> None:
+    with pytest.raises(CorpusFormatError, match=rf"^abstracts\.tsv, {message}"):
         read_abstracts(content.split("\n"), source="abstracts.tsv")
 
 
@@ -159,11 +163,11 @@ BROKEN_TABLE = {
 }
 
 
-@pytest.mark.parametrize(("line", "found"), BROKEN_TABLE.values(), ids=BROKEN_TABLE.keys())
+@pytest.mark.parametrize(("line", "message"), BROKEN_TABLE.values(), ids=BROKEN_TABLE.keys())
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_broken_table_line_is_named(line: str, found: str, line_end: str) -> None:
+def test_a_broken_table_line_is_named(line: str, message: str, line_end: str) -> None:
     content = f"{HEAD}\nx\tP1\t4\t8\tmice\n{line}\n".replace("\n", line_end)
-    with pytest.raises(CorpusFormatError, match=rf"^tags\.tsv, line 4: .*{re.escape(found)}"):
+    with pytest.raises(CorpusFormatError, match=rf"^tags\.tsv, line 4: .*{re.escape(message)}"):
         from_table(content, {"P1": "The mice"}, LINNAEUS)
 
 
@@ -230,21 +234,21 @@ fuzzed_table = (
 @pytest.mark.parametrize("columns", [LINNAEUS, S800, CHEMPROT, CHEMDNER])
 def test_a_table_is_read_correctly_or_refused(content: str, columns: Columns) -> None:
     try:
-        found = from_table(content, known, columns)
+        documents = from_table(content, known, columns)
     except CorpusFormatError as error:
         assert_names_a_line(error, {"tags.tsv": content})
     else:
-        told = [each for each in content.split("\n") if each.strip() and not each.startswith("#")]
-        assert sum(len(each.spans) for each in found) == len(told)
-        assert all(each.mention(span) in content for each in found for span in each.spans)
+        rows = [line for line in content.split("\n") if line.strip() and not line.startswith("#")]
+        assert sum(len(document.spans) for document in documents) == len(rows)
+        assert all(document.mention(span) in content for document in documents for span in document.spans)
 
 
 @pytest.mark.fuzz
 @given(content=fuzzed_table)
 def test_abstracts_are_read_correctly_or_refused(content: str) -> None:
     try:
-        found = read_abstracts(StringIO(content, newline="\n"), source="abstracts.tsv")
+        abstracts = read_abstracts(StringIO(content, newline="\n"), source="abstracts.tsv")
     except CorpusFormatError as error:
         assert_names_a_line(error, {"abstracts.tsv": content})
     else:
-        assert len(found) == sum(bool(each.strip()) for each in content.split("\n"))
+        assert len(abstracts) == sum(bool(line.strip()) for line in content.split("\n"))

@@ -23,9 +23,9 @@ def well_formed(scheme: TagScheme, tags: list[str]) -> bool:
     return all(scheme.may_follow(*pair) for pair in pairwise([None, *tags, None]))
 
 
-def apart(found: list[Entity]) -> list[Entity]:
+def apart(sequence: list[Entity]) -> list[Entity]:
     """Only the entities that touch none of their label before them."""
-    pairs = pairwise([(0, 0, ""), *found])
+    pairs = pairwise([(0, 0, ""), *sequence])
     return [after for before, after in pairs if before[1:] != (after[0], after[2])]
 
 
@@ -47,7 +47,7 @@ def test_decoding_inverts_encoding(
 def test_strict_decoding_agrees_with_seqeval(scheme: TagScheme) -> None:
     sequences = random_tags(scheme, N_ORACLE)
     oracle = Entities(sequences, SEQEVAL[scheme]).entities
-    expected = [[(entity.start, entity.end, entity.tag) for entity in found] for found in oracle]
+    expected = [[(entity.start, entity.end, entity.tag) for entity in sequence] for sequence in oracle]
     assert [scheme.decode(tags, mode="strict") for tags in sequences] == expected
 
 
@@ -57,7 +57,7 @@ def test_seqeval_agrees_on_well_formed_sequences(scheme: TagScheme) -> None:
     sequences = [tags for tags in random_tags(scheme, N_ORACLE) if well_formed(scheme, tags)]
     assert len(sequences) > N_ORACLE / 100
     oracle = Entities(sequences, SEQEVAL[scheme]).entities
-    expected = [[(entity.start, entity.end, entity.tag) for entity in found] for found in oracle]
+    expected = [[(entity.start, entity.end, entity.tag) for entity in sequence] for sequence in oracle]
     assert [scheme.decode(tags) for tags in sequences] == expected
 
 
@@ -143,8 +143,8 @@ corpora = st.lists(lengths_and_entities, max_size=4)
 def test_the_detected_scheme_reads_what_the_true_one_wrote(
     scheme: TagScheme, corpus: list[tuple[int, list[Entity]]]
 ) -> None:
-    expected = [apart(found) if scheme is TagScheme.IO else found for _, found in corpus]
-    written = [scheme.encode(n, found) for (n, _), found in zip(corpus, expected, strict=True)]
+    expected = [apart(spans) if scheme is TagScheme.IO else spans for _, spans in corpus]
+    written = [scheme.encode(n, spans) for (n, _), spans in zip(corpus, expected, strict=True)]
     detected = detect_scheme(iter(written))
     assert [detected.decode(tags) for tags in written] == expected
     letters = {tag[0] for tags in written for tag in tags}
@@ -154,10 +154,10 @@ def test_the_detected_scheme_reads_what_the_true_one_wrote(
 
 @both
 def test_seqeval_detects_the_same(scheme: TagScheme) -> None:
-    found = [
+    sequences = [
         tags for tags in random_tags(scheme, N_ORACLE) if well_formed(scheme, tags) and set(tags) != {"O"}
     ]
-    assert SEQEVAL[detect_scheme(found)] is auto_detect(found) is SEQEVAL[scheme]
+    assert SEQEVAL[detect_scheme(sequences)] is auto_detect(sequences) is SEQEVAL[scheme]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from openmed_ner.formats import REGISTRY, Format, detect_format, infer_format, tagged_writers
+from openmed_ner.text import Document, Span
+
+ROWS = [pytest.param(row, id=row.name) for row in REGISTRY.values()]
+PAGE = Path(__file__).parents[2] / "docs/formats.md"
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_format_has_one_reader_at_most_and_a_use(row: Format) -> None:
+    readers = [row.reader, row.path_reader, row.passage_reader]
+    assert sum(reader is not None for reader in readers) <= 1
+    assert any([*readers, row.writer, row.folder_writer])
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_what_can_be_written_can_be_downloaded_and_only_that(row: Format) -> None:
+    is_written = row.writer is not None or row.folder_writer is not None
+    assert {is_written} == {value is not None for value in (row.title, row.media_type, row.extension)}
+    assert (row.shard_extension is not None) == (row.writer is not None)
+
+
+def test_no_two_formats_share_a_suffix_or_an_extension() -> None:
+    suffixes = [suffix for row in REGISTRY.values() for suffix in row.suffixes]
+    extensions = [row.extension for row in REGISTRY.values() if row.extension]
+    assert len(suffixes) == len({*suffixes}) and len(extensions) == len({*extensions})
+
+
+@pytest.mark.parametrize(
+    ("name", "annotated", "any_format"),
+    [
+        ("notes.TSV.gz", "conll", "conll"),
+        ("articles.xml", "bioc-xml", "bioc-xml"),
+        ("pubmed25n0001.xml.gz", "bioc-xml", "pubmed"),
+        ("NCT01234567.json", "bioc-json", "clinicaltrials"),
+        ("ctg-studies.json.zip", "text", "clinicaltrials"),
+        ("notes.docx", "text", None),
+        (".notes.txt", "text", None),
+    ],
+)
+def test_a_format_is_inferred_from_the_file_name(name: str, annotated: str, any_format: str | None) -> None:
+    assert (detect_format(Path(name)), infer_format(Path(name))) == (annotated, any_format)
+
+
+@pytest.mark.parametrize("name", tagged_writers())
+@pytest.mark.parametrize("attributes", [False, True])
+def test_every_writer_takes_what_a_tagger_finds(name: str, attributes: bool, tmp_path: Path) -> None:
+    pairs = (("negated", True),) if attributes else ()
+    span = Span(0, 5, "Disease", score=0.5, corpus="ncbi-disease", attributes=pairs)
+    with (tmp_path / "x").open("w", encoding="utf-8", newline="\n") as file:
+        tagged_writers(attributes=attributes)[name]([Document("1", "Fever\nand\tchills.", (span,))], file)
+    assert "Fever" in (tmp_path / "x").read_text(encoding="utf-8")
+
+
+def test_the_page_on_formats_names_every_format() -> None:
+    (table,) = re.findall(r"^\| name .*?\n\n", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    names = [re.findall(r"`([\w-]+)`", row.split("|")[1]) for row in table.strip().splitlines()[2:]]
+    assert {*sum(names, [])} - {"table"} == REGISTRY.keys()
