@@ -21,13 +21,13 @@ from typing import Any
 
 from common import peak_megabytes
 from openmed_ner.bundle.record import provenance
-from openmed_ner.cli.passages import describe
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.training.passages import PassageSettings, Progress, prepare
 from openmed_ner.training.passages import filter as passage_filter
 from openmed_ner.training.passages.duplicates import NearDuplicates, WordHasher
 from openmed_ner.training.passages.guard import Guard
 from openmed_ner.training.passages.subwords import PassageTokenizer
+from openmed_ner.training.passages.summary import summarise
 
 seconds: Counter[str] = Counter()
 STEPS = {
@@ -102,7 +102,7 @@ def main() -> None:
         stages.end("done")
     total, computing = time.perf_counter() - begin, time.process_time() - computing
 
-    print(*describe(prepared)[:-1], sep="\n")
+    print(*summarise(prepared)[:-1], sep="\n")
     record = {
         "benchmark": "passages",
         "seconds": total,

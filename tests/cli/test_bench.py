@@ -50,7 +50,7 @@ def run(terminal: Terminal, line: str) -> str:
 def test_the_command_says_what_it_measured(
     runtime_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openmed_ner.cli.bench.LONG_ENOUGH", 0.01)
+    monkeypatch.setattr("openmed_ner.cli.bench.ENERGY_SECONDS", 0.01)
     terminal = Terminal(tmp_path, monkeypatch)
     (tmp_path / "texts").mkdir()
     for number, text in enumerate(TEXTS):
@@ -70,7 +70,7 @@ def test_the_command_says_what_it_measured(
 
 
 def test_f1_is_drawn_against_energy_or_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openmed_ner.cli.bench.LONG_ENOUGH", 0.01)
+    monkeypatch.setattr("openmed_ner.cli.bench.ENERGY_SECONDS", 0.01)
     monkeypatch.setattr("openmed_ner.cli.bench.COPIES", 1)
     terminal = Terminal(tmp_path, monkeypatch)
     printed = run(terminal, "openmed-ner bench --rounds 1 --energy --chart chart.svg")
@@ -96,7 +96,7 @@ def test_what_cannot_be_measured_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("openmed_ner.cli.bench.LONG_ENOUGH", 0.01)
+    monkeypatch.setattr("openmed_ner.cli.bench.ENERGY_SECONDS", 0.01)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("")
     arguments = [str(runtime_bundle.folder) if each == "BUNDLE" else each for each in options]

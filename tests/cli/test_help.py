@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 
 import openmed_ner.cli
@@ -93,3 +94,28 @@ def test_the_table_of_a_search_is_named(
 ) -> None:
     app(["train", "--help"], standalone_mode=False)
     assert "[search]" in words(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("tag --from pdf", "'pdf' is not one of 'auto', 'text'"),
+        ("tag --to pdf", "'pdf' is not one of 'table', 'jsonl'"),
+        ("tag --engine cloud", "'cloud' is not one of 'local', 'ray'"),
+        ("tag --backend torch", "'torch' is not one of 'onnxruntime', 'openvino'"),
+        ("pretrain x -o y --method half", "'half' is not one of 'lora', 'full'"),
+        ("pretrain x -o y --licences mine", "'mine' is not one of 'all', 'permissive'"),
+        ("train -o y --device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+        ("passages x -o y --guard some", "'some' is not one of 'catalog', 'available', 'nothing'"),
+        ("train -o y --from pdf", "'pdf' is not one of 'text', 'jsonl'"),
+        ("evaluate --split trial", "'trial' is not one of 'train', 'dev', 'test'"),
+        ("evaluate --protocol word,token", "'token' is not one of 'mention', 'word', 'subword'"),
+        ("bundles export x -o y --precision fp8", "'fp8' is not one of 'fp32', 'int8', 'int8-static'"),
+        ("reproduce x -o y --device abacus", "'abacus' is not one of 't4', 'l4'"),
+        ("tag --add context,colour", "'colour' is not one of 'abbreviations', 'context'"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_a_usage_error(arguments: str, message: str) -> None:
+    with pytest.raises(typer.BadParameter, match=message) as raised:
+        app(arguments.split(), standalone_mode=False)
+    assert raised.value.exit_code == 2

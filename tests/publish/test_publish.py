@@ -341,7 +341,7 @@ def test_what_is_published_is_one_commit_and_fetched_the_same(
     status, printed = run("fetch", *words)
     assert (status, printed) == (
         0,
-        f"{words[-1]}: tiny, 4 files as the manifest says\nsha256 {bundle.sha256}\n",
+        f"{words[-1]}: tiny, 4 files match the manifest\nsha256 {bundle.sha256}\n",
     )
     assert content_of(tmp_path / "tiny") == content_of(bundle.folder)
     assert open_bundle(tmp_path / "tiny").sha256 == bundle.sha256

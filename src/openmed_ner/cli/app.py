@@ -57,7 +57,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     "serve": Entry("serve:serve", "Serve an HTTP API and a web page."),
     "evaluate": Entry(
         "evaluate:evaluate",
-        "Score mentions, with a 95 % interval; words and sub-words on the same predictions if wanted.",
+        "Score a bundle, or the predictions of any system, on gold documents.",
     ),
     "bench": Entry("bench:bench", "Measure the speed of bundles on this machine."),
     "doctor": Entry("doctor:doctor", "Check the installation and print how to fix it."),
@@ -69,7 +69,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "list": Entry("bundles:list_bundles", "List bundles with their test scores."),
             "info": Entry("bundles:info", "Show what a bundle contains."),
             "verify": Entry("bundles:verify", "Verify the files of a bundle and run its model."),
-            "export": Entry("bundles:export", "Export a runtime bundle, which needs no torch."),
+            "export": Entry("export:export", "Export a runtime bundle, which needs no torch."),
             "collect": Entry("bundles:collect", "Collect the best bundles of a study in a suite."),
         },
     ),

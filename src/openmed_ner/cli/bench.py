@@ -1,46 +1,74 @@
-"""``openmed-ner bench``: how fast bundles are on this machine, what they take, and what they are worth."""
+"""``openmed-ner bench``: speed of bundles on this machine, with their energy and F1."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from time import monotonic
+from typing import Annotated, Any
 
 import typer
 
-from openmed_ner.cli.options import AsJson, Backend, Threads, WorkersOption, read_workers
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.record import provenance
+from openmed_ner.bundle.registry import RegistryEntry
+from openmed_ner.cli.options import (
+    INPUT,
+    OUTPUT,
+    AsJson,
+    Backend,
+    Threads,
+    WorkersOption,
+    read_workers,
+)
 from openmed_ner.cli.output import print_json
+from openmed_ner.data import read_examples
 from openmed_ner.errors import InputError
+from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
+from openmed_ner.inference.speed import measure_speed
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.plots import bench_name, plot_bench
 from openmed_ner.text import Document
+from openmed_ner.training.engine.energy import measure_energy
 
-if TYPE_CHECKING:
-    from openmed_ner.bundle import Bundle
-    from openmed_ner.inference.tagger import Tagger
-
-LONG_ENOUGH = 3.0
-"""Seconds that energy is measured for at least: the meter looks once a second at best."""
+ENERGY_SECONDS = 3.0
+"""Shortest time to measure energy over: the meter reads at most once a second."""
 COPIES = 5
-"""How often the example abstracts are taken, where no documents are named."""
+"""Number of copies of the example abstracts, if no documents are named."""
 
 
 def bench(
     bundles: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of bundles; the embedded one if left out.")
+        list[Path] | None,
+        typer.Argument(metavar="BUNDLE", help="Folders of bundles (default: the embedded one)."),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            help="File or folder of documents to tag, as for tag; the example abstracts by default."
+            metavar="PATH",
+            help="File or folder of documents to tag (default: the example abstracts).",
+            rich_help_panel=INPUT,
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often all documents are tagged.")] = 5,
+    rounds: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Number of times to tag all documents.", rich_help_panel=INPUT),
+    ] = 5,
     energy: Annotated[
-        bool, typer.Option("--energy", help="Also measure watt hours per 1,000 documents (needs CodeCarbon).")
+        bool,
+        typer.Option(
+            "--energy",
+            help="Also measure watt hours per 1,000 documents (needs CodeCarbon).",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     chart: Annotated[
         Path | None,
-        typer.Option(help="Draw F1 against speed, with --energy against watt hours, into this .svg or .png."),
+        typer.Option(
+            metavar="PATH",
+            help="Plot F1 against speed, or against energy with --energy, to this .svg or .png file.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     backend: Backend = None,
     threads: Threads = None,
@@ -49,30 +77,27 @@ def bench(
 ) -> None:
     """Measure the speed of bundles on this machine.
 
-    For comparisons with other libraries see the folder benchmarks of the project.
+    Example:
+        openmed-ner bench --rounds 3
     """
-    from openmed_ner.bundle import open_bundle
-    from openmed_ner.bundle.record import provenance
-    from openmed_ner.inference.speed import measure_speed
-    from openmed_ner.inference.tagger import Tagger, embedded_bundle
-
+    n_workers = read_workers(workers)
     texts = _read_texts(data)
     rows = []
     for folder in bundles or [embedded_bundle()]:
-        opened = open_bundle(folder)
-        opened.require_heads()
+        bundle = open_bundle(folder)
+        bundle.require_heads()
 
-        def load(opened: Bundle = opened) -> Tagger:
-            return Tagger.load(opened, backend=backend, threads=threads, workers=read_workers(workers))
+        def load(bundle: Bundle = bundle) -> Tagger:
+            return Tagger.load(bundle, backend=backend, threads=threads, workers=n_workers)
 
         speed, tagger = measure_speed(load, texts, rounds=rounds)
         row: dict[str, Any] = {
-            "bundle": opened.manifest.name,
-            "kind": opened.manifest.kind,
-            "precision": opened.manifest.precision,
+            "bundle": bundle.manifest.name,
+            "kind": bundle.manifest.kind,
+            "precision": bundle.manifest.precision,
             "backend": tagger.backend,
-            "sha256": opened.sha256,
-            "f1": _mean_f1(opened),
+            "sha256": bundle.sha256,
+            "f1": _mean_f1(bundle),
             **speed.to_json(),
         }
         if energy:
@@ -80,6 +105,7 @@ def bench(
         rows.append(row)
         if not as_json:
             typer.echo(_describe(row))
+
     if chart:
         plot_bench(rows, chart, axis="energy" if energy else "speed")
     if as_json:
@@ -87,9 +113,11 @@ def bench(
 
 
 def _read_texts(data: Path | None) -> list[str]:
-    from openmed_ner.data import read_examples
-    from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
+    """Read the texts to tag.
 
+    Raises:
+        InputError: there are none, or one of them cannot be read.
+    """
     if data is None:
         return [document.text for document in read_examples()] * COPIES
     texts = []
@@ -104,24 +132,18 @@ def _read_texts(data: Path | None) -> list[str]:
 
 
 def _measure_energy(tagger: Tagger, texts: Sequence[str]) -> dict[str, Any]:
-    """Watt hours per 1,000 documents, and how they were measured."""
-    from time import monotonic
-
-    from openmed_ner.training.engine.energy import measure_energy
-
+    """Measure the watt hours per 1,000 documents."""
     with measure_energy() as meter:
-        begin, count = monotonic(), 0
-        while monotonic() - begin < LONG_ENOUGH:
-            count += sum(1 for _ in tagger.pipe(texts))
+        start, n_documents = monotonic(), 0
+        while monotonic() - start < ENERGY_SECONDS:
+            n_documents += sum(1 for _ in tagger.pipe(texts))
         spent = meter.read()
-    wh = None if spent.kwh is None else 1e6 * spent.kwh / count
-    return {**spent.to_json(), "documents": count, "wh_per_1000_documents": wh}
+    wh = None if spent.kwh is None else 1e6 * spent.kwh / n_documents
+    return {**spent.to_json(), "documents": n_documents, "wh_per_1000_documents": wh}
 
 
 def _mean_f1(bundle: Bundle) -> float | None:
-    """Mean of the test F1 of all corpora that a bundle was scored on."""
-    from openmed_ner.bundle.registry import RegistryEntry
-
+    """Mean of the test F1 over the corpora that a bundle was scored on."""
     scores = [score.f1 for score in RegistryEntry.of(bundle, "").scores.values()]
     return sum(scores) / len(scores) if scores else None
 
@@ -134,11 +156,10 @@ def _describe(row: Mapping[str, Any]) -> str:
     ]
     if "energy" in row:
         wh, mode = row["energy"]["wh_per_1000_documents"], row["energy"]["mode"]
-        lines.append(
-            "  energy not measured: " + "pip install 'openmed-ner[train]'"
-            if wh is None
-            else f"  {wh:.3f} Wh per 1,000 documents (mode: {mode})"
-        )
+        if wh is None:
+            lines.append("  energy not measured: pip install 'openmed-ner[train]'")
+        else:
+            lines.append(f"  {wh:.3f} Wh per 1,000 documents (mode: {mode})")
     if row["f1"] is not None:
         lines.append(f"  mean test F1 {100 * row['f1']:.2f}")
     return "\n".join(lines)

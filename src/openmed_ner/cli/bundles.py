@@ -1,43 +1,44 @@
-"""``openmed-ner bundles``: list, look at, check, export, collect, publish and fetch bundles."""
+"""``openmed-ner bundles``: list, inspect, verify and collect bundles."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
-from openmed_ner.bundle import open_bundle
-from openmed_ner.bundle.manifest import RUNTIMES, Precision
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.manifest import MANIFEST
+from openmed_ner.bundle.registry import RegistryEntry, read_registry
+from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, BundleFolder
 from openmed_ner.cli.output import print_json
-from openmed_ner.errors import InputError, MissingExtraError, require_extra
-from openmed_ner.formats import read_documents
-
-Folder = Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")]
-PRECISIONS = get_args(Precision)
+from openmed_ner.errors import InputError, require_extra
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
 
 def list_bundles(
     folder: Annotated[
-        Path | None, typer.Argument(help="List the bundles in this folder; the published ones if left out.")
+        Path | None,
+        typer.Argument(metavar="PATH", help="Folder to search for bundles (default: the published bundles)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List bundles with their test scores."""
-    from openmed_ner.bundle import open_bundle
-    from openmed_ner.bundle.manifest import MANIFEST
-    from openmed_ner.bundle.registry import RegistryEntry, read_registry
+    """List bundles with their test scores.
 
+    Example:
+        openmed-ner bundles list runs/
+    """
     if folder is None:
         entries = read_registry()
     else:
-        found = sorted(path.parent for path in folder.glob(f"**/{MANIFEST}"))
-        if not found:
+        paths = sorted(path.parent for path in folder.glob(f"**/{MANIFEST}"))
+        if not paths:
             raise InputError(f"{folder}: there is no bundle in it")
-        entries = [RegistryEntry.of(open_bundle(path), str(path)) for path in found]
+        entries = [RegistryEntry.of(open_bundle(path), str(path)) for path in paths]
     if as_json:
         print_json([entry.to_json() for entry in entries])
         return
+
     for entry in entries:
         typer.echo(f"{entry.place}: {entry.name}, {entry.kind}, {entry.precision}, {entry.size / 1e6:.1f} MB")
         for corpus, score in entry.scores.items():
@@ -47,21 +48,19 @@ def list_bundles(
             typer.echo("  no test scores: openmed-ner evaluate --attach measures them")
 
 
-def info(
-    bundle: Folder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
-) -> None:
-    """Show what a bundle contains."""
-    from openmed_ner.bundle import open_bundle
-    from openmed_ner.inference.tagger import embedded_bundle
+def info(bundle: BundleFolder = None, as_json: AsJson = False) -> None:
+    """Show what a bundle contains.
 
+    Example:
+        openmed-ner bundles info runs/ncbi-disease/bundle
+    """
     opened = open_bundle(bundle or embedded_bundle())
     manifest = opened.manifest
     if as_json:
         print_json({**manifest.to_json(), "sha256": opened.sha256})
         return
-    size = sum(file.size for file in manifest.files.values())
-    typer.echo(f"{manifest.name}: {manifest.kind} bundle, {manifest.precision}, {size / 1e6:.1f} MB")
+
+    typer.echo(f"{manifest.name}: {manifest.kind} bundle, {manifest.precision}, {_megabytes(opened)}")
     typer.echo(f"from {manifest.backbone.name} by openmed-ner {manifest.version}, licence {manifest.licence}")
     typer.echo(f"reads windows of {manifest.window} subwords that overlap by {manifest.overlap}")
     if manifest.adaptation is not None:
@@ -73,102 +72,60 @@ def info(
     typer.echo(f"sha256 {opened.sha256}")
 
 
-def verify(
-    bundle: Folder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> None:
-    """Verify the files of a bundle and run its model."""
-    from openmed_ner.bundle import open_bundle
-    from openmed_ner.inference.tagger import Tagger, embedded_bundle
+def verify(bundle: BundleFolder = None, as_json: AsJson = False) -> None:
+    """Verify the files of a bundle and run its model.
 
+    Example:
+        openmed-ner bundles verify runs/ncbi-disease/bundle
+    """
     opened = open_bundle(bundle or embedded_bundle())
     manifest = opened.manifest
-    tags = bool(manifest.heads)  # an adapted encoder has none, and nothing to run
-    runs = bool(Tagger.load(opened)("A test.").meta["coverage"]["complete"]) if tags else None
+    # An adapted encoder has no heads, so there is nothing to run.
+    runs = bool(Tagger.load(opened)("A test.").meta["coverage"]["complete"]) if manifest.heads else None
     if as_json:
         print_json({"bundle": manifest.name, "files": len(manifest.files), "runs": runs})
         return
-    state = "the model runs" if tags else "an adapted encoder without heads"
-    typer.echo(f"{manifest.name}: {len(manifest.files)} files as the manifest says; {state}")
-
-
-def export(
-    bundle: Annotated[Path, typer.Argument(help="Folder of an adapter or full bundle.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new runtime bundle.")],
-    precision: Annotated[
-        str,
-        typer.Option(
-            help=f"One of {', '.join(PRECISIONS)}; the last has scales fixed beforehand, and is for openvino."
-        ),
-    ] = "int8",
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            help=f"What computes it, and is certified: {', '.join(RUNTIMES)}; by default the first, and the "
-            "second for int8-static."
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the new bundle; that of the original by default.")
-    ] = None,
-    merges: Annotated[
-        Path | None,
-        typer.Option(
-            help="A bundle with the same heads, to take from how the layers of a type become one. By default "
-            "dev chooses, or nothing does where dev was learnt from."
-        ),
-    ] = None,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(
-            help="Documents to fix the scales of int8-static by; the training splits of the heads' corpora, "
-            "or the example abstracts, by default."
-        ),
-    ] = None,
-) -> None:
-    """Export a runtime bundle, which needs no torch.
-
-    The certificate is made on the dev splits of the heads' corpora if their archives are available, else on
-    the example abstracts that come with the package.
-    """
-    exporting = require_extra("openmed_ner.training.export.bundles", "train")
-    exported = exporting.export_bundle(
-        open_bundle(bundle),
-        output,
-        precision=precision,
-        backend=backend,
-        name=name,
-        merges=open_bundle(merges) if merges else None,
-        calibration=list(read_documents(calibrate)) if calibrate else None,
-    )
-    parity = exported.read_json("parity.json")
-    agreement = f"{100 * parity['span_agreement']:.2f} % of spans agree"
-    typer.echo(f"{agreement} over {parity['documents']} documents ({parity['texts']})")
-    for corpus, row in parity["corpora"].items():
-        f1, difference = 100 * row["f1_exported"], 100 * row["f1_difference"]
-        typer.echo(f"  {corpus}: dev F1 {f1:.2f}, {difference:+.2f} against the original")
-    typer.echo(f"bundle: {exported.folder}")
+    state = "the model runs" if manifest.heads else "an adapted encoder without heads"
+    typer.echo(f"{manifest.name}: {len(manifest.files)} files match the manifest; {state}")
 
 
 def collect(
-    study: Annotated[Path, typer.Argument(help="Folder of a study that openmed-ner reproduce carried out.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="New folder for the bundles.")],
+    study: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Folder of a study from openmed-ner reproduce.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="PATH", help="New folder for the bundles.", rich_help_panel=OUTPUT
+        ),
+    ],
     leave_out: Annotated[
         list[str] | None,
-        typer.Option(help="A model that is not taken, such as one whose heads others have; repeatable."),
+        typer.Option(
+            metavar="NAME",
+            help="Model to leave out, such as one whose heads other models have; repeatable.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    prefix: Annotated[str, typer.Option(help="Put before the name of each bundle.")] = "",
+    prefix: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="Prefix for the name of each bundle.", rich_help_panel=OUTPUT),
+    ] = "",
 ) -> None:
     """Collect the best bundles of a study in a suite.
 
-    tag --bundle and serve --bundle take the folder, and use all heads over one backbone.
-    """
-    try:
-        from openmed_ner.training.study.suite import collect as collect_bundles
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train") from error
+    Of each model, the bundle with the best dev score is used. tag --bundle and serve --bundle take the
+    folder and use all heads over one backbone.
 
-    for bundle in collect_bundles(study, output, leave_out=leave_out or (), prefix=prefix):
-        size = sum(file.size for file in bundle.manifest.files.values())
+    Example:
+        openmed-ner bundles collect studies/suite -o suite
+    """
+    suite = require_extra("openmed_ner.training.study.suite", "train")
+    for bundle in suite.collect(study, output, leave_out=leave_out or (), prefix=prefix):
         heads = ", ".join(head.corpus for head in bundle.manifest.heads)
-        typer.echo(f"{bundle.folder}: {bundle.manifest.name}, {heads}, {size / 1e6:.1f} MB")
+        typer.echo(f"{bundle.folder}: {bundle.manifest.name}, {heads}, {_megabytes(bundle)}")
+
+
+def _megabytes(bundle: Bundle) -> str:
+    size = sum(file.size for file in bundle.manifest.files.values())
+    return f"{size / 1e6:.1f} MB"

@@ -1,104 +1,109 @@
-"""``openmed-ner corpora``: what there is, fetch it, verify it, count it, and see what leaks into what."""
+"""``openmed-ner corpora``: list, fetch, verify, count and compare the corpora of the catalog."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, CorpusNames
 from openmed_ner.cli.output import complain, print_json
 from openmed_ner.corpora import CATALOG, Corpus, corpora_folder, find_corpus, load_split
 from openmed_ner.corpora.archive import ENVIRONMENT, read_members
-from openmed_ner.corpora.statistics import describe_split
-from openmed_ner.errors import CorpusError, InputError
-
-Names = Annotated[list[str] | None, typer.Argument(help="Corpora of the catalog; all by default.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def _rows(names: Sequence[str] | None) -> list[Corpus]:
-    return [find_corpus(name) for name in names] if names else list(CATALOG.values())
+from openmed_ner.corpora.fetch import fetch as fetch_corpus
+from openmed_ner.corpora.overlap import find_overlaps
+from openmed_ner.corpora.statistics import describe_row, describe_split
+from openmed_ner.errors import CorpusError, InputError, OpenMedError
 
 
-def list_corpora(as_json: Json = False) -> None:
-    """List the corpora with their types, splits and licences."""
+def list_corpora(as_json: AsJson = False) -> None:
+    """List the corpora with their types, splits and licences.
+
+    Example:
+        openmed-ner corpora list
+    """
     value = os.environ.get(ENVIRONMENT)
-    folder = Path(value) if value else None
-    rows = [
-        {
-            "name": corpus.name,
-            "title": corpus.title,
-            "types": list(corpus.types),
-            "splits": list(corpus.splits),
-            "official": list(corpus.official),
-            "complete": corpus.complete,
-            "here": folder is not None and all((folder / each.archive).is_file() for each in corpus.members),
-            "licence": corpus.licence,
-            "citation": corpus.citation,
-            "home": corpus.home,
-            "note": corpus.note,
-        }
-        for corpus in CATALOG.values()
-    ]
+    rows = [describe_row(corpus, Path(value) if value else None) for corpus in CATALOG.values()]
     if as_json:
         print_json(rows)
         return
+
     for row in rows:
-        here = "here" if row["here"] else "not here"
-        typer.echo(f"{row['name']}  ({row['title']}; {here})")
-        typer.echo(f"  types: {', '.join(row['types'])}")  # type: ignore[arg-type]
-        typer.echo(f"  splits: {', '.join(row['splits'])}; official: {', '.join(row['official']) or 'none'}")  # type: ignore[arg-type]
+        typer.echo(f"{row['name']}  ({row['title']}; {'available' if row['here'] else 'not available'})")
+        typer.echo(f"  types: {', '.join(row['types'])}")
+        typer.echo(f"  splits: {', '.join(row['splits'])}; official: {', '.join(row['official']) or 'none'}")
         typer.echo(f"  licence: {row['licence']}")
         if row["note"]:
             typer.echo(f"  {row['note']}")
 
 
 def fetch(
-    names: Names = None,
+    names: CorpusNames = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder that has the archives, instead of the network.")
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="PATH",
+            help="Folder to copy the archives from, instead of the network.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help=f"Folder for the archives; {ENVIRONMENT} by default."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help=f"Folder for the archives (default: {ENVIRONMENT}).",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch corpora and check their digests.
 
-    A corpus that cannot be had is reported and the others are still fetched; the exit status tells.
-    """
-    from openmed_ner.corpora.fetch import fetch as fetch_corpus
-    from openmed_ner.errors import OpenMedError
+    They come from their publishers. A corpus that is not available is reported and the others are still
+    fetched; the exit status is then not 0.
 
+    Example:
+        openmed-ner corpora fetch ncbi-disease -o corpora/
+    """
     if source is not None and not source.is_dir():
         raise InputError(f"{source} is not a folder")
     folder = output or corpora_folder()
+
     results: list[dict[str, Any]] = []
     status = 0
     for corpus in _rows(names):
         try:
-            written = fetch_corpus(corpus, folder, source=source)
-            results.append({"name": corpus.name, "written": [str(path) for path in written]})
-            if not as_json:
-                typer.echo(
-                    f"{corpus.name}: {', '.join(map(str, written)) or 'already there, as the catalog says'}"
-                )
+            written = [str(path) for path in fetch_corpus(corpus, folder, source=source)]
         except OpenMedError as error:
             complain(f"{corpus.name}: {error}")
             results.append({"name": corpus.name, "error": str(error)})
             status = max(status, error.exit_status)
+        else:
+            results.append({"name": corpus.name, "written": written})
+            if not as_json:
+                typer.echo(f"{corpus.name}: {', '.join(written) or 'already available and verified'}")
+
     if as_json:
         print_json(results)
     if status:
         raise typer.Exit(status)
 
 
-def verify(names: Names = None, as_json: Json = False) -> None:
-    """Compare the available archives with the catalog."""
+def verify(names: CorpusNames = None, as_json: AsJson = False) -> None:
+    """Compare the available archives with the catalog.
+
+    Their SHA-256 digests must be those of the releases that the catalog describes.
+
+    Example:
+        openmed-ner corpora verify ncbi-disease
+    """
     folder = corpora_folder()
     results: list[dict[str, Any]] = []
     for corpus in _rows(names):
@@ -110,21 +115,27 @@ def verify(names: Names = None, as_json: Json = False) -> None:
         else:
             results.append({"name": corpus.name, "members": len(corpus.members)})
             if not as_json:
-                typer.echo(f"{corpus.name}: {len(corpus.members)} files or folders as the catalog says")
+                typer.echo(f"{corpus.name}: {len(corpus.members)} files or folders match the catalog")
+
     if as_json:
         print_json(results)
     if any("error" in result for result in results):
         raise typer.Exit(2)
 
 
-def stats(names: Names = None, as_json: Json = False) -> None:
-    """Count documents, words and mentions of each split."""
+def stats(names: CorpusNames = None, as_json: AsJson = False) -> None:
+    """Count documents, words and mentions of each split.
+
+    Example:
+        openmed-ner corpora stats ncbi-disease
+    """
     rows = [
         describe_split(load_split(corpus.name, split)) for corpus in _rows(names) for split in corpus.splits
     ]
     if as_json:
         print_json(rows)
         return
+
     for row in rows:
         types = ", ".join(f"{label} {count}" for label, count in row["mentions"].items())
         typer.echo(
@@ -137,12 +148,14 @@ def stats(names: Names = None, as_json: Json = False) -> None:
             typer.echo(f"  not read: {row['reading']['lost']} ({', '.join(row['reading']['reasons'])})")
 
 
-def overlap(names: Names = None, as_json: Json = False) -> None:
-    """List documents that appear in more than one split."""
-    from dataclasses import asdict
+def overlap(names: CorpusNames = None, as_json: AsJson = False) -> None:
+    """List documents that appear in more than one split.
 
-    from openmed_ner.corpora.overlap import find_overlaps
+    These are repetitions within a split, leaks between splits, and texts that corpora share.
 
+    Example:
+        openmed-ner corpora overlap ncbi-disease bc5cdr-disease
+    """
     sets = {
         f"{corpus.name}/{split}": load_split(corpus.name, split).documents
         for corpus in _rows(names)
@@ -150,11 +163,16 @@ def overlap(names: Names = None, as_json: Json = False) -> None:
     }
     overlaps = find_overlaps(sets)
     if as_json:
-        print_json([asdict(each) for each in overlaps])
+        print_json([asdict(pair) for pair in overlaps])
         return
-    for each in overlaps:
-        size = len(sets[each.first])
-        within = "are repeated within it" if each.first == each.second else f"stand in {each.second}"
+
+    for pair in overlaps:
+        size = len(sets[pair.first])
+        verb = "are repeated within it" if pair.first == pair.second else f"appear in {pair.second}"
         typer.echo(
-            f"{each.first}: {each.documents} of {size} documents {within} ({each.sentences} shared sentences)"
+            f"{pair.first}: {pair.documents} of {size} documents {verb} ({pair.sentences} shared sentences)"
         )
+
+
+def _rows(names: Sequence[str] | None) -> list[Corpus]:
+    return [find_corpus(name) for name in names] if names else list(CATALOG.values())

@@ -1,84 +1,84 @@
-"""``openmed-ner doctor``: what is installed, what is missing, and the command that mends it."""
+"""``openmed-ner doctor``: check the installation, and name the command that fixes each problem.
+
+The packages of each extra are read from the metadata of the installed package, so they are listed once, in
+``pyproject.toml``.
+"""
 
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
-from typing import Annotated, Any
+import re
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 import typer
 
+from openmed_ner.bundle.record import describe_host, installed_versions
+from openmed_ner.cli.options import AsJson
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import OpenMedError
+from openmed_ner.inference.tagger import Tagger
 
-_TRAIN = (
-    "torch accelerate transformers peft safetensors onnx onnxscript codecarbon optuna py3langid rensa "
-    "sentencepiece"
-)
-EXTRAS = {
-    "train": (
-        "training and export",
-        tuple(_TRAIN.split()),
-    ),
-    "plots": ("figures", ("matplotlib",)),
-    "serve": ("the page and HTTP", ("fastapi", "prometheus_client", "python_multipart", "uvicorn")),
-    "spacy": ("spaCy pipelines", ("spacy",)),
-    "context": ("negation and context", ("spacy", "negspacy")),
-    "openvino": ("a faster backend", ("openvino",)),
-    "quantise": ("static int8", ("nncf",)),
-    "ray": ("clusters", ("ray", "pyarrow")),
+PURPOSES = {
+    "train": "training and export",
+    "plots": "figures",
+    "serve": "the HTTP service and its page",
+    "spacy": "spaCy pipelines",
+    "context": "negation and context",
+    "openvino": "a faster backend",
+    "quantise": "static int8",
+    "ray": "clusters",
 }
-"""What each extra is for, and the modules it brings."""
+"""Purpose of each extra that a user may want."""
 VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", "OPENMED_NER_OFFLINE")
+FOLDER_VARIABLES = VARIABLES[:2]
+_WORKS = "works"
+_REQUIREMENT = re.compile(r"(?P<package>[\w.-]+).*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
-    """Check the installation and print how to fix it."""
+def doctor(as_json: AsJson = False) -> None:
+    """Check the installation and print how to fix it.
+
+    The exit status is 1 if the embedded model does not work.
+
+    Example:
+        openmed-ner doctor
+    """
     findings = examine()
     if as_json:
         print_json(findings)
     else:
-        for name, value in {**findings["host"], **findings["packages"]}.items():
-            typer.echo(f"{name}: {value}")
-        for name, value in findings["environment"].items():
-            typer.echo(f"{name}: {value if value is not None else 'not set'}")
-        typer.echo(f"embedded model: {findings['embedded']}")
-        for extra, missing in findings["extras"].items():
-            state = "complete" if not missing else f"missing {', '.join(missing)}"
-            typer.echo(f"extra {extra}: {state}")
-        for problem in findings["problems"]:
-            typer.echo(f"to mend: {problem}")
-    if findings["embedded"] != "works":
+        _print_findings(findings)
+    if findings["embedded"] != _WORKS:
         raise typer.Exit(1)
 
 
 def examine() -> dict[str, Any]:
-    """Look at the installation, its extras, its environment and the embedded model."""
-    from openmed_ner.bundle.record import describe_host, installed_versions
-
+    """Examine the installation, its extras, its environment and the embedded model."""
     extras = {
-        extra: [module for module in modules if find_spec(module) is None]
-        for extra, (_, modules) in EXTRAS.items()
+        extra: [package for package in required_packages(extra) if not _is_installed(package)]
+        for extra in PURPOSES
     }
     problems = [
-        f"pip install 'openmed-ner[{extra}]'  # for {EXTRAS[extra][0]}"
+        f"pip install 'openmed-ner[{extra}]'  # for {PURPOSES[extra]}"
         for extra, missing in extras.items()
         if missing
     ]
-    embedded = "works"
-    try:
-        from openmed_ner.inference.tagger import Tagger
 
+    embedded = _WORKS
+    try:
         Tagger.load()("A test.")
     except OpenMedError as error:
         embedded = str(error)
         problems.append("pip install --force-reinstall --no-deps openmed-ner")
-    for variable in VARIABLES[:2]:
+
+    for variable in FOLDER_VARIABLES:
         value = os.environ.get(variable)
-        if value and not os.path.isdir(value):  # noqa: PTH112 (a plain question about a plain string)
-            problems.append(f"{variable} names {value}, which is no folder")
+        if value and not Path(value).is_dir():
+            problems.append(f"{variable} names {value}, which is not a folder")
+
     return {
         "host": describe_host(),
         "packages": installed_versions(),
@@ -87,3 +87,30 @@ def examine() -> dict[str, Any]:
         "extras": extras,
         "problems": problems,
     }
+
+
+def required_packages(extra: str) -> list[str]:
+    """Packages that an extra installs, from the metadata of this package."""
+    matches = filter(None, map(_REQUIREMENT.match, metadata.requires("openmed-ner") or ()))
+    return [match["package"] for match in matches if match["extra"] == extra]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _print_findings(findings: Mapping[str, Any]) -> None:
+    for name, value in {**findings["host"], **findings["packages"]}.items():
+        typer.echo(f"{name}: {value}")
+    for name, value in findings["environment"].items():
+        typer.echo(f"{name}: {value if value is not None else 'not set'}")
+
+    typer.echo(f"embedded model: {findings['embedded']}")
+    for extra, missing in findings["extras"].items():
+        typer.echo(f"extra {extra}: {'missing ' + ', '.join(missing) if missing else 'complete'}")
+    for problem in findings["problems"]:
+        typer.echo(f"to fix: {problem}")

@@ -1,4 +1,4 @@
-"""``openmed-ner evaluate``: score a bundle, or anybody's predictions, on a corpus or on one's own gold."""
+"""``openmed-ner evaluate``: score a bundle, or the predictions of any system, on gold documents."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ import typer
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import MANIFEST, TOKENIZER
 from openmed_ner.bundle.record import describe_bundle, read_training_splits
-from openmed_ner.cli.options import Backend, Threads
-from openmed_ner.cli.output import complain, open_output
+from openmed_ner.cli.options import (
+    INPUT,
+    OUTPUT,
+    Backend,
+    BundleFolder,
+    DocumentFormat,
+    SplitName,
+    Threads,
+    read_choices,
+)
+from openmed_ner.cli.output import complain, open_output, write_output
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation.comparison import HeadComparison, compare_predictions
 from openmed_ner.evaluation.cross_corpus import score_across_catalog
@@ -27,91 +36,169 @@ from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.publish.cards import attach as attach_scores
 from openmed_ner.tagging import SubwordTokenizer
 
+SCORES = "Scores"
+"""Title of the group of options that decide the scores."""
 Load = Callable[[Bundle], Tagger]
 
 
 def evaluate(
-    bundle: Annotated[
-        Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")
-    ] = None,
+    bundle: BundleFolder = None,
     corpus: Annotated[
-        list[str] | None, typer.Option(help="A corpus of the catalog; every head's own by default.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Corpus of the catalog to score on (default: the corpus of each head); repeatable.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    split: Annotated[SplitName, typer.Option(help="Split of the corpora.", rich_help_panel=INPUT)] = "test",
     data: Annotated[
-        Path | None, typer.Option("--data", "--gold", help="Your own gold documents, instead of a corpus.")
+        Path | None,
+        typer.Option(
+            "--data",
+            "--gold",
+            metavar="PATH",
+            help="Your own gold documents, instead of a corpus.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     predicted: Annotated[
         Path | None,
-        typer.Option(help="Predictions of any system on the gold, instead of a bundle."),
+        typer.Option(
+            metavar="PATH",
+            help="Predictions of any system on the gold, instead of a bundle.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     source: Annotated[
-        str | None,
-        typer.Option("--from", help=f"Format of gold: {', '.join(FORMATS)}; told from the name by default."),
+        DocumentFormat | None,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help=f"Format of the gold: {', '.join(FORMATS)} (default: inferred from the file name).",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     predicted_source: Annotated[
-        str | None, typer.Option("--predicted-from", help="Format of the predictions, likewise.")
+        DocumentFormat | None,
+        typer.Option(
+            "--predicted-from",
+            metavar="FORMAT",
+            help="Format of the predictions (default: inferred from the file name).",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     rename: Annotated[
         list[str] | None,
-        typer.Option("--map", help="Call a predicted label otherwise; empty drops it.", metavar="OLD=NEW"),
+        typer.Option(
+            "--map",
+            metavar="OLD=NEW",
+            help="Rename a predicted label; an empty new one drops it; repeatable.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     head: Annotated[
-        str | None, typer.Option(help="Head to score on your documents; needed if there are several.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Head to score on your documents; required if there are several.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="mention, word or subword; several with commas, or all.")
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help=f"Scoring protocols, separated by commas: {', '.join(PROTOCOLS)}, or all.",
+            rich_help_panel=SCORES,
+        ),
     ] = "mention",
     precision: Annotated[
-        float | None, typer.Option(help="Say which score threshold reaches this precision; use dev.")
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Find the score threshold that reaches this precision; use it on dev.",
+            rich_help_panel=SCORES,
+        ),
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(help="Two bundles, or two files of predictions, on the same gold.", metavar="A B"),
+        typer.Option(
+            metavar="A B",
+            help="Compare two bundles, or two files of predictions, on the same gold.",
+            rich_help_panel=SCORES,
+        ),
     ] = None,
     across: Annotated[
-        bool, typer.Option("--across", help="Score every head on every corpus that has one of its types.")
+        bool,
+        typer.Option(
+            "--across",
+            help="Score every head on every corpus that has one of its types.",
+            rich_help_panel=SCORES,
+        ),
     ] = False,
-    report: Annotated[Path | None, typer.Option(help="Write an HTML page that explains the errors.")] = None,
-    predictions: Annotated[
-        Path | None, typer.Option(help="Write what was predicted to this file, as JSON lines.")
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Write an HTML page that explains the errors.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this file.")] = None,
-    attach: Annotated[bool, typer.Option(help="Also put the scores into the bundle and its card.")] = False,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Write the predictions to this file, as JSON lines.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", metavar="PATH", help="Write the scores to this file, as JSON.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    attach: Annotated[
+        bool,
+        typer.Option(help="Also write the scores into the bundle and its card.", rich_help_panel=OUTPUT),
+    ] = False,
     backend: Backend = None,
     threads: Threads = None,
 ) -> None:
-    """Score mentions, with a 95 % interval; words and sub-words on the same predictions if wanted."""
-    protocols = _read_protocols(protocol)
+    """Score a bundle, or the predictions of any system, on gold documents.
+
+    F1 of mentions has a 95 % interval. Words and subwords are scored on the same predictions with --protocol.
+
+    Example:
+        openmed-ner evaluate --corpus ncbi-disease --json scores.json
+    """
+    protocols = PROTOCOLS if protocol == "all" else _read_protocols(protocol)
     if attach and (predicted or compare or across):
-        raise InputError("--attach puts a bundle's own scores into it; it goes with a bundle alone")
+        raise InputError("--attach writes a bundle's own scores; omit --predicted, --compare and --across")
+    if compare and (predicted or bundle):
+        raise InputError("--compare names two systems; omit the bundle and --predicted")
     gold_source = GoldSource(tuple(corpus or ()), split, data, source, head)
     label_names = _read_names(rename or [])
 
     def load(opened: Bundle) -> Tagger:
         return Tagger.load(opened, backend=backend, threads=threads)
 
-    if compare is not None:
-        if predicted or bundle:
-            raise InputError("--compare takes its two systems itself; name no other")
-        pair = [
+    if compare:
+        systems = [
             predict_bundle(open_bundle(system), gold_source, load)
             if system.is_dir() and (system / MANIFEST).is_file()
             else _read_predictions(system, gold_source, predicted_source, label_names)
             for system in compare
         ]
-        record = _compare(compare, list(compare_predictions(*pair)), report)
+        record = _compare(compare, list(compare_predictions(*systems)), report)
     elif across:
         record = _score_across(_open(bundle), gold_source, load)
     else:
-        opened = None if predicted else _open(bundle)
-        if opened:
+        opened = None
+        if predicted:
+            by_head = _read_predictions(predicted, gold_source, predicted_source, label_names)
+            identity = {"predicted": str(predicted)}
+        else:
+            opened = _open(bundle)
             by_head = predict_bundle(opened, gold_source, load)
             identity = describe_bundle(opened, backend)
-        else:
-            path = cast("Path", predicted)
-            by_head = _read_predictions(path, gold_source, predicted_source, label_names)
-            identity = {"predicted": str(predicted)}
         results = _score(by_head, protocols, precision)
         record = {"results": results, **identity}
         if predictions:
@@ -122,9 +209,7 @@ def evaluate(
             attach_scores(opened, [result for result in results if result["protocol"] == "mention"])
 
     if json_file:
-        with open_output(json_file) as file:
-            json.dump(record, file, indent=1, ensure_ascii=False)
-            file.write("\n")
+        write_output(json.dumps(record, indent=1, ensure_ascii=False) + "\n", json_file)
 
 
 def _open(bundle: Path | None) -> Bundle:
@@ -167,10 +252,7 @@ def _score(
 
 
 def _read_protocols(names: str) -> Sequence[ScoringProtocol]:
-    protocols = PROTOCOLS if names == "all" else [name.strip() for name in names.split(",")]
-    for name in protocols:
-        if name not in PROTOCOLS:
-            raise InputError(f"unknown protocol {name!r}; known: all, {', '.join(PROTOCOLS)}")
+    protocols = read_choices(names, PROTOCOLS, option="--protocol")
     return cast("Sequence[ScoringProtocol]", protocols)
 
 

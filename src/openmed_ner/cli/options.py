@@ -1,52 +1,139 @@
-"""Options that several commands have."""
+"""Options that several commands share, the groups that help shows them in, and their choices.
+
+Choices are ``Literal`` types: typer refuses any other value as a usage error, with exit status 2. Those of
+formats and runtimes come from the tables of the packages that own them, which a type checker cannot read, so
+it sees plain strings.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from openmed_ner.bundle.manifest import RUNTIMES
 from openmed_ner.errors import InputError
+from openmed_ner.formats import FOLDER_WRITERS, FORMATS, PASSAGE_FORMATS, WRITERS
 
 if TYPE_CHECKING:
     from openmed_ner.inference.backends import Workers
 
-RunFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder for checkpoints and the bundle.")]
-RecipeFile = Annotated[Path | None, typer.Option(help="TOML recipe; its values replace the defaults.")]
-Backend = Annotated[
-    str | None,
+    DocumentFormat = str
+    TextFormat = str
+    AnyFormat = str
+    TaggedFormat = str
+    Runtime = str
+else:
+    DocumentFormat = Literal[FORMATS]
+    TextFormat = Literal[PASSAGE_FORMATS]
+    AnyFormat = Literal[("auto", *PASSAGE_FORMATS)]
+    TaggedFormat = Literal[("table", *WRITERS, *FOLDER_WRITERS)]
+    Runtime = Literal[RUNTIMES]
+
+SplitName = Literal["train", "dev", "test"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+INPUT = "Input"
+OUTPUT = "Output"
+MODEL = "Model"
+SPEED = "Speed"
+TRAINING = "Training"
+"""Titles of the groups that help shows options in."""
+
+BundleFolder = Annotated[
+    Path | None,
+    typer.Argument(metavar="BUNDLE", help="Folder of the bundle (default: the embedded one)."),
+]
+CorpusNames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Corpora of the catalog (default: all).", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
+
+RunFolder = Annotated[
+    Path,
     typer.Option(
-        help=f"What computes a runtime bundle: {', '.join(RUNTIMES)}; what it was certified with by default."
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="Folder for the checkpoints and the bundle.",
+        rich_help_panel=OUTPUT,
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all by default.")]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH", help="TOML recipe; its values replace the defaults.", rich_help_panel=TRAINING
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="K=V",
+        help="Override a setting of the recipe, such as schedule.epochs=3; repeatable.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Name or folder of the backbone, or owner/model@commit on the Hugging Face hub.",
+        rich_help_panel=MODEL,
+    ),
+]
+BundleName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Name of the bundle (default: name of the output folder).",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Seed of all random choices.", rich_help_panel=TRAINING),
+]
+Device = Annotated[
+    DeviceName,
+    typer.Option(help="Device to train on; cuda fails if there is none.", rich_help_panel=SPEED),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Resume from the checkpoint in the folder.", rich_help_panel=TRAINING),
+]
+
+Backend = Annotated[
+    Runtime | None,
+    typer.Option(
+        help="Library that computes a runtime bundle (default: the one it was certified with).",
+        rich_help_panel=SPEED,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Number of threads (default: all cores).", rich_help_panel=SPEED),
+]
 WorkersOption = Annotated[
     str | None,
     typer.Option(
         "--workers",
         metavar="N|auto",
-        help="Batches computed at the same time; one per thread by default; auto tries some numbers and "
-        "takes the fastest.",
+        help="Number of batches to compute at a time (default: one per thread); auto measures some numbers "
+        "and uses the fastest.",
+        rich_help_panel=SPEED,
     ),
 ]
-Backbone = Annotated[str | None, typer.Option(help="Backbone name, folder, or owner/model@commit.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, or cuda, which fails where there is none.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
-Name = Annotated[str | None, typer.Option(help="Name of the bundle; the output folder's by default.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Replace one setting: schedule.epochs=3.", metavar="K=V")
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def read_workers(text: str | None) -> Workers:
-    """What ``--workers`` says.
+    """Parse the value of ``--workers``.
 
     Raises:
-        InputError: it is neither a number above 0 nor ``auto``.
+        InputError: the value is neither a number above 0 nor ``auto``.
     """
     if text is None:
         return None
@@ -55,3 +142,32 @@ def read_workers(text: str | None) -> Workers:
     if not text.isdecimal() or not int(text):
         raise InputError(f"--workers {text}: expected a number above 0, or auto")
     return int(text)
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """Split a list with commas; blanks around a name are ignored."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def read_choices(text: str, choices: Sequence[str], *, option: str) -> list[str]:
+    """Split a list with commas whose entries are restricted.
+
+    Args:
+        text: value of the option.
+        choices: permitted entries.
+        option: name of the option, for the message.
+
+    Raises:
+        typer.BadParameter: an entry is not one of the choices.
+    """
+    names = split_names(text) or []
+    for name in names:
+        if name not in choices:
+            expected = ", ".join(map(repr, choices))
+            raise typer.BadParameter(f"{name!r} is not one of {expected}.", param_hint=f"'{option}'")
+    return names
+
+
+def drop_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were set on the command line."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,9 +1,11 @@
-"""Where the command line writes: standard output, files replaced in one move, messages on standard error."""
+"""Output of the command line: standard output, files that are complete or absent, messages.
+
+Texts and names come from untrusted files, so control characters are escaped before a terminal sees them.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,20 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import InputError
+from openmed_ner.storage import atomic_file
 
 if TYPE_CHECKING:
     from openmed_ner.text import Document
 
-_SCORE = 5
+_SCORE_WIDTH = 5
 
 
 def complain(error: Exception | str) -> None:
     """Print a message on standard error."""
-    print(f"openmed-ner: {_printable(str(error), keep_lines=True)}", file=sys.stderr)
+    print(f"openmed-ner: {printable(str(error), keep_lines=True)}", file=sys.stderr)
 
 
 def print_json(record: object) -> None:
-    """Print a JSON object for a program to read."""
+    """Print a record as JSON."""
     print(json.dumps(record, indent=1, ensure_ascii=False))
 
 
@@ -32,54 +35,64 @@ def print_json(record: object) -> None:
 def open_output(path: Path | None) -> Iterator[TextIO]:
     """Open standard output, or a file that appears only once it is complete.
 
+    Args:
+        path: file to write; standard output if ``None``.
+
     Raises:
-        InputError: the file's folder does not exist or cannot be written to.
+        InputError: the path is a directory, or its directory does not exist or is not writable.
     """
     if path is None:
+        # Texts keep their line ends and characters, whatever the platform's defaults are.
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         yield sys.stdout
         sys.stdout.flush()
         return
+
     if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file to write to")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        raise InputError(f"cannot write {path}: it is a directory; name a file")
+    opened = False
     try:
-        file = partial.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    try:
-        with file:
+        with atomic_file(path) as file:
+            opened = True
             yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except OSError as error:
+        if opened:  # the disk is full, or the block failed to read something else
+            raise
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_output(text: str, path: Path | None) -> None:
+    """Write a text to a file, or to standard output if ``path`` is ``None``."""
+    with open_output(path) as file:
+        file.write(text)
 
 
 def write_table(documents: Iterable[Document], file: TextIO) -> None:
-    """Write a heading per document and a line per entity, for people to read.
-
-    Control characters of a text are shown escaped, so that no text can steer the terminal.
-    """
+    """Write a heading per document and a line per entity, for people to read."""
     for document in documents:
-        n_found = len(document.spans)
-        file.write(f"{_printable(document.id)}  ({n_found} {'entity' if n_found == 1 else 'entities'})\n")
-        width, wide = (
-            max((len(each) for each in column), default=0)
-            for column in (
-                [str(span.end) for span in document.spans],
-                [span.label for span in document.spans],
-            )
-        )
+        n_entities = len(document.spans)
+        noun = "entity" if n_entities == 1 else "entities"
+        file.write(f"{printable(document.id)}  ({n_entities} {noun})\n")
+
+        end_width = max((len(str(span.end)) for span in document.spans), default=0)
+        label_width = max((len(span.label) for span in document.spans), default=0)
         for span in document.spans:
-            place = f"{span.start:>{width}}-{span.end:<{width}}"
+            position = f"{span.start:>{end_width}}-{span.end:<{end_width}}"
             score = "" if span.score is None else f"{span.score:.2f}"
-            mention = _printable(document.mention(span))
+            mention = printable(document.mention(span))
             file.write(
-                f"  {place}  {span.label:<{wide}}  {score:<{_SCORE}} {mention}  [{span.corpus or '-'}]\n"
+                f"  {position}  {span.label:<{label_width}}  {score:<{_SCORE_WIDTH}} {mention}"
+                f"  [{span.corpus or '-'}]\n"
             )
 
 
-def _printable(text: str, *, keep_lines: bool = False) -> str:
+def printable(text: str, *, keep_lines: bool = False) -> str:
+    """Escape the control characters of a text.
+
+    Args:
+        text: any text.
+        keep_lines: if true, line feeds stay.
+    """
     allowed = "\n" if keep_lines else ""
     return "".join(
         character

@@ -1,89 +1,140 @@
-"""``openmed-ner passages``: turn unlabelled text into a pretraining set, and say what became of it."""
+"""``openmed-ner passages``: turn unlabelled text into a pretraining set, and print a summary of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress as ProgressBar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from openmed_ner.cli.output import print_json
+from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, TextFormat
+from openmed_ner.cli.output import print_json, printable
 from openmed_ner.errors import InputError
 from openmed_ner.formats import PASSAGE_FORMATS
-from openmed_ner.training.passages.settings import PassageSettings
+from openmed_ner.model.backbones import find_backbone
+from openmed_ner.training.passages import PassageSettings, Progress, prepare
+from openmed_ner.training.passages.settings import GuardMode, Language, Licences
 from openmed_ner.training.passages.sources import read_licences
+from openmed_ner.training.passages.summary import summarise
 
-if TYPE_CHECKING:
-    from openmed_ner.training.passages import PassageSet, Progress, SourceAccount
-
+FILTERS = "Filters"
+"""Title of the group of options that drop passages."""
 _DEFAULTS = PassageSettings()
 
 
 def passages(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders of text.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Files and folders of text.", show_default=False)
+    ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the set; must not hold anything.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Folder for the set; it must be new or empty.",
+            rich_help_panel=OUTPUT,
+        ),
     ],
     tokenizer: Annotated[
         str,
         typer.Option(
-            help="Backbone whose tokenizer cuts the subwords: a name, a folder, or a tokenizer.json."
+            metavar="NAME",
+            help="Tokenizer that cuts the subwords: a backbone, its folder, or a tokenizer.json.",
+            rich_help_panel=OUTPUT,
         ),
     ] = "minilm-l6",
     source_format: Annotated[
-        str | None,
-        typer.Option("--from", help=f"{', '.join(PASSAGE_FORMATS)}; told from the names by default."),
+        TextFormat | None,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help=f"Input format: {', '.join(PASSAGE_FORMATS)} (default: inferred from the file names).",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     licences: Annotated[
-        str, typer.Option(help="Licence classes to take: all, or permissive.")
+        Licences, typer.Option(help="Licence classes to use.", rich_help_panel=INPUT)
     ] = _DEFAULTS.licences,
     licence: Annotated[
         list[str] | None,
         typer.Option(
-            help="Class of a source: permissive, non-commercial or unknown; may be given several times.",
+            help="Class of a source: permissive, non-commercial or unknown; repeatable.",
             metavar="NAME=CLASS",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     include: Annotated[
-        list[str] | None, typer.Option(help="Take only this source; may be given several times.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Use only this source; repeatable.", rich_help_panel=INPUT),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave this source out; may be given several times.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Exclude this source; repeatable.", rich_help_panel=INPUT),
     ] = None,
     guard: Annotated[
-        str,
+        GuardMode,
         typer.Option(
-            help="Drop what stands in dev or test documents of the whole catalog, of the corpora available, "
-            "or nothing."
+            help="Drop passages that appear in dev or test documents of the catalog (all its corpora are "
+            "required) or of the available corpora.",
+            rich_help_panel=FILTERS,
         ),
     ] = _DEFAULTS.guard,
-    language: Annotated[str, typer.Option(help="en, or any.")] = _DEFAULTS.language,
-    min_subwords: Annotated[int, typer.Option(help="Drop what is shorter.")] = _DEFAULTS.min_subwords,
-    max_subwords: Annotated[int, typer.Option(help="Cut what is longer.")] = _DEFAULTS.max_subwords,
+    language: Annotated[
+        Language, typer.Option(help="Language of the passages to keep.", rich_help_panel=FILTERS)
+    ] = _DEFAULTS.language,
+    min_subwords: Annotated[
+        int, typer.Option(metavar="N", help="Drop passages of fewer subwords.", rich_help_panel=FILTERS)
+    ] = _DEFAULTS.min_subwords,
+    max_subwords: Annotated[
+        int, typer.Option(metavar="N", help="Split passages of more subwords.", rich_help_panel=OUTPUT)
+    ] = _DEFAULTS.max_subwords,
     near_duplicates: Annotated[
-        float, typer.Option(help="Drop what is this similar to an earlier passage; 0 does not look.")
+        float,
+        typer.Option(
+            metavar="P",
+            help="Drop passages with this Jaccard similarity to an earlier one; 0 turns it off.",
+            rich_help_panel=FILTERS,
+        ),
     ] = _DEFAULTS.near_duplicates,
     max_placeholders: Annotated[
-        float, typer.Option(help="Drop passages with a larger share of lost numbers.")
+        float,
+        typer.Option(
+            metavar="P", help="Drop passages with a larger share of lost numbers.", rich_help_panel=FILTERS
+        ),
     ] = _DEFAULTS.max_placeholders,
     held_out: Annotated[
-        int, typer.Option(help="Passages to set aside for evaluation; 5 % at most.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="Number of passages to hold out for evaluation; at most 5 % of all.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = _DEFAULTS.held_out,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of these.")] = _DEFAULTS.seed,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", help="Seed for selecting the held-out passages.", rich_help_panel=OUTPUT),
+    ] = _DEFAULTS.seed,
+    as_json: AsJson = False,
 ) -> None:
-    """Prepare a pretraining set from unlabelled text."""
-    from openmed_ner.training.passages import prepare
+    """Prepare a pretraining set from unlabelled text.
 
+    Documents of dev and test splits, duplicates and other languages are left out.
+
+    Example:
+        openmed-ner passages abstracts/ --guard available -o passages
+    """
     settings = PassageSettings(
-        licences=licences,  # type: ignore[arg-type]
+        licences=licences,
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
         min_subwords=min_subwords,
         max_subwords=max_subwords,
-        language=language,  # type: ignore[arg-type]
-        guard=guard,  # type: ignore[arg-type]
+        language=language,
+        guard=guard,
         near_duplicates=near_duplicates,
         max_placeholders=max_placeholders,
         held_out=held_out,
@@ -91,7 +142,8 @@ def passages(
     )
     classes = read_licences(licence or [])
     tokenizer_json = _read_tokenizer(tokenizer)
-    with _Progress(quiet=as_json) as progress:
+
+    with PassageProgress(quiet=as_json) as progress:
         prepared = prepare(
             paths,
             output,
@@ -101,89 +153,27 @@ def passages(
             licences=classes,
             on_progress=progress.show,
         )
+
     if as_json:
         print_json(prepared.manifest)
     else:
-        for line in describe(prepared):
-            typer.echo(line)
-
-
-def describe(prepared: PassageSet) -> list[str]:
-    """What ``passages`` says of the set, line by line."""
-    page = prepared.manifest
-    rows = [
-        _row(source["name"], source["licence_class"], prepared.accounts[source["name"]])
-        for source in (*page["sources"], *page["without_pieces"])
-    ]
-    header = ("source", "licence", "passages", "kept", "split", "held out", "pieces", "subwords", "dropped")
-    total = prepared.total
-    lines = _align([header, *rows, _row("total", "", total)])
-    guard = page["guard"]
-    if guard["mode"] == "nothing":
-        lines.append("guard: nothing; this set may hold dev and test documents")
-    else:
-        hits = ", ".join(
-            f"{name} {split['passages_dropped']}"
-            for name, split in guard["splits"].items()
-            if split["passages_dropped"]
-        )
-        n_splits = len(guard["splits"])
-        lines.append(f"guard: {guard['sentences']:,} sentences of {n_splits} splits; {hits or 'none found'}")
-    if guard["missing"]:
-        lines.append(f"guard: not at hand, so not looked for: {', '.join(guard['missing'])}")
-    if page["not_read"]:
-        lines.append(f"not read, of unknown kind: {len(page['not_read'])} files")
-    if page["skipped_articles"]:
-        lines.append("articles skipped: " + _reasons(page["skipped_articles"]))
-    lines.append(f"set: {prepared.folder}")
-    return lines
-
-
-def _row(name: str, licence_class: str, account: SourceAccount) -> tuple[str, ...]:
-    counts = (account.read, account.kept, account.split, account.held_out, account.pieces, account.subwords)
-    return (_shown(name), licence_class, *(f"{count:,}" for count in counts), _reasons(account.dropped))
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
-
-
-def _shown(name: str) -> str:
-    """A name that a file chose, so that it cannot steer the terminal."""
-    return name if name.isprintable() else ascii(name)
-
-
-def _align(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Set rows in columns, numbers to the right; the last column is as wide as it likes."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if number < 2 or number == len(row) - 1 else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+        typer.echo("\n".join(summarise(prepared)))
 
 
 def _read_tokenizer(name: str) -> str:
-    """The tokenizer.json of a backbone, or a file of that kind."""
-    from openmed_ner.model.backbones import find_backbone
-
+    """Read the tokenizer of a backbone, or a file of that format."""
     path = Path(name) if Path(name).is_file() else find_backbone(name) / "tokenizer.json"
     try:
         return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"cannot read {path}: {error}") from error
 
 
-class _Progress:
-    """A line that says what is being read and how much is kept."""
+class PassageProgress:
+    """A line with the current file and the number of passages kept."""
 
     def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self._bar = Progress(
+        self._bar = ProgressBar(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
@@ -192,7 +182,7 @@ class _Progress:
         )
         self._task = self._bar.add_task("starting", total=None)
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> PassageProgress:
         self._bar.start()
         return self
 
@@ -200,5 +190,6 @@ class _Progress:
         self._bar.stop()
 
     def show(self, progress: Progress) -> None:
+        """Show the state of the preparation."""
         counts = f": {progress.read:,} passages read, {progress.kept:,} kept" if progress.read else ""
-        self._bar.update(self._task, description=_shown(progress.stage) + counts)
+        self._bar.update(self._task, description=printable(progress.stage) + counts)

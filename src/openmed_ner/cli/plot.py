@@ -1,43 +1,66 @@
-"""``openmed-ner plot``: the learning curves of runs, as SVG or PNG."""
+"""``openmed-ner plot``: learning curves of runs, as SVG or PNG."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
+from openmed_ner.cli.options import OUTPUT
 from openmed_ner.errors import InputError
 from openmed_ner.training.curves import SMOOTH, Axis, plot_curves
 
+AXES = "Axes"
+"""Title of the group that help shows options in."""
+
 
 def plot(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs, finished or not.", metavar="RUN")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .svg or .png.")],
-    x: Annotated[
-        str, typer.Option("--x", help=f"What runs from left to right: {', '.join(get_args(Axis))}.")
-    ] = "subwords",
-    y: Annotated[str, typer.Option("--y", help="loss, score, or the name of a score.")] = "loss",
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, finished or not.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="PATH", help="File to write: .svg or .png.", rich_help_panel=OUTPUT
+        ),
+    ],
+    x: Annotated[Axis, typer.Option("--x", help="Unit of the x axis.", rich_help_panel=AXES)] = "subwords",
+    y: Annotated[
+        str,
+        typer.Option(
+            "--y", metavar="NAME", help="Value on the y axis: loss, score, or a score.", rich_help_panel=AXES
+        ),
+    ] = "loss",
     smooth: Annotated[
-        int, typer.Option(min=1, help="Steps that the running mean of the loss is taken over.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Number of steps in the running mean of the loss.",
+            rich_help_panel=AXES,
+        ),
     ] = SMOOTH,
 ) -> None:
-    """Draw the loss or a score of one or more runs."""
-    plot_curves(name_runs(runs), output, x=cast(Axis, x), y=y, smooth_steps=smooth)
+    """Draw the loss or a score of one or more runs.
+
+    Example:
+        openmed-ner plot runs/ncbi-disease -o curve.svg
+    """
+    plot_curves(name_runs(runs), output, x=x, y=y, smooth_steps=smooth)
 
 
 def name_runs(folders: Sequence[Path]) -> dict[str, Path]:
-    """Call each run by its folder, by the folder above it too where that is not enough.
+    """Name each run by its folder, with as many of the parent folders as make the names unique.
 
     Raises:
-        InputError: a run is given twice.
+        InputError: a run appears twice.
     """
     paths = [folder.resolve() for folder in folders]
     if len({*paths}) < len(paths):
-        again = next(path for path, count in Counter(paths).items() if count > 1)
-        raise InputError(f"{again} is given {paths.count(again)} times; name every run once")
+        duplicate, count = Counter(paths).most_common(1)[0]
+        raise InputError(f"{duplicate} is given {count} times; name every run once")
+
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len({*names}) == len(names):

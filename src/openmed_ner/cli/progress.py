@@ -7,6 +7,16 @@ from itertools import accumulate
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
 from openmed_ner.formats.files import tell_bytes
 from openmed_ner.inference.jobs.inputs import Problem
 from openmed_ner.inference.jobs.receipt import JobCounts, JobProgress
@@ -16,19 +26,21 @@ if TYPE_CHECKING:
 
 
 def describe_f1(scores: Mapping[str, float]) -> str:
-    """Dev F1 per corpus, in percent."""
+    """Describe dev F1 per corpus, in percent."""
     return "dev F1 " + ", ".join(
         f"{name} {100 * value:.2f}" for name, value in scores.items() if name != "score"
     )
 
 
 class TrainingProgress:
-    """A bar over all steps, with a line per evaluation above it."""
+    """A bar over all steps, with a line per evaluation above it.
+
+    Args:
+        describe: function that describes the scores of an evaluation.
+        quiet: if true, nothing is shown.
+    """
 
     def __init__(self, describe: Callable[[Mapping[str, float]], str], *, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
         self._describe = describe
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -49,7 +61,7 @@ class TrainingProgress:
         self._bar.stop()
 
     def show(self, report: StepReport, *, title: str = "training") -> None:
-        """Show where a run stands."""
+        """Show the step and the loss of a run, and the scores after an evaluation."""
         note = f"loss {report.loss:.4f}"
         self._bar.update(
             self._task, description=title, completed=report.step, total=report.n_steps, note=note
@@ -62,14 +74,16 @@ class TrainingProgress:
 class TaggingProgress(JobProgress):
     """A bar over the bytes of the input, with documents, their rate and the time left.
 
-    Of files that are read by a module of their own, such as PubMed's, the bytes count once they are done.
+    The bytes of files with a reader of their own, such as PubMed's, count once the file is done.
+
+    Args:
+        sizes: sizes of the inputs, in bytes.
+        quiet: if true, nothing is shown.
+        on_problem: called with the reason of each problem.
     """
 
     def __init__(self, sizes: Sequence[int], *, quiet: bool, on_problem: Callable[[str], None]) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-        self._before = [0, *accumulate(sizes)]
+        self._offsets = [0, *accumulate(sizes)]
         self._on_problem = on_problem
         self._number = 0
         self._file: TextIO | None = None
@@ -83,7 +97,7 @@ class TaggingProgress(JobProgress):
             console=Console(stderr=True),
             disable=quiet,
         )
-        self._task = self._bar.add_task("starting", total=self._before[-1] or None)
+        self._task = self._bar.add_task("starting", total=self._offsets[-1] or None)
 
     def __enter__(self) -> TaggingProgress:
         self._bar.start()
@@ -94,11 +108,11 @@ class TaggingProgress(JobProgress):
         self._bar.stop()
 
     def open(self, number: int, file: TextIO | None = None) -> None:
-        """Note which file is being read."""
+        """Note the file that is now read."""
         self._number, self._file = number, file
 
     def count(self, counts: JobCounts) -> None:
-        """Count a document, and show where the run stands, ten times a second at most."""
+        """Count a document, and refresh the bar at most ten times a second."""
         self._n_documents += 1
         if not self._bar.disable and monotonic() - self._shown >= 0.1:
             self._show()
@@ -111,10 +125,10 @@ class TaggingProgress(JobProgress):
         self._bar.update(self._task, description=note, completed=self._n_bytes())
 
     def note(self, problem: Problem) -> None:
-        """Count a problem, and pass on its reason."""
+        """Count a problem, and report its reason."""
         self._n_errors += 1
         self._on_problem(problem.reason)
 
     def _n_bytes(self) -> int:
-        read = tell_bytes(self._file) if self._file and not self._file.closed else 0
-        return self._before[self._number] + read
+        n_read = tell_bytes(self._file) if self._file and not self._file.closed else 0
+        return self._offsets[self._number] + n_read

@@ -5,121 +5,136 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from openmed_ner.cli.options import OUTPUT, AsJson
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from openmed_ner.publish import UploadPlan
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from openmed_ner.publish import Reference, UploadPlan, fetch_bundle, plan_push, resolve
+from openmed_ner.publish import push as push_bundle
 
 
 def push(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    target: Annotated[str, typer.Argument(help="owner/name, or owner/name@BRANCH.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")],
+    target: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME[@BRANCH]", help="Repository, and branch (default: main).")
+    ],
     yes: Annotated[
-        bool, typer.Option("--yes", help="Really publish; without it only the plan is printed.")
+        bool, typer.Option("--yes", help="Publish; without it, only print the plan.", rich_help_panel=OUTPUT)
     ] = False,
     public: Annotated[
-        bool, typer.Option("--public", help="Make a new repository public; it is private otherwise.")
+        bool,
+        typer.Option(
+            "--public", help="Make a new repository public instead of private.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     unscored: Annotated[
-        bool, typer.Option("--unscored", help="Publish heads that have no test score.")
+        bool,
+        typer.Option("--unscored", help="Publish heads without a test score.", rich_help_panel=OUTPUT),
     ] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Publish a bundle on the Hugging Face hub.
 
-    The access token comes from HF_TOKEN or from the hub's own login. The exit status of a plan with problems
-    is 2.
-    """
-    from openmed_ner.publish import Reference, plan_push
-    from openmed_ner.publish import push as push_bundle
+    All files are sent in one commit. The access token comes from HF_TOKEN or from the login of the hub. The
+    exit status is 2 if the plan has problems.
 
+    Example:
+        openmed-ner bundles push runs/ncbi-disease/bundle someone/ncbi-disease
+    """
     plan = plan_push(bundle, Reference.parse(target), private=not public, unscored=unscored)
     if not as_json:
         _print_plan(plan)
-    made = push_bundle(plan) if yes else None
+    published = push_bundle(plan) if yes else None
+
     if as_json:
-        print_json({**plan.to_json(), "commit": made.revision if made else None})
-    elif made:
-        typer.echo(f"published as commit {made.revision}; to fetch it:")
+        print_json({**plan.to_json(), "commit": published.revision if published else None})
+    elif published:
+        typer.echo(f"published as commit {published.revision}; to fetch it:")
         options = f"--sha256 {plan.bundle.sha256} -o {plan.bundle.manifest.name}"
-        typer.echo(f"openmed-ner bundles fetch {made} {options}")
+        typer.echo(f"openmed-ner bundles fetch {published} {options}")
     else:
-        typer.echo("nothing was sent: this is the plan, and --yes carries it out")
+        typer.echo("nothing was sent: this is the plan; add --yes to publish")
     if plan.problems:
         raise typer.Exit(2)
 
 
 def _print_plan(plan: UploadPlan) -> None:
     size = sum(file.size for file in plan.files.values())
-    kind = "private" if plan.private else "public"
+    visibility = "private" if plan.private else "public"
     typer.echo(f"{plan.bundle.manifest.name}, {plan.bundle.manifest.kind}, {size / 1e6:.1f} MB")
-    typer.echo(f"to {plan.target.repository}, branch {plan.target.revision}; {kind} if it is new")
+    typer.echo(f"to {plan.target.repository}, branch {plan.target.revision}; {visibility} if it is new")
     for name, file in plan.files.items():
         typer.echo(f"  {file.sha256}  {file.size:>10}  {name}")
-    typer.echo(f"licence {plan.bundle.manifest.licence}; made from, under the terms that are stated:")
+
+    typer.echo(f"licence {plan.bundle.manifest.licence}; sources, with their terms:")
     for source in plan.sources:
-        named = f" ({source.licence_class})" if source.licence_class else ""
-        typer.echo(f"  {source.role} {source.name}: {source.licence}{named}")
+        licence_class = f" ({source.licence_class})" if source.licence_class else ""
+        typer.echo(f"  {source.role} {source.name}: {source.licence}{licence_class}")
     for problem in plan.problems:
-        typer.echo(f"not to be published: {problem}")
+        typer.echo(f"problem: {problem}")
     if not plan.problems:
-        typer.echo("the files are as the manifest says; the card, the scores and the licences are there")
+        typer.echo("the files match the manifest; card, scores and licences are complete")
 
 
 def fetch(
-    source: Annotated[str, typer.Argument(help="owner/name@COMMIT, the commit being all of 40 digits.")],
+    source: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME@COMMIT", help="Repository and commit, with all 40 digits.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the bundle, which must be new.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Folder of the bundle, which must be new.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option(help="Digest that the bundle must have, as bundles info prints it.")
+        str | None,
+        typer.Option(metavar="DIGEST", help="Expected digest of the bundle, as bundles info prints it."),
     ] = None,
     only_resolve: Annotated[
-        bool, typer.Option("--resolve", help="Print which commit a branch stands for now, and stop.")
+        bool, typer.Option("--resolve", help="Print the current commit of a branch and exit.")
     ] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch a bundle from the Hugging Face hub and verify it.
 
-    An interrupted download goes on where it stopped. HF_ENDPOINT names a mirror, HF_TOKEN an access token.
-    """
-    from openmed_ner.publish import Reference, fetch_bundle, resolve
+    An interrupted download resumes. HF_ENDPOINT names a mirror, HF_TOKEN an access token.
 
+    Example:
+        openmed-ner bundles fetch someone/ncbi-disease@main --resolve
+    """
     reference = Reference.parse(source)
     if only_resolve:
-        found = resolve(reference)
+        resolved = resolve(reference)
         if as_json:
-            print_json({"repository": found.repository, "commit": found.revision})
+            print_json({"repository": resolved.repository, "commit": resolved.revision})
         else:
-            typer.echo(str(found))
+            typer.echo(str(resolved))
         return
     if output is None:
         raise InputError("name the folder of the bundle: -o FOLDER")
-    with _progress() as show:
+
+    with _show_progress() as show:
         bundle = fetch_bundle(reference, output, sha256=sha256, on_progress=show)
     manifest = bundle.manifest
     if as_json:
         print_json({"bundle": manifest.name, "folder": str(bundle.folder), "sha256": bundle.sha256})
         return
-    typer.echo(f"{bundle.folder}: {manifest.name}, {len(manifest.files)} files as the manifest says")
+    typer.echo(f"{bundle.folder}: {manifest.name}, {len(manifest.files)} files match the manifest")
     typer.echo(f"sha256 {bundle.sha256}")
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int], None]]:
-    """A line on standard error that says how far the download of each file is."""
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
+def _show_progress() -> Iterator[Callable[[str, int], None]]:
+    """Yield a function that shows the progress of a file on standard error."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -1,85 +1,133 @@
-"""``openmed-ner reproduce``: carry out a study from its recipe, resumable at every step."""
+"""``openmed-ner reproduce``: run a study from its recipe; every step can be resumed.
+
+Torch is imported when a study starts, not here: ``reproduce --help`` is quick, and works without torch.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from openmed_ner.cli.output import open_output, print_json
+from openmed_ner.cli.options import INPUT, OUTPUT, SPEED, AsJson
+from openmed_ner.cli.output import print_json, write_output
 from openmed_ner.errors import InputError, require_extra
 
 if TYPE_CHECKING:
     from openmed_ner.training.study.cost import Estimate
     from openmed_ner.training.study.plan import Study
 
+PlannedDevice = Literal["t4", "l4", "a100-80gb", "h100-80gb"]
+FINISHED = ("done", "finished")
+"""States of a step that takes no more time."""
+
 
 def reproduce(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe of a study.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything the study makes.")],
+    recipe: Annotated[Path, typer.Argument(metavar="PATH", help="TOML recipe of a study.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Folder for everything that the study writes.",
+            rich_help_panel=OUTPUT,
+        ),
+    ],
     passages: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that openmed-ner passages wrote, for adaptations, or one with such a folder "
-            "for each backbone."
+            metavar="PATH",
+            help="Folder of a pretraining set for the adaptations, or of one such folder per backbone.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     texts: Annotated[
         Path | None,
-        typer.Option(help="File, folder or quoted pattern of the texts that teachers read, in any format."),
+        typer.Option(
+            metavar="PATH",
+            help="File, folder or quoted pattern of the texts that teachers tag, in any format.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="Do only the steps whose names match: 'models/bc2gm/*'.")
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Run only the steps whose names match, such as 'models/bc2gm/*'.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(help="Write what has been found so far to this JSON file.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Write the results so far to this file, as JSON.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list the steps, their state, and what they will take.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only list the steps, with their state, time, memory and energy.",
+            rich_help_panel=SPEED,
+        ),
     ] = False,
     device: Annotated[
-        str | None,
-        typer.Option(help="With --dry-run: plan for a t4, l4, a100-80gb or h100-80gb, not for this machine."),
+        PlannedDevice | None,
+        typer.Option(
+            help="With --dry-run: device to plan for (default: this machine).",
+            rich_help_panel=SPEED,
+        ),
     ] = None,
     ignore_memory: Annotated[
-        bool, typer.Option("--ignore-memory", help="Begin even if a step may need more memory than there is.")
+        bool,
+        typer.Option(
+            "--ignore-memory",
+            help="Start even if a step may need more memory than is available.",
+            rich_help_panel=SPEED,
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what has been found as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the steps of a study that are not done yet.
 
-    Several processes may work on one study: each takes steps that no other has begun. When everything is
-    done, results.json and report.md in the output folder say what was found.
+    Models are adapted, fine-tuned and scored. Several processes may work on one study: each selects steps
+    that no other process has started. At the end, results.json and report.md in the output folder hold the
+    results.
+
+    Example:
+        openmed-ner reproduce recipes/toy.toml -o studies/toy --dry-run
     """
-    require_extra("torch", "train")
-    from openmed_ner.training.study.cost import DEVICES, estimate_study, require_memory, this_machine
-    from openmed_ner.training.study.plan import read_study
-    from openmed_ner.training.study.reproduce import reproduce as run_study
+    if device is not None and not dry_run:
+        raise InputError(f"--device {device} needs --dry-run")
+    cost = require_extra("openmed_ner.training.study.cost", "train")
+    runner = require_extra("openmed_ner.training.study.reproduce", "train")
 
-    if device is not None and not (dry_run and device in DEVICES):
-        raise InputError(f"--device {device}: requires --dry-run, and one of {', '.join(DEVICES)}")
-    study = read_study(recipe)
+    study: Study = require_extra("openmed_ner.training.study.plan", "train").read_study(recipe)
     pattern = "" if dry_run else only or "*"
-    machine = DEVICES[device] if device else this_machine()
-    plan = {estimate.name: estimate for estimate in estimate_study(study, machine)}
+    machine = cost.DEVICES[device] if device else cost.this_machine()
+    estimates: dict[str, Estimate] = {
+        estimate.name: estimate for estimate in cost.estimate_study(study, machine)
+    }
     if not (dry_run or ignore_memory):
-        selected = (estimate for estimate in plan.values() if fnmatch(estimate.name, pattern))
-        require_memory(selected, machine)
+        selected = (estimate for estimate in estimates.values() if fnmatch(estimate.name, pattern))
+        cost.require_memory(selected, machine)
 
-    remaining = dict(plan)
+    remaining = dict(estimates)
 
     def show(name: str, state: str) -> None:
-        cost = f"  {_describe([plan[name]])}, {100 * plan[name].share:.2f} % trained"
-        if state in ("done", "finished"):
-            cost = ""
+        note = ""
+        if state in FINISHED:
             remaining.pop(name, None)
-        typer.echo(f"{state:<10} {name}{cost}", err=as_json)
+        else:
+            note = f"  {_describe([estimates[name]])}, {100 * estimates[name].share:.2f} % trained"
+        typer.echo(f"{state:<10} {name}{note}", err=as_json)
 
-    complete = run_study(
+    complete: bool = runner.reproduce(
         study,
         output,
         passages=passages,
@@ -87,41 +135,40 @@ def reproduce(
         only=lambda name: fnmatch(name, pattern),
         on_step=show,
     )
+
     if dry_run and remaining:
         typer.echo(f"all remaining steps on {machine.name}: {_describe(remaining.values())}", err=as_json)
     elif not complete:
         typer.echo("some steps are not done yet; repeat the command to resume", err=True)
-    _write_results(study, output, results, as_json=as_json, is_finished=complete and not dry_run)
+    finished = complete and not dry_run
+    if finished or results or as_json:
+        _write_results(study, output, results, as_json=as_json, finished=finished)
 
 
 def _describe(estimates: Iterable[Estimate]) -> str:
-    """Total time, peak memory and energy of some steps, one after the other."""
+    """Describe the time, memory and energy of some steps, one after the other."""
     rows = list(estimates)
-    hours, kwh = sum(row.seconds for row in rows) / 3600, sum(row.kwh for row in rows)
+    hours = sum(row.seconds for row in rows) / 3600
+    kwh = sum(row.kwh for row in rows)
     time = f"{hours:.1f} h" if hours > 2 else f"{60 * hours:.0f} min"
     energy = f"{kwh:.2f} kWh" if kwh > 1 else f"{1000 * kwh:.0f} Wh"
     return f"about {time}, {max(row.memory for row in rows) / 1e9:.1f} GB, {energy}"
 
 
 def _write_results(
-    study: Study, output: Path, results: Path | None, *, as_json: bool, is_finished: bool
+    study: Study, output: Path, results: Path | None, *, as_json: bool, finished: bool
 ) -> None:
-    """Write the results to the file that was named and, once all is done, beside the models."""
-    if not (is_finished or results or as_json):
-        return
-    from openmed_ner.training.study.report import write_report
-    from openmed_ner.training.study.summary import summarise_study
-
-    record = summarise_study(study, output)
+    """Write the results so far to all places that were asked for, and the report at the end."""
+    summary = require_extra("openmed_ner.training.study.summary", "train")
+    record: Mapping[str, Any] = summary.summarise_study(study, output)
     if as_json:
         print_json(record)
 
-    content = json.dumps(record, indent=1) + "\n"
-    files = {results: content} if results else {}
-    if is_finished:
-        files |= {output / "results.json": content, output / "report.md": write_report(record)}
-    for path, text in files.items():
-        with open_output(path) as file:
-            file.write(text)
-    if is_finished:
+    text = json.dumps(record, indent=1) + "\n"
+    if results:
+        write_output(text, results)
+    if finished:
+        report = require_extra("openmed_ner.training.study.report", "train")
+        write_output(text, output / "results.json")
+        write_output(report.write_report(record), output / "report.md")
         typer.echo(f"report: {output / 'report.md'}", err=as_json)

@@ -9,49 +9,100 @@ from typing import Annotated
 
 import typer
 
-from openmed_ner.cli.options import Backend, Threads
-from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.bundle.suite import bundle_digest
+from openmed_ner.cli.options import MODEL, Backend, Threads
+from openmed_ner.errors import InputError, require_extra
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.service.settings import ServiceSettings, read_token
 
+NETWORK = "Network"
+LIMITS = "Limits"
+"""Titles of the groups that help shows options in."""
 _MAX_TOKEN = 1000
 
 
 def serve(
     bundle: Annotated[
-        Path | None, typer.Option(help="Folder of the bundle or suite to use; the embedded one by default.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Folder of a bundle or of a suite (default: the embedded bundle).",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any but loopback needs a token.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on; any but loopback needs a token.",
+            rich_help_panel=NETWORK,
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="N", help="Port; 0 selects a free one.", rich_help_panel=NETWORK
+        ),
+    ] = 8765,
     backend: Backend = None,
     threads: Threads = None,
-    max_body: Annotated[int, typer.Option(min=1, help="Most bytes of a request.")] = 10_000_000,
-    max_text: Annotated[int, typer.Option(min=1, help="Most characters of a text.")] = 1_000_000,
-    queue: Annotated[int, typer.Option(min=1, help="Most characters waiting or in work.")] = 2_000_000,
+    max_body: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most bytes of a request.", rich_help_panel=LIMITS)
+    ] = 10_000_000,
+    max_text: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most characters of a text.", rich_help_panel=LIMITS)
+    ] = 1_000_000,
+    queue: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Most characters that wait or are being tagged.", rich_help_panel=LIMITS
+        ),
+    ] = 2_000_000,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds a request may wait for its result.")
+        float,
+        typer.Option(
+            min=0.1,
+            metavar="N",
+            help="Most seconds that a request waits.",
+            rich_help_panel=LIMITS,
+        ),
     ] = 120.0,
     token_file: Annotated[
-        Path | None, typer.Option(help="File with the access token; or set OPENMED_NER_TOKEN.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="File with the access token (default: OPENMED_NER_TOKEN).",
+            rich_help_panel=NETWORK,
+        ),
     ] = None,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(help="Web origin whose pages may ask (CORS); may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Web origin whose pages may send requests (CORS); repeatable.",
+            rich_help_panel=NETWORK,
+        ),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="Further name of this service; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Further host name of this service; repeatable.", rich_help_panel=NETWORK
+        ),
     ] = None,
 ) -> None:
     """Serve an HTTP API and a web page.
 
-    Listens on this machine only, unless told otherwise. SIGTERM or Ctrl-C stops it after the requests it
-    has accepted are answered. The log, on standard error, holds nothing of any text.
-    """
-    from openmed_ner.service.settings import ServiceSettings, read_token
+    POST /tag tags texts, and / is a page for people. The service listens on this machine only, unless --host
+    says otherwise. SIGTERM or Ctrl-C stops it after the accepted requests are answered. The log, on standard
+    error, contains no part of any text.
 
+    Example:
+        openmed-ner serve --port 8080
+    """
     settings = ServiceSettings(
         host=host,
         port=port,
-        token=_read_file(token_file) if token_file else read_token(os.environ),
+        token=_read_token_file(token_file) if token_file else read_token(os.environ),
         origins=tuple(allow_origin or ()),
         hosts=tuple(allow_host or ()),
         max_body=max_body,
@@ -60,26 +111,20 @@ def serve(
         timeout=timeout,
         threads=threads,
     )
-    try:
-        from openmed_ner.service.app import create_app
-        from openmed_ner.service.server import listen
-        from openmed_ner.service.server import serve as run
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "serve") from error
-    from openmed_ner.bundle.suite import bundle_digest
-    from openmed_ner.inference.tagger import Tagger, embedded_bundle
+    service = require_extra("openmed_ner.service.app", "serve")
+    server = require_extra("openmed_ner.service.server", "serve")
 
-    listener = listen(settings)  # first: a port that is taken should not cost the loading of a model
+    listener = server.listen(settings)  # first: a port in use is reported before a model is loaded
     folder = bundle or embedded_bundle()
     tagger = Tagger.load(folder, backend=backend, threads=threads)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    app = create_app(tagger, settings, sha256=bundle_digest(folder))
-    run(app, settings, listener, on_start=lambda url: typer.echo(f"OpenMed NER is at {url}"))
+    app = service.create_app(tagger, settings, sha256=bundle_digest(folder))
+    server.serve(app, settings, listener, on_start=lambda url: typer.echo(f"OpenMed NER is at {url}"))
 
 
-def _read_file(path: Path) -> str:
+def _read_token_file(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
             return file.read(_MAX_TOKEN).strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the token cannot be read: {error}") from error
+        raise InputError(f"cannot read the token in {path}: {error}") from error

@@ -1,130 +1,211 @@
-"""``openmed-ner train``: fine-tune a backbone on corpora of the catalog or on one's own documents."""
+"""``openmed-ner train``: fine-tune a backbone on corpora of the catalog or on one's own documents.
+
+Torch is imported when a run starts, not here: ``train --help`` is quick, and works without torch.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openmed_ner.bundle import open_bundle
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.manifest import RECORD
 from openmed_ner.cli.options import (
+    INPUT,
+    MODEL,
+    TRAINING,
     AsJson,
     Backbone,
+    BundleName,
     Device,
-    Name,
+    DocumentFormat,
     Overrides,
     RecipeFile,
     Resume,
     RunFolder,
     Seed,
+    drop_none,
 )
 from openmed_ner.cli.output import complain, print_json
 from openmed_ner.cli.progress import TrainingProgress, describe_f1
-from openmed_ner.errors import MissingExtraError, RecipeError
+from openmed_ner.errors import RecipeError, require_extra
 from openmed_ner.formats import FORMATS, read_documents
 from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.text import Account
+from openmed_ner.training.config import Recipe
+from openmed_ner.training.recipes import read_recipe
 
 if TYPE_CHECKING:
-    from openmed_ner.bundle import Bundle
-    from openmed_ner.tagging import Head
-    from openmed_ner.training.finetune import Splits
+    from openmed_ner.training.objectives.token_tags import TrainingCorpus
+
+EMBEDDED = "embedded"
+"""Name of the embedded bundle for ``--start``."""
 
 
 def train(
     output: RunFolder,
     recipe: RecipeFile = None,
     corpus: Annotated[
-        list[str] | None, typer.Option(help="A corpus of the catalog; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Corpus of the catalog to train on; repeatable.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Your own training documents, instead of a corpus.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Your own training documents, instead of a corpus.", rich_help_panel=INPUT
+        ),
     ] = None,
-    dev: Annotated[Path | None, typer.Option(help="Your own dev documents, to choose the epoch by.")] = None,
+    dev: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Your own dev documents, to select the best epoch.", rich_help_panel=INPUT
+        ),
+    ] = None,
     source: Annotated[
-        str | None, typer.Option("--from", help=f"{', '.join(FORMATS)}; told from the name by default.")
+        DocumentFormat | None,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help=f"Format of your documents: {', '.join(FORMATS)} (default: inferred from the file name).",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     backbone: Backbone = None,
     adapted: Annotated[
-        str | None, typer.Option(help="Bundle of an adapted encoder (openmed-ner pretrain) to start from.")
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Bundle of an adapted encoder to start from, written by openmed-ner pretrain.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
-            metavar="BUNDLE",
-            help="Go on from a trained bundle: its encoder, and its heads of the same corpora; embedded: the "
-            "one that comes with the package. Without a recipe its backbone and windows are taken, too, and "
-            "every parameter is trained, at a learning rate of 2e-4.",
+            metavar="PATH",
+            help="Trained bundle to start from, or embedded. Its encoder and its heads of the same corpora "
+            "are trained further. Without a recipe, its backbone and windows are used and all parameters are "
+            "trained at a learning rate of 2e-4.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     seed: Seed = None,
-    name: Name = None,
+    name: BundleName = None,
     set_: Overrides = None,
     search: Annotated[
         int | None,
-        typer.Option(help="Try so many settings, see [search] in the recipe; keep the best."),
+        typer.Option(
+            metavar="N",
+            help="Run N search trials over the ranges in the recipe's [search] table and keep the "
+            "best model.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Begin no new trial of a search after so many minutes.")
+        float | None,
+        typer.Option(
+            metavar="N", help="Start no new search trial after N minutes.", rich_help_panel=TRAINING
+        ),
     ] = None,
     device: Device = "auto",
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fine-tune a backbone with LoRA and write an adapter bundle."""
-    try:
-        from openmed_ner.training.config import Recipe
-        from openmed_ner.training.engine.processes import join
-        from openmed_ner.training.finetune import build_corpora, finetune, load_corpora
-        from openmed_ner.training.recipes import read_recipe
-        from openmed_ner.training.search import search as run_search
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train") from error
+    """Fine-tune a backbone with LoRA and write an adapter bundle.
 
-    processes = join(device)
+    Example:
+        openmed-ner train --corpus ncbi-disease -o runs/ncbi-disease
+    """
+    processes = require_extra("openmed_ner.training.engine.processes", "train").join(device)
     overrides = set_ or []
     if start is not None:
-        origin = open_bundle(embedded_bundle() if start == "embedded" else Path(start))
+        origin = open_bundle(embedded_bundle() if start == EMBEDDED else Path(start))
         start = str(origin.folder)
-        overrides = [*([] if recipe else _go_on_from(origin)), *overrides]
-    values: dict[str, Any] = {
-        "backbone": backbone,
-        "adapted": adapted,
-        "start": start,
-        "seed": seed,
-        "corpora": corpus or None,
-    }
-    settings = read_recipe(
-        recipe, overrides, kind=Recipe, **{key: value for key, value in values.items() if value is not None}
-    )
-    if data is not None:
-        if settings.corpora:
-            raise RecipeError("name corpora of the catalog or your own --data, not both")
-        corpora = build_corpora(_read_own(data, dev, source), settings)
-    else:
-        corpora = load_corpora(settings)
-    left_out = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
-    for corpus_name, count in left_out.items() if processes.is_main else ():
-        complain(f"{corpus_name}: {count} training documents stand in a dev or test split and are left out")
-    how: dict[str, Any] = {"name": name or output.resolve().name, "resume": resume, "processes": processes}
+        if recipe is None:
+            warm_start = require_extra("openmed_ner.training.warm_start", "train")
+            overrides = [*warm_start.default_overrides(origin), *overrides]
+    values: dict[str, Any] = {"backbone": backbone, "adapted": adapted, "start": start, "seed": seed}
+    if corpus:
+        values["corpora"] = corpus
+    settings = read_recipe(recipe, overrides, kind=Recipe, **drop_none(values))
+
+    corpora = _load_corpora(settings, data, dev, source)
+    excluded = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
+    if processes.is_main:
+        for corpus_name, count in excluded.items():
+            complain(f"{corpus_name}: {count} training documents appear in a dev or test split; excluded")
+
+    run = {"name": name or output.resolve().name, "resume": resume, "processes": processes}
     with TrainingProgress(describe_f1, quiet=as_json or not processes.is_main) as progress:
         if search is None:
-            bundle = finetune(settings, corpora, output, **how, on_step=progress.show)
+            finetuning = require_extra("openmed_ner.training.finetune", "train")
+            bundle = finetuning.finetune(settings, corpora, output, **run, on_step=progress.show)
         else:
-            limit = settings.search.minutes if minutes is None else minutes
-            settings = replace(settings, search=replace(settings.search, trials=search, minutes=limit))
-            bundle = run_search(
-                settings,
-                corpora,
-                output,
-                **how,
-                on_step=lambda trial, report: progress.show(report, title=trial),
-            )
-    if not processes.is_main:
-        return
-    record = bundle.read_json("run.json")
+            bundle = _search(settings, corpora, output, search, minutes, run, progress)
+
+    if processes.is_main:
+        _report(bundle, excluded, as_json=as_json)
+
+
+def _load_corpora(
+    settings: Recipe, data: Path | None, dev: Path | None, source: str | None
+) -> Sequence[TrainingCorpus]:
+    """Load the corpora of the recipe, or the user's own documents.
+
+    Raises:
+        RecipeError: both are named, or the dev documents are missing.
+    """
+    finetuning = require_extra("openmed_ner.training.finetune", "train")
+    corpora: Sequence[TrainingCorpus]
+    if data is None:
+        corpora = finetuning.load_corpora(settings)
+        return corpora
+    if settings.corpora:
+        raise RecipeError("name corpora of the catalog or your own --data, not both")
+    if dev is None:
+        raise RecipeError("--data needs --dev: documents to select the best epoch")
+
+    paths = {"train": data, "dev": dev}
+    splits = {split: tuple(read_documents(path, format=source)) for split, path in paths.items()}
+    head = finetuning.infer_head(data.stem, splits, paths)
+    corpora = finetuning.build_corpora({head: splits}, settings)
+    return corpora
+
+
+def _search(
+    settings: Recipe,
+    corpora: Sequence[TrainingCorpus],
+    output: Path,
+    n_trials: int,
+    minutes: float | None,
+    run: Mapping[str, Any],
+    progress: TrainingProgress,
+) -> Bundle:
+    """Search over settings; the command line overrides the limits of the recipe."""
+    searching = require_extra("openmed_ner.training.search", "train")
+    limit = settings.search.minutes if minutes is None else minutes
+    limited = replace(settings.search, trials=n_trials, minutes=limit)
+    bundle: Bundle = searching.search(
+        replace(settings, search=limited),
+        corpora,
+        output,
+        **run,
+        on_step=lambda trial, report: progress.show(report, title=trial),
+    )
+    return bundle
+
+
+def _report(bundle: Bundle, excluded: Mapping[str, int], *, as_json: bool) -> None:
+    """Print the result of a run from its record."""
+    record = bundle.read_json(RECORD)
     history, parameters = record["history"], record["parameters"]
     scores = history["scores"][history["best_epoch"]]
     if as_json:
@@ -134,36 +215,14 @@ def train(
                 "dev": scores,
                 "parameters": parameters,
                 "accounts": record["accounts"],
-                "left_out": left_out,
+                "left_out": excluded,
             }
         )
         return
+
     for corpus_name, account in record["accounts"].items():
         typer.echo(f"{corpus_name}: gold entities of the training documents: {Account(**account)}")
     typer.echo(f"{parameters['trained']:,} parameters trained ({100 * parameters['share']:.2f} %)")
-    chosen = describe_f1(scores) if scores else "the last one; dev was learnt from"
-    typer.echo(f"after epoch {history['best_epoch'] + 1}: {chosen}")
+    selected = describe_f1(scores) if scores else "the last epoch, since dev was trained on"
+    typer.echo(f"after epoch {history['best_epoch'] + 1}: {selected}")
     typer.echo(f"bundle: {bundle.folder}")
-
-
-def _go_on_from(origin: Bundle) -> list[str]:
-    """Settings by which a model is trained further: it reads as before, and forgets little."""
-    manifest = origin.manifest
-    return [
-        f"backbone={manifest.backbone.name}",
-        f"window={manifest.window}",
-        f"overlap={manifest.overlap}",
-        f"layers={list(manifest.encoder_layers)}",
-        "method=full",
-        "schedule.learning_rate=2e-4",
-    ]
-
-
-def _read_own(data: Path, dev: Path | None, source: str | None) -> dict[Head, Splits]:
-    from openmed_ner.training.finetune import infer_head
-
-    if dev is None:
-        raise RecipeError("--data needs --dev: documents to choose the best epoch by")
-    places = {"train": data, "dev": dev}
-    splits = {split: tuple(read_documents(path, format=source)) for split, path in places.items()}
-    return {infer_head(data.stem, splits, places): splits}

@@ -53,6 +53,23 @@ class TrainedModel:
                 layer.load_state_dict(own.state_dict())
 
 
+def default_overrides(start: Bundle) -> list[str]:
+    """Settings for training a bundle further when there is no recipe, as ``key=value``.
+
+    Backbone, windows and layers are those of the bundle, so that it reads text as before. Every parameter is
+    trained, at a low learning rate, so that the model forgets little.
+    """
+    manifest = start.manifest
+    return [
+        f"backbone={manifest.backbone.name}",
+        f"window={manifest.window}",
+        f"overlap={manifest.overlap}",
+        f"layers={list(manifest.encoder_layers)}",
+        "method=full",
+        "schedule.learning_rate=2e-4",
+    ]
+
+
 def open_trained(folder: str) -> TrainedModel:
     """Load a model that was trained before.
 

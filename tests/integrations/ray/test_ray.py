@@ -162,7 +162,6 @@ def test_ray_is_named_with_its_extra_where_it_is_missing(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--engine", "cloud", "-o", "out"], "unknown engine 'cloud'; known: local, ray"),
         (["--engine", "ray"], "name it with --output"),
         (["--address", "auto"], "add --engine ray"),
         (["-", "--engine", "ray", "-o", "out"], "cannot read standard input"),

@@ -454,11 +454,11 @@ def test_the_energy_report_takes_bundles_results_and_studies(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[", "is no JSON"),
+        ("[", "is not valid JSON"),
         ("[]", "holds a list"),
-        ("{}", "records are not as this version writes them"),
-        ('{"training": 3}', "records are not as this version writes them"),
-        ('{"runs": 3}', "records are not as this version writes them"),
+        ("{}", "unexpected records"),
+        ('{"training": 3}', "unexpected records"),
+        ('{"runs": 3}', "unexpected records"),
     ],
 )
 def test_results_that_are_none_are_refused(content: str, message: str, tmp_path: Path) -> None:
@@ -466,7 +466,7 @@ def test_results_that_are_none_are_refused(content: str, message: str, tmp_path:
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         run("energy", path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot read"):
         run("energy", tmp_path / "nothing.json")
 
 
@@ -476,5 +476,5 @@ def test_a_bundle_with_strange_records_is_refused(tmp_path: Path) -> None:
     (folder / "run.json").write_text('{"adaptation": {"passages": {"sources": 3}}}', encoding="utf-8")
     seal(folder, TAGGER)
     for command in ("model", "documentation", "licences"):
-        with pytest.raises(InputError, match="records are not as this version writes them"):
+        with pytest.raises(InputError, match="unexpected records"):
             run(command, folder)

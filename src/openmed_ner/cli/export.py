@@ -1,0 +1,100 @@
+"""``openmed-ner bundles export``: make a runtime bundle and certify it.
+
+Torch is imported when an export starts, not here: ``export --help`` is quick, and works without torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle.manifest import PARITY, RUNTIMES, Precision
+from openmed_ner.cli.options import INPUT, OUTPUT, Runtime
+from openmed_ner.errors import require_extra
+from openmed_ner.formats import read_documents
+
+
+def export(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of an adapter or full bundle.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Folder of the new runtime bundle.",
+            rich_help_panel=OUTPUT,
+        ),
+    ],
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="Precision of the weights; int8-static also fixes the scales of the activations, and needs "
+            "openvino.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "int8",
+    backend: Annotated[
+        Runtime | None,
+        typer.Option(
+            help="Library that computes the bundle and that it is certified with (default: "
+            f"{RUNTIMES[0]}, and {RUNTIMES[1]} for int8-static).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the new bundle (default: name of the original).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    merges: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Copy the per-type merge rules from this bundle, which must have the same heads (default: "
+            "select them on dev, or none if the model was trained on dev).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Documents that fix the scales of int8-static (default: the training splits of its corpora, "
+            "or the example abstracts).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+) -> None:
+    """Export a runtime bundle, which needs no torch.
+
+    The bundle is certified on the dev splits of its corpora if their archives are available, else on the
+    example abstracts of the package.
+
+    Example:
+        openmed-ner bundles export runs/ncbi-disease/bundle -o ncbi-disease-int8
+    """
+    exporting = require_extra("openmed_ner.training.export.bundles", "train")
+    exported: Bundle = exporting.export_bundle(
+        open_bundle(bundle),
+        output,
+        precision=precision,
+        backend=backend,
+        name=name,
+        merges=open_bundle(merges) if merges else None,
+        calibration=list(read_documents(calibrate)) if calibrate else None,
+    )
+
+    parity = exported.read_json(PARITY)
+    agreement = f"{100 * parity['span_agreement']:.2f} % of spans agree"
+    typer.echo(f"{agreement} over {parity['documents']} documents ({parity['texts']})")
+    for corpus, row in parity["corpora"].items():
+        f1, difference = 100 * row["f1_exported"], 100 * row["f1_difference"]
+        typer.echo(f"  {corpus}: dev F1 {f1:.2f}, {difference:+.2f} against the original")
+    typer.echo(f"bundle: {exported.folder}")

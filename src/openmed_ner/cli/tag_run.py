@@ -1,0 +1,272 @@
+"""A run of ``openmed-ner tag``: its options, the place of its output and the place of its computation.
+
+Each part checks what it can before a model is loaded, which takes longer than everything else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal, TextIO
+
+from openmed_ner.cli.output import open_output, write_output, write_table
+from openmed_ner.cli.progress import TaggingProgress
+from openmed_ner.errors import InputError
+from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, tagged_writers
+from openmed_ner.inference.attributes import add_attributes
+from openmed_ner.inference.backends import Workers
+from openmed_ner.inference.jobs.inputs import STDIN, Input, Problem
+from openmed_ner.inference.jobs.job import ItemReader, Job
+from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, TagFunction, make_receipt
+from openmed_ner.inference.tagger import Tagger
+from openmed_ner.integrations.ray import RayEngine, connect, load_tag
+from openmed_ner.text import Document
+
+Engine = Literal["local", "ray"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaggingOptions:
+    """Options that decide the entities of a document.
+
+    Attributes:
+        corpora: heads to use; all if ``None``.
+        types: entity types to keep; all if ``None``.
+        threshold: lowest score to keep.
+        add: attributes to add.
+    """
+
+    corpora: list[str] | None
+    types: list[str] | None
+    threshold: float
+    add: list[str]
+
+    def for_tagger(self) -> dict[str, Any]:
+        """Keyword arguments of :meth:`openmed_ner.inference.tagger.Tagger.pipe`."""
+        return {"corpora": self.corpora, "types": self.types, "threshold": self.threshold}
+
+    def to_json(self) -> dict[str, Any]:
+        """Record of the options for receipts and plans."""
+        return {**self.for_tagger(), "add": self.add}
+
+    def bind(self, tagger: Tagger) -> TagFunction:
+        """A tagger with these options.
+
+        Raises:
+            InputError: the tagger has no such corpus or type, or the threshold is not a share.
+            MissingExtraError: an attribute needs a package that is not installed.
+        """
+
+        def tag_documents(documents: Iterable[Document]) -> Iterator[Document]:
+            return add_attributes(tagger.pipe(documents, **self.for_tagger()), self.add)
+
+        for _ in tag_documents(()):  # a generator checks its arguments only when it starts
+            pass
+        return tag_documents
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Files and folders that a run writes.
+
+    Attributes:
+        format: output format.
+        path: output file or folder; standard output if ``None``.
+        shard: number of documents per part; one file if ``None``.
+        resume: if true, a run in parts is resumed.
+        receipt: file of the coverage receipt.
+        errors: file of the documents that could not be tagged.
+    """
+
+    format: str
+    path: Path | None
+    shard: int | None
+    resume: bool
+    receipt: Path | None
+    errors: Path | None
+
+    def check(self, inputs: Sequence[Input]) -> None:
+        """Refuse contradictions before a model is loaded.
+
+        Raises:
+            InputError: an option needs another one, excludes another one, or names a path that cannot be
+                written.
+        """
+        if self.format in FOLDER_WRITERS and self.path is None:
+            raise InputError(f"--to {self.format} writes a folder; name it with --output")
+        for path in filter(None, (self.receipt, self.errors)):
+            if path.is_dir() or not path.parent.is_dir():
+                raise InputError(
+                    f"cannot write {path}: it is a directory, or its parent directory does not exist"
+                )
+
+        if self.shard is not None:
+            self._check_parts(inputs)
+        elif self.resume:
+            raise InputError("--resume needs --shard, with the size that the run was begun with")
+
+    def _check_parts(self, inputs: Sequence[Input]) -> None:
+        if self.path is None or (self.path.exists() and not self.path.is_dir()):
+            raise InputError("--shard writes parts into a folder; name it with --output")
+        if self.format not in REGISTRY or not REGISTRY[self.format].shard_extension:
+            expected = ", ".join(name for name in WRITERS if REGISTRY[name].shard_extension)
+            raise InputError(f"--to {self.format} cannot be written in parts; expected one of {expected}")
+        if any(source.path == STDIN for source in inputs):
+            raise InputError("--shard cannot read standard input, which cannot be read twice; name files")
+        if self.receipt or self.errors:
+            raise InputError(
+                "--shard writes receipt.json and errors.jsonl into its folder; omit --receipt and --errors"
+            )
+
+    def writer(self, *, attributes: bool) -> Callable[..., None]:
+        """Writer of the format.
+
+        Args:
+            attributes: if true, entities have attributes.
+        """
+        if self.format == "table":
+            return _write_table
+        return FOLDER_WRITERS.get(self.format) or tagged_writers(attributes=attributes)[self.format]
+
+    @property
+    def is_terminal(self) -> bool:
+        """True if the results go to a terminal, where a progress bar would be in their way."""
+        return self.path is None and sys.stdout.isatty()
+
+
+@dataclass(frozen=True, slots=True)
+class Computer:
+    """Place and means of computation.
+
+    Attributes:
+        engine: ``local`` for this process, ``ray`` for a process per worker.
+        address: address of a running cluster; a local one is started if ``None``.
+        backend: library that computes a runtime bundle; the one it was certified with if ``None``.
+        threads: number of threads; all cores if ``None``.
+        workers: number of batches, or of processes, at a time.
+    """
+
+    engine: Engine
+    address: str | None
+    backend: str | None
+    threads: int | None
+    workers: Workers
+
+    def check(self, inputs: Sequence[Input], output: Path | None) -> None:
+        """Refuse contradictions before a model is loaded.
+
+        Raises:
+            InputError: an option needs or excludes another one.
+        """
+        if self.engine == "local":
+            if self.address is not None:
+                raise InputError("--address names a cluster; add --engine ray")
+            return
+        if output is None:
+            raise InputError("--engine ray writes to a file or a folder; name it with --output")
+        if any(source.path == STDIN for source in inputs):
+            raise InputError("--engine ray reads files from several processes; it cannot read standard input")
+        if self.workers == "auto":
+            raise InputError("--workers auto needs --engine local; with ray, each worker is a process")
+
+    def load(self, bundle: Path | None) -> Tagger:
+        """Load a tagger in this process; with Ray it only checks the options, so one thread is enough."""
+        if self.engine == "ray":
+            return Tagger.load(bundle, backend=self.backend, threads=1)
+        return Tagger.load(bundle, backend=self.backend, threads=self.threads, workers=self.workers)
+
+    @contextmanager
+    def start_cluster(
+        self, folder: Path, options: TaggingOptions, identity: Mapping[str, Any]
+    ) -> Iterator[tuple[TagFunction, ItemReader]]:
+        """Connect to a cluster; yield its tag function and its reader."""
+        assert self.workers != "auto"  # see check
+        threads = 1 if self.threads is None or self.workers is None else max(1, self.threads // self.workers)
+        load = partial(
+            load_tag,
+            folder.absolute(),
+            sha256=identity["bundle"]["sha256"],
+            version=identity["version"],
+            backend=self.backend,
+            threads=threads,
+            steps=options.add,
+            options=options.for_tagger(),
+        )
+        n_workers = self.workers or self.threads
+        with connect(address=self.address, workers=n_workers, threads=threads) as n_connected:
+            engine = RayEngine(load, n_connected, threads=threads)
+            yield engine.tag, engine.read
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is ready to start.
+
+    Attributes:
+        inputs: files to tag.
+        destination: files and folders to write.
+        identity: version, bundle and options.
+        tag: tag function.
+        read: reader of the inputs.
+    """
+
+    inputs: Sequence[Input]
+    destination: Destination
+    identity: Mapping[str, Any]
+    tag: TagFunction
+    read: ItemReader
+
+    @property
+    def writer(self) -> Callable[..., None]:
+        """Writer of the output format."""
+        return self.destination.writer(attributes=bool(self.identity["options"]["add"]))
+
+    def write(self, progress: TaggingProgress) -> JobCounts:
+        """Write one file or folder, then the receipt and the errors."""
+        start = monotonic()
+        chunk = Chunk(self.read(self.inputs, on_open=progress.open), self.tag, progress)
+        if self.destination.format in FOLDER_WRITERS:
+            chunk.write(self.writer, self.destination.path)
+        else:
+            with open_output(self.destination.path) as file:
+                chunk.write(self.writer, file)
+
+        record = make_receipt(self.identity, self.inputs, chunk.counts, seconds=monotonic() - start)
+        if self.destination.receipt:
+            write_output(json.dumps(record, indent=1, ensure_ascii=False) + "\n", self.destination.receipt)
+        if self.destination.errors:
+            write_output(_to_json_lines(chunk.problems), self.destination.errors)
+        return chunk.counts
+
+    def write_parts(self, progress: TaggingProgress) -> JobCounts:
+        """Write the parts that are missing in the output folder."""
+        destination = self.destination
+        assert destination.path is not None and destination.shard is not None  # see Destination.check
+        extension = REGISTRY[destination.format].shard_extension
+        assert extension is not None  # likewise
+        job = Job(
+            self.inputs,
+            destination.path,
+            extension,
+            self.tag,
+            self.writer,
+            destination.shard,
+            self.identity,
+            self.read,
+        )
+        return job.run(resume=destination.resume, progress=progress)
+
+
+def _write_table(documents: Iterable[Document], file: TextIO, *, on_bad: object) -> None:
+    """Call :func:`write_table` like the other writers; it refuses no document."""
+    write_table(documents, file)
+
+
+def _to_json_lines(problems: Sequence[Problem]) -> str:
+    return "".join(json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems)
