@@ -62,7 +62,7 @@ def make_bundle(
 
 @dataclass
 class Hub:
-    """What the hub does as far as the tests need it: commits, large files apart, and things that go wrong."""
+    """A stand-in for the hub: commits, large files in a store of their own, and faults on demand."""
 
     address: str = ""
     commits: dict[str, Files] = field(default_factory=dict)
@@ -76,19 +76,19 @@ class Hub:
     ranges: bool = True
 
     def commit(self, files: Files) -> str:
-        """Put files in the place of all that are there."""
+        """Replace all files."""
         self.head = hashlib.sha1(repr((self.head, sorted(files.items()))).encode()).hexdigest()
         self.commits[self.head] = files
         return self.head
 
     def publish(self, bundle: Bundle, **changed: bytes) -> Reference:
-        """Commit the files of a bundle, some of them otherwise than they should be."""
+        """Commit the files of a bundle, some of them with wrong content."""
         names = [MANIFEST, *bundle.manifest.files]
         files = {name: (bundle.folder / name).read_bytes() for name in names}
         return Reference(NAME, self.commit({**files, **{k.replace("_", "."): v for k, v in changed.items()}}))
 
     @property
-    def asked(self) -> list[str]:
+    def request_lines(self) -> list[str]:
         return [f"{method} {path}" for method, path in self.requests]
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
@@ -112,7 +112,7 @@ class Hub:
         return self.take(handler, path, body)
 
     def take(self, handler: BaseHTTPRequestHandler, path: str, body: bytes) -> None:
-        """What ``create_repo`` and ``create_commit`` of the hub's library post."""
+        """Handle the requests of ``create_repo`` and ``create_commit`` of the hub's library."""
         if path == "/api/repos/create":
             record = json.loads(body)
             self.private = record.get("private", record.get("visibility") == "private")
@@ -132,15 +132,15 @@ class Hub:
             ]
             return self.say(handler, 200, {"files": modes})
         if path == f"/{NAME}.git/info/lfs/objects/batch":
-            wanted = json.loads(body)["objects"]
+            objects = json.loads(body)["objects"]
             upload = {
-                each["oid"]: {"upload": {"href": f"{self.address}/lfs/{each['oid']}"}}
-                for each in wanted
-                if each["oid"] not in self.large
+                file["oid"]: {"upload": {"href": f"{self.address}/lfs/{file['oid']}"}}
+                for file in objects
+                if file["oid"] not in self.large
             }
             rows = [
-                {**each, **({"actions": upload[each["oid"]]} if each["oid"] in upload else {})}
-                for each in wanted
+                {**file, **({"actions": upload[file["oid"]]} if file["oid"] in upload else {})}
+                for file in objects
             ]
             return self.say(handler, 200, {"objects": rows})
         if path == f"/api/models/{NAME}/commit/main":
@@ -159,19 +159,19 @@ class Hub:
                 files[value["path"]] = self.large[value["oid"]]
             else:
                 files[value["path"]] = base64.b64decode(value["content"])
-        made = self.commit(files)
+        commit = self.commit(files)
         return self.say(
-            handler, 200, {"commitUrl": f"{self.address}/{NAME}/commit/{made}", "commitOid": made}
+            handler, 200, {"commitUrl": f"{self.address}/{NAME}/commit/{commit}", "commitOid": commit}
         )
 
     def describe(self, handler: BaseHTTPRequestHandler, path: str) -> None:
         revision = path.rpartition("/revision/")[2] if "/revision/" in path else "main"
-        found = self.head if revision == "main" else revision
-        if found not in self.commits:
+        commit = self.head if revision == "main" else revision
+        if commit not in self.commits:
             return self.say(handler, 404, {"error": "no"}, {"X-Error-Code": "RepoNotFound"})
-        siblings = [{"rfilename": name} for name in self.commits[found]]
+        siblings = [{"rfilename": name} for name in self.commits[commit]]
         return self.say(
-            handler, 200, {"id": NAME, "sha": found, "siblings": siblings, "private": True, "tags": []}
+            handler, 200, {"id": NAME, "sha": commit, "siblings": siblings, "private": True, "tags": []}
         )
 
     def send(self, handler: BaseHTTPRequestHandler, revision: str, name: str) -> None:
@@ -248,7 +248,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Run the command line: its exit status and all that it printed."""
+    """Run the command line; returns its exit status and output."""
 
     def run(*words: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["openmed-ner", "bundles", *map(str, words)])
@@ -291,7 +291,7 @@ def test_a_plan_can_be_read_by_a_program(bundle: Bundle, run: Callable[..., tupl
 
 
 @pytest.mark.parametrize(
-    ("changed", "found"),
+    ("changed", "message"),
     [
         ({"scored": False}, "no test score of ncbi-disease, ours"),
         ({"card": "# Tiny\n"}, "no license, base_model, pipeline_tag in its metadata"),
@@ -299,19 +299,19 @@ def test_a_plan_can_be_read_by_a_program(bundle: Bundle, run: Callable[..., tupl
     ],
 )
 def test_what_speaks_against_publishing_is_said_and_refused(
-    tmp_path: Path, run: Callable[..., tuple[int, str]], changed: dict[str, Any], found: str
+    tmp_path: Path, run: Callable[..., tuple[int, str]], changed: dict[str, Any], message: str
 ) -> None:
-    made = make_bundle(tmp_path / "made", **changed)
+    flawed = make_bundle(tmp_path / "made", **changed)
     for options in ([], ["--yes"]):
-        status, printed = run("push", made.folder, NAME, *options)
-        assert status == 2 and found in printed
+        status, printed = run("push", flawed.folder, NAME, *options)
+        assert status == 2 and message in printed
 
 
 def test_an_unscored_bundle_is_published_on_request_only(hub: Hub, tmp_path: Path) -> None:
-    made = make_bundle(tmp_path / "made", scored=False)
+    unscored = make_bundle(tmp_path / "made", scored=False)
     with pytest.raises(InputError, match="evaluate --attach"):
-        push(plan_push(made.folder, Reference(NAME)))
-    push(plan_push(made.folder, Reference(NAME), unscored=True))
+        push(plan_push(unscored.folder, Reference(NAME)))
+    push(plan_push(unscored.folder, Reference(NAME), unscored=True))
     assert hub.head
 
 
@@ -355,8 +355,8 @@ def test_the_token_is_shown_to_the_hub_and_to_nobody_else(hub: Hub, bundle: Bund
 def test_a_new_version_takes_the_place_of_the_old_one(hub: Hub, bundle: Bundle, tmp_path: Path) -> None:
     push(plan_push(bundle.folder, Reference(NAME)))
     other = make_bundle(tmp_path / "other", scored=False, text='{"new": 1}')
-    made = push(plan_push(other.folder, Reference(NAME), unscored=True))
-    assert hub.commits[made.revision] == {
+    newest = push(plan_push(other.folder, Reference(NAME), unscored=True))
+    assert hub.commits[newest.revision] == {
         ".gitattributes": b"*.onnx filter=lfs\n",
         **content_of(other.folder),
     }
@@ -379,7 +379,7 @@ def test_an_interrupted_upload_leaves_the_repository_as_it_was_and_goes_on(hub: 
     hub.refuse = {}
     hub.requests.clear()
     push(plan_push(bundle.folder, Reference(NAME)))
-    assert not [each for each in hub.asked if each.startswith("PUT")]  # the large file had arrived
+    assert not [line for line in hub.request_lines if line.startswith("PUT")]  # the large file had arrived
     assert hub.head != before
 
 
@@ -440,14 +440,16 @@ def test_without_a_token_nothing_is_asked(
     assert status == 2 and "set HF_TOKEN, or log in" in printed
 
 
-@pytest.mark.parametrize(("code", "said"), [(401, "access token was not accepted"), (403, "may not do that")])
+@pytest.mark.parametrize(
+    ("code", "message"), [(401, "access token was not accepted"), (403, "may not do that")]
+)
 def test_a_refusal_says_what_to_do(
-    hub: Hub, bundle: Bundle, run: Callable[..., tuple[int, str]], code: int, said: str
+    hub: Hub, bundle: Bundle, run: Callable[..., tuple[int, str]], code: int, message: str
 ) -> None:
     hub.refuse = {"/": code}
     for words in (("push", bundle.folder, NAME, "--yes"), ("fetch", f"{NAME}@{'a' * 40}", "-o", "new")):
         status, printed = run(*words)
-        assert status == 1 and said in printed
+        assert status == 1 and message in printed
 
 
 def test_a_token_is_never_taken_from_the_command_line(
@@ -493,7 +495,7 @@ def test_a_branch_is_resolved_to_what_it_names_now(
     expected = hub.publish(bundle)
     assert resolve(Reference(NAME)) == expected
     assert run("fetch", NAME, "--resolve") == (0, f"{expected}\n")
-    assert not [each for each in hub.asked if "/resolve/" in each]
+    assert not [line for line in hub.request_lines if "/resolve/" in line]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -538,7 +540,7 @@ def test_a_file_that_is_not_what_the_manifest_says_is_not_kept(
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "message"),
     [
         ("../evil.json", "does not lie inside"),
         ("/evil.json", "does not lie inside"),
@@ -546,23 +548,23 @@ def test_a_file_that_is_not_what_the_manifest_says_is_not_kept(
     ],
 )
 def test_a_hostile_manifest_is_refused_before_any_file_is_asked_for(
-    hub: Hub, bundle: Bundle, tmp_path: Path, name: str, found: str
+    hub: Hub, bundle: Bundle, tmp_path: Path, name: str, message: str
 ) -> None:
     record = json.loads((bundle.folder / MANIFEST).read_text())
     record["files"][name] = {"size": 1, "sha256": "0" * 64}
-    with pytest.raises(BundleError, match=found):
+    with pytest.raises(BundleError, match=message):
         fetch_bundle(hub.publish(bundle, manifest_json=json.dumps(record).encode()), tmp_path / "new")
     assert len(hub.requests) == 1 and [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
 @pytest.mark.parametrize(
-    ("manifest", "found"),
+    ("manifest", "message"),
     [(b" " * (MAX_JSON + 1), "too many for a manifest"), (b"<html>", "not valid JSON"), (b"[]", "object")],
 )
 def test_what_is_no_manifest_is_refused(
-    hub: Hub, bundle: Bundle, tmp_path: Path, manifest: bytes, found: str
+    hub: Hub, bundle: Bundle, tmp_path: Path, manifest: bytes, message: str
 ) -> None:
-    with pytest.raises(BundleError, match=found):
+    with pytest.raises(BundleError, match=message):
         fetch_bundle(hub.publish(bundle, manifest_json=manifest), tmp_path / "new")
 
 

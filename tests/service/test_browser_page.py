@@ -393,7 +393,9 @@ def read_mentions(path: Path, name: str) -> list[str]:
         name = "jsonl"
     elif name == "html":
         return ["Aspirin"] if path.read_text().count("<mark") == 2 else []  # in the text, in the legend
-    return [each.mention(span) for each in read_documents(path, format=name) for span in each.spans]
+    return [
+        document.mention(span) for document in read_documents(path, format=name) for span in document.spans
+    ]
 
 
 def refuse(page: Any, status: int, headers: dict[str, str] | None = None, **error: Any) -> None:
@@ -554,17 +556,17 @@ CONTRAST = """() => {
     const other = light(paint(...backgrounds(tinted)));
     return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
   };
-  const found = [];
+  const ratios = [];
   const kinds = "h1, h2, p, label, legend, button, summary, td, output, .chip, .count";
   for (const element of document.querySelectorAll(kinds)) {
-    if (element.checkVisibility()) found.push([element.textContent.trim(), ratio(element, element)]);
+    if (element.checkVisibility()) ratios.push([element.textContent.trim(), ratio(element, element)]);
   }
   for (const element of document.querySelectorAll("[data-chip]")) {
     const tinted = document.querySelector(`.chip.${element.classList[1]}`);
-    found.push([element.dataset.chip, ratio(element, tinted, "::after")]);
-    found.push([element.textContent, ratio(element, tinted)]);
+    ratios.push([element.dataset.chip, ratio(element, tinted, "::after")]);
+    ratios.push([element.textContent, ratio(element, tinted)]);
   }
-  return found;
+  return ratios;
 }"""
 
 
@@ -655,14 +657,14 @@ def test_a_screen_reader_finds_every_part_by_name(open_page: OpenPage) -> None:
 @given(st.text(max_size=40))
 @settings(max_examples=50)
 def test_code_points_become_units(module_page: Any, text: str) -> None:
-    found = module_page.evaluate(
+    units = module_page.evaluate(
         """async (text) => {
           const { unitsOf } = await import("/offsets.js");
           return Array.from({ length: [...text].length + 1 }, (_, position) => unitsOf(text)(position));
         }""",
         text,
     )
-    assert found == [len(text[:position].encode("utf-16-le")) // 2 for position in range(len(text) + 1)]
+    assert units == [len(text[:position].encode("utf-16-le")) // 2 for position in range(len(text) + 1)]
 
 
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(1, 9)), max_size=8))
@@ -672,7 +674,7 @@ def test_pieces_are_those_of_python(module_page: Any, places: list[tuple[int, in
     ranges = [
         (start, min(start + length, len(text)), number) for number, (start, length) in enumerate(places)
     ]
-    found = module_page.evaluate(
+    pieces = module_page.evaluate(
         """async ([length, ranges]) => {
           const { cutPieces } = await import("/offsets.js");
           const named = ranges.map(([start, end, value]) => ({ start, end, value }));
@@ -681,7 +683,7 @@ def test_pieces_are_those_of_python(module_page: Any, places: list[tuple[int, in
         [len(text), ranges],
     )
     expected = [(piece, values) for piece, values in iter_pieces(text, ranges)]
-    assert [(text[start:end], values) for start, end, values in found] == expected
+    assert [(text[start:end], values) for start, end, values in pieces] == expected
 
 
 @pytest.fixture(scope="module")

@@ -338,12 +338,12 @@ def test_without_the_token_nothing_is_tagged_or_told() -> None:
             ("/metrics", "GET"),
             ("/nothing", "GET"),
         ):
-            for given in wrong:
-                answer = client.request(method, path, headers={"Authorization": given.encode("latin-1")})  # type: ignore[dict-item]
-                assert (answer.status_code, code(answer)) == (401, "token_needed"), (path, given)
+            for header in wrong:
+                answer = client.request(method, path, headers={"Authorization": header.encode("latin-1")})  # type: ignore[dict-item]
+                assert (answer.status_code, code(answer)) == (401, "token_needed"), (path, header)
                 assert answer.headers["www-authenticate"] == "Bearer"
-            known = client.request(method, path, headers={"Authorization": f"Bearer {SECRET}"})
-            assert known.status_code != 401
+            authorized = client.request(method, path, headers={"Authorization": f"Bearer {SECRET}"})
+            assert authorized.status_code != 401
         for path in ("/health", "/", "/docs", "/openapi.json"):
             assert client.get(path).status_code == 200
 
@@ -383,12 +383,12 @@ def test_nothing_of_a_text_is_logged(caplog: pytest.LogCaptureFixture, client: T
             client.post("/tag/file", files={"file": (name, content.encode())})
         client.get(f"/{MARKER}")
         client.request(MARKER.replace("-", ""), "/tag")
-    ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
-    assert len(ours) >= 16
-    for record in ours:
+    records = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    assert len(records) >= 16
+    for record in records:
         assert MARKER not in record.getMessage() and MARKER.replace("-", "") not in record.getMessage()
         assert record.exc_info is None
-    assert any("tagging failed" in record.getMessage() for record in ours)
+    assert any("tagging failed" in record.getMessage() for record in records)
 
 
 def test_a_fault_is_logged_by_its_place_alone(caplog: pytest.LogCaptureFixture) -> None:

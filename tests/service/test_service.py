@@ -85,14 +85,14 @@ def test_a_text_comes_back_with_its_entities_and_what_was_read(client: TestClien
 
 
 def test_options_choose_heads_types_and_scores(client: TestClient) -> None:
-    def found(**options: Any) -> list[str]:
+    def mentions(**options: Any) -> list[str]:
         answer = client.post("/tag", json={"texts": ["drug ill"], **options}).json()
         return [span["text"] for span in answer["documents"][0]["spans"]]
 
-    assert found() == ["drug", "ill"]
-    assert found(corpora=["ills"]) == ["ill"] == found(types=["Disease"])
-    assert found(threshold=0.5) == ["drug"]
-    assert found(corpora=None, types=None) == ["drug", "ill"]
+    assert mentions() == ["drug", "ill"]
+    assert mentions(corpora=["ills"]) == ["ill"] == mentions(types=["Disease"])
+    assert mentions(threshold=0.5) == ["drug"]
+    assert mentions(corpora=None, types=None) == ["drug", "ill"]
 
 
 def test_attributes_are_added_on_request(real: TestClient) -> None:
@@ -119,14 +119,14 @@ def test_texts_keep_their_order_and_names(client: TestClient) -> None:
 
 
 def offline(path: Path, output: str, target: Path) -> Any:
-    """What ``openmed-ner tag`` makes of a file: bytes, or for a folder the bytes of each file."""
+    """Run ``openmed-ner tag``; return the bytes of its output, or of each file of a folder."""
     command = ["tag", str(path), "--to", output, "-o", str(target), "--threads", "1"]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
         patch.setattr(sys, "argv", ["openmed-ner", *command])
         main()
     assert not ended.value.code
     if target.is_dir():
-        return {each.name: each.read_bytes() for each in target.iterdir()}
+        return {file.name: file.read_bytes() for file in target.iterdir()}
     return target.read_bytes()
 
 
@@ -167,7 +167,7 @@ def test_a_script_in_a_text_stays_text(real: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "source", "found"),
+    ("name", "content", "source", "expected"),
     [
         ("a.txt", "one drug", "auto", [("a.txt", "one drug")]),
         ("A.JSONL", '{"id": 7, "text": "a"}\n{"text": "b"}\n', "auto", [("7", "a"), ("A.JSONL:2", "b")]),
@@ -178,11 +178,11 @@ def test_a_script_in_a_text_stays_text(real: TestClient) -> None:
     ],
 )
 def test_files_of_every_kind_are_read(
-    client: TestClient, name: str, content: str, source: str, found: list[tuple[str, str]]
+    client: TestClient, name: str, content: str, source: str, expected: list[tuple[str, str]]
 ) -> None:
     answer = client.post("/tag/file", files={"file": (name, content.encode())}, data={"from": source})
     assert answer.status_code == 200, answer.text
-    assert [(each["id"], each["text"]) for each in answer.json()["documents"]] == found
+    assert [(document["id"], document["text"]) for document in answer.json()["documents"]] == expected
 
 
 def test_a_file_that_breaks_its_format_is_refused_with_the_line(client: TestClient) -> None:
@@ -307,21 +307,21 @@ def test_the_real_model_gives_the_same_alone_and_together(real: TestClient, tagg
         assert [(span["start"], span["end"], span["label"]) for span in document["spans"]] == [
             (span.start, span.end, span.label) for span in alone.spans
         ]
-        for found, expected in zip(document["spans"], alone.spans, strict=True):
-            assert found["score"] == pytest.approx(expected.score, abs=1e-3)
+        for span, expected in zip(document["spans"], alone.spans, strict=True):
+            assert span["score"] == pytest.approx(expected.score, abs=1e-3)
 
 
 def test_requests_that_wait_share_a_batch(stub: StubTagger) -> None:
     async def work(batcher: Batcher) -> None:
         first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], PipeOptions()))
         await asyncio.to_thread(stub.started.wait)
-        others = [
+        requests = [
             asyncio.create_task(batcher.tag([Document(str(number), "x")], PipeOptions(threshold=number % 2)))
             for number in range(6)
         ]
         await asyncio.sleep(0)
         stub.go.set()
-        await asyncio.gather(first, *others)
+        await asyncio.gather(first, *requests)
 
     sizes: list[int] = []
     run(stub, work, on_batch=lambda documents, seconds: sizes.append(documents))
@@ -372,13 +372,13 @@ def test_a_cancelled_request_gives_its_place_back(stub: StubTagger) -> None:
     async def work(batcher: Batcher) -> None:
         first = asyncio.create_task(batcher.tag([Document("0", "WAIT")], PipeOptions()))
         await asyncio.to_thread(stub.started.wait)
-        held = batcher.n_pending
+        n_pending = batcher.n_pending
         second = asyncio.create_task(batcher.tag([Document("1", "x"), Document("2", "y")], PipeOptions()))
         await asyncio.sleep(0)
-        assert batcher.n_pending > held
+        assert batcher.n_pending > n_pending
         second.cancel()
         await asyncio.wait([second])
-        assert batcher.n_pending == held
+        assert batcher.n_pending == n_pending
         stub.go.set()
         await first
 
@@ -482,9 +482,9 @@ def test_a_client_who_leaves_is_not_worked_for(stub: StubTagger, caplog: pytest.
         async with batcher.running():
             first = asyncio.create_task(batcher.tag([Document("first", "WAIT")], PipeOptions()))
             await asyncio.to_thread(stub.started.wait)
-            held = batcher.n_pending
+            n_pending = batcher.n_pending
             await app(scope, receive, send)
-            assert batcher.n_pending == held
+            assert batcher.n_pending == n_pending
             stub.go.set()
             await first
 
@@ -549,8 +549,8 @@ def test_the_command_line_refuses_what_cannot_work(
     assert refused() == 2 and "short" not in capsys.readouterr().err.replace("shorter", "")
     assert refused("--token-file", str(tmp_path / "none")) == 2
     monkeypatch.delenv(TOKEN)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         assert refused("--port", port) == 1 and f"port {port}" in capsys.readouterr().err
 
 

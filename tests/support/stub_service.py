@@ -66,12 +66,12 @@ class StubTagger:
                 self.started.set()
                 assert self.go.wait(20)
             spans = [
-                Span(found.start(), found.end(), label, score, corpus)
+                Span(match.start(), match.end(), label, score, corpus)
                 for corpus, label, score, pattern in (
                     ("drugs", "Chemical", 0.9, r"drug\w*"),
                     ("ills", "Disease", 0.4, r"ill\w*"),
                 )
-                for found in re.finditer(pattern, document.text)
+                for match in re.finditer(pattern, document.text)
                 if (corpora is None or corpus in corpora)
                 and (types is None or label in types)
                 and score >= threshold

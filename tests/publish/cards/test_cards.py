@@ -184,7 +184,7 @@ def write_report() -> str:
 
 
 def describe_all(record: Any, scores: Any, parity: Any) -> str:
-    """The two pages of a model on which all of its figures stand."""
+    """Write the two pages of a model that show all of its figures."""
     inputs = {"record": record, "scores": scores, "parity": parity}
     return describe_model(TAGGER, **inputs) + write_documentation(TAGGER, **inputs)
 
@@ -212,12 +212,12 @@ def test_the_whole_card_is_as_it_was(name: str, tmp_path: Path) -> None:
 
 def test_the_hub_reads_scores_and_emissions() -> None:
     card = ModelCard(CARDS["model"]())
-    found = {(each.dataset_type, each.metric_type): each for each in card.data.eval_results}
-    assert len(found) == len(SCORES) * 3
-    best = found["ncbi-disease", "f1"]
+    results = {(result.dataset_type, result.metric_type): result for result in card.data.eval_results}
+    assert len(results) == len(SCORES) * 3
+    best = results["ncbi-disease", "f1"]
     assert best.metric_value == SCORES[0]["micro"]["f1"] and "mentions, strict" in best.metric_name
     assert (best.dataset_split, best.dataset_revision) == ("test", dataset_revision("ncbi-disease", "test"))
-    assert found["mine", "f1"].dataset_revision is None
+    assert results["mine", "f1"].dataset_revision is None
     data = card.data.to_dict()
     assert data["co2_eq_emissions"]["emissions"] == pytest.approx(8.3 + 5.1)
     assert data["co2_eq_emissions"]["geographical_location"] == "FRA"
@@ -249,11 +249,11 @@ def test_revisions_tell_the_splits_of_a_corpus_apart() -> None:
 
 
 def iter_leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The places of all numbers."""
+    """Yield the paths of all numbers."""
     if isinstance(value, dict | list):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, each in pairs:
-            yield from iter_leaves(each, (*path, key))
+        for key, child in pairs:
+            yield from iter_leaves(child, (*path, key))
     elif isinstance(value, int | float):
         yield path
 
@@ -309,7 +309,7 @@ def test_another_count_makes_another_data_card(path: tuple[Any, ...]) -> None:
 
 
 def shown(value: float) -> set[str]:
-    """Every way in which a card may write a number."""
+    """Write a number in every form that a card may use."""
     forms = {"", ",", ".0f", ".1f", ".2f", ".3f", ".4g", "+.2f"}
     scales = (1, 100, 1000, 1 / 60)
     texts = {format(value * scale, form) for scale in scales for form in forms}
@@ -326,8 +326,8 @@ def test_no_figure_comes_from_nowhere(data: st.DataObject) -> None:
         holder(inputs, path)[path[-1]] = data.draw(new)
     steps = find_steps(inputs[0])
     numbers = [holder(inputs, path)[path[-1]] for path in LEAVES]
-    numbers += [sum(each.kwh or 0 for each in steps), sum(each.co2e_kg or 0 for each in steps)]
-    numbers += [each.kg_per_kwh or 0.0 for each in steps]
+    numbers += [sum(step.kwh or 0 for step in steps), sum(step.co2e_kg or 0 for step in steps)]
+    numbers += [step.kg_per_kwh or 0.0 for step in steps]
     numbers += [3, 2]  # epochs; splits of the guard and documents left out
     written = {figure for number in numbers for text in shown(number) for figure in NUMBER.findall(text)}
     fixed = set(
@@ -349,8 +349,8 @@ def test_sources_that_the_recipe_leaves_out_stand_on_no_card() -> None:
 
 
 def test_a_corpus_that_nobody_knows_is_its_owners_to_describe() -> None:
-    own = next(source for source in find_sources(TAGGER, RECORD) if source.name == "mine")
-    assert (own.licence, own.citation) == ("stated by its owner", "")
+    unknown = next(source for source in find_sources(TAGGER, RECORD) if source.name == "mine")
+    assert (unknown.licence, unknown.citation) == ("stated by its owner", "")
     assert "A2.2: what these data sets are" in CARDS["documentation"]()
 
 
@@ -398,9 +398,9 @@ def test_energy_of_steps_adds_up_and_one_unmeasured_step_leaves_the_sum_open() -
 def test_an_encoder_of_a_study_is_counted_once() -> None:
     run = {"model": "m", "encoder": "lora", "seed": 0, "recipe": {"corpora": ["x"], "adapted": "lora"}}
     study = {"encoders": {"lora": ADAPTATION}, "runs": [{**run, **{"energy": RECORD["energy"]}}] * 2}
-    consumers = list_models(study)
-    assert [each.name for each in consumers] == ["encoder lora", "m/lora/0", "m/lora/0"]
-    assert sum(each.to_json()["kwh"] for each in consumers) == pytest.approx(0.0125 + 2 * 0.0225)
+    models = list_models(study)
+    assert [model.name for model in models] == ["encoder lora", "m/lora/0", "m/lora/0"]
+    assert sum(model.to_json()["kwh"] for model in models) == pytest.approx(0.0125 + 2 * 0.0225)
 
 
 def run(*arguments: str | Path) -> str:
@@ -447,7 +447,7 @@ def test_the_energy_report_takes_bundles_results_and_studies(tmp_path: Path) -> 
         (tmp_path / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
     results, study, speed = (tmp_path / f"{name}.json" for name in names)
     report = json.loads(run("energy", embedded_bundle(), results, study, "--benchmark", speed, "--json"))
-    assert [len(each["steps"]) for each in report["models"]] == [4, 2, 1], "the embedded one has stages"
+    assert [len(model["steps"]) for model in report["models"]] == [4, 2, 1], "the embedded one has stages"
     assert report["tagging"]["wh_per_1000_documents"] == {"int8": 0.303}
 
 
