@@ -13,7 +13,6 @@ Hashes of dependencies come from a report of pip, which resolves them:
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import uuid
@@ -36,6 +35,7 @@ from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import RECORD
 from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.publish.cards import find_sources
+from openmed_ner.storage import sha256_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "openmed-ner"
@@ -166,7 +166,7 @@ def make_bom(bundle: Bundle, *, wheel: Path | None = None, report: Path | None =
     dependencies = find_dependencies()
     packages = {name: describe_package(name, pins, hashes) for name in dependencies if name != PROJECT}
     version = metadata.version(PROJECT)
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest() if wheel else None
+    digest = sha256_file(wheel) if wheel else None
     root = Component(
         type=ComponentType.APPLICATION,
         name=PROJECT,

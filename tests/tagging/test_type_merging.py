@@ -74,7 +74,7 @@ def test_the_merge_that_serves_all_guidelines_is_chosen() -> None:
         "narrow": [Document("1", text, (Span(0, 6, "Disease"), Span(30, 40, "Disease")))],
         "wide": [Document("2", text + "y", (Span(0, 6, "Disease"), Span(20, 25, "Disease")))],
     }
-    predicted = [Document("", each.text, tuple(SPANS)) for each in (*gold["narrow"], *gold["wide"])]
+    predicted = [Document("", document.text, tuple(SPANS)) for document in (*gold["narrow"], *gold["wide"])]
     chosen = choose_merges(heads, gold, predicted)
     assert chosen == {"Disease": TypeMerge(("narrow", "wide"), "fill")}, "types of one head need no merge"
     assert choose_merges(heads, {"narrow": gold["narrow"]}, predicted) == {}, "nothing to weigh against"

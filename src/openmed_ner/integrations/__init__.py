@@ -1,1 +1,1 @@
-"""Components for other libraries, one module each, imported only by who uses that library."""
+"""Components for other libraries, one package each, imported on use only."""
