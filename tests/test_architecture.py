@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from itertools import product
@@ -88,6 +89,14 @@ def test_the_layer_test_would_notice(tmp_path: Path) -> None:
     )
     assert imports(file) == {"cli", "training"}
     assert layer("cli") > layer("training") > layer("text")
+
+
+def test_the_page_on_architecture_lists_the_layers() -> None:
+    page = (PACKAGE.parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    listed: dict[int, set[str]] = {}
+    for number, packages in re.findall(r"^\| (\d+) \| ([^|]+) \|", page, re.MULTILINE):
+        listed.setdefault(int(number), set()).update(re.findall(r"`(\w+)`", packages))
+    assert listed == dict(enumerate(LAYERS[:-1], start=1))
 
 
 def loaded_after(code: str) -> set[str]:
