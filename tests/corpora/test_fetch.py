@@ -235,7 +235,7 @@ def test_an_interrupted_download_asks_for_the_rest_only(
     site.framing, site.stop_after = framing, 150_000
     origin = publish(site)
     row = SINGLE if publish is as_file else TINY
-    with pytest.raises(RunError, match="run the command again to go on"):
+    with pytest.raises(RunError, match="run the command again to resume"):
         fetch(row, tmp_path, origins=[origin])
     assert not list(tmp_path.glob("*.tar.xz"))
     (partial,) = (tmp_path / ".downloads").iterdir()
@@ -351,7 +351,7 @@ def test_a_file_that_is_not_in_the_release_is_named(site: Site, tmp_path: Path) 
 
 def test_an_unknown_origin_is_told_before_anything_is_asked(site: Site, tmp_path: Path) -> None:
     row = corpus(*SINGLE.members, ArchiveMember("tiny/elsewhere/x.txt", ""))
-    with pytest.raises(CorpusError, match=r"tiny/elsewhere/x\.txt: no place is known .* --from FOLDER"):
+    with pytest.raises(CorpusError, match=r"elsewhere/x\.txt: no download address .* --from FOLDER"):
         fetch(row, tmp_path, origins=[as_file(site)])
     assert not site.requests
 

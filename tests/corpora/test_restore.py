@@ -140,5 +140,5 @@ def test_a_title_without_its_brackets_is_found_by_the_longest_sentence() -> None
 
 @pytest.mark.parametrize("group", [["They were many ."], [], [""], ["''", " "]])
 def test_sentences_of_no_document_are_refused(group: list[str]) -> None:
-    with pytest.raises(CorpusError, match="no document holds the sentence"):
+    with pytest.raises(CorpusError, match="no document contains the sentence"):
         list(select([Document("1", "They were few."), Document("2", "")], [group]))

@@ -330,6 +330,6 @@ def _check_name(name: str, folder: Path) -> None:
         raise BundleError(f"{folder}: the manifest lists {name!r}, which does not lie inside the bundle")
     if path.suffix not in SUFFIXES:
         raise BundleError(
-            f"{folder}: {name} is not allowed in a bundle; allowed: {', '.join(SUFFIXES)}. Formats that can "
-            "run code on loading, such as pickle, are refused"
+            f"{folder}: {name} is of a kind that a bundle must not contain; allowed: {', '.join(SUFFIXES)}. "
+            "Formats that can run code on loading, such as pickle, are refused"
         )

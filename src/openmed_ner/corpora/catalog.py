@@ -1,8 +1,8 @@
-"""The benchmark corpora as a table: where each split lies in the release, and what its labels mean.
+"""The benchmark corpora as a table: the files of every split, and the meaning of the native labels.
 
-A label map names what is kept and under which canonical type; native labels that map to nothing
-belong to another corpus of the same release. Where a release divides its documents otherwise than the
-splits everybody scores, or not at all, the note says whose splits these are.
+A label map gives the canonical type of every native label that is read; other native labels belong to
+another corpus of the same release. If a release has no splits, or others than those that everybody scores,
+the note says who made the splits.
 """
 
 from __future__ import annotations
@@ -311,8 +311,8 @@ _ROWS = (
                 f"{_ANATEM}/standoff/all/*.txt",
                 f"{_ANATEM}/splits/{name}-documents.list",
                 *(
-                    _huner("gellus", "huner_cell_line_gellus", "TagSentenceSplitter_[__SENT__]", each)
-                    for each in SPLITS
+                    _huner("gellus", "huner_cell_line_gellus", "TagSentenceSplitter_[__SENT__]", part)
+                    for part in SPLITS
                 ),
             )
             for split, name in _DEVEL.items()
@@ -347,10 +347,10 @@ CATALOG: Mapping[str, Corpus] = {corpus.name: corpus for corpus in _ROWS}
 
 
 def find_corpus(name: str) -> Corpus:
-    """Look a corpus up.
+    """Look up a corpus by name.
 
     Raises:
-        CorpusError: there is none of this name.
+        CorpusError: the catalog has no corpus of this name.
     """
     try:
         return CATALOG[name]

@@ -1,4 +1,4 @@
-"""What the catalog says of a corpus: its files, its labels, and what to know before trusting a score."""
+"""A row of the catalog: files, labels, licence, and notes for those who read scores on the corpus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True, slots=True)
 class SplitFiles:
-    """The files a split is made of, and how they are laid out (a key of ``releases.LAYOUTS``)."""
+    """The files of a split, and their layout (a key of ``releases.LAYOUTS``)."""
 
     layout: str
     members: tuple[ArchiveMember, ...]
@@ -20,7 +20,7 @@ class SplitFiles:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A line of a release that contradicts itself: what it says, what it must say, and why."""
+    """A line of a release that contradicts itself, its replacement, and the reason."""
 
     member: str
     line: str
@@ -33,17 +33,17 @@ class Corpus:
     """A row of the catalog.
 
     Attributes:
-        name: how commands and heads call it.
-        title: how its authors call it.
-        splits: the files of each split.
-        official: the splits that are the authors' own.
+        name: name in commands and heads.
+        title: name that its authors gave it.
+        splits: files by split.
+        official: splits that its authors made.
         labels: native label to canonical type.
         licence: terms of the annotations, as the release states them.
         citation: the paper to cite.
-        home: where the authors publish it.
-        note: what a reader of its scores must know.
-        corrections: lines of the release that are put right before reading.
-        complete: whether all of the corpus is read; if not, the note says what is.
+        home: address of its authors' release.
+        note: remarks for readers of its scores.
+        corrections: lines of the release that are corrected before reading.
+        complete: false if only a part of the corpus is read, which the note then names.
         alternatives: files of the spans that the official scorer accepts instead of gold ones.
         words: numbers of words in train, dev and test, as ``benchmarks/corpora.py`` counts them, for plans
             made without the archives; 0: no such split.
@@ -65,11 +65,11 @@ class Corpus:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The canonical entity types, each once, in the order of the label map."""
+        """Distinct canonical entity types, in the order of the label map."""
         return tuple(dict.fromkeys(self.labels.values()))
 
     @property
     def members(self) -> tuple[ArchiveMember, ...]:
-        """The files of all splits and alternatives, each once."""
+        """Distinct files of all splits and alternatives."""
         files = (*self.splits.values(), *self.alternatives.values())
-        return tuple(dict.fromkeys(member for each in files for member in each.members))
+        return tuple(dict.fromkeys(member for split_files in files for member in split_files.members))

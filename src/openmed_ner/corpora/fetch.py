@@ -1,7 +1,7 @@
-"""Fetch corpora from where they are published, or from a folder, into archives of our layout.
+"""Fetch corpora from their publishers, or from a folder, into archives of one layout.
 
-Whatever the way, only files whose SHA-256 the catalog knows are written, and an archive appears only
-once it is complete. An interrupted download goes on where it stopped, if the server allows that.
+Only files whose SHA-256 is in the catalog are written, and an archive appears only once it is complete. An
+interrupted download resumes at its last byte, if the server allows that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import http.client
 import io
-import os
 import tarfile
 import urllib.error
 import urllib.parse
@@ -20,10 +19,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from openmed_ner.corpora.archive import MAX_FILE, MAX_TOTAL, ArchiveMember, check, extract
+from openmed_ner.corpora.archive import MAX_FILE, MAX_TOTAL, ArchiveMember, extract, verify
 from openmed_ner.corpora.corpus import Corpus
 from openmed_ner.errors import CorpusError, RunError
 from openmed_ner.offline import require_network
+from openmed_ner.storage import atomic_path
 
 _BLOCK = 1 << 16
 _TIMEOUT = 60
@@ -32,12 +32,12 @@ Contents = dict[str, dict[str, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the files below a path of an archive are published.
+    """The publisher's address of the files below a path of an archive.
 
     Attributes:
-        prefix: the path in our archives that it fills.
-        url: of a ``.tar.gz`` or ``.zip`` file, or, ending with ``/``, of a folder of single files.
-        inside: the path within, below a ``.tar.gz`` file's one top folder.
+        prefix: path in the corpus archives.
+        url: address of a ``.tar.gz`` or ``.zip`` file, or, ending with ``/``, of a folder of single files.
+        inside: path within the downloaded archive, below the one top folder of a ``.tar.gz`` file.
     """
 
     prefix: str
@@ -96,43 +96,45 @@ def fetch(
     origins: Sequence[Origin] = ORIGINS,
     on_progress: Callable[[str, int], None] = lambda url, size: None,
 ) -> list[Path]:
-    """Bring the archives of a corpus into a folder; those that are there and right are left alone.
+    """Write the archives of a corpus into a folder; archives that are complete already are left alone.
 
     Args:
-        corpus: a row of the catalog.
-        folder: where the archives go; what they hold of other corpora stays.
-        source: a folder with such archives to take the files from, instead of the network.
-        origins: where the files are published.
-        on_progress: called with the address and the bytes so far, as a download goes on.
+        corpus: row of the catalog.
+        folder: folder for the archives; their files of other corpora stay.
+        source: folder with such archives, read instead of the network.
+        origins: addresses of the files.
+        on_progress: callback for the address and the number of bytes downloaded so far.
 
     Returns:
-        The archives written.
+        The archives that were written.
 
     Raises:
-        CorpusError: a file is published nowhere we know, or is not the known release.
+        CorpusError: a file has no known address, or is not the known release.
         RunError: ``OPENMED_NER_OFFLINE`` is 1 (an ``OfflineError``), or a download failed.
     """
     written = []
     for archive in dict.fromkeys(member.archive for member in corpus.members):
         members = [member for member in corpus.members if member.archive == archive]
-        if _is_right(folder, members):
+        if _is_complete(folder, members):
             continue
+
         if source is not None:
             contents = extract(source, members)
             for member in members:
-                check(source / archive, member, contents[member.path])
+                verify(source / archive, member, contents[member.path])
         else:
             contents = _download(members, folder / ".downloads", origins, on_progress)
+
         _write_archive(folder / archive, contents)
         written.append(folder / archive)
     return written
 
 
-def _is_right(folder: Path, members: Sequence[ArchiveMember]) -> bool:
+def _is_complete(folder: Path, members: Sequence[ArchiveMember]) -> bool:
     try:
         contents = extract(folder, members)
         for member in members:
-            check(folder / member.archive, member, contents[member.path])
+            verify(folder / member.archive, member, contents[member.path])
     except CorpusError:
         return False
     return True
@@ -141,20 +143,16 @@ def _is_right(folder: Path, members: Sequence[ArchiveMember]) -> bool:
 def _write_archive(path: Path, contents: Contents) -> None:
     """Add files to an archive, which is replaced in one move."""
     files = dict(_iter_archive(path)) if path.is_file() else {}
-    for member, found in contents.items():
+    for member, member_files in contents.items():
         parent = member.rpartition("/")[0]
-        files.update({f"{parent}/{name}": content for name, content in found.items()})
+        files.update({f"{parent}/{name}": content for name, content in member_files.items()})
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with tarfile.open(partial, "w:xz") as tar:
-            for name, content in sorted(files.items()):
-                entry = tarfile.TarInfo(name)
-                entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_path(path) as partial, tarfile.open(partial, "w:xz") as tar:
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
 
 
 def _download(
@@ -163,87 +161,92 @@ def _download(
     origins: Sequence[Origin],
     on_progress: Callable[[str, int], None],
 ) -> Contents:
-    """Take members from where they are published, checked; what was wrong is not kept in the cache."""
+    """Download members and verify them; a file that fails is removed from the cache."""
     require_network("downloads", instead="take the archives from a folder with --from")
-    places = [_locate(member, origins) for member in members]
+    addresses = [_locate(member, origins) for member in members]
     contents: Contents = {}
-    for member, (url, inside) in zip(members, places, strict=True):
+    for member, (url, inside) in zip(members, addresses, strict=True):
         path = _download_file(url, cache, on_progress)
         try:
             name = member.path.rpartition("/")[2]
-            found = _take(path, url, inside) if inside else {name: path.read_bytes()}
-            check(Path(member.archive), member, found)
+            files = _read_inside(path, url, inside) if inside else {name: path.read_bytes()}
+            verify(Path(member.archive), member, files)
         except CorpusError as error:
-            path.unlink()  # two halves that do not belong together, say: the next attempt begins afresh
+            # Perhaps two halves of different files: only a download from the first byte can help.
+            path.unlink()
             raise CorpusError(f"{url}: {error}") from error
-        contents[member.path] = found
+        contents[member.path] = files
     return contents
 
 
 def _locate(member: ArchiveMember, origins: Sequence[Origin]) -> tuple[str, str]:
-    """The address of a file, and the path within it; none for a file of its own."""
-    origin = next((each for each in origins if member.path.startswith(each.prefix)), None)
+    """Return the address of a download, and the path within it (empty for a single file)."""
+    origin = next((row for row in origins if member.path.startswith(row.prefix)), None)
     if origin is None:
-        raise CorpusError(f"{member.path}: no place is known to download it from; use --from FOLDER")
+        raise CorpusError(f"{member.path}: no download address is known; use --from FOLDER")
     rest = member.path.removeprefix(origin.prefix)
     if origin.url.endswith("/"):
         return origin.url + urllib.parse.quote(rest), ""
     return origin.url, origin.inside + rest
 
 
-def _take(path: Path, url: str, inside: str) -> dict[str, bytes]:
-    """The files that a downloaded archive holds at a path: name to content."""
-    wanted = ArchiveMember(inside, "")
+def _read_inside(path: Path, url: str, inside: str) -> dict[str, bytes]:
+    """Read the files at a path of a downloaded archive: name to content."""
+    member = ArchiveMember(inside, "")
+    # GitHub puts everything into one folder, which is named after the commit.
     below_top = url.endswith(".tar.gz")
-    files = _iter_archive(path, lambda name: wanted.holds(name.partition("/")[2] if below_top else name))
+    files = _iter_archive(path, lambda name: member.matches(name.partition("/")[2] if below_top else name))
     return {name.rpartition("/")[2]: content for name, content in files}
 
 
 def _download_file(url: str, cache: Path, on_progress: Callable[[str, int], None]) -> Path:
-    """Download to the cache, once, going on where an earlier attempt stopped."""
+    """Download a file to the cache once, resuming an earlier attempt."""
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / blake2b(url.encode(), digest_size=12).hexdigest()
     if path.is_file():
         return path
+
     partial = path.with_suffix(".partial")
     size = partial.stat().st_size if partial.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-            goes_on = response.status == 206
-            with partial.open("ab" if goes_on else "wb") as file:
+            resumes = response.status == 206
+            with partial.open("ab" if resumes else "wb") as file:
                 while block := response.read(_BLOCK):
                     file.write(block)
                     if file.tell() > MAX_TOTAL:
-                        raise RunError(f"{url}: larger than any corpus we know; the download was stopped")
+                        raise RunError(f"{url}: larger than any known corpus; the download was stopped")
                     on_progress(url, file.tell())
             if response.length:  # a short body ends like a whole one, unless it is chunked
                 raise RunError(
-                    f"{url}: the server stopped {response.length} bytes early; run the command again to go on"
+                    f"{url}: the server stopped {response.length} bytes early; "
+                    "run the command again to resume"
                 )
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != 416 or not size:
             raise RunError(f"{url}: the server answered {error.code} {error.reason}") from error
-        partial.unlink()  # it is longer than the file, or is all of it: begin again
+        partial.unlink()  # longer than the file, or complete already: begin again
         return _download_file(url, cache, on_progress)
     except (OSError, http.client.HTTPException) as error:
-        raise RunError(f"{url}: the download failed: {error}; run the command again to go on") from error
+        raise RunError(f"{url}: the download failed: {error}; run the command again to resume") from error
+
     partial.replace(path)
     return path
 
 
 def _iter_archive(
-    path: Path, wanted: Callable[[str], bool] = lambda name: True
+    path: Path, selects: Callable[[str], bool] = lambda name: True
 ) -> Iterator[tuple[str, bytes]]:
-    """The regular files of a tar or zip archive, within the limits of what a corpus may hold."""
+    """Yield the regular files of a tar or zip archive, within the limits of a corpus."""
     total = 0
     try:
         for name, size, read in _iter_entries(path):
-            if wanted(name):
+            if selects(name):
                 total += size
                 if size > MAX_FILE or total > MAX_TOTAL:
-                    raise CorpusError(f"{path}, {name}: larger than any corpus file we know")
+                    raise CorpusError(f"{path}, {name}: larger than any known corpus file")
                 yield name, read()
     except CorpusError:
         raise
@@ -254,7 +257,7 @@ def _iter_archive(
 
 
 def _iter_entries(path: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
-    """Name and size of the regular files of an archive, and how to read each."""
+    """Yield name, size and reader of the regular files of an archive."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():

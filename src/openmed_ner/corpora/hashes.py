@@ -1,4 +1,4 @@
-"""SHA-256 of every corpus file the catalog reads; :class:`openmed_ner.corpora.archive.ArchiveMember` says how."""
+"""SHA-256 of every corpus file, as :class:`openmed_ner.corpora.archive.ArchiveMember` defines it."""
 
 from collections.abc import Mapping
 

@@ -1,10 +1,10 @@
-"""Find documents that stand in another split or corpus, whole or in part.
+"""Find documents that appear in another split or corpus, whole or in part.
 
-Two documents are compared by their sentences, without case, white space and punctuation, so that
-another tokenisation, another line break or a lost bracket hides nothing. For that, a sentence ends at
+Two documents are compared by their sentences, without case, white space and punctuation, so that another
+tokenisation, another line break or a lost bracket hides nothing. For this comparison, a sentence ends at
 every full stop but the one in "0.05", whatever follows: "i.v. injection" ends two. Sentences of fewer than
-``SHORTEST`` letters and digits, and those that more than ``COMMON`` texts have, are headings and
-phrases ("The authors declare that they have no competing interests"); they do not count.
+``SHORTEST`` letters and digits, and those of more than ``COMMON`` texts, do not count: they are headings and
+phrases ("The authors declare that they have no competing interests").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from openmed_ner.text import Document
 SHORTEST = 40
 COMMON = 4
 SHARE = 0.5
-"""A document stands in another if the two share this part of the shorter one's sentences."""
+"""Share of the shorter document's sentences that makes it appear in the other."""
 
 _BREAK = re.compile(r"[.!?]\s+|\s*\n\s*")
 _NOISE = re.compile(r"[^\w.!?]|_")
@@ -31,13 +31,13 @@ Key = bytes
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What two sets of documents share.
+    """Documents and sentences that two sets share.
 
     Attributes:
-        first: name of the one set.
-        second: name of the other; the same for repetitions within a set.
-        documents: how many documents of ``first`` stand in ``second``.
-        sentences: how many different sentences of ``first`` stand in ``second``.
+        first: name of the first set.
+        second: name of the second; equal to ``first`` for repetitions within a set.
+        documents: number of documents of ``first`` that appear in ``second``.
+        sentences: number of distinct sentences of ``first`` that appear in ``second``.
     """
 
     first: str
@@ -47,12 +47,12 @@ class Overlap:
 
 
 def sentence_keys(text: str) -> frozenset[Key]:
-    """The long sentences of a text, each as a hash of its letters and digits."""
+    """Hash the letters and digits of every long sentence of a text."""
     return frozenset(_iter_keys(text))
 
 
 def count_sentences(text: str) -> int:
-    """How many sentences a text has: they end at the end of a line, or with a stop before white space."""
+    """Count sentences, which end at the end of a line, or with a stop before white space."""
     return sum(bool(sentence.strip()) for sentence in _BREAK.split(text))
 
 
@@ -64,30 +64,30 @@ def _iter_keys(text: str) -> Iterator[Key]:
 
 
 def common_keys(texts: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
-    """The sentences that too many different texts have for them to tell anything.
+    """Return the sentences of so many texts that sharing them means nothing.
 
-    Texts of the same sentences are one: a document does not become common by being there often.
+    Texts with equal sentences count once, so a repeated document does not make its sentences common.
     """
     uses = Counter(key for keys in set(texts.values()) for key in keys)
     return frozenset(key for key, count in uses.items() if count > COMMON)
 
 
 class SentenceIndex:
-    """The sentences of some documents, for looking up which of them share any with another."""
+    """Index of documents by their sentences."""
 
     def __init__(self, keys: Iterable[frozenset[Key]]) -> None:
         self.keys = list(keys)
-        self._places: defaultdict[Key, list[int]] = defaultdict(list)
-        for index, own in enumerate(self.keys):
-            for key in own:
-                self._places[key].append(index)
+        self._documents: defaultdict[Key, list[int]] = defaultdict(list)
+        for index, document_keys in enumerate(self.keys):
+            for key in document_keys:
+                self._documents[key].append(index)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._places
+        return key in self._documents
 
     def copies(self, keys: frozenset[Key]) -> list[int]:
-        """The documents in which one with these sentences stands, or that stand in it, by index."""
-        shared = Counter(index for key in keys for index in self._places.get(key, ()))
+        """Return the indices of the documents that contain these sentences, or are contained in them."""
+        shared = Counter(index for key in keys for index in self._documents.get(key, ()))
         return [
             index for index, count in shared.items() if count >= SHARE * min(len(keys), len(self.keys[index]))
         ]
@@ -105,17 +105,17 @@ def _index(sets: Iterable[Sequence[Document]]) -> list[SentenceIndex]:
 def exclude_overlap(
     train: Sequence[Document], held_out: Sequence[Document]
 ) -> tuple[list[Document], list[Document]]:
-    """TextFiles training documents into those to keep and those that stand in a held-out document.
+    """Split training documents by whether they appear in a held-out document.
 
     Returns:
-        Kept and left out, both in order.
+        The remaining and the excluded documents, both in order.
     """
     first, second = _index([train, held_out])
-    kept: list[Document] = []
-    left: list[Document] = []
+    remaining: list[Document] = []
+    excluded: list[Document] = []
     for document, keys in zip(train, first.keys, strict=True):
-        (left if second.copies(keys) else kept).append(document)
-    return kept, left
+        (excluded if second.copies(keys) else remaining).append(document)
+    return remaining, excluded
 
 
 def find_overlaps(sets: Mapping[str, Sequence[Document]]) -> list[Overlap]:
@@ -128,10 +128,10 @@ def find_overlaps(sets: Mapping[str, Sequence[Document]]) -> list[Overlap]:
     overlaps = []
     for first, one in indexes.items():
         for second, other in indexes.items():
-            own = 1 if first == second else 0  # within a set, every document stands in itself
-            documents = sum(len(other.copies(keys)) > own for keys in one.keys)
+            n_self = 1 if first == second else 0  # within a set, every document appears in itself
+            documents = sum(len(other.copies(keys)) > n_self for keys in one.keys)
             uses = Counter(key for keys in one.keys for key in keys)
-            sentences = sum(key in other and count > own for key, count in uses.items())
+            sentences = sum(key in other and count > n_self for key, count in uses.items())
             if sentences:
                 overlaps.append(Overlap(first, second, documents, sentences))
     return overlaps

@@ -1,6 +1,6 @@
-"""How each release lays its documents out: from the text files of its members to documents.
+"""The layouts of the releases: from the text files of the members of a split to documents.
 
-One function per layout; the catalog says which layout and which members a split has. The parts come
+There is one function per layout. The catalog names layout and members of every split; the text files come
 in the order of the members.
 """
 
@@ -25,43 +25,44 @@ Layout = Callable[[Sequence[TextFiles]], Iterator[Document]]
 _TOKENS = "-DOCSTART-"
 
 
-def _lines(part: TextFiles) -> tuple[str, io.StringIO]:
-    ((name, content),) = part.items()
+def _open_single(files: TextFiles) -> tuple[str, io.StringIO]:
+    """Open the only file of a member, with its name."""
+    ((name, content),) = files.items()
     return name, io.StringIO(content, newline="\n")
 
 
-def _pubtator(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    name, file = _lines(parts[0])
+def _pubtator(members: Sequence[TextFiles]) -> Iterator[Document]:
+    name, file = _open_single(members[0])
     return read_pubtator(file, source=name)
 
 
-def _brat(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    """Texts and annotations, paired by name."""
+def _brat(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read texts and annotations, paired by name."""
     texts, annotations = (
-        {PurePath(name).stem: (name, text) for name, text in part.items()} for part in parts
+        {PurePath(name).stem: (name, text) for name, text in files.items()} for files in members
     )
     if texts.keys() != annotations.keys():
-        lonely = min(texts.keys() ^ annotations.keys())
-        raise CorpusError(f"{lonely}: a text without annotations, or annotations without a text")
+        unpaired = min(texts.keys() ^ annotations.keys())
+        raise CorpusError(f"{unpaired}: a text without annotations, or annotations without a text")
     for stem, (_, text) in texts.items():
         name, lines = annotations[stem]
         yield parse_brat(text, lines, id=stem, source=name)
 
 
-def _brat_except(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    """Texts, annotations, and tokens of the documents to leave out."""
-    left_out = {document.id for document in _brat_only(parts)}
-    return (document for document in _brat(parts[:2]) if document.id not in left_out)
+def _brat_except(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read texts and annotations, without the documents whose tokens the third file has."""
+    excluded = {document.id for document in _brat_only(members)}
+    return (document for document in _brat(members[:2]) if document.id not in excluded)
 
 
-def _brat_only(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    """Texts, annotations, and tokens of the documents to keep."""
-    return select(_brat(parts[:2]), _iter_sections(parts[2]))
+def _brat_only(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read texts and annotations of the documents whose tokens the third file has."""
+    return select(_brat(members[:2]), _iter_sections(members[2]))
 
 
-def _iter_sections(part: TextFiles) -> Iterator[list[str]]:
-    """The sentences of each ``-DOCSTART-`` section of a file with one token per line."""
-    _, file = _lines(part)
+def _iter_sections(files: TextFiles) -> Iterator[list[str]]:
+    """Yield the sentences of each ``-DOCSTART-`` section of a file with one token per line."""
+    _, file = _open_single(files)
     sections: list[list[str]] = []
     for block in file.read().split("\n\n"):
         tokens = [line.split("\t")[0] for line in block.splitlines() if line]
@@ -72,25 +73,25 @@ def _iter_sections(part: TextFiles) -> Iterator[list[str]]:
     return (section for section in sections if section)
 
 
-def _bc2gm(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    (name, sentences), (mentions_name, mentions) = map(_lines, parts)
+def _bc2gm(members: Sequence[TextFiles]) -> Iterator[Document]:
+    (name, sentences), (mentions_name, mentions) = map(_open_single, members)
     return read_bc2gm(sentences, mentions, source=name, mentions_source=mentions_name)
 
 
-def _linnaeus(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    """A folder of texts, the table of mentions, and the names of the split's texts."""
-    texts, table, names = parts
+def _linnaeus(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read a folder of texts, the table of mentions, and the names of the split's texts."""
+    texts, table, names = members
     return _table({PurePath(name).stem: text for name, text in texts.items()}, table, names, LINNAEUS)
 
 
-def _s800(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    """The same with PubMed numbers as names, and a fourth file that gives each text its number."""
-    texts, table, names, numbers = parts
-    rows = (line.rstrip().split("\t") for line in _lines(numbers)[1])
-    known = {row[0]: row[1].removeprefix("PMID:") for row in rows}
-    keyed = {f"{PurePath(name).stem}:{known[PurePath(name).stem]}": text for name, text in texts.items()}
-    wanted = set(_lines(names)[1].read().split())
-    keys = "\n".join(key for key in keyed if key.partition(":")[2] in wanted)
+def _s800(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read the same with PubMed numbers as names, and a fourth file with the number of each text."""
+    texts, table, names, numbers = members
+    rows = (line.rstrip().split("\t") for line in _open_single(numbers)[1])
+    number_of = {row[0]: row[1].removeprefix("PMID:") for row in rows}
+    keyed = {f"{PurePath(name).stem}:{number_of[PurePath(name).stem]}": text for name, text in texts.items()}
+    selected = set(_open_single(names)[1].read().split())
+    keys = "\n".join(key for key in keyed if key.partition(":")[2] in selected)
     documents = _table(keyed, table, {"names": keys}, S800)
     return (replace(document, id=document.id.partition(":")[2]) for document in documents)
 
@@ -98,39 +99,39 @@ def _s800(parts: Sequence[TextFiles]) -> Iterator[Document]:
 def _table(
     texts: Mapping[str, str], table: TextFiles, names: TextFiles, columns: Columns
 ) -> Iterator[Document]:
-    wanted = dict.fromkeys(_lines(names)[1].read().split())
-    if missing := wanted.keys() - texts.keys():
-        raise CorpusError(f"the split names a text that is not there: {min(missing)}")
-    source, lines = _lines(table)
+    selected = dict.fromkeys(_open_single(names)[1].read().split())
+    if missing := selected.keys() - texts.keys():
+        raise CorpusError(f"the split names a text that does not exist: {min(missing)}")
+    source, lines = _open_single(table)
     documents = read_table(lines, texts, columns=columns, source=source)
-    return (document for document in documents if document.id in wanted)
+    return (document for document in documents if document.id in selected)
 
 
 def _abstracts(columns: Columns) -> Layout:
-    """Abstracts and a table of mentions."""
+    """Make a reader of abstracts and a table of mentions."""
 
-    def read(parts: Sequence[TextFiles]) -> Iterator[Document]:
-        (name, abstracts), (table_name, table) = map(_lines, parts)
+    def read(members: Sequence[TextFiles]) -> Iterator[Document]:
+        (name, abstracts), (table_name, table) = map(_open_single, members)
         texts = read_abstracts(abstracts, source=name)
         return read_table(table, texts, columns=columns, source=table_name)
 
     return read
 
 
-def _flair(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    """Token, tag, and whether white space follows, between blanks; a sentence is all there is."""
-    name, file = _lines(parts[0])
+def _flair(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read lines of token, tag and following white space; every sentence becomes a document."""
+    name, file = _open_single(members[0])
     return read_conll(file, source=name, tag_column=1, space_column=2)
 
 
-def _gellus(parts: Sequence[TextFiles]) -> Iterator[Document]:
-    """The texts of AnatEM, the names of one split, and all Gellus sentences in three files of tokens."""
-    texts, names, *tokens = parts
+def _gellus(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read the texts of AnatEM, the names of one split, and all Gellus sentences in three token files."""
+    texts, names, *token_files = members
     originals = [Document(PurePath(name).stem, text) for name, text in texts.items()]
-    wanted = set(_lines(names)[1].read().split())
-    for part in tokens:
-        restored = restore(list(_flair([part])), originals)
-        yield from (document for document in restored if document.id in wanted)
+    selected = set(_open_single(names)[1].read().split())
+    for files in token_files:
+        restored = restore(list(_flair([files])), originals)
+        yield from (document for document in restored if document.id in selected)
 
 
 LAYOUTS: Mapping[str, Layout] = {

@@ -1,9 +1,9 @@
-"""Put tokenised sentences back on the documents they were cut from.
+"""Transfer the spans of tokenised sentences to the original documents.
 
-Some corpora live on only as tokens joined by blanks, while another release holds the same documents
-with their text. Compared without white space, the sentences run through the document from its first
-character to its last. Finding a document, without putting spans on it, also overlooks quotation marks,
-which are written in several ways.
+Some corpora survive only as tokens joined by blanks, while another release has the same documents with
+their text. Without white space, the sentences of a document equal its text from the first character to the
+last. :func:`select` only identifies documents, so it also ignores quotation marks, which are written in
+several ways.
 """
 
 from __future__ import annotations
@@ -18,70 +18,75 @@ _PREFIX = 20
 
 
 def squeeze(text: str) -> str:
-    """A text without white space, for comparing two tokenisations of it."""
+    """Remove white space, so that tokenisations of one text can be compared."""
     return "".join(text.split())
 
 
 def restore(sentences: Sequence[Document], originals: Iterable[Document]) -> Iterator[Document]:
-    """Yield the original documents, in the order of their sentences, with the sentences' spans.
+    """Yield the original documents, in the order of their sentences, with the spans of the sentences.
 
     Raises:
-        CorpusError: a sentence begins no original document that the following ones complete.
+        CorpusError: no original document consists of a sentence and those after it.
     """
     by_id = {document.id: document for document in originals}
-    waiting = {identifier: squeeze(document.text) for identifier, document in by_id.items()}
+    remaining = {identifier: squeeze(document.text) for identifier, document in by_id.items()}
     squeezed = [squeeze(sentence.text) for sentence in sentences]
+
     first = 0
     while first < len(sentences):
-        runs = {
-            identifier: length
-            for identifier, text in waiting.items()
-            if text.startswith(squeezed[first][:_PREFIX]) and (length := _run(squeezed, first, text))
+        # The prefix saves comparing every sentence with every document in full.
+        n_sentences = {
+            identifier: count
+            for identifier, text in remaining.items()
+            if text.startswith(squeezed[first][:_PREFIX])
+            and (count := _count_sentences(squeezed, first, text))
         }
-        if not runs:
+        if not n_sentences:
             raise CorpusError(
                 f"{sentences[first].id}: no document consists of this sentence and those after it"
             )
-        identifier = max(runs, key=lambda each: runs[each])
+
+        identifier, count = max(n_sentences.items(), key=lambda item: item[1])
         original = by_id[identifier]
-        yield original.with_spans(_transfer(sentences[first : first + runs[identifier]], original.text))
-        first += runs[identifier]
-        del waiting[identifier]
+        yield original.with_spans(_transfer(sentences[first : first + count], original.text))
+        first += count
+        del remaining[identifier]
 
 
-def _run(sentences: Sequence[str], first: int, text: str) -> int:
-    """How many sentences from ``first`` on make up a text exactly; 0 if they do not."""
-    place, index = 0, first
-    while place < len(text):
-        if index == len(sentences) or not text.startswith(sentences[index], place):
+def _count_sentences(sentences: Sequence[str], first: int, text: str) -> int:
+    """Number of sentences from ``first`` on that equal a text; 0 if they do not."""
+    position, index = 0, first
+    while position < len(text):
+        if index == len(sentences) or not text.startswith(sentences[index], position):
             return 0
-        place += len(sentences[index])
+        position += len(sentences[index])
         index += 1
     return index - first
 
 
 def _transfer(sentences: Iterable[Document], text: str) -> Iterator[Span]:
-    visible = [place for place, character in enumerate(text) if not character.isspace()]
-    before = 0
+    """Move the spans of sentences to a text, by counting characters other than white space."""
+    visible = [position for position, character in enumerate(text) if not character.isspace()]
+    n_before = 0
     for sentence in sentences:
         counts = [0]
         for character in sentence.text:
             counts.append(counts[-1] + (not character.isspace()))
-        edges = [before + count for count in counts]
+        edges = [n_before + count for count in counts]
         for span in sentence.spans:
             (start, end), *fragments = (
                 (visible[edges[first]], visible[edges[last] - 1] + 1)
                 for first, last in ((span.start, span.end), *span.fragments)
             )
             yield replace(span, start=start, end=end, fragments=tuple(fragments))
-        before += counts[-1]
+        n_before += counts[-1]
 
 
 def select(documents: Iterable[Document], groups: Iterable[Sequence[str]]) -> Iterator[Document]:
-    """Yield the documents that one of the groups of sentences was cut from.
+    """Yield the documents that one of the groups of sentences was taken from.
 
-    A group belongs to the document that equals it, or else to the one that holds its longest
-    sentence: titles lost their brackets in one release of JNLPBA, so that not all are equal.
+    A group belongs to the document that equals it, or else to the one that contains its longest sentence:
+    titles lost their brackets in one release of JNLPBA, so not all are equal.
 
     Raises:
         CorpusError: a group belongs to no document.
@@ -89,20 +94,22 @@ def select(documents: Iterable[Document], groups: Iterable[Sequence[str]]) -> It
     documents = list(documents)
     texts = {document.id: _unquote(squeeze(document.text)) for document in documents}
     by_text = {text: identifier for identifier, text in reversed(texts.items())}
-    chosen = set()
+
+    selected = set()
     for group in groups:
         sentences = [_unquote(squeeze(sentence)) for sentence in group]
         longest = max(sentences, key=len, default="")
         identifier = by_text.get("".join(sentences)) or next(
-            (each for each, text in texts.items() if longest in text), None
+            (name for name, text in texts.items() if longest in text), None
         )
         if not longest or identifier is None:
-            found = max(group, key=len, default="")
-            raise CorpusError(f"no document holds the sentence {found[:80]!r}")
-        chosen.add(identifier)
-    yield from (document for document in documents if document.id in chosen)
+            sentence = max(group, key=len, default="")
+            raise CorpusError(f"no document contains the sentence {sentence[:80]!r}")
+        selected.add(identifier)
+
+    yield from (document for document in documents if document.id in selected)
 
 
 def _unquote(text: str) -> str:
-    """A text without quotation marks, whose pairs fall apart or together where sentences meet."""
+    """Remove quotation marks, whose pairs are split or joined where sentences meet."""
     return text.translate(dict.fromkeys(map(ord, "\"'`")))

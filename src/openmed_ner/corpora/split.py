@@ -14,6 +14,7 @@ from openmed_ner.errors import CorpusError
 from openmed_ner.text import Account, Document
 
 REPEATED_DOCUMENT = "stands in a document that is there twice"
+"""Reason in recorded accounts, so it keeps its wording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,10 @@ class Split:
     """One split of a corpus, with canonical labels.
 
     Attributes:
-        corpus: the catalog row it comes from.
+        corpus: row of the catalog.
         name: ``train``, ``dev`` or ``test``.
-        documents: its documents, each id once.
-        account: what became of the annotated mentions.
+        documents: documents with distinct ids.
+        account: numbers of annotated mentions that were read and lost, with reasons.
     """
 
     corpus: Corpus
@@ -37,9 +38,9 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
     """Read one split.
 
     Args:
-        name: a corpus of the catalog.
+        name: name of a corpus in the catalog.
         split: ``train``, ``dev`` or ``test``.
-        folder: where the archives are; the folder named by ``OPENMED_NER_CORPORA`` if ``None``.
+        folder: folder of the archives; the folder named by ``OPENMED_NER_CORPORA`` if ``None``.
 
     Raises:
         CorpusError: the corpus or split is unknown, the archive is missing, or not the known release.
@@ -50,13 +51,16 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
         raise CorpusError(
             f"{name} has no split {split!r}; it has: {', '.join(corpus.splits)}. {corpus.note}".rstrip()
         )
+
     files = corpus.splits[split]
-    parts = read_members(folder or corpora_folder(), files.members)
+    texts = read_members(folder or corpora_folder(), files.members)
     corrected = [
-        _correct(member, part, corpus.corrections) for member, part in zip(files.members, parts, strict=True)
+        _correct(member, text_files, corpus.corrections)
+        for member, text_files in zip(files.members, texts, strict=True)
     ]
+
     documents: dict[str, Document] = {}
-    kept = lost = 0
+    n_read = n_lost = 0
     for raw in LAYOUTS[files.layout](corrected):
         spans = [
             replace(span, label=corpus.labels[span.label])
@@ -65,13 +69,14 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
         ]
         if raw.id not in documents:
             documents[raw.id] = raw.with_spans(spans)
-            kept += len(spans)
+            n_read += len(spans)
         elif documents[raw.id].text == raw.text:
-            lost += len(spans)
+            n_lost += len(spans)
         else:
-            raise CorpusError(f"{name} {split}: document {raw.id} is there twice, with two texts")
-    reasons = {REPEATED_DOCUMENT: lost} if lost else {}
-    return Split(corpus, split, tuple(documents.values()), Account(kept, 0, lost, reasons))
+            raise CorpusError(f"{name} {split}: duplicate document {raw.id}, with another text")
+
+    reasons = {REPEATED_DOCUMENT: n_lost} if n_lost else {}
+    return Split(corpus, split, tuple(documents.values()), Account(n_read, 0, n_lost, reasons))
 
 
 def load_alternatives(name: str, split: str, *, folder: Path | None = None) -> list[Document] | None:
@@ -87,21 +92,21 @@ def load_alternatives(name: str, split: str, *, folder: Path | None = None) -> l
     if split not in corpus.alternatives:
         return None
     files = corpus.alternatives[split]
-    parts = read_members(folder or corpora_folder(), files.members)
+    texts = read_members(folder or corpora_folder(), files.members)
     return [
         document.with_spans(
             replace(span, label=corpus.labels[span.label]) for span in dict.fromkeys(document.spans)
         )
-        for document in LAYOUTS[files.layout](parts)
+        for document in LAYOUTS[files.layout](texts)
     ]
 
 
-def _correct(member: ArchiveMember, part: TextFiles, corrections: Sequence[Correction]) -> TextFiles:
+def _correct(member: ArchiveMember, text_files: TextFiles, corrections: Sequence[Correction]) -> TextFiles:
     """Replace the lines that contradict themselves, each exactly once."""
     for correction in corrections:
         if correction.member == member.path:
-            ((name, text),) = part.items()
+            ((name, text),) = text_files.items()
             if text.count(f"{correction.line}\n") != 1:
                 raise CorpusError(f"{member.path}: expected the line {correction.line!r} exactly once")
-            part = {name: text.replace(f"{correction.line}\n", f"{correction.replacement}\n")}
-    return part
+            text_files = {name: text.replace(f"{correction.line}\n", f"{correction.replacement}\n")}
+    return text_files

@@ -1,8 +1,8 @@
-"""Compare how sure a model was with how often it was right.
+"""Calibration: the confidence of a model compared with its precision.
 
-A prediction is right if strict matching says so; its confidence is the score of its span. A mention
-predicted twice counts once, with its higher score. Only predictions are looked at: what a model missed
-has no score, so a well calibrated model may still miss much.
+A prediction is right if strict matching accepts it. Its confidence is the score of its span. A mention
+predicted twice counts once, with its higher score. Missed mentions have no score, so a well calibrated model
+may still miss many.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Bin:
 
     Attributes:
         low: lowest score.
-        high: where the next bin begins; the last bin holds its ``high``, 1, as well.
+        high: lowest score of the next bin; the last bin includes its ``high``, 1.
         count: number of predictions.
-        confidence: their mean score; 0 if there are none.
-        precision: the share of them that is right; 0 if there are none.
+        confidence: mean score of the predictions; 0 if there are none.
+        precision: share of right predictions; 0 if there are none.
     """
 
     low: float
@@ -39,13 +39,13 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What remains if only predictions with a score of at least ``threshold`` are kept.
+    """Precision and recall of the predictions with a score of at least ``threshold``.
 
     Attributes:
-        threshold: the lowest score that is kept.
-        precision: share of the kept predictions that is right.
-        recall: share of all gold mentions that is found among the kept.
-        kept: number of predictions kept.
+        threshold: lowest score of a remaining prediction.
+        precision: share of right predictions among the remaining ones.
+        recall: share of the gold mentions that the remaining predictions match.
+        kept: number of remaining predictions.
     """
 
     threshold: float
@@ -63,12 +63,12 @@ def reliability(
         InputError: a predicted span has no score, or the documents do not belong together.
     """
     edges = [number / n_bins for number in range(n_bins + 1)]
-    bins: list[list[tuple[float, bool]]] = [[] for _ in range(n_bins)]
+    judged: list[list[tuple[float, bool]]] = [[] for _ in range(n_bins)]
     for score, right in _judge(gold, predicted):
-        bins[min(bisect_right(edges, score), n_bins) - 1].append((score, right))
+        judged[min(bisect_right(edges, score), n_bins) - 1].append((score, right))
     return tuple(
         Bin(low, high, len(pairs), _mean([score for score, _ in pairs]), _mean([right for _, right in pairs]))
-        for (low, high), pairs in zip(pairwise(edges), bins, strict=True)
+        for (low, high), pairs in zip(pairwise(edges), judged, strict=True)
     )
 
 
@@ -77,49 +77,52 @@ def expected_calibration_error(bins: Sequence[Bin]) -> float:
 
     Naeini and others, Obtaining well calibrated probabilities using Bayesian binning, 2015.
     """
-    n_predictions = sum(each.count for each in bins)
-    distances = (each.count * abs(each.precision - each.confidence) for each in bins)
+    n_predictions = sum(row.count for row in bins)
+    distances = (row.count * abs(row.precision - row.confidence) for row in bins)
     return sum(distances) / n_predictions if n_predictions else 0.0
 
 
 def threshold_for_precision(
-    gold: Sequence[Document], predicted: Sequence[Document], wanted: float
+    gold: Sequence[Document], predicted: Sequence[Document], precision: float
 ) -> Threshold | None:
     """Find the lowest score such that the predictions with it or a higher one reach a precision.
 
-    Precision need not rise with the threshold: a higher threshold than the one returned may fall
-    below ``wanted`` again. The lowest is the one that keeps most. Choose it on development
-    documents: on the documents it was chosen on, its precision is flattering.
+    Precision need not rise with the threshold: a higher threshold than the one returned may fall below
+    ``precision`` again. The lowest keeps the most predictions. Select it on development documents: its
+    precision on the documents that it was selected on is too optimistic.
 
     Returns:
         The threshold, or ``None`` if no score reaches the precision.
 
     Raises:
-        InputError: ``wanted`` is no share, a predicted span has no score, or the documents do not
+        InputError: ``precision`` is not a share, a predicted span has no score, or the documents do not
             belong together.
     """
-    if not 0.0 <= wanted <= 1.0:
-        raise InputError(f"a wanted precision lies between 0 and 1, not at {wanted}")
+    if not 0.0 <= precision <= 1.0:
+        raise InputError(f"expected a precision between 0 and 1, found {precision}")
+
     ranked = sorted(_judge(gold, predicted), reverse=True)
     overall = total(score_documents(gold, predicted)).micro
     n_right = list(accumulate(right for _, right in ranked))
-    for kept in range(len(ranked), 0, -1):
-        score = ranked[kept - 1][0]
-        is_last_of_its_score = kept == len(ranked) or ranked[kept][0] < score
-        if is_last_of_its_score and n_right[kept - 1] / kept >= wanted:
-            recall = n_right[kept - 1] / (overall.tp + overall.fn) if n_right[kept - 1] else 0.0
-            return Threshold(score, n_right[kept - 1] / kept, recall, kept)
+
+    for count in range(len(ranked), 0, -1):
+        score, hits = ranked[count - 1][0], n_right[count - 1]
+        # A threshold cannot tell predictions of one score apart: only the last of them ends a group.
+        ends_group = count == len(ranked) or ranked[count][0] < score
+        if ends_group and hits / count >= precision:
+            recall = hits / (overall.tp + overall.fn) if hits else 0.0
+            return Threshold(score, hits / count, recall, count)
     return None
 
 
 def _judge(gold: Sequence[Document], predicted: Sequence[Document]) -> list[tuple[float, bool]]:
-    """The score of every prediction, and whether it is right."""
+    """Pair the score of every prediction with its correctness."""
     score_documents(gold, predicted)
     judged = []
     for left, right in zip(gold, predicted, strict=True):
         _check_scores(right)
-        wanted = {span.key for span in left.spans}
-        judged += [(span.score or 0.0, span.key in wanted) for span in distinct_spans(right)]
+        gold_keys = {span.key for span in left.spans}
+        judged += [(span.score or 0.0, span.key in gold_keys) for span in distinct_spans(right)]
     return judged
 
 
@@ -128,7 +131,7 @@ def _check_scores(document: Document) -> None:
         if span.score is None:
             raise InputError(
                 f"document {document.id!r}: the predicted span {span.start}..{span.end} ({span.label}) has "
-                "no score. Calibration compares scores: keep those that tagging gives."
+                "no score. Calibration needs the scores that tagging writes."
             )
 
 

@@ -1,11 +1,10 @@
-"""Say what went wrong: every error of strict matching lies in exactly one group, of exactly one kind.
+"""Classify errors: every error of strict matching lies in exactly one group, of exactly one kind.
 
-Wrong mentions of one text, missed and spurious, are grouped where a missed one and a spurious one share
-their boundaries, then where they overlap; a wrong mention that touches no other stays alone. A kind is
-read off the group and the text around it, and the kinds are tried in the order of :data:`KINDS`. Two
-choices to know: a boundary error, or a merged, missed or spurious mention, whose cause is a coordination
-counts as that, and names that look like abbreviations (most names of genes) count as abbreviations.
-Overlap is that of whole mentions, gaps of a discontinuous one included.
+A missed and a spurious mention form a group if they share their boundaries, or else if they overlap. A wrong
+mention that touches no other stays alone. The kind follows from the group and the text around it; kinds are
+tried in the order of :data:`KINDS`. An error caused by a coordination counts as that, be it a boundary error
+or a merged, missed or spurious mention. Names that look like abbreviations (most names of genes) count as
+abbreviations. Overlap is that of whole mentions, gaps of a discontinuous one included.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ KINDS = {
     "missed": "no prediction overlaps the mention, other than right ones",
     "spurious": "the prediction overlaps no mention, other than mentions that were found",
 }
-"""Every kind of error with its meaning and an example; the first that applies is taken."""
+"""Every kind of error with its meaning and an example; the first that applies counts."""
 
 _COORDINATOR = re.compile(r"(?<=[\w)\]])(?:\s*,)?\s+(?:and/or|and|or|&)\s+(?=[\w(\[])", re.IGNORECASE)
 _COMMA = re.compile(r"(?<=[\w)\]])\s*,\s+(?=[\w(\[])")
@@ -60,11 +59,11 @@ class Error:
 
     Attributes:
         kind: a key of :data:`KINDS`.
-        gold: the mentions it misses, in order.
-        predicted: the spurious predictions, in order.
+        gold: missed mentions, in order.
+        predicted: spurious predictions, in order.
         document: id of the document.
-        context: the sentence around the error, cut where it is long.
-        offset: where in the document ``context`` begins.
+        context: sentence around the error, shortened if it is long.
+        offset: first character of ``context`` in the document.
     """
 
     kind: str
@@ -77,7 +76,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Wrong mentions that belong together; one side may be empty."""
+    """Missed and spurious mentions that belong together; either may be absent."""
 
     gold: tuple[Span, ...]
     predicted: tuple[Span, ...]
@@ -96,7 +95,7 @@ class _Group:
 
 
 def find_errors(gold: Document, predicted: Document) -> list[Error]:
-    """Group and name what strict matching calls wrong, in the order of the text.
+    """Group and classify the errors of strict matching, in the order of the text.
 
     Every false negative lies in the ``gold`` of exactly one error and every false positive in the
     ``predicted`` of exactly one. The order of the spans changes nothing.
@@ -105,11 +104,11 @@ def find_errors(gold: Document, predicted: Document) -> list[Error]:
         InputError: the documents differ in id or text.
     """
     score_document(gold, predicted)
-    wanted, found = distinct_spans(gold), distinct_spans(predicted)
-    wanted_keys, found_keys = ({span.key for span in side} for side in (wanted, found))
-    right = [span for span in wanted if span.key in found_keys]
-    missed = [span for span in wanted if span.key not in found_keys]
-    spurious = [span for span in found if span.key not in wanted_keys]
+    gold_spans, predicted_spans = distinct_spans(gold), distinct_spans(predicted)
+    gold_keys, predicted_keys = ({span.key for span in spans} for spans in (gold_spans, predicted_spans))
+    right = [span for span in gold_spans if span.key in predicted_keys]
+    missed = [span for span in gold_spans if span.key not in predicted_keys]
+    spurious = [span for span in predicted_spans if span.key not in gold_keys]
     groups = sorted(_group(missed, spurious), key=lambda group: (group.start, list(map(_key, group.spans))))
     return [_describe(gold, group, _classify(gold.text, group, right)) for group in groups]
 
@@ -120,30 +119,34 @@ def count_errors(errors: Iterable[Error]) -> Counter[str]:
 
 
 def separate_errors(
-    errors: Sequence[Error], others: Sequence[Error]
+    errors: Sequence[Error], reference: Sequence[Error]
 ) -> tuple[list[Error], list[tuple[Error, Error]]]:
-    """Tell the errors that only one system makes from those that another makes as well.
+    """Separate the errors that only one system makes from those that a second system makes as well.
 
     Both lists come from one gold document. Errors are shared if they miss the same mention, or if
     the same prediction is spurious in both.
 
+    Args:
+        errors: errors of the first system.
+        reference: errors of the second system.
+
     Returns:
-        The errors that share nothing with the others, and the rest, each with the first it shares with.
+        The errors of the first system alone, and its shared errors, each with the first that it shares.
     """
-    owners = {key: other for other in reversed(others) for key in _wrong_keys(other)}
-    own, shared = [], []
+    error_by_key = {key: error for error in reversed(reference) for key in _wrong_keys(error)}
+    unshared, shared = [], []
     for error in errors:
-        met = [owners[key] for key in _wrong_keys(error) if key in owners]
-        if met:
-            shared.append((error, min(met, key=others.index)))
+        matches = [error_by_key[key] for key in _wrong_keys(error) if key in error_by_key]
+        if matches:
+            shared.append((error, min(matches, key=reference.index)))
         else:
-            own.append(error)
-    return own, shared
+            unshared.append(error)
+    return unshared, shared
 
 
 def _wrong_keys(error: Error) -> set[tuple[object, ...]]:
-    sides = {"gold": error.gold, "predicted": error.predicted}
-    return {(name, *span.key) for name, spans in sides.items() for span in spans}
+    origins = {"gold": error.gold, "predicted": error.predicted}
+    return {(origin, *span.key) for origin, spans in origins.items() for span in spans}
 
 
 def _group(missed: Sequence[Span], spurious: Sequence[Span]) -> list[_Group]:
@@ -151,10 +154,11 @@ def _group(missed: Sequence[Span], spurious: Sequence[Span]) -> list[_Group]:
     shared = {boundaries(span.key) for span in missed} & {boundaries(span.key) for span in spurious}
     same = [
         _Group(
-            *(tuple(span for span in side if boundaries(span.key) == edges) for side in (missed, spurious))
+            *(tuple(span for span in spans if boundaries(span.key) == edges) for spans in (missed, spurious))
         )
         for edges in shared
     ]
+
     groups = [_Group((span,), ()) for span in missed if boundaries(span.key) not in shared]
     for span in (span for span in spurious if boundaries(span.key) not in shared):
         touched = [group for group in groups if any(_overlap(span, other) for other in group.gold)]
@@ -196,7 +200,7 @@ def _classify_overlap(text: str, group: _Group) -> str:
     gold, predicted = group.gold, group.predicted
     if boundaries(gold[0].key) == boundaries(predicted[0].key):
         return "type"
-    labels, guesses = ({span.label for span in side} for side in (gold, predicted))
+    labels, guesses = ({span.label for span in spans} for spans in (gold, predicted))
     if labels & guesses and _are_pieces(predicted, gold):
         return "split"
     if labels & guesses and _are_pieces(gold, predicted):
@@ -207,7 +211,7 @@ def _classify_overlap(text: str, group: _Group) -> str:
 
 
 def _are_pieces(pieces: Sequence[Span], whole: Sequence[Span]) -> bool:
-    """Whether several mentions, apart from each other, lie in a single one."""
+    """Return whether several disjoint mentions lie in a single one."""
     return (
         len(whole) == 1 < len(pieces)
         and all(_inside(piece, whole[0]) for piece in pieces)
@@ -216,7 +220,7 @@ def _are_pieces(pieces: Sequence[Span], whole: Sequence[Span]) -> bool:
 
 
 def _boundary_kind(group: _Group) -> str:
-    """Compare the outermost boundaries of both sides."""
+    """Compare the outermost boundaries of gold and predicted mentions."""
     left, right = (_Group(group.gold, ()), _Group((), group.predicted))
     names = {
         (False, False): "boundary-inner",
@@ -234,9 +238,9 @@ def _cause(text: str, group: _Group) -> str | None:
 
 
 def _is_coordination(text: str, group: _Group) -> bool:
-    """Whether gold and predicted differ by a conjunction that has a word on either side in the group.
+    """Return whether gold and predicted differ by a conjunction between two words of the group.
 
-    A comma counts in a series that "and" or "or" closes: "diabetes, type 2" is no coordination.
+    A comma counts in a series that "and" or "or" closes: "diabetes, type 2" is not a coordination.
     """
     phrase, disputed = text[group.start : group.end], _disputed(group)
     conjunctions = list(_COORDINATOR.finditer(phrase))
@@ -248,12 +252,11 @@ def _is_coordination(text: str, group: _Group) -> bool:
 
 
 def _disputed(group: _Group) -> set[int]:
-    """The characters that only one side covers, with or without the gaps of discontinuous mentions."""
-    sides = (group.gold, group.predicted)
-    whole = [_cover((span.start, span.end) for span in side) for side in sides]
+    """Return the characters that only gold or only predicted mentions cover, with or without gaps."""
+    whole = [_cover((span.start, span.end) for span in spans) for spans in (group.gold, group.predicted)]
     exact = [
-        _cover(piece for span in side for piece in span.fragments or ((span.start, span.end),))
-        for side in sides
+        _cover(piece for span in spans for piece in span.fragments or ((span.start, span.end),))
+        for spans in (group.gold, group.predicted)
     ]
     return (whole[0] ^ whole[1]) | (exact[0] ^ exact[1])
 
@@ -263,7 +266,7 @@ def _cover(ranges: Iterable[tuple[int, int]]) -> set[int]:
 
 
 def _is_about_abbreviation(text: str, group: _Group) -> bool:
-    """Whether the mention, or a bracket that only one side covers, is an abbreviation."""
+    """Return whether the mention, or a disputed bracket, is an abbreviation."""
     if any(_is_abbreviation(text, span.start, span.end) for span in group.gold or group.predicted):
         return True
     disputed = _disputed(group)
@@ -274,7 +277,7 @@ def _is_about_abbreviation(text: str, group: _Group) -> bool:
 
 
 def _is_abbreviation(text: str, start: int, end: int) -> bool:
-    """Whether a mention is one short word, of capitals for the most part or defined in brackets."""
+    """Return whether a mention is one short word, mostly of capitals or defined in brackets."""
     mention = text[start:end]
     if not 2 <= len(mention) <= 10 or any(map(str.isspace, mention)):
         return False
@@ -284,7 +287,7 @@ def _is_abbreviation(text: str, start: int, end: int) -> bool:
 
 
 def _is_defined(text: str, start: int, end: int) -> bool:
-    """Whether a short form stands in brackets behind words that hold its letters in order.
+    """Return whether a short form is in brackets behind words that contain its letters in order.
 
     After Schwartz and Hearst, A simple algorithm for identifying abbreviation definitions in
     biomedical text, 2003: the first letter begins a word, at most n + 5 or 2 n words before.
@@ -295,12 +298,12 @@ def _is_defined(text: str, start: int, end: int) -> bool:
     letters = [letter for letter in text[start:end].lower() if letter.isalnum()]
     words = before[:-1].lower().split()[-min(len(letters) + 5, 2 * len(letters)) :] if letters else []
     return any(
-        word.startswith(letters[0]) and _holds_in_order(" ".join(words[place:]), letters)
-        for place, word in enumerate(words)
+        word.startswith(letters[0]) and _has_in_order(" ".join(words[index:]), letters)
+        for index, word in enumerate(words)
     )
 
 
-def _holds_in_order(text: str, letters: Iterable[str]) -> bool:
+def _has_in_order(text: str, letters: Iterable[str]) -> bool:
     rest = iter(text)
     return all(letter in rest for letter in letters)
 
@@ -311,7 +314,7 @@ def _describe(document: Document, group: _Group, kind: str) -> Error:
 
 
 def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """The sentence around some characters, at most ``_MAX_CONTEXT`` more on each side."""
+    """Find the sentence around a range, at most ``_MAX_CONTEXT`` characters more on each side."""
     low, high = max(0, start - _MAX_CONTEXT), min(len(text), end + _MAX_CONTEXT)
     ends_before = [match.end() for match in _SENTENCE_END.finditer(text, low, start)]
     end_after = _SENTENCE_END.search(text, end, high)

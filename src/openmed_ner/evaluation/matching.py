@@ -1,7 +1,7 @@
 """Pair predicted with gold mentions, one to one and as many as can be.
 
-Five rules say which pairs are allowed. Those of SemEval-2013 task 9, and of MUC before it, are named
-beside ours; theirs leave open which of several overlapping mentions are paired, ours do not:
+Five rules define the allowed pairs. The table names the matching rules of SemEval-2013 task 9 and of MUC
+before it, which leave open how several overlapping mentions are paired. Here it is defined:
 
 ========  ==========  ==================================================================
 mode      SemEval     a gold and a predicted mention may be paired if they have
@@ -14,9 +14,9 @@ partial   partial     the same; a pair whose boundaries differ counts half
 ========  ==========  ==================================================================
 
 A greedy pairing depends on the order of the mentions and misses pairs where they nest or overlap. Here
-the number of pairs (for ``partial``, the credit) is the largest possible, so the order cannot matter;
-the price is a search for augmenting paths among mentions that overlap several others. A mention given
-twice counts once, on either side.
+the number of pairs (for ``partial``, the credit) is the largest possible, so the order cannot matter.
+This takes a search for augmenting paths among mentions that overlap several others. A mention given twice
+counts once, in gold and in predictions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from openmed_ner.text import Document, Span
 
 MatchMode = Literal["strict", "boundary", "type", "overlap", "partial"]
 Key = tuple[int, int, str, *tuple[tuple[int, int], ...]]
-"""What identifies a mention: :attr:`Span.key`."""
+"""Identity of a mention: :attr:`Span.key`."""
 
 
 def match_spans(
@@ -38,23 +38,25 @@ def match_spans(
 ) -> list[tuple[Span, Span]]:
     """Pair gold with predicted spans, in the order of the gold ones in the text.
 
-    Where several pairings are the largest, the search decides: it starts from equal spans and goes on to
-    those of one label, so that a gold span paired under ``type`` is paired under ``overlap`` too. Of
-    several spans with one key, the pair holds the most confident.
+    Of several largest pairings, the search decides: it starts from equal spans and continues with those of
+    one label, so that a gold span paired under ``type`` is paired under ``overlap`` too. Of several spans
+    with one key, the pair contains the most confident.
 
     Raises:
         InputError: the documents differ in id or text, or the mode is unknown.
     """
     require_one_text(gold, predicted)
-    wanted, found = ({span.key: span for span in distinct_spans(each)} for each in (gold, predicted))
-    pairs = match_keys(wanted.keys(), found.keys(), mode=mode)
-    return [(wanted[left], found[right]) for left, right in sorted(pairs.items())]
+    left_spans, right_spans = (
+        {span.key: span for span in distinct_spans(document)} for document in (gold, predicted)
+    )
+    pairs = match_keys(left_spans.keys(), right_spans.keys(), mode=mode)
+    return [(left_spans[left], right_spans[right]) for left, right in sorted(pairs.items())]
 
 
-def match_keys(wanted: Set[Key], found: Set[Key], *, mode: MatchMode) -> dict[Key, Key]:
-    """The same for the keys of spans: for each gold key that is matched, the predicted one.
+def match_keys(gold: Set[Key], predicted: Set[Key], *, mode: MatchMode) -> dict[Key, Key]:
+    """Match the keys of spans: map every matched gold key to the predicted one.
 
-    Pairing equal boundaries first costs ``partial`` no credit: such a pair counts 1, and parts at most
+    Pairing equal boundaries first costs ``partial`` no credit: such a pair counts 1, and prevents at most
     two others that count half each.
 
     Raises:
@@ -62,40 +64,41 @@ def match_keys(wanted: Set[Key], found: Set[Key], *, mode: MatchMode) -> dict[Ke
     """
     match mode:
         case "strict":
-            return {key: key for key in wanted & found}
+            return {key: key for key in gold & predicted}
         case "boundary":
-            return _pair_boundaries(wanted, found)
+            return _pair_boundaries(gold, predicted)
         case "type":
-            equal = match_keys(wanted, found, mode="strict")
-            return _grow(equal, overlapping(wanted, found, same_label=True))
+            equal = match_keys(gold, predicted, mode="strict")
+            return _grow(equal, overlapping(gold, predicted, same_label=True))
         case "overlap":
-            alike = match_keys(wanted, found, mode="type")
-            return _grow(alike, overlapping(wanted, found))
+            alike = match_keys(gold, predicted, mode="type")
+            return _grow(alike, overlapping(gold, predicted))
         case "partial":
-            whole = _pair_boundaries(wanted, found)
-            return whole | match_keys(wanted - whole.keys(), found - {*whole.values()}, mode="overlap")
+            whole = _pair_boundaries(gold, predicted)
+            return whole | match_keys(gold - whole.keys(), predicted - {*whole.values()}, mode="overlap")
     raise InputError(f"unknown mode {mode!r}; expected strict, boundary, type, overlap or partial")
 
 
-def overlapping(wanted: Set[Key], found: Set[Key], *, same_label: bool = False) -> dict[Key, list[Key]]:
-    """For each gold key that shares a character with predicted ones, these, all in order.
+def overlapping(gold: Set[Key], predicted: Set[Key], *, same_label: bool = False) -> dict[Key, list[Key]]:
+    """Map every gold key to the predicted keys that share a character with it, all in order.
 
-    One sweep over the text, from piece to piece of the mentions; its time grows with the number of
-    mentions and of overlaps, not with the product.
+    One sweep over the pieces of the mentions. Its time grows with the numbers of mentions and of overlaps,
+    not with the product of gold and predicted.
     """
     pieces = sorted(
-        (start, end, side, key)
-        for side, keys in enumerate((wanted, found))
+        (start, end, origin, key)
+        for origin, keys in enumerate((gold, predicted))
         for key in keys
         for start, end in key[3:] or (key[:2],)
     )
     open_pieces: list[list[tuple[int, Key]]] = [[], []]
     pairs: set[tuple[Key, Key]] = set()
-    for start, end, side, key in pieces:
-        others = [piece for piece in open_pieces[1 - side] if piece[0] > start]
-        open_pieces[1 - side] = others
-        open_pieces[side].append((end, key))
-        pairs.update((other, key) if side else (key, other) for _, other in others)
+    for start, end, origin, key in pieces:
+        crossing = [piece for piece in open_pieces[1 - origin] if piece[0] > start]
+        open_pieces[1 - origin] = crossing
+        open_pieces[origin].append((end, key))
+        pairs.update((other, key) if origin else (key, other) for _, other in crossing)
+
     neighbours: dict[Key, list[Key]] = defaultdict(list)
     for left, right in sorted(pairs):
         if not same_label or left[2] == right[2]:
@@ -104,7 +107,7 @@ def overlapping(wanted: Set[Key], found: Set[Key], *, same_label: bool = False) 
 
 
 def boundaries(key: Key) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """A key without its label."""
+    """Return a key without its label."""
     return key[0], key[1], key[3:]
 
 
@@ -124,16 +127,16 @@ def require_one_text(gold: Document, predicted: Document) -> None:
 def distinct_spans(document: Document) -> list[Span]:
     """Take each mention once, as strict matching does, with its highest score; sorted."""
     rising = sorted(document.spans, key=lambda span: (-1.0 if span.score is None else span.score, str(span)))
-    kept = {span.key: span for span in rising}
-    return [kept[key] for key in sorted(kept)]
+    best = {span.key: span for span in rising}
+    return [best[key] for key in sorted(best)]
 
 
-def _pair_boundaries(wanted: Set[Key], found: Set[Key]) -> dict[Key, Key]:
-    pairs = match_keys(wanted, found, mode="strict")
+def _pair_boundaries(gold: Set[Key], predicted: Set[Key]) -> dict[Key, Key]:
+    pairs = match_keys(gold, predicted, mode="strict")
     waiting: dict[object, list[Key]] = defaultdict(list)
-    for key in sorted(found - wanted, reverse=True):
+    for key in sorted(predicted - gold, reverse=True):
         waiting[boundaries(key)].append(key)
-    for key in sorted(wanted - found):
+    for key in sorted(gold - predicted):
         if same := waiting.get(boundaries(key)):
             pairs[key] = same.pop()
     return pairs
@@ -164,7 +167,7 @@ def _find_path(
     holder: Mapping[Key, Key],
     spent: set[Key],
 ) -> list[tuple[Key, Key]]:
-    """The pairs that give ``root`` a partner and leave nobody without; none if there is no way."""
+    """Find the pairs that give ``root`` a partner and leave no other key without; empty if impossible."""
     reached: dict[Key, Key] = {}
     queue = deque([root])
     while queue:

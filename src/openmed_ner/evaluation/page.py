@@ -1,6 +1,6 @@
 """The pieces of a self-contained HTML page: its head, sections, tables, diagrams and marked texts.
 
-Whatever comes in as text is escaped here; what comes in as a body is HTML already.
+Arguments that are text are escaped here. An argument ``body`` is HTML already.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def write_page(target: Path | TextIO, title: str, subtitle: str, sections: Itera
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a diagram: its height, a share, or ``None`` without data, and where a line crosses it."""
+    """One bar of a diagram: its height (a share, or ``None`` without data), and that of a crossing line."""
 
     name: str
     value: float | None
@@ -64,7 +64,7 @@ class Bar:
 
 
 def draw_bars(name: str, title: str, description: str, bars: Sequence[Bar]) -> str:
-    """Bars of shares on an axis from 0 to 100, as SVG with a title and a description."""
+    """Draw bars of shares on an axis from 0 to 100, as SVG with a title and a description."""
     axis = "".join(
         f'<line x1="36" x2="560" y1="{_y(share)}" y2="{_y(share)}" opacity=".3"/>'
         f'<text x="18" y="{_y(share) + 4}">{share * 100:.0f}</text>\n'
@@ -93,36 +93,37 @@ def _column(bar: Bar, left: float, width: float) -> str:
 
 
 def _y(share: float) -> float:
-    """Where a share lies in a diagram, downwards in pixels."""
+    """Position of a share in a diagram, downwards in pixels."""
     return round(174 - 154 * share, 1)
 
 
 def highlight(text: str, gold: Iterable[Span], predicted: Iterable[Span], *, offset: int = 0) -> str:
-    """Mark what lies in gold and in predicted spans, cutting the text at every boundary."""
+    """Mark gold and predicted spans in a text, split at every boundary."""
     ranges = (
-        (start - offset, end - offset, (side, span.label))
-        for side, spans in (("predicted", predicted), ("gold", gold))
+        (start - offset, end - offset, (origin, span.label))
+        for origin, spans in (("predicted", predicted), ("gold", gold))
         for span in spans
         for start, end in span.fragments or ((span.start, span.end),)
     )
-    return "".join(_mark(piece, sorted(set(sides))) for piece, sides in iter_pieces(text, ranges))
+    return "".join(_mark(piece, sorted(set(labels))) for piece, labels in iter_pieces(text, ranges))
 
 
-def _mark(piece: str, sides: Sequence[tuple[str, str]]) -> str:
-    if not sides:
+def _mark(piece: str, labels: Sequence[tuple[str, str]]) -> str:
+    """Mark a piece of text by its labels, each with its origin, gold or predicted."""
+    if not labels:
         return escape(piece)
-    names = " ".join(sorted({side for side, _ in sides}))
-    title = escape("; ".join(f"{side}: {label}" for side, label in sides))
+    names = " ".join(sorted({origin for origin, _ in labels}))
+    title = escape("; ".join(f"{origin}: {label}" for origin, label in labels))
     return f'<mark class="{names}" title="{title}">{escape(piece)}</mark>'
 
 
 def section(heading: str, body: str) -> str:
-    """A part of the page under a heading."""
+    """Format a part of the page under a heading."""
     return f"<section>\n<h2>{escape(heading)}</h2>\n{body}</section>\n"
 
 
 def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column names the rows."""
+    """Format a table whose first column names the rows."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>'

@@ -1,8 +1,8 @@
-"""Score mentions apart by how long they are and by how often training showed them.
+"""Score mentions by their length, and by their frequency in training.
 
-A span is sorted by its own form, gold and predicted alike, so a wrong prediction counts where it
-belongs itself, and the counts of a profile add up to those of the whole. Words are what blanks
-separate ("IL-2" is one). Forms are compared in lower case, whatever their label.
+Gold and predicted spans are sorted by their own form, so a wrong prediction counts in the bin of its own
+form, and the counts of a profile add up to the total. Words are separated by blanks ("IL-2" is one). Forms
+are compared in lower case, regardless of their label.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def profile_by_length(gold: Sequence[Document], predicted: Sequence[Document]) -
 def profile_by_frequency(
     gold: Sequence[Document], predicted: Sequence[Document], training: Iterable[Document]
 ) -> Profile:
-    """Count matches by how often the form of a mention is annotated in the training documents.
+    """Count matches by the number of training mentions of the same form.
 
     Raises:
         InputError: the documents do not belong together.
     """
-    known = Counter(document.mention(span).lower() for document in training for span in document.spans)
-    return _profile(gold, predicted, FREQUENCIES, lambda form: known[form.lower()])
+    counts = Counter(document.mention(span).lower() for document in training for span in document.spans)
+    return _profile(gold, predicted, FREQUENCIES, lambda form: counts[form.lower()])
 
 
 def _profile(
@@ -52,17 +52,17 @@ def _profile(
 ) -> Profile:
     starts = [start for _, start in bins]
 
-    def restrict(documents: Sequence[Document], place: int) -> list[Document]:
+    def restrict(documents: Sequence[Document], index: int) -> list[Document]:
         return [
             document.with_spans(
                 span
                 for span in document.spans
-                if bisect_right(starts, measure(document.mention(span))) == place
+                if bisect_right(starts, measure(document.mention(span))) == index
             )
             for document in documents
         ]
 
     return tuple(
-        (name, total(score_documents(restrict(gold, place), restrict(predicted, place))).micro)
-        for place, (name, _) in enumerate(bins, start=1)
+        (name, total(score_documents(restrict(gold, index), restrict(predicted, index))).micro)
+        for index, (name, _) in enumerate(bins, start=1)
     )

@@ -1,14 +1,14 @@
 """The field's three ways of counting entities, as three views of the same documents.
 
-- ``mention``: the characters a guideline marked. What cannot be written as tags still counts as missed.
+- ``mention``: the characters that a guideline marked. Mentions that tags cannot represent count as missed.
 - ``word``: strict entities over words, as ``seqeval`` counts them in strict mode on tokenised corpora.
-  Gold that words cannot hold is not there, so recall is a little higher.
+  Gold mentions that words cannot represent do not count, so recall is a little higher.
 - ``subword``: every tag, ``B-`` included, is copied to all subwords of its word, and the lenient reading
   of ``conlleval`` takes each repeated ``B-`` for an entity of its own. Long names then count many times;
   tables that count so cannot be compared with the other two. Very probably the published OpenMed scores do.
 
-A view is a document again, so that every score, interval and test applies to it. Gold and predicted must
-be seen by the same view.
+A view of a document is a document again, so that every score, interval and test applies to it. Gold and
+predicted documents need the same view.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ View = Callable[[Document], Document]
 def make_view(
     protocol: ScoringProtocol, labels: Sequence[str], tokenizer: SubwordTokenizer | None = None
 ) -> View:
-    """The view of a protocol.
+    """Return the view of a protocol.
 
     Args:
         protocol: one of ``PROTOCOLS``.
-        labels: the entity types that count.
-        tokenizer: whose subwords count; only ``subword`` needs it.
+        labels: entity types that count.
+        tokenizer: tokenizer for ``subword``.
 
     Raises:
-        ValueError: ``subword`` without an encoder.
+        ValueError: ``subword`` without a tokenizer.
     """
     if protocol == "mention":
         return lambda document: document
@@ -50,7 +50,7 @@ def make_view(
 
 
 def see_words(document: Document, labels: Sequence[str]) -> Document:
-    """The document with only those spans that one tag per word can hold."""
+    """Restrict a document to the spans that one tag per word can represent."""
     tokens = list(iter_tokens(document.text))
     tags, _ = encode_spans(document, tokens, labels)
     return document.with_spans(decode_spans(tags, tokens))
@@ -62,17 +62,19 @@ def see_subwords(
     tokenizer: SubwordTokenizer,
     tokens: Sequence[Token] | None = None,
 ) -> Document:
-    """A document of one character per subword, with the entities that copied tags make of them.
+    """Make a document of one character per subword, with the entities of the copied tags.
 
     Args:
-        document: what is seen.
-        labels: the entity types that count.
-        tokenizer: the tokenizer.
-        tokens: the words; by default those of the word tokenizer.
+        document: document to convert.
+        labels: entity types that count.
+        tokenizer: tokenizer for the subwords.
+        tokens: words; by default those of the word tokenizer.
     """
     words = list(iter_tokens(document.text)) if tokens is None else list(tokens)
     tags, _ = encode_spans(document, words, labels)
-    lengths = [length for each in tokenizer.iter_encodings(document.text, words) for length in each.lengths]
+    encodings = tokenizer.iter_encodings(document.text, words)
+    lengths = [length for encoding in encodings for length in encoding.lengths]
+
     copied = np.repeat(np.array(tags, dtype=object), lengths).tolist()
     entities = TagScheme.IOB2.decode(copied, mode="conlleval")
     spans = tuple(Span(first, last, label) for first, last, label in entities)

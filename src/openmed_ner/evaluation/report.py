@@ -1,8 +1,8 @@
-"""Write what an evaluation found as one HTML page: for reading and printing, nothing fetched from elsewhere.
+"""Write the results of an evaluation as one HTML page, for reading and printing.
 
-No script, and no link: the page can be mailed and opened anywhere. Gold and predicted mentions differ
-by the line they carry (solid below, dashed above), not by colour alone; every diagram stands beside a
-table of its numbers. The page holds the texts themselves, so it is as confidential as they are.
+The page has neither scripts nor links and loads nothing, so it can be mailed and opened anywhere. Gold and
+predicted mentions differ by their line (solid below, dashed above), not by colour alone. Every diagram comes
+with a table of its numbers. The page contains the texts, so it is as confidential as they are.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LEGEND = (
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One of two compared systems: its name, its ``evaluate --json`` result and what it predicted."""
+    """One of two compared systems: its name, its ``evaluate --json`` result and its predictions."""
 
     name: str
     result: Mapping[str, Any]
@@ -50,11 +50,11 @@ def write_report(
     """Write scores, errors, calibration, profiles and the worst documents of one evaluated head.
 
     Args:
-        target: where the page goes.
-        result: what ``evaluate --json`` says of the head; ``seen`` and ``unseen`` may be absent.
-        gold: the documents with gold spans.
+        target: file for the page.
+        result: scores of the head, as ``evaluate --json`` writes them; ``seen`` and ``unseen`` are optional.
+        gold: documents with gold spans.
         predicted: the same documents with predicted spans. Without scores there is no calibration.
-        training: what the head was trained on; without it there is no profile by frequency.
+        training: training documents of the head; without them there is no profile by frequency.
         n_examples: most examples shown per kind of error.
         n_documents: most documents shown in full.
 
@@ -64,7 +64,7 @@ def write_report(
     errors = _find_all(gold, predicted)
     sections = [
         _scores_section([("all labels", result)]),
-        _errors_section([error for found in errors for error in found], n_examples),
+        _errors_section([error for document_errors in errors for error in document_errors], n_examples),
         _calibration_section(gold, predicted),
         _profile_section("F1 by length", "words", profile_by_length(gold, predicted)),
     ]
@@ -84,7 +84,7 @@ def write_comparison(
     comparison: Comparison | None = None,
     n_examples: int = 5,
 ) -> None:
-    """Write the scores of two systems side by side, and which errors one or both of them make.
+    """Write the scores of two systems side by side, with the errors of either and of both.
 
     Raises:
         InputError: the documents do not belong together.
@@ -92,9 +92,12 @@ def write_comparison(
     pairs = list(zip(_find_all(gold, first.predicted), _find_all(gold, second.predicted), strict=True))
     forth = [separate_errors(left, right) for left, right in pairs]
     back = [separate_errors(right, left) for left, right in pairs]
-    only_first, only_second = ([error for own, _ in side for error in own] for side in (forth, back))
+    only_first, only_second = (
+        [error for unshared, _ in separated for error in unshared] for separated in (forth, back)
+    )
     both = [pair for _, shared in forth for pair in shared]
     n_shared = count_errors(error for _, shared in back for error, _ in shared)
+
     sections = [
         _scores_section([(first.name, first.result), (second.name, second.result)]),
         _difference_section(first.name, second.name, comparison) if comparison else "",
@@ -123,7 +126,7 @@ def _subtitle(result: Mapping[str, Any]) -> str:
 
 
 def _scores_section(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """A row per result, per label, and for seen and unseen mentions."""
+    """Format a row per result, per label, and for seen and unseen mentions."""
     rows = [row for name, result in results for row in _score_rows(name, result, n_results=len(results))]
     columns = ("", "Precision", "Recall", "F1", "95 % interval", "Found", "Spurious", "Missed")
     return section("Scores", table("Strict mentions: boundaries and label. In percent.", columns, rows))
@@ -183,7 +186,7 @@ def _examples_section(heading: str, errors: Sequence[Error], n_examples: int) ->
 
 
 def _examples(errors: Sequence[Error], n_examples: int) -> str:
-    """Examples of every kind: errors of the same words count as one, and the most frequent come first."""
+    """Format examples of every kind; errors of the same words count once, the most frequent come first."""
     parts = []
     for kind, meaning in KINDS.items():
         alike = _group_alike(error for error in errors if error.kind == kind)
@@ -199,10 +202,10 @@ def _examples(errors: Sequence[Error], n_examples: int) -> str:
 
 
 def _group_alike(errors: Iterable[Error]) -> list[list[Error]]:
-    """Bring together the errors with the same words on both sides, most frequent first."""
+    """Group errors with the same gold and predicted words, most frequent first."""
     groups: dict[str, list[Error]] = {}
     for error in errors:
-        groups.setdefault(_sides(error).lower(), []).append(error)
+        groups.setdefault(_spans_in_words(error).lower(), []).append(error)
     return sorted(groups.values(), key=len, reverse=True)
 
 
@@ -213,14 +216,14 @@ def _example(error: Error, *, n_alike: int = 1) -> str:
 
 
 def _in_words(error: Error) -> str:
-    """An error for those who do not see the highlights."""
-    return escape(f"{error.document}: {_sides(error)}")
+    """Describe an error for readers who do not see the highlights."""
+    return escape(f"{error.document}: {_spans_in_words(error)}")
 
 
-def _sides(error: Error) -> str:
+def _spans_in_words(error: Error) -> str:
     gold, predicted = (
-        ", ".join(f"{span.label} “{_mention(error, span)}”" for span in side) or "nothing"
-        for side in (error.gold, error.predicted)
+        ", ".join(f"{span.label} “{_mention(error, span)}”" for span in spans) or "nothing"
+        for spans in (error.gold, error.predicted)
     )
     return f"gold: {gold}; predicted: {predicted}"
 
@@ -279,28 +282,30 @@ def _pairs_section(first: str, second: str, both: Sequence[tuple[Error, Error]],
 def _calibration_section(gold: Sequence[Document], predicted: Sequence[Document]) -> str:
     if any(span.score is None for document in predicted for span in document.spans):
         return section("Calibration", "<p>Not shown: some predictions have no score.</p>\n")
+
     bins = reliability(gold, predicted)
     error = _percent(expected_calibration_error(bins))
     intro = (
         f"<p>Expected calibration error: {error} %. Bars that end at their line are well calibrated.</p>\n"
     )
+
     columns = ("Score", "Predictions", "Mean score", "Precision")
-    rows = [(_range(each), str(each.count), *_unless_empty(each)) for each in bins]
+    rows = [(_range(group), str(group.count), *_unless_empty(group)) for group in bins]
     bars = [
-        Bar(_range(each), each.precision, each.confidence) if each.count else Bar(_range(each), None)
-        for each in bins
+        Bar(_range(group), group.precision, group.confidence) if group.count else Bar(_range(group), None)
+        for group in bins
     ]
     description = "Bars: share of predictions that are right. Lines: their mean score."
     diagram = draw_bars("calibration", "Precision by score", description, bars)
     return section("Calibration", intro + diagram + table("In percent.", columns, rows))
 
 
-def _range(each: Bin) -> str:
-    return f"{each.low:.2g}–{each.high:.2g}"
+def _range(group: Bin) -> str:
+    return f"{group.low:.2g}–{group.high:.2g}"
 
 
-def _unless_empty(each: Bin) -> tuple[str, str]:
-    return (_percent(each.confidence), _percent(each.precision)) if each.count else ("", "")
+def _unless_empty(group: Bin) -> tuple[str, str]:
+    return (_percent(group.confidence), _percent(group.precision)) if group.count else ("", "")
 
 
 def _profile_section(heading: str, unit: str, profile: Profile) -> str:
@@ -328,6 +333,7 @@ def _documents_section(
     errors: Sequence[Sequence[Error]],
     n_documents: int,
 ) -> str:
+    """Format the documents with the most errors, each with its mentions marked."""
     ranked = sorted(range(len(gold)), key=lambda number: -len(errors[number]))
     shown = [number for number in ranked[:n_documents] if errors[number]]
     intro = f"<p>{_shown(len(shown), len(gold), 'documents')} Those with the most errors come first.</p>\n"

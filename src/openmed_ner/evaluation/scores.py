@@ -1,7 +1,7 @@
 """Mention-level scores, by default strict: a prediction counts if it has a gold span's boundaries and label.
 
-:mod:`.matching` has the other rules. Counts are kept per label and add, so that any split of a corpus
-gives the same F1. A span given twice by the same guideline counts once, on either side.
+:mod:`.matching` has the other rules. Counts are per label and add, so any split of a corpus gives the same
+F1. A duplicate span of one guideline counts once, in gold and in predictions.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Counts:
     """Matched, spurious and missed entities. Counts add, so any split of a corpus gives one F1.
 
     Attributes:
-        tp: gold entities that were found.
-        fp: predictions that match nothing.
-        fn: gold entities that were missed.
-        half: gold entities of which only a part was found, where such count half (``partial``).
+        tp: number of gold entities that were found.
+        fp: number of predictions that match nothing.
+        fn: number of gold entities that were missed.
+        half: number of gold entities that were found in part; they count half (mode ``partial``).
     """
 
     tp: int = 0
@@ -48,7 +48,7 @@ class Counts:
 
     @property
     def credit(self) -> float:
-        """What the matches count together."""
+        """Total credit of the matches."""
         return self.tp + self.half / 2
 
     @property
@@ -106,20 +106,23 @@ class Scores:
 def score_document(gold: Document, predicted: Document, *, mode: MatchMode = "strict") -> Scores:
     """Compare two annotations of one text.
 
-    A pair counts under its gold label, an unmatched span under its own. So where labels may differ
-    (``boundary``, ``overlap``, ``partial``) precision has a meaning over all labels only.
+    A pair counts under its gold label, an unmatched span under its own. If labels may differ (``boundary``,
+    ``overlap``, ``partial``), precision is meaningful over all labels only.
 
     Raises:
         InputError: the documents differ in id or text, or the mode is unknown.
     """
     require_one_text(gold, predicted)
-    wanted, found = ({span.key for span in each.spans} for each in (gold, predicted))
-    pairs = match_keys(wanted, found, mode=mode)
+    gold_keys, predicted_keys = _keys(gold), _keys(predicted)
+    pairs = match_keys(gold_keys, predicted_keys, mode=mode)
     half = {
         left for left, right in pairs.items() if mode == "partial" and boundaries(left) != boundaries(right)
     }
     return _count(
-        tp=pairs.keys() - half, fp=found.difference(pairs.values()), fn=wanted - pairs.keys(), half=half
+        tp=pairs.keys() - half,
+        fp=predicted_keys.difference(pairs.values()),
+        fn=gold_keys - pairs.keys(),
+        half=half,
     )
 
 
@@ -127,23 +130,28 @@ def score_with_alternatives(gold: Document, predicted: Document, alternatives: D
     """Compare strictly, but accept some other spans, as BioCreative II does (``alt_eval.perl``).
 
     A gold span is found if it was predicted, or if an alternative of its label that overlaps it was; it
-    counts once. A prediction is spurious if it is neither gold nor an alternative. So two predictions
-    that stand for one gold span count as one, one that stands for two counts as two, and an alternative
-    to nothing does not count. That script counts a line given twice twice; here it counts once.
+    counts once. A prediction is spurious if it is neither gold nor an alternative. So two predictions for one
+    gold span count as one, one prediction for two gold spans counts as two, and an alternative to nothing
+    does not count. That script counts duplicate lines twice; here they count once.
 
     Args:
         gold: the text with its gold spans.
         predicted: the same text with the predicted spans.
-        alternatives: the same text with the spans that are right as well (``ALTGENE.eval``).
+        alternatives: the same text with further accepted spans (``ALTGENE.eval``).
 
     Raises:
         InputError: the documents differ in id or text.
     """
     require_one_text(gold, predicted)
     require_one_text(gold, alternatives)
-    wanted, found, accepted = ({span.key for span in each.spans} for each in (gold, predicted, alternatives))
-    hits = (wanted & found) | overlapping(wanted, found & accepted, same_label=True).keys()
-    return _count(tp=hits, fp=found - wanted - accepted, fn=wanted - hits)
+    gold_keys, predicted_keys, accepted = _keys(gold), _keys(predicted), _keys(alternatives)
+    replaced = overlapping(gold_keys, predicted_keys & accepted, same_label=True).keys()
+    hits = (gold_keys & predicted_keys) | replaced
+    return _count(tp=hits, fp=predicted_keys - gold_keys - accepted, fn=gold_keys - hits)
+
+
+def _keys(document: Document) -> set[Key]:
+    return {span.key for span in document.spans}
 
 
 def _count(**keys: Iterable[Key]) -> Scores:
@@ -176,8 +184,8 @@ def total(scores: Iterable[Scores]) -> Scores:
 
 
 def f1_fractions(scores: Iterable[Scores]) -> NDArray[np.int64]:
-    """Each document's numerator and denominator of micro F1: (n_documents, 2)."""
-    return np.array([each.micro.f1_fraction for each in scores], dtype=np.int64).reshape(-1, 2)
+    """Numerator and denominator of micro F1 by document: (n_documents, 2)."""
+    return np.array([row.micro.f1_fraction for row in scores], dtype=np.int64).reshape(-1, 2)
 
 
 def bootstrap_f1(
@@ -191,6 +199,7 @@ def bootstrap_f1(
     """
     if not scores:
         return 0.0, 0.0
+
     fractions = f1_fractions(scores)
     n_documents = len(fractions)
     draws = np.random.default_rng(seed).multinomial(n_documents, [1 / n_documents] * n_documents, size=rounds)
@@ -198,6 +207,7 @@ def bootstrap_f1(
     f1 = doubled[entities > 0] / entities[entities > 0]
     if not f1.size:
         return 0.0, 0.0
+
     tail = (1 - confidence) / 2
     low, high = np.quantile(f1, [tail, 1 - tail])
     return float(low), float(high)
@@ -210,5 +220,5 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
         InputError: there are no values.
     """
     if not values:
-        raise InputError("no values were given; a mean needs at least one")
+        raise InputError("a mean needs at least one value")
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan

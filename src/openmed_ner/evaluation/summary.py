@@ -22,26 +22,29 @@ def pair_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> l
     """Put predicted documents in the order of the gold ones, by id.
 
     Raises:
-        InputError: an id is missing on either side or there twice, or two texts under one id differ.
+        InputError: an id is missing or a duplicate, or two texts under one id differ.
     """
     by_id: dict[str, Document] = {}
     for document in predicted:
         if document.id in by_id:
-            raise InputError(f"predicted document {document.id!r} is there twice")
+            raise InputError(f"duplicate predicted document {document.id!r}")
         by_id[document.id] = document
+
     ids = [document.id for document in gold]
     if len(set(ids)) < len(ids):
-        twice = next(each for place, each in enumerate(ids) if each in ids[:place])
-        raise InputError(f"gold document {twice!r} is there twice")
-    for missing, where, other in (
+        duplicate = next(identifier for index, identifier in enumerate(ids) if identifier in ids[:index])
+        raise InputError(f"duplicate gold document {duplicate!r}")
+
+    for missing, origin, other in (
         (set(ids) - by_id.keys(), "gold", "predictions"),
         (by_id.keys() - set(ids), "predicted", "gold"),
     ):
         if missing:
             raise InputError(
-                f"{where} document {min(missing)!r} has no counterpart among the {other} "
-                f"({len(missing)} such documents); both sides need the same documents"
+                f"{origin} document {min(missing)!r} has no counterpart among the {other} "
+                f"({len(missing)} such documents); gold and predictions need the same documents"
             )
+
     for document in gold:
         if by_id[document.id].text != document.text:
             raise InputError(
@@ -53,26 +56,31 @@ def pair_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> l
 
 def _first_difference(one: str, other: str) -> int:
     shorter = min(len(one), len(other))
-    return next((place for place in range(shorter) if one[place] != other[place]), shorter)
+    return next((index for index in range(shorter) if one[index] != other[index]), shorter)
 
 
-def check_labels(documents: Sequence[Document], known: Sequence[str], *, owner: str) -> None:
+def check_labels(documents: Sequence[Document], labels: Sequence[str], *, owner: str) -> None:
     """Refuse labels that cannot match.
 
+    Args:
+        documents: documents to check.
+        labels: labels that can match.
+        owner: source of the labels, for messages.
+
     Raises:
-        InputError: a span has a label that is not known, which names the document.
+        InputError: a span has another label; the message names the document.
     """
     for document in documents:
         for span in document.spans:
-            if span.label not in known:
+            if span.label not in labels:
                 raise InputError(
                     f"document {document.id!r}: {owner} has no label {span.label!r}; "
-                    f"it knows: {', '.join(known)}"
+                    f"available: {', '.join(labels)}"
                 )
 
 
 def describe(counts: Counts) -> dict[str, float]:
-    """Precision, recall and F1 beside the counts they come from."""
+    """Convert counts to a JSON object, with precision, recall and F1."""
     half = {"half": counts.half} if counts.half else {}
     return {
         "precision": counts.precision,
@@ -91,17 +99,17 @@ def summarise(
     *,
     training: Sequence[Document] | None = None,
     alternatives: Sequence[Document] | None = None,
-    **what: str,
+    **entries: str,
 ) -> dict[str, Any]:
     """Score predicted against gold documents: strictly, and in short by every other rule of matching.
 
     Args:
-        gold: the documents with gold spans.
+        gold: documents with gold spans.
         predicted: the same documents with predicted spans, in the same order.
-        training: what the system was trained on, if known: mentions whose surface form occurs there are
-            then also scored apart from those whose form does not.
+        training: training documents of the system, if known; mentions are then also scored by their surface
+            form: those that occur in training apart from those that do not.
         alternatives: the same documents with the spans that the corpus's official scorer also accepts.
-        **what: entries to put in front, such as corpus, split and protocol.
+        **entries: first entries of the result, such as corpus, split and protocol.
 
     Raises:
         InputError: the documents do not belong together.
@@ -109,7 +117,7 @@ def summarise(
     scores = score_documents(gold, predicted)
     overall = total(scores)
     result: dict[str, Any] = {
-        **what,
+        **entries,
         "documents": len(gold),
         "micro": {**describe(overall.micro), "ci95": list(bootstrap_f1(scores))},
         "macro": {"f1": overall.macro_f1},
@@ -123,29 +131,31 @@ def summarise(
             for mode in get_args(MatchMode)
         },
     }
+
     if alternatives is not None:
         triples = zip(gold, predicted, alternatives, strict=True)
         accepted = total(score_with_alternatives(*triple) for triple in triples)
         result["with_alternatives"] = describe(accepted.micro)
     if training is not None:
         surfaces = {document.mention(span).lower() for document in training for span in document.spans}
-        for name, wanted in (("seen", True), ("unseen", False)):
-            sides = [_restrict(documents, surfaces, wanted) for documents in (gold, predicted)]
-            result[name] = describe(total(score_documents(*sides)).micro)
+        for name, seen in (("seen", True), ("unseen", False)):
+            scores = score_documents(_restrict(gold, surfaces, seen), _restrict(predicted, surfaces, seen))
+            result[name] = describe(total(scores).micro)
     return result
 
 
-def _restrict(documents: Sequence[Document], surfaces: set[str], wanted: bool) -> list[Document]:
+def _restrict(documents: Sequence[Document], surfaces: set[str], seen: bool) -> list[Document]:
+    """Keep the spans whose surface form is among the given ones, or else the rest."""
     return [
         document.with_spans(
-            span for span in document.spans if (document.mention(span).lower() in surfaces) is wanted
+            span for span in document.spans if (document.mention(span).lower() in surfaces) is seen
         )
         for document in documents
     ]
 
 
 def rename_labels(documents: Sequence[Document], names: Mapping[str, str]) -> list[Document]:
-    """Give labels other names; spans whose label becomes empty are left out."""
+    """Rename labels; spans whose label becomes empty are dropped."""
     return [
         document.with_spans(
             replace(span, label=names.get(span.label, span.label))
