@@ -60,5 +60,5 @@ def test_every_writer_takes_what_a_tagger_finds(name: str, attributes: bool, tmp
 
 def test_the_page_on_formats_names_every_format() -> None:
     (table,) = re.findall(r"^\| name .*?\n\n", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    names = [re.findall(r"`([\w-]+)`", row.split("|")[1]) for row in table.strip().splitlines()[2:]]
-    assert {*sum(names, [])} - {"table"} == REGISTRY.keys()
+    first_cells = " ".join(row.split("|")[1] for row in table.strip().splitlines()[2:])
+    assert {*re.findall(r"`([\w-]+)`", first_cells)} - {"table"} == REGISTRY.keys()

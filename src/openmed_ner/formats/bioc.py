@@ -41,6 +41,7 @@ def read_bioc(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Do
     Raises:
         CorpusFormatError: as for either.
     """
+    # Standard input cannot be rewound, so it is held in memory.
     if not file.seekable():
         file = StringIO(file.read(), newline="\n")
     begin = file.tell()
@@ -78,6 +79,7 @@ def read_bioc_json(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterat
             the document, since the parser keeps no lines.
     """
     text = file.read()
+    # json.loads refuses a byte order mark.
     try:
         content = json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:

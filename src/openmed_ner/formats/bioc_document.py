@@ -139,6 +139,7 @@ def _to_fragments(locations: Iterable[BioCLocation]) -> tuple[tuple[int, int], .
         (_require_number(location.offset, "offset"), _require_number(location.length, "length"))
         for location in locations
     ):
+        # Some files write a contiguous mention as two adjacent locations.
         first = fragments.pop()[0] if fragments and fragments[-1][1] == start else start
         fragments.append((first, start + length))
     return tuple(fragments)
@@ -149,6 +150,7 @@ def _to_annotation(document: Document, span: Span, id: str) -> BioCAnnotation:
 
     annotation = BioCAnnotation()
     annotation.id, annotation.text = id, document.mention(span)
+    # Infons are strings; repr of a float reads back exactly.
     annotation.infons = {
         "type": span.label,
         **({} if span.score is None else {"score": repr(float(span.score))}),

@@ -46,11 +46,13 @@ def iter_elements(file: TextIO, source: str) -> Iterator[Element]:
     try:
         chunk = file.read(_CHUNK).removeprefix("\ufeff")
         while chunk:
+            # A lone surrogate must reach the parser, which refuses it and names its line.
             parser.feed(chunk.encode(errors="surrogatepass"))
             for event, element in parser.read_events():
                 check_place(element, source, root="collection", records="documents")
                 if event == "end" and element.tag == "document":
                     yield element
+                    # What precedes this document in the collection is freed below, so it is checked now.
                     _check_shape(element.getparent(), source)
                     forget(element)
             chunk = file.read(_CHUNK)
@@ -83,6 +85,7 @@ def _prepare(document: Element, source: str) -> None:
     etree.strip_elements(document, "relation", with_tail=False)
     for element in document.iter():
         _check_shape(element, source)
+    # BioC allows an annotation without id; the library fails on it.
     for element in document.findall(".//annotation"):
         element.set("id", element.get("id", ""))
     for element in [*document.iter("document", "passage", "sentence", "annotation")]:

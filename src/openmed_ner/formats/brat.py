@@ -91,6 +91,7 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document
             spans[name] = _read_note(spans.get(name), content)
     for number, match in attributes:
         with _naming(f"{source}, line {number}: attribute {match[1]} of {match[2]}"):
+            # A binary attribute has no value: its line says that it holds.
             value = (match[3] or "").strip() or True
             spans[match[2]] = _add_attributes(spans.get(match[2]), ((match[1], value),))
     return Document(id, text, tuple(spans.values()))
@@ -193,6 +194,7 @@ def _encode_name(id: str) -> str:
 
 def _decode_name(path: Path, name: str) -> str:
     """Decode the id from a file name; a name that is not percent-encoded is the id itself."""
+    # Python reads file names that are not UTF-8 with lone surrogates.
     try:
         name.encode()
     except UnicodeEncodeError as error:

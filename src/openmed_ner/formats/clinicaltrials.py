@@ -152,6 +152,7 @@ def _iter_studies(content: bytes, source: str, line: int) -> Iterator[tuple[str,
 
 def _parse(content: bytes, source: str, line: int) -> Any:
     try:
+        # Editors on Windows add a byte order mark, which JSON does not allow.
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_select)
     except UnicodeDecodeError as error:
         line += content.count(b"\n", 0, error.start)

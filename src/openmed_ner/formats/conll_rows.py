@@ -115,6 +115,7 @@ def group_by_document(blocks: Iterable[Block], source: str) -> Iterator[tuple[Ro
 def _split(line: str) -> tuple[str, ...]:
     if not line.strip():
         return ()
+    # One tab decides for the whole line: between tabs, a token may hold blanks.
     if "\t" in line:
         return tuple(line.split("\t"))
     return tuple(column for column in line.split(" ") if column)

@@ -132,6 +132,7 @@ def _iter_rows(file: TextIO, source: str) -> Iterator[_Row]:
 def _iter_cells(file: TextIO, source: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the first line of each row that is not empty, and its cells by column."""
     first = file.readline().removeprefix("\ufeff")
+    # With a single column any delimiter fits; the first, a comma, then wins.
     delimiter = max(DELIMITERS, key=lambda delimiter: _count_columns(first.split(delimiter)))
     records = _iter_records(chain([first], file), delimiter, source)
     _, header = next(records, (1, []))
@@ -175,6 +176,7 @@ def _iter_records(lines: Iterable[str], delimiter: str, source: str) -> Iterator
 
 
 def _to_name(cell: str) -> str:
+    # To find the delimiter, the header is split before it is parsed, so cells may still be quoted.
     return cell.strip().strip('"').strip().lower()
 
 

@@ -75,6 +75,7 @@ def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: N
 
 def _choose_format(path: Path, format: str | None) -> str | None:
     """Return the requested format, or the inferred one; ``None`` for a hidden file."""
+    # Folders often hold .DS_Store and the like, which no format can read.
     return infer_format(path) if format is None or path.name.startswith(".") else format
 
 

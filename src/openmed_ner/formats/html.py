@@ -13,6 +13,7 @@ from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document
 from openmed_ner.text.html import legend, mark
 
+# The policy is a second defence: even unescaped text could not run scripts or load resources.
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Entities</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">

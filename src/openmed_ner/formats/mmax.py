@@ -52,6 +52,7 @@ def _find_levels(folder: Path, stems: Collection[str]) -> dict[str, dict[str, Pa
     """Find the annotation files of each document by level; ``a_b_gene`` belongs to ``a_b`` if that exists."""
     files: dict[str, dict[str, Path]] = {stem: {} for stem in stems}
     for path in sorted(folder.glob(f"*{_LEVEL}")):
+        # Stems and levels may both contain underscores, so the longest known stem wins.
         steps = path.name.removesuffix(_LEVEL).split("_")
         names = (("_".join(steps[:at]), "_".join(steps[at:])) for at in reversed(range(1, len(steps))))
         stem, level = next(((stem, level) for stem, level in names if stem in files), ("", ""))
@@ -144,6 +145,7 @@ def _parse(content: bytes, tag: str, source: str) -> list[Any]:
         root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         raise CorpusFormatError(f"{source}, line {error.lineno}: not XML: {error.msg}") from error
+    # An entity that is not resolved stays in the tree as a node.
     for entity in root.iter(etree.Entity):
         raise CorpusFormatError(f"{source}, line {entity.sourceline}: {entity.text} is not resolved")
     return list(root.iter(f"{{*}}{tag}"))

@@ -167,6 +167,7 @@ def _name(record: Element, number: Element | None, path: Path) -> str:
             f"{path}, line {number.sourceline}: expected numbers as PMID and version, "
             f"found {pmid!r:.40} and {version!r:.40}"
         )
+    # Almost all articles have one version only, so it is left out of the name.
     return f"{SOURCE}:{pmid}" if version == "1" else f"{SOURCE}:{pmid}.{version}"
 
 
@@ -192,6 +193,7 @@ def _flatten(element: Element) -> str:
     """Return the characters of an element, without the second notation (TeX, say) of a formula."""
     from lxml import etree
 
+    # MathML may repeat a formula as TeX or as content markup in these elements.
     if len(element):
         etree.strip_elements(element, "{*}annotation", "{*}annotation-xml", with_tail=False)
     return _BLANKS.sub(" ", "".join(element.itertext())).strip()

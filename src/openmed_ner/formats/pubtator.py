@@ -82,6 +82,7 @@ def _read_mention(line: Line, identifier: str, text: str, source: str) -> Span |
     fields = content.split("\t")
     if fields[0] != identifier:
         raise CorpusFormatError(f"{place}: expected document {identifier!r}, found {excerpt(content)}")
+    # A relation of BC5CDR: id, CID, concept, concept. A mention has a number in the second field.
     if len(fields) == _N_RELATION_FIELDS and not fields[1].isdigit():
         return None
     if len(fields) < 5 or not all(map(_OFFSET.fullmatch, fields[1:3])):

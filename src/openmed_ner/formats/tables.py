@@ -13,6 +13,7 @@ from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.tolerance import excerpt
 from openmed_ner.text import Document, Span
 
+# Longer numbers exceed any text, and int() refuses more than 4,300 digits.
 _OFFSET = re.compile("[0-9]{1,9}")
 
 

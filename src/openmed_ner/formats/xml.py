@@ -97,5 +97,6 @@ def forget(element: Element) -> None:
     """Free a record and everything before it; its tail, which the parser may still extend, stays."""
     parent = element.getparent()
     element.clear(keep_tail=True)
+    # An element keeps all earlier siblings alive through its parent.
     while parent is not None and element.getprevious() is not None:
         del parent[0]

@@ -65,6 +65,7 @@ class Span:
 
         if self.fragments:
             edges = [edge for fragment in self.fragments for edge in fragment]
+            # Strictly ascending edges: fragments that touch would be one fragment.
             ordered = all(before < after for before, after in pairwise(edges))
             if len(self.fragments) < 2 or not ordered or (edges[0], edges[-1]) != (self.start, self.end):
                 raise ValueError(

@@ -93,6 +93,7 @@ def iter_pieces(text: str, ranges: Iterable[tuple[int, int, Value]]) -> Iterator
     """
     waiting = sorted(ranges, key=lambda item: item[0], reverse=True)
     edges = {edge for start, end, _ in waiting for edge in (start, end) if 0 < edge < len(text)}
+    # A sweep over the edges looks only at the ranges that are open there, not at all of them.
     active: list[tuple[int, Value]] = []
     for start, end in pairwise(sorted({0, *edges, len(text)})):
         active = [(last, value) for last, value in active if last > start]

@@ -61,5 +61,6 @@ def _stop_ends(before: str, stop: str, after: str) -> bool:
 
 
 def _line_ends(before: str, line_break: str, after: str) -> bool:
+    # A carriage return and a line feed are one line end.
     is_blank_line = line_break.replace("\r\n", "\n").count("\n") > 1
     return is_blank_line or not (after[:1].islower() or _UNFINISHED.search(before.rstrip()))

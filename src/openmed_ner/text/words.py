@@ -30,6 +30,7 @@ def _word() -> re.Pattern[str]:
     ``re`` has no class for combining marks and does not count them as parts of words, which would break up
     a decomposed "é" and most Indic words. Their ranges are therefore taken from Unicode itself.
     """
+    # All combining marks lie in this range, but for the variation selectors added below.
     groups = groupby(range(0x300, 0x1F000), key=lambda code: category(chr(code)).startswith("M"))
     runs = [list(run) for are_marks, run in groups if are_marks]
     marks = "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in runs) + "\U000e0100-\U000e01ef"
