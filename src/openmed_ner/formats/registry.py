@@ -50,12 +50,12 @@ class Format:
         folder_writer: writer of documents to a folder; takes ``on_bad``.
         suffixes: suffixes of file names, without ``.gz``.
         file_name: pattern of the beginning of a file name; precedes all suffixes.
-        title: name for people, on the page of the service; ``None`` if it is not offered there.
+        title: name for people in the lists of the service's page; ``None`` if it is not offered there.
         media_type: media type of a download.
         extension: extension of a downloaded file, without the leading dot.
         by_line: if true, the reader can pass over a line that is not UTF-8; it then expects lone surrogates
             in place of the bytes.
-        inexact: if true, the writer takes ``exact=False`` and leaves out what the format has no place for.
+        inexact: if true, the writer takes ``exact=False`` and drops values that the format cannot hold.
         attributes: if true, the writer takes ``attributes=True`` to make room for attributes of spans.
     """
 
@@ -80,10 +80,10 @@ class Format:
         return None if self.writer is None or self.extension is None else self.extension.rpartition(".")[2]
 
     def tagged_writer(self, *, attributes: bool = False) -> Writer | None:
-        """Writer for documents from a tagger, whatever white space their text has.
+        """Return the writer for documents from a tagger, which may have any white space; ``None`` if none.
 
-        Where a format has no place for scores, corpora or line breaks, they are left out and blanks stand
-        in: the entities matter most, and their offsets stay true.
+        Scores and corpora are dropped if the format has no place for them, and line breaks become blanks: the
+        entities matter most, and their offsets stay true.
 
         Args:
             attributes: if true, spans may have attributes.
