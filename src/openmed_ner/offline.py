@@ -1,14 +1,13 @@
-"""No way out of this machine: no telemetry, ever; with ``OPENMED_NER_OFFLINE=1``, no connection at all.
+"""Network access: no telemetry, ever; with ``OPENMED_NER_OFFLINE=1``, no connection to another machine.
 
-Some of the libraries below report their use to their makers unless told otherwise. :func:`disable_telemetry`
-tells them, and runs before each of them is imported.
+Some libraries report their use to their makers by default. :func:`disable_telemetry` turns that off, and runs
+before these libraries are imported.
 
-The refusal is an audit hook of the interpreter, so it also holds for libraries, and cannot be taken back.
-It sees what goes through Python's sockets. Code in C or Rust that opens its own is not seen: the libraries
-here that have such code are told to stay offline by their own variables. Nor is a name that is handed to
-``connect`` unresolved: the system looks it up first, and the connection is refused after. Only the system
-itself can promise more (a container without a network). Listening is allowed: a service answers, and calls
-nobody.
+Connections are refused by an audit hook of the interpreter. It also applies to libraries, and cannot be
+removed. It sees calls through Python's sockets only. Code in C or Rust may open its own sockets, so the
+libraries with such code are switched offline by their own variables. A host name that is passed to
+``connect`` is resolved by the system first, and the connection is refused afterwards. Only the system itself
+can guarantee more, such as a container without a network. Listening is allowed, since a service only answers.
 """
 
 from __future__ import annotations
@@ -46,17 +45,21 @@ def disable_telemetry() -> None:
     Call it before those libraries are imported: ONNX Runtime and OpenVINO report while being imported.
     """
     os.environ.update(TELEMETRY)
-    # OpenVINO has no switch. It does without its telemetry package where that cannot be imported.
+    # OpenVINO has no switch, but works without its telemetry package if that cannot be imported.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def is_offline() -> bool:
-    """Whether ``OPENMED_NER_OFFLINE`` is 1."""
+    """Return true if ``OPENMED_NER_OFFLINE`` is 1."""
     return os.environ.get(ENVIRONMENT) == "1"
 
 
 def require_network(purpose: str, *, instead: str) -> None:
-    """Refuse a step that needs the network before it begins; let it begin without telemetry otherwise.
+    """Refuse a step that needs the network, or else disable telemetry for it.
+
+    Args:
+        purpose: name of the step, for the message.
+        instead: the way out, for the message.
 
     Raises:
         OfflineError: ``OPENMED_NER_OFFLINE`` is 1.
@@ -67,9 +70,10 @@ def require_network(purpose: str, *, instead: str) -> None:
 
 
 def refuse_network() -> None:
-    """Refuse, from now on and in the whole process, to call any address but this machine's own.
+    """From now on, refuse calls from this process to any address outside this machine.
 
-    Child processes inherit the libraries' variables, not the hook. Call it before those are imported.
+    Child processes inherit the libraries' variables, but not the hook. Call it before these libraries are
+    imported.
     """
     global _installed
     disable_telemetry()
@@ -94,7 +98,7 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     if not allowed:
         raise OfflineError(
             f"{ENVIRONMENT}=1 allows connections within this machine only; "
-            f"something asked for {address!r} ({event}). Unset it to use the network"
+            f"{event} was called for {address!r}. Unset it to use the network"
         )
 
 
@@ -118,7 +122,7 @@ def _is_loopback(host: object) -> bool:
 
 
 def _needs_no_name_server(host: object) -> bool:
-    """Whether a name is one of this machine, or no name but an address; an address is judged when called."""
+    """Return true for this machine's name, and for an address, which is checked when it is called."""
     name = _text(host)
     if name in ("", "localhost"):
         return True

@@ -1,1 +1,1 @@
-"""Encoders, adapters and heads. Needs the ``train`` extra: torch, transformers, peft."""
+"""Encoders, adapters and output layers. Needs the ``train`` extra: torch, transformers, peft."""

@@ -1,8 +1,8 @@
-"""What differs between the architectures we know, as one table.
+"""The differences between the supported architectures, as one table.
 
-Names of layers and settings are those of transformers, and ``config.model_type`` is the key. An architecture
-that is not in the table can still be tagged with: LoRA on all linear layers needs no names. Its query and
-value projections have to be named in the recipe, and its language-modelling head is not found.
+Names of layers and settings are the names in transformers, and ``config.model_type`` is the key. An
+architecture that is not in the table can still be fine-tuned, since LoRA on all linear layers needs no names.
+A recipe has to name its query and value projections, and its language-modelling head is not found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VOCABULARY_FILES: Mapping[Subwords, tuple[str, ...]] = {
     "SentencePiece": ("spm.model", "sentencepiece.bpe.model"),
     "byte-level": ("vocab.json", "merges.txt"),
 }
-"""What a ``tokenizer.json`` can be made from."""
+"""Files from which a ``tokenizer.json`` can be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,16 @@ class Architecture:
 
     Attributes:
         query_value: names of the query and value projections.
-        layers: path of the list of layers, for a model that keeps only some; empty if layers depend on their
-            place, or it is not known.
+        layers: path of the list of layers, for a model that keeps only some of them; empty if layers depend
+            on their place, or the path is unknown.
         lm_head: modules of the language-modelling head, in the order they are applied.
-        subwords: the usual kind of its vocabularies.
+        subwords: usual kind of its vocabularies.
         dropout: settings of the dropout in hidden layers.
         attention_dropout: settings of the dropout of attention weights.
-        counts_after_padding: whether positions begin behind the id of the padding subword, which leaves
+        counts_after_padding: if true, positions begin behind the id of the padding subword, so there are
             fewer of them.
-        attentions: implementations of attention it has.
-        halves: 16-bit types to train it in.
+        attentions: available implementations of attention.
+        halves: 16-bit types it can be trained in.
     """
 
     query_value: tuple[str, ...] = ("query", "value")
@@ -58,7 +58,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         lm_head=("cls",),
         subwords="SentencePiece",
         attentions=("eager",),
-        halves=("bf16",),  # fp16 overflowed in the multilingual one: github.com/microsoft/DeBERTa/issues/77
+        halves=("bf16",),  # fp16 overflows in mDeBERTa: github.com/microsoft/DeBERTa/issues/77
     ),
     "distilbert": Architecture(
         query_value=("q_lin", "v_lin"),
@@ -90,16 +90,16 @@ UNKNOWN = Architecture(
     attentions=("eager",),
     halves=("bf16",),
 )
-"""What is tried with any other architecture."""
+"""Guesses for any other architecture."""
 
 
 def find_architecture(model_type: str) -> Architecture:
-    """The facts about an architecture; ``UNKNOWN`` if there are none."""
+    """Look up an architecture; ``UNKNOWN`` if it is not in the table."""
     return ARCHITECTURES.get(model_type, UNKNOWN)
 
 
 def longest_input(config: Any) -> int:
-    """Most subwords that an encoder of a transformers configuration reads at once, special ones included."""
+    """Return the most subwords that an encoder reads at once, special ones included."""
     longest = int(config.max_position_embeddings)
     if find_architecture(config.model_type).counts_after_padding:
         return longest - int(config.pad_token_id) - 1
@@ -107,16 +107,16 @@ def longest_input(config: Any) -> int:
 
 
 def check_fit(config: Any, *, backbone: str, window: int, precision: str) -> None:
-    """Make sure that an encoder can be trained as a recipe says.
+    """Check that an encoder can be trained with the settings of a recipe.
 
     Args:
         config: the encoder's transformers configuration.
-        backbone: how the recipe calls it.
-        window: subwords read at once.
-        precision: of the arithmetic.
+        backbone: its name in the recipe.
+        window: number of subwords read at once.
+        precision: precision of the arithmetic.
 
     Raises:
-        RecipeError: its windows are longer than the encoder reads, or it overflows in that precision.
+        RecipeError: the windows are too long for the encoder, or it overflows in that precision.
     """
     if window > (longest := longest_input(config)):
         raise RecipeError(f"window = {window}: {backbone} reads at most {longest} subwords")

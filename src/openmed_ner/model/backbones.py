@@ -1,8 +1,8 @@
-"""The encoders we know, as a table, and where to find their files.
+"""The pretrained encoders with a name, as a table, and the search for their files.
 
-A backbone is looked for as a folder, then under ``OPENMED_NER_BACKBONES``, then on the Hugging Face hub at
-a pinned revision. Only safetensors weights are ever read, and no code that comes with a model is run. The
-price: a repository that holds pickled weights only has to be converted once, outside of this package.
+A backbone is sought as a folder, then under ``OPENMED_NER_BACKBONES``, then on the Hugging Face hub at a
+pinned revision. Only safetensors weights are read, and code that comes with a model is never run. A
+repository with pickled weights only has to be converted once, outside of this package.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class Backbone:
     """A pretrained encoder.
 
     Attributes:
-        name: how recipes call it.
-        hub_id: its repository on the Hugging Face hub; empty if no weights are public.
-        revision: the commit of that repository; empty if we know none.
-        licence: SPDX identifier of the weights' licence, or what stands for it.
-        sha256: of ``model.safetensors``; empty if we have not seen it.
-        shape: its size, and its architecture.
-        safetensors: whether the repository has such weights at that revision.
+        name: name in recipes.
+        hub_id: repository on the Hugging Face hub; empty if no weights are public.
+        revision: commit of that repository; empty if none is pinned.
+        licence: SPDX identifier of the weights' licence, or a note in its place.
+        sha256: digest of ``model.safetensors``; empty if unknown.
+        shape: size and architecture.
+        safetensors: if true, the repository has safetensors weights at that revision.
         longest: most subwords it reads at once, special ones included.
-        cased: whether its vocabulary tells upper from lower case.
+        cased: if true, its vocabulary tells upper from lower case.
     """
 
     name: str
@@ -160,34 +160,35 @@ BACKBONES: Mapping[str, Backbone] = {
 
 
 def find_backbone(name: str) -> Path:
-    """Return the folder of a backbone's files, fetching them if need be.
+    """Return the folder of a backbone's files, and fetch them if necessary.
 
-    Where ``tokenizer.json`` is missing it is made from the vocabulary, once, and kept in the folder, so that
-    texts are cut in the same way ever after.
+    A missing ``tokenizer.json`` is made from the vocabulary, once, and stored in the folder, so that every
+    later run cuts texts in the same way.
 
     Args:
         name: a row of ``BACKBONES``, a folder, or a hub id with a commit, ``owner/model@commit``.
 
     Raises:
-        InputError: there is no such backbone, or its files are not the ones we know.
+        InputError: there is no such backbone, or its files differ from the table.
         MissingExtraError: a package is needed to make the tokenizer.
-        RunError: it must be fetched, but that is forbidden or fails; or the tokenizer cannot be kept.
+        RunError: it must be fetched, but that is forbidden or fails; or the tokenizer cannot be stored.
     """
-    known = BACKBONES.get(name)
+    backbone = BACKBONES.get(name)
     local = Path(os.environ.get(ENVIRONMENT, "")) / name if os.environ.get(ENVIRONMENT) else Path(name)
     for folder in (Path(name), local):
         if (folder / CONFIG).is_file():
             break
     else:
-        folder = _fetch(name, known)
+        folder = _fetch(name, backbone)
+
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise InputError(
             f"backbone {name!r}: {weights} is missing; only safetensors weights are read. "
-            f"docs/backbones.md tells how to convert others"
+            f"docs/backbones.md explains how to convert others"
         )
-    if known:
-        _check(known, folder)
+    if backbone:
+        _check(backbone, folder)
     if not (folder / TOKENIZER).is_file():
         make_tokenizer(folder)
     return folder
@@ -209,41 +210,46 @@ def make_tokenizer(folder: Path) -> None:
     if any((folder / name).is_file() for name in names) and find_spec("sentencepiece") is None:
         raise MissingExtraError("sentencepiece", "train")
     try:
-        made = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        text = made.backend_tokenizer.to_str()
-    except Exception as error:  # the libraries raise whatever they like on a damaged vocabulary
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        text = tokenizer.backend_tokenizer.to_str()
+    except Exception as error:  # the libraries raise any type on a damaged vocabulary
         raise InputError(f"{folder}: no tokenizer can be made from its vocabulary: {error}") from error
     try:
         with atomic_path(folder / TOKENIZER) as partial:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(
-            f"{folder} has no {TOKENIZER}, and the one made from its vocabulary cannot be kept there "
-            f"({error}); copy the folder to where you may write, under {ENVIRONMENT}"
+            f"{folder} has no {TOKENIZER}, and the one made from its vocabulary cannot be written there "
+            f"({error}); copy the folder to a place where you may write, under {ENVIRONMENT}"
         ) from error
 
 
-def _check(known: Backbone, folder: Path) -> None:
-    """Compare a folder with a row: its weights where their hash is known, else at least its shape."""
-    if known.sha256:
+def _check(backbone: Backbone, folder: Path) -> None:
+    """Compare a folder with a row: the digest of the weights if there is one, else the shape.
+
+    Raises:
+        InputError: they differ.
+    """
+    if backbone.sha256:
         weights = folder / WEIGHTS
-        if (found := sha256_file(weights)) != known.sha256:
+        if (sha256 := sha256_file(weights)) != backbone.sha256:
             raise InputError(
-                f"backbone {known.name!r}: {weights} has SHA-256 {found}, expected {known.sha256}"
+                f"backbone {backbone.name!r}: {weights} has SHA-256 {sha256}, expected {backbone.sha256}"
             )
         return
+
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
-    if (shape := Shape.from_config(config)) != known.shape or longest_input(config) != known.longest:
+    if (shape := Shape.from_config(config)) != backbone.shape or longest_input(config) != backbone.longest:
         raise InputError(
-            f"backbone {known.name!r}: {folder / CONFIG} describes another encoder: {shape}, "
-            f"expected {known.shape}; give the folder another name"
+            f"backbone {backbone.name!r}: {folder / CONFIG} describes another encoder: {shape}, "
+            f"expected {backbone.shape}; give the folder another name"
         )
 
 
-def _fetch(name: str, known: Backbone | None) -> Path:
-    hub_id, revision = _locate(name, known)
+def _fetch(name: str, backbone: Backbone | None) -> Path:
+    hub_id, revision = _locate(name, backbone)
     require_network(f"fetching backbone {name!r}", instead=f"place it under {ENVIRONMENT}")
     from huggingface_hub import snapshot_download
 
@@ -256,14 +262,14 @@ def _fetch(name: str, known: Backbone | None) -> Path:
         ) from error
 
 
-def _locate(name: str, known: Backbone | None) -> tuple[str, str]:
-    """Repository and commit to fetch a backbone from.
+def _locate(name: str, backbone: Backbone | None) -> tuple[str, str]:
+    """Return the repository and the commit to fetch a backbone from.
 
     Raises:
-        InputError: there is none that may be used.
+        InputError: the name is unknown, or there is no commit with safetensors weights.
     """
     place = f"place a folder named {name} with {CONFIG}, {WEIGHTS} and the tokenizer under {ENVIRONMENT}"
-    if known is None:
+    if backbone is None:
         hub_id, _, revision = name.partition("@")
         if hub_id.count("/") != 1 or not _COMMIT.fullmatch(revision):
             raise InputError(
@@ -272,16 +278,17 @@ def _locate(name: str, known: Backbone | None) -> tuple[str, str]:
                 f"branches move (owner/model@commit)"
             )
         return hub_id, revision
-    if not known.hub_id:
-        raise InputError(f"backbone {name!r}: no public weights are known; {place}")
-    if not known.revision:
+
+    if not backbone.hub_id:
+        raise InputError(f"backbone {name!r}: it has no public weights; {place}")
+    if not backbone.revision:
         raise InputError(
-            f"backbone {name!r}: no commit of {known.hub_id} is pinned; name one with {WEIGHTS} "
-            f"({known.hub_id}@commit), or {place}"
+            f"backbone {name!r}: no commit of {backbone.hub_id} is pinned; name one with {WEIGHTS} "
+            f"({backbone.hub_id}@commit), or {place}"
         )
-    if not known.safetensors:
+    if not backbone.safetensors:
         raise InputError(
-            f"backbone {name!r}: {known.hub_id} holds only pickled weights at {known.revision}, which are "
-            f"never read; convert them elsewhere (docs/backbones.md) and {place}"
+            f"backbone {name!r}: {backbone.hub_id} holds only pickled weights at {backbone.revision}, "
+            f"which are never read; convert them elsewhere (docs/backbones.md) and {place}"
         )
-    return known.hub_id, known.revision
+    return backbone.hub_id, backbone.revision

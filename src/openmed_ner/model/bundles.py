@@ -25,10 +25,10 @@ LM_HEAD_WEIGHTS = "lm_head.safetensors"
 
 
 def describe_backbone(name: str, folder: Path) -> BackboneReference:
-    """Describe a backbone for a manifest, without the path it was found at."""
+    """Describe a backbone for a manifest, without its local path."""
     sha256 = sha256_file(folder / "model.safetensors")
-    if known := BACKBONES.get(name):
-        return BackboneReference(name, known.hub_id, known.revision, sha256, known.licence)
+    if row := BACKBONES.get(name):
+        return BackboneReference(name, row.hub_id, row.revision, sha256, row.licence)
     hub_id, _, revision = name.partition("@")
     if not revision:
         hub_id = folder.resolve().name
@@ -38,9 +38,17 @@ def describe_backbone(name: str, folder: Path) -> BackboneReference:
 def save_model(
     model: TokenTagger, folder: Path, *, name: str, backbone: BackboneReference, adapted: Bundle | None = None
 ) -> None:
-    """Write the weights that fine-tuning changed, and those of the adaptation they stand on.
+    """Write the weights that fine-tuning changed, and the weights of the adaptation below them.
 
-    Heads lie beside the encoder or adapter (see :func:`save_encoder`), the adaptation in its own folder.
+    The heads are written beside the encoder or adapter (see :func:`save_encoder`), the adaptation to its own
+    folder.
+
+    Args:
+        model: encoder and heads.
+        folder: an existing folder.
+        name: name of the bundle.
+        backbone: the backbone of the encoder.
+        adapted: bundle of the adapted encoder that training began with, if any.
     """
     target = save_encoder(model.encoder, folder, name=name, backbone=backbone)
     heads = {
@@ -56,7 +64,7 @@ def save_model(
 
 
 def apply_adaptation(encoder: Any, folder: Path, *, mode: str) -> Any:
-    """Put the weights of an adapted encoder on the backbone they were made from.
+    """Load the weights of an adapted encoder onto its backbone.
 
     Args:
         encoder: the backbone, changed in place.
@@ -69,23 +77,23 @@ def apply_adaptation(encoder: Any, folder: Path, *, mode: str) -> Any:
     adapted = load_lora(encoder, str(folder), name=ADAPTED)
     if mode == "stacked":
         return adapted
-    return adapted.merge_and_unload().requires_grad_(True)  # peft leaves what it froze frozen
+    return adapted.merge_and_unload().requires_grad_(True)  # peft leaves merged weights frozen
 
 
 def adapted_weights(bundle: Bundle) -> Path:
-    """The folder of an adapted encoder's bundle that :func:`apply_adaptation` takes.
+    """Return the folder in an adapted encoder's bundle that :func:`apply_adaptation` reads.
 
     Raises:
-        BundleError: it is a bundle with heads, or one that torch cannot load.
+        BundleError: the bundle has heads, or torch cannot load it.
     """
     manifest = bundle.manifest
     if manifest.heads or manifest.kind == "runtime":
-        raise BundleError(f"{bundle.folder} is no adapted encoder, but a model that tags")
+        raise BundleError(f"{bundle.folder} is a model with heads; expected an adapted encoder")
     return bundle.folder / "adapter" / manifest.name if manifest.kind == "adapter" else bundle.folder
 
 
 def _adapted_files(bundle: Bundle) -> list[PurePosixPath]:
-    """The weights of an adapted encoder, by their names in its bundle."""
+    """Paths of the weights of an adapted encoder within its bundle."""
     if bundle.manifest.kind == "full":
         return [PurePosixPath(ENCODER)]
     folder = PurePosixPath("adapter") / bundle.manifest.name
@@ -104,13 +112,14 @@ def save_encoder(encoder: Any, folder: Path, *, name: str, backbone: BackboneRef
         weights = {key: value.contiguous() for key, value in encoder.state_dict().items()}
         save_file(weights, folder / ENCODER)
         return folder
+
     target = folder / "adapter" / name
     for config in encoder.peft_config.values():
         config.base_model_name_or_path = backbone.hub_id
         config.revision = backbone.revision or None
     encoder.save_pretrained(
         str(target),
-        save_embedding_layers=False,  # "auto" asks the hub
+        save_embedding_layers=False,  # "auto" sends a request to the hub
         selected_adapters=[ADAPTER],
     )
     (target / "README.md").unlink(missing_ok=True)
@@ -118,11 +127,11 @@ def save_encoder(encoder: Any, folder: Path, *, name: str, backbone: BackboneRef
 
 
 def load_model(bundle: Bundle) -> TokenTagger:
-    """Load an adapter or full bundle onto its backbone, or a runtime bundle's weights as they were rounded.
+    """Load an adapter or full bundle onto its backbone, or the rounded weights of a runtime bundle.
 
     Raises:
-        BundleError: its weights do not fit, or cannot be read back from its graph.
-        InputError: the backbone is not the one the bundle was made from.
+        BundleError: its weights do not fit, or cannot be read from its graph.
+        InputError: the backbone differs from the bundle's.
     """
     if bundle.manifest.kind == "runtime":
         return _load_runtime(bundle)
@@ -135,7 +144,7 @@ def _load_runtime(bundle: Bundle) -> TokenTagger:
 
     if bundle.manifest.precision == "int8-static":
         raise BundleError(
-            f"{bundle.folder} is int8-static, whose weights cannot be read back: expected int8 or fp32"
+            f"{bundle.folder} is int8-static, and its weights cannot be read back; expected int8 or fp32"
         )
     bundle.require_heads()
     model = TokenTagger(_load_backbone(bundle), bundle.manifest.heads)
@@ -144,19 +153,17 @@ def _load_runtime(bundle: Bundle) -> TokenTagger:
 
 
 def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
-    """Load several bundles; adapters of one backbone, adapted alike, share its weights.
+    """Yield the models of several bundles; adapters of one encoder share its weights.
 
     Raises:
-        BundleError: one is a runtime bundle, or its weights do not fit.
-        InputError: a backbone is not the one a bundle was made from.
+        BundleError: a bundle is a runtime bundle, or its weights do not fit.
+        InputError: a backbone differs from its bundle's.
     """
     shared: dict[object, Any] = {}
     for number, bundle in enumerate(bundles):
         manifest = bundle.manifest
         if manifest.kind == "runtime":
-            raise BundleError(
-                f"{bundle.folder} is a runtime bundle, which holds no weights that torch can load"
-            )
+            raise BundleError(f"{bundle.folder} is a runtime bundle, and torch cannot load its graph")
         bundle.require_heads()
         if manifest.kind == "full":
             encoder = _load_backbone(bundle)
@@ -172,11 +179,11 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
 
 
 def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> WindowReader:
-    """How a bundle's model reads text, by its own subwords and windows.
+    """Make the reader of a bundle's model, with its tokenizer and windows.
 
     Args:
-        bundle: with heads.
-        heads: those that are asked, in the order of the outputs; all of the bundle's if empty.
+        bundle: a bundle with heads.
+        heads: heads to decode, in the order of the outputs; all heads of the bundle if empty.
     """
     manifest = bundle.manifest
     tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
@@ -184,7 +191,7 @@ def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> WindowReader:
 
 
 def merge_adapter(model: TokenTagger) -> TokenTagger:
-    """Fold a LoRA adapter into the encoder's weights; a model without one is returned as it is."""
+    """Fold a LoRA adapter into the encoder's weights; a model without one is returned unchanged."""
     if not isinstance(model.encoder, PeftModel):
         return model
     merged = TokenTagger(model.encoder.merge_and_unload(), model.heads)
@@ -193,13 +200,14 @@ def merge_adapter(model: TokenTagger) -> TokenTagger:
 
 
 def _load_backbone(bundle: Bundle) -> Any:
-    """The encoder that a bundle's weights were trained on, adapted as it was, with the layers it kept."""
+    """Load the encoder below a bundle's weights: its backbone, adaptation and remaining layers."""
     manifest = bundle.manifest
     folder = find_backbone(manifest.backbone.name)
-    if (found := sha256_file(folder / "model.safetensors")) != manifest.backbone.sha256:
+    if (sha256 := sha256_file(folder / "model.safetensors")) != manifest.backbone.sha256:
         raise InputError(
-            f"{folder}: SHA-256 is {found}, but the bundle was made from {manifest.backbone.sha256}"
+            f"{folder}: SHA-256 is {sha256}, but the bundle was made from {manifest.backbone.sha256}"
         )
+
     encoder = load_encoder(folder)
     if manifest.adaptation is not None and manifest.kind == "adapter":
         encoder = apply_adaptation(encoder, bundle.folder / ADAPTED, mode=manifest.adaptation.mode)
@@ -214,8 +222,10 @@ def _load_heads(model: TokenTagger, bundle: Bundle, name: str) -> TokenTagger:
     weights = load(bundle.read(name))
     for head, layer in zip(model.heads, model.layers, strict=True):
         prefix = f"{head.corpus}."
-        own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-        _load(layer, own, bundle)
+        tensors = {
+            key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+        }
+        _load(layer, tensors, bundle)
     return model.eval()
 
 

@@ -1,10 +1,10 @@
-"""LoRA on an encoder: peft builds, saves and merges the adapter; the arithmetic of a step is ours.
+"""LoRA on an encoder: peft builds, saves and merges the adapter; this module computes a training step.
 
 Low-rank adaptation (Hu et al., 2021) computes ``x W' + s (x A') B'``. On a CPU the extra additions,
 casts and dropout over whole activations made peft's layer a fifth slower than full fine-tuning of
 MiniLM. :class:`LoraLinear` folds ``W + s B A`` once per step, which costs ``rank / n_subwords`` of one
 product, and needs no gradient of ``W``: two thirds of the large products of full fine-tuning remain.
-The price: no dropout on the adapter's input (that setting falls back to peft's own layer).
+It has no dropout on the adapter's input; with that setting, peft's own layer is used.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from openmed_ner.model.architectures import find_architecture
 
 ADAPTER = "default"
 ADAPTED = "adapted"
-"""Name of an adapter that came before and stays as it is, beneath the one that is trained."""
+"""Name of an earlier, frozen adapter below the one that is trained."""
 
 
 class LoraLinear(lora.Linear):
-    """peft's linear layer with a folded weight; falls back to peft wherever that does not apply."""
+    """peft's linear layer with a folded weight; peft computes every case that cannot be folded."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Apply the layer: ``(…, n_in)`` to ``(…, n_out)``."""
         plain = not (args or kwargs or self.merged or self.disable_adapters or self.lora_variant)
-        *beneath, top = [name for name in self.active_adapters if name in self.lora_A] or [""]
-        foldable = plain and top and set(beneath) <= {ADAPTED}
+        *frozen, top = [name for name in self.active_adapters if name in self.lora_A] or [""]
+        foldable = plain and top and set(frozen) <= {ADAPTED}
         dropout = self.training and foldable and not isinstance(self.lora_dropout[top], nn.Identity)
         if not foldable or dropout:
             result: Tensor = super().forward(x, *args, **kwargs)
             return result
+
         weight: Any = self.base_layer.weight
-        for name in beneath:
+        for name in frozen:
             with torch.autocast(x.device.type, enabled=False), torch.no_grad():
                 weight = weight + self.get_delta_weight(name)
         folded: Tensor = _FoldedLinear.apply(
@@ -82,17 +83,17 @@ class _FoldedLinear(torch.autograd.Function):
 
 
 def attach_lora(encoder: Any, *, rank: int, alpha: float, dropout: float, targets: str) -> PeftModel:
-    """Freeze an encoder and put a trainable adapter on it.
+    """Freeze an encoder and add a trainable adapter to it.
 
     Args:
-        encoder: the encoder, changed in place; one that has an adapter already keeps it, frozen, beneath.
+        encoder: the encoder, changed in place; an existing adapter stays, frozen, below the new one.
         rank: inner dimension of the update.
         alpha: the update is scaled by ``alpha / rank``.
-        dropout: share of the adapter's input dropped in training.
+        dropout: share of the adapter's input that is dropped in training.
         targets: ``query-value``, ``all-linear``, or names of linear layers separated by commas.
 
     Raises:
-        RecipeError: the encoder has no layer that ``targets`` names.
+        RecipeError: the encoder has no layer of the names in ``targets``.
     """
     config = LoraConfig(
         r=rank,
@@ -112,7 +113,7 @@ def attach_lora(encoder: Any, *, rank: int, alpha: float, dropout: float, target
 
 
 def load_lora(encoder: Any, folder: str, *, name: str = ADAPTER) -> PeftModel:
-    """Put a saved adapter on a frozen encoder, beside those it may have, and use it."""
+    """Load a saved adapter onto a frozen encoder, beside its existing ones, and use it."""
     config = LoraConfig.from_pretrained(folder)
     config._register_custom_module({nn.Linear: LoraLinear})
     with quiet_peft():
@@ -124,7 +125,7 @@ def load_lora(encoder: Any, folder: str, *, name: str = ADAPTER) -> PeftModel:
 
 
 def use_lora(model: PeftModel, name: str) -> PeftModel:
-    """Use one adapter, above what the encoder was adapted to before; only this one can be trained."""
+    """Use one adapter, above the adapter ``adapted`` if there is one; only this one can be trained."""
     tuner: Any = model.base_model
     tuner.set_adapter([ADAPTED, name] if ADAPTED in model.peft_config else [name])
     for parameter_name, parameter in model.named_parameters():
@@ -140,15 +141,15 @@ def _target_modules(encoder: Any, targets: str) -> str | list[str]:
     kind = encoder.config.model_type
     if not (names := find_architecture(kind).query_value):
         raise RecipeError(
-            f"the query and value layers of {kind!r} are not known; name them in lora.targets, with commas, "
-            f'or take lora.targets = "all-linear"'
+            f"the query and value layers of {kind!r} are unknown; name them in lora.targets, with commas, "
+            f'or set lora.targets = "all-linear"'
         )
     return list(names)
 
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """Silence a deprecation that peft and transformers owe each other and no user can mend."""
+    """Silence a deprecation between peft and transformers that no user can fix."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
         yield

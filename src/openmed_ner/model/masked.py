@@ -1,8 +1,9 @@
-"""An encoder with a head that guesses hidden subwords.
+"""An encoder with a head that predicts masked subwords.
 
-Logits are computed at the hidden positions only: over a vocabulary of 30,000 they would cost more than the
-encoder otherwise. The head is the architecture's own, tied to the input embeddings. Encoders whose release
-has no trained head (sentence encoders, discriminators) get a fresh one, which must be taught first.
+Logits are computed at the masked positions only. At all positions, over a vocabulary of 30,000, they would
+cost more than the encoder. The head is the architecture's own, tied to the input embeddings. Encoders that
+were released without a trained head (sentence encoders, discriminators) get a new one, which must be trained
+first.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class MaskedLanguageModel(nn.Module):
 
     Attributes:
         encoder: a transformers encoder, plain or with a peft adapter.
-        head: hidden states to logits over the vocabulary, its last weight that of the input embeddings.
-        head_is_trained: whether the head came with weights.
+        head: hidden states to logits over the vocabulary; its last weight is that of the input embeddings.
+        head_is_trained: if true, the head was loaded with weights.
     """
 
     def __init__(self, encoder: Any, head: nn.Sequential, *, head_is_trained: bool) -> None:
@@ -43,7 +44,7 @@ class MaskedLanguageModel(nn.Module):
         return logits
 
     def head_weights(self) -> dict[str, Tensor]:
-        """The head's own weights by name, without those of the embeddings."""
+        """The head's weights by name, without the shared embeddings."""
         shared = {id(parameter) for parameter in self.encoder.parameters()}
         return {
             name: parameter.detach()
@@ -53,10 +54,10 @@ class MaskedLanguageModel(nn.Module):
 
     @torch.no_grad()
     def load_head(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over weights that :meth:`head_weights` gave; a missing or unknown name is a ``KeyError``."""
-        own = dict(self.head.named_parameters())
+        """Load weights from :meth:`head_weights`; a missing or unknown name is a ``KeyError``."""
+        parameters = dict(self.head.named_parameters())
         for name in {*self.head_weights(), *weights}:
-            own[name].copy_(weights[name])
+            parameters[name].copy_(weights[name])
         self.head_is_trained = True
 
 
@@ -64,7 +65,7 @@ def load_masked(folder: Path, *, dropout: float = 0.0, attention_dropout: float 
     """Load an encoder and its language-modelling head, from safetensors only.
 
     Raises:
-        InputError: the architecture's head is not known.
+        InputError: the architecture has no known head.
     """
     config = load_config(folder, dropout=dropout, attention_dropout=attention_dropout)
     if not (names := find_architecture(config.model_type).lm_head):
@@ -72,6 +73,7 @@ def load_masked(folder: Path, *, dropout: float = 0.0, attention_dropout: float 
             f"the language-modelling head of {config.model_type!r} is not known; "
             f"known: {', '.join(ARCHITECTURES)}"
         )
+
     with quiet_transformers():
         model, report = AutoModelForMaskedLM.from_pretrained(
             folder,

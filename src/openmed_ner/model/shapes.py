@@ -1,8 +1,9 @@
-"""The size of an encoder in closed form: its parameters, those of LoRA on it, and its arithmetic.
+"""The size of an encoder in closed form: its parameters, its LoRA parameters, and its arithmetic.
 
-A plan must know these before anything is loaded. The formulas hold for the architectures we know as they
-are usually published; a configuration with convolutions, additional biases or DeBERTa's projections of
-distances is refused instead of being miscounted. Tests compare the counts with transformers, peft and torch.
+A study's plan needs these numbers before anything is loaded. The formulas hold for the usual configurations
+of the supported architectures. A configuration with convolutions, additional biases or DeBERTa's projections
+of distances is refused instead of being miscounted. Tests compare the counts with transformers, peft and
+torch.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from openmed_ner.model.architectures import ARCHITECTURES
 Targets = Literal["query-value", "all-linear"]
 Trained = Literal["nothing", "lora", "all"]
 V3: Mapping[str, object] = {"share_att_key": True, "norm_rel_ebd": "layer_norm"}
-"""How DeBERTa-v3 shares the projections of distances and norms their table; what v1 did otherwise."""
+"""Settings of DeBERTa-v3: shared projections of distances, and a normed table. Version 1 differs."""
 UNCOUNTED = ("conv_kernel_size", "attention_bias", "mlp_bias", "norm_bias")
-"""Settings that add parameters which the formulas leave out."""
+"""Settings for additional parameters, which the formulas leave out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What decides an encoder's size, without its pooling layer.
+    """The dimensions of an encoder, without its pooling layer.
 
     Attributes:
         architecture: ``model_type`` of transformers.
-        vocabulary: subwords.
-        embedding: dimensions of their embeddings.
+        vocabulary: number of subwords.
+        embedding: dimensions of the subwords' embeddings.
         hidden: dimensions of the hidden states.
         layers: number of layers.
-        heads: attention heads of a layer.
+        heads: attention heads per layer.
         intermediate: dimensions inside the feed-forward network.
         positions: rows of the table of absolute positions; 0 without one.
         token_types: rows of the table of segments.
@@ -52,10 +53,10 @@ class Shape:
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
-        """Read the shape off a transformers configuration.
+        """Read the shape from a transformers configuration.
 
         Raises:
-            InputError: the size of such an encoder is not known in closed form.
+            InputError: the formulas do not hold for such an encoder.
         """
         kind = config.model_type
         added = [name for name in UNCOUNTED if getattr(config, name, 0)]
@@ -65,9 +66,10 @@ class Shape:
             ]
         if kind not in ARCHITECTURES or added:
             raise InputError(
-                f"the size of {kind!r}{' with ' + ', '.join(added) if added else ''} is not known; known are "
-                f"{', '.join(ARCHITECTURES)} as they are published: load the encoder and count instead"
+                f"the size of {kind!r}{' with ' + ', '.join(added) if added else ''} is not known; known: "
+                f"{', '.join(ARCHITECTURES)} in their usual configuration. Load the encoder and count instead"
             )
+
         absolute = kind != "modernbert" and getattr(config, "position_biased_input", True)
         return cls(
             architecture=kind,
@@ -84,7 +86,7 @@ class Shape:
 
     @property
     def n_parameters(self) -> int:
-        """Parameters of the encoder."""
+        """Number of parameters of the encoder."""
         tables = (self.vocabulary + self.positions + self.token_types) * self.embedding
         if self._gated:
             norms = 2 * self.layers * self.hidden + self.hidden  # the first layer lacks one of its two
@@ -94,7 +96,7 @@ class Shape:
 
     @property
     def _gated(self) -> bool:
-        """Whether layers are ModernBERT's, with a gate and without biases."""
+        """True for the layers of ModernBERT, with a gate and without biases."""
         return self.architecture == "modernbert"
 
     @property
@@ -104,7 +106,7 @@ class Shape:
 
     @property
     def _projection(self) -> int:
-        """Norm of the embeddings, and what brings them to the size of the hidden states."""
+        """Parameters of the embeddings' norm, and of their projection to the hidden size."""
         if self.architecture == "deberta-v2":
             projected = self.embedding * self.hidden if self.embedding != self.hidden else 0
             return projected + 2 * self.hidden
@@ -113,18 +115,18 @@ class Shape:
 
     @property
     def _relative(self) -> int:
-        """Tables of relative distances: DeBERTa has a normed vector, MPNet a number per head for each."""
+        """Tables of relative distances: a normed vector each in DeBERTa, a number per head in MPNet."""
         if self.architecture == "mpnet":
             return self.relative * self.heads
         return (self.relative + 2) * self.hidden if self.relative else 0
 
     def lora_parameters(self, rank: int, targets: Targets = "query-value") -> int:
-        """Parameters of an adapter: ``rank`` times inputs and outputs of each layer that it is put on.
+        """Number of parameters of an adapter: ``rank`` times inputs and outputs of each adapted layer.
 
         Args:
             rank: inner dimension of the update.
-            targets: ``query-value`` or ``all-linear``. ModernBERT's one product for query, key and value
-                counts as both, and comes to the same number.
+            targets: ``query-value`` or ``all-linear``. ModernBERT's single product for query, key and value
+                counts as both, and gives the same number.
         """
         if targets == "query-value":
             return rank * self.layers * 4 * self.hidden
@@ -136,25 +138,25 @@ class Shape:
         return rank * (self.layers * per_layer + projection)
 
     def trained_share(self, rank: int, targets: Targets = "query-value", *, n_tags: int = 0) -> float:
-        """Share of a tagger's parameters that train: adapter and heads of so many tags in all."""
+        """Trained share of a tagger's parameters: adapter, and heads with ``n_tags`` tags in all."""
         trained = self.lora_parameters(rank, targets) + n_tags * (self.hidden + 1)
         return trained / (self.n_parameters + trained)
 
     def flops(self, window: int, *, trained: Trained = "nothing") -> float:
         """Floating-point operations per subword in windows of some length; a multiply-add counts as 2.
 
-        Forward, a layer has its products (2 per weight), and attention 4 per dimension and neighbour;
-        DeBERTa scores each subword against every relative distance twice, 4 per dimension and distance.
-        Backward, each product has a gradient for its input (as many again) and one for its weights, which
-        LoRA spares. Attention has no weights, so both its factors always need one.
+        Forward, a layer has its products (2 per weight), and attention has 4 per dimension and neighbour.
+        DeBERTa scores each subword against every relative distance twice: 4 per dimension and distance.
+        Backward, each product has a gradient for its input (the same number again) and one for its weights,
+        which LoRA does not need. Attention has no weights, so both its factors always need a gradient.
 
-        Left out, as together less than a twentieth in batches of 4,096 subwords: norms, activations, the
-        adapter's own arithmetic, heads, and DeBERTa's projections of distances, made once per batch. A
-        masked-language head costs another 2 * embedding * vocabulary per *hidden* subword. ModernBERT's
+        Left out, as they are together less than a twentieth in batches of 4,096 subwords: norms, activations,
+        the adapter's own arithmetic, heads, and DeBERTa's projections of distances, computed once per batch.
+        A masked-language head costs another 2 * embedding * vocabulary per *masked* subword. ModernBERT's
         local attention is computed in full and masked.
 
         Args:
-            window: subwords of a row.
+            window: number of subwords in a row.
             trained: ``nothing`` (tagging), ``lora``, or ``all``.
         """
         projection = self.embedding * self.hidden if self.embedding != self.hidden else 0
@@ -166,7 +168,7 @@ class Shape:
 
 
 def _count_buckets(config: Any) -> int:
-    """Buckets of relative distances, both directions together."""
+    """Number of buckets of relative distances, both directions together."""
     if config.model_type == "mpnet":
         return int(config.relative_attention_num_buckets)
     if not getattr(config, "relative_attention", False):

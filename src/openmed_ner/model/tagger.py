@@ -1,7 +1,7 @@
 """An encoder with one linear head per corpus on top of a single pass.
 
-Each training example updates only the heads of the corpora that annotate it, so guidelines never
-blur, and any number of label sets costs one forward pass.
+Each training example updates only the heads of the corpora that annotate it, so guidelines stay
+separate. Any number of label sets costs one forward pass.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class TokenTagger(nn.Module):
 
     Attributes:
         encoder: a transformers encoder, plain or with a peft adapter.
-        heads: what the outputs mean, in order.
-        layers: one linear layer per head.
-        adapter: which of the encoder's adapters to run with, where it is shared by several models.
+        heads: labels and tags of the outputs, in order.
+        layers: one linear layer per head. Exported graphs and checkpoints contain this name.
+        adapter: name of the adapter to run with, if several models share the encoder; else empty.
     """
 
     def __init__(self, encoder: Any, heads: Sequence[Head], adapter: str = "") -> None:
@@ -64,7 +64,7 @@ class TokenTagger(nn.Module):
 
     @torch.inference_mode()
     def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
-        """The model as a plain function of arrays, for :func:`openmed_ner.tagging.predict`."""
+        """Compute logits of arrays, as :func:`openmed_ner.tagging.predict` expects."""
         if self.adapter:
             use_lora(self.encoder, self.adapter)
         device = next(self.layers.parameters()).device
@@ -78,8 +78,14 @@ def load_encoder(
 ) -> Any:
     """Load an encoder without pooling layer, from safetensors only.
 
-    Attention is computed eagerly: the backward pass of fused attention is slow on CPUs, and the dropout
-    of attention weights, a third of a step's time there, is off unless asked for. ``sdpa`` is for GPUs.
+    Attention is eager by default, since the backward pass of fused attention is slow on CPUs; ``sdpa`` is for
+    GPUs. Dropout of attention weights is off by default: it takes a third of a step's time on CPUs.
+
+    Args:
+        folder: folder of the backbone.
+        dropout: share of hidden states dropped in training.
+        attention_dropout: share of attention weights dropped in training.
+        attention: implementation of attention in transformers.
 
     Raises:
         RecipeError: the architecture has no such attention.
@@ -87,8 +93,9 @@ def load_encoder(
     config = load_config(folder, dropout=dropout, attention_dropout=attention_dropout)
     if attention not in (choices := find_architecture(config.model_type).attentions):
         raise RecipeError(
-            f"attention {attention!r} is not known of {config.model_type!r}: expected {' or '.join(choices)}"
+            f"{config.model_type!r} has no attention {attention!r}: expected {' or '.join(choices)}"
         )
+
     with quiet_transformers():
         encoder = AutoModel.from_pretrained(
             folder,
@@ -97,6 +104,7 @@ def load_encoder(
             dtype=torch.float32,
             config=config,
         )
+
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     replace_dropout(encoder)
@@ -104,35 +112,37 @@ def load_encoder(
 
 
 def keep_layers(encoder: Any, layers: Sequence[int]) -> None:
-    """Leave out all layers of an encoder but some, for a model that is smaller and faster.
+    """Remove layers from an encoder, for a smaller and faster model.
 
     Args:
         encoder: plain or with an adapter; changed in place.
-        layers: numbers of those to keep, from 0; none: all.
+        layers: numbers of the layers to keep, from 0; all if empty.
 
     Raises:
-        RecipeError: it has no such layer, or how to leave one out is not known of its architecture.
+        RecipeError: the encoder has no such layer, or the path of its layers is unknown.
     """
     if not layers:
         return
     base: Any = encoder.get_base_model() if isinstance(encoder, PeftModel) else encoder
     path = find_architecture(base.config.model_type).layers
     if not path:
-        raise RecipeError(f"layers: how to leave some out of {base.config.model_type!r} is not known")
+        raise RecipeError(f"layers: removing layers from {base.config.model_type!r} is not supported")
+
     owner, _, name = path.rpartition(".")
     parent = base.get_submodule(owner)
     present = getattr(parent, name)
     if (last := max(layers)) >= len(present):
-        raise RecipeError(f"layers: there is no layer {last}, the backbone has 0 to {len(present) - 1}")
+        raise RecipeError(f"layers: there is no layer {last}; the backbone has 0 to {len(present) - 1}")
     setattr(parent, name, nn.ModuleList(present[number] for number in layers))
     base.config.num_hidden_layers = len(layers)
 
 
 def load_config(folder: Path, *, dropout: float, attention_dropout: float) -> Any:
-    """Load an encoder's configuration and set its dropout, whatever the architecture calls it."""
+    """Load an encoder's configuration and set its dropout, under the names of its architecture."""
     config = AutoConfig.from_pretrained(folder)
-    known = find_architecture(config.model_type)
-    for names, value in ((known.dropout, dropout), (known.attention_dropout, attention_dropout)):
+    architecture = find_architecture(config.model_type)
+    settings = ((architecture.dropout, dropout), (architecture.attention_dropout, attention_dropout))
+    for names, value in settings:
         for name in names:
             if hasattr(config, name):
                 setattr(config, name, value)
@@ -141,7 +151,7 @@ def load_config(folder: Path, *, dropout: float, attention_dropout: float) -> An
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and reports of weights that a task does not use."""
+    """Silence progress bars, and reports about unused weights."""
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -153,7 +163,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def checkpoint_activations(encoder: Any) -> None:
-    """Make an encoder compute activations again in the backward pass instead of keeping them."""
+    """Make an encoder recompute activations in the backward pass instead of storing them."""
     newer = getattr(encoder, "activation_checkpointing_enable", None)  # transformers renamed it
     (newer or encoder.gradient_checkpointing_enable)({"use_reentrant": False})
 

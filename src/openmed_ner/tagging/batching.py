@@ -1,4 +1,4 @@
-"""Group sequences of unequal length into padded batches of at most so many subwords."""
+"""Group sequences of unequal length into padded batches of a limited number of subwords."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openmed_ner.tagging.windows import Window
 
 LongArray = NDArray[np.int64]
 MULTIPLE = 16
-"""Padded lengths are multiples of this: few distinct shapes, which CPU kernels are prepared for once."""
+"""Padded lengths are multiples of this: few distinct shapes, for which CPU kernels are prepared once."""
 
 
 def padded_length(length: int) -> int:
@@ -26,8 +26,9 @@ def group_by_length(
     """Group indices so that neighbours in length share a batch.
 
     Args:
-        lengths: subwords of each sequence, special ones included.
-        ranks: what to sort by instead, such as lengths with some noise, for other batches in each epoch.
+        lengths: number of subwords of each sequence, special ones included.
+        ranks: sort keys instead of the lengths, such as lengths with some noise, for other batches in each
+            epoch.
         budget: most subwords in a batch, padding included; a longer sequence gets a batch of its own.
 
     Returns:
@@ -36,6 +37,7 @@ def group_by_length(
     ranks = lengths if ranks is None else ranks
     batches: list[list[int]] = []
     width = 0
+
     for index in sorted(range(len(lengths)), key=lambda index: (-ranks[index], index)):
         width = max(width, padded_length(lengths[index]))
         if not batches or (len(batches[-1]) + 1) * width > budget:
@@ -49,12 +51,12 @@ def group_by_width(lengths: Sequence[int], *, budget: int, at_least: int = 1) ->
     """Group indices into batches of one padded length each.
 
     Args:
-        lengths: subwords of each sequence, special ones included.
+        lengths: number of subwords of each sequence, special ones included.
         budget: most subwords in a batch, padding included; a longer sequence gets a batch of its own.
-        at_least: batches to make of each padded length, if it has so many sequences.
+        at_least: number of batches to make of each padded length, if it has that many sequences.
 
     Returns:
-        The indices of each batch, the widest first, in the order given within a width.
+        The indices of each batch, the widest first, in input order within a width.
     """
     widths: dict[int, list[int]] = {}
     for index, length in enumerate(lengths):
@@ -67,7 +69,7 @@ def group_by_width(lengths: Sequence[int], *, budget: int, at_least: int = 1) ->
 
 
 def pad_windows(windows: Sequence[Window], tokenizer: SubwordTokenizer) -> tuple[LongArray, LongArray]:
-    """Frame windows by special subwords and pad them to one length.
+    """Frame windows with special subwords and pad them to one length.
 
     Returns:
         Subword ids and attention mask, both ``(n_windows, padded length)``.
@@ -78,12 +80,12 @@ def pad_windows(windows: Sequence[Window], tokenizer: SubwordTokenizer) -> tuple
 def pad_rows(
     rows: Sequence[NDArray[np.integer]], tokenizer: SubwordTokenizer, *, width: int | None = None
 ) -> tuple[LongArray, LongArray]:
-    """Frame sequences of subwords by special ones and pad them to one length.
+    """Frame sequences of subwords with special ones and pad them to one length.
 
     Args:
         rows: subword ids without special ones.
-        tokenizer: knows the special subwords.
-        width: the length to pad to; that of the longest row, rounded up, if ``None``.
+        tokenizer: source of the special subwords.
+        width: length to pad to; the longest row, framed and rounded up, if ``None``.
 
     Returns:
         Subword ids and attention mask, both ``(n_rows, width)``.

@@ -1,4 +1,4 @@
-"""Project gold spans onto words, and say what words cannot hold."""
+"""Project gold spans onto words, with an account of the spans that words cannot hold."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ def encode_spans(
 ) -> tuple[list[str], Account]:
     """Write a document's gold spans as one tag per word.
 
-    Of overlapping spans the longest is kept, of equal ones the first, because the longer mention is
-    what most guidelines call the entity.
+    The longest of overlapping spans is kept, and the first of equal ones: most guidelines call the longer
+    mention the entity.
 
     Returns:
-        One tag per token, and what became of every span.
+        One tag per token, and an account of every span.
     """
     starts = {token.start: index for index, token in enumerate(tokens)}
     ends = {token.end: index + 1 for index, token in enumerate(tokens)}
-    taken = [False] * len(tokens)
+    covered = [False] * len(tokens)
     entities: list[Entity] = []
     seen: set[tuple[object, ...]] = set()
     reasons: Counter[str] = Counter()
+
     for span in sorted(document.spans, key=lambda span: (span.start - span.end, span.start)):
         if span.label not in labels:
             reasons[UNKNOWN_LABEL] += 1
@@ -41,13 +42,14 @@ def encode_spans(
             reasons[DISCONTINUOUS] += 1
         elif span.start not in starts or span.end not in ends:
             reasons[INSIDE_WORD] += 1
-        elif any(taken[starts[span.start] : ends[span.end]]):
+        elif any(covered[starts[span.start] : ends[span.end]]):
             reasons[OVERLAPS] += 1
         else:
             first, last = starts[span.start], ends[span.end]
-            taken[first:last] = [True] * (last - first)
+            covered[first:last] = [True] * (last - first)
             entities.append((first, last, span.label))
         seen.add(span.key)
+
     tags = scheme.encode(len(tokens), entities)
     return tags, Account(len(entities), 0, sum(reasons.values()), dict(reasons))
 

@@ -1,12 +1,13 @@
-"""Cut words into a model's subwords, keeping count of which belong to which word.
+"""Cut words into a model's subwords, and count the subwords of each word.
 
-The words are ours, so every kind of tokenizer is aligned in the same way: each word is handed over
-with the blank that precedes it, if any (byte-level and SentencePiece vocabularies mark it), and a
-word that comes back empty, such as a control character, stands in as the unknown subword. Every
-word therefore owns at least one subword, and its first one carries the tag.
+Words are cut by this package, so every kind of tokenizer is aligned in the same way. Each word is passed to
+the tokenizer with the blank that precedes it, if any: byte-level and SentencePiece vocabularies mark it. A
+word without subwords, such as a control character, gets the unknown subword. Every word therefore owns at
+least one subword, and its first one carries the tag.
 
-Tokenizers that put a blank before a text would put one before every word, and read "IL-2" as "IL - 2".
-Theirs is switched off, and ours stands before the first word of a text and wherever the text has one.
+A tokenizer that adds a blank before a text would add one before every word, and read "IL-2" as "IL - 2".
+That setting is switched off. Instead, a blank is added before the first word of a text, and before a word
+that follows a blank.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.int32]
 MAX_PIECES = 64
-"""Subwords of a word beyond which the unknown subword stands for it, so that every word fits a window.
+"""Most subwords of a word; a longer one becomes the unknown subword, so that every word fits a window.
 
-BERT's tokenizer does the same beyond 100 characters. Letters with hundreds of combining marks get here.
+BERT's tokenizer does the same beyond 100 characters. Letters with hundreds of combining marks are so long.
 """
 BLOCK = 1024
 """Words tokenised at a time: large enough for speed, small enough for constant memory."""
@@ -57,7 +58,7 @@ class SubwordTokenizer:
     """A fast tokenizer with truncation and padding off, and the special ids a model expects."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Take over a tokenizer.
+        """Adopt a tokenizer, which is changed.
 
         Raises:
             BundleError: it has no unknown or padding subword, or does not frame a text by two special ones.
@@ -66,10 +67,10 @@ class SubwordTokenizer:
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self._json = str(tokenizer.to_str())
-        self._blank, self._opening = _take_over_blanks(tokenizer)
+        self._blank, self._opening = _disable_blanks(tokenizer)
         framed = tokenizer.encode("").ids
         if len(framed) != 2:
-            raise BundleError(f"the tokenizer frames a text with {len(framed)} special subwords; 2 expected")
+            raise BundleError(f"the tokenizer frames a text with {len(framed)} special subwords; expected 2")
         self.prefix, self.suffix = framed
         self.unknown = self._special("[UNK]", "<unk>")
         self.padding = self._special("[PAD]", "<pad>")
@@ -79,7 +80,7 @@ class SubwordTokenizer:
         """Build from the contents of a ``tokenizer.json``.
 
         Raises:
-            BundleError: the file is not one.
+            BundleError: the library cannot read it.
         """
         from tokenizers import Tokenizer
 
@@ -90,12 +91,12 @@ class SubwordTokenizer:
         return cls(tokenizer)
 
     def to_json(self) -> str:
-        """The contents of a ``tokenizer.json`` that neither truncates nor pads."""
+        """Contents of a ``tokenizer.json`` that neither truncates nor pads."""
         return self._json
 
     @property
     def mask(self) -> int:
-        """The subword that hides another in masked language modelling.
+        """Id of the subword that masks another in masked language modelling.
 
         Raises:
             BundleError: the tokenizer has none.
@@ -105,8 +106,8 @@ class SubwordTokenizer:
     @property
     def specials(self) -> frozenset[int]:
         """Ids of the subwords that stand for no text."""
-        known = self._tokenizer.get_added_tokens_decoder()
-        special = {number for number, token in known.items() if token.special}
+        added = self._tokenizer.get_added_tokens_decoder()
+        special = {number for number, token in added.items() if token.special}
         return frozenset(special) | {self.prefix, self.suffix, self.unknown, self.padding}
 
     @property
@@ -123,21 +124,25 @@ class SubwordTokenizer:
 
     def encode(self, text: str, tokens: Sequence[Token]) -> Encoding:
         """Cut some consecutive words of a text into subwords, without special ones."""
-        blanks = (self._opening, "", self._blank)  # first in a text, within a run of signs, after a blank
+        blanks = (self._opening, "", self._blank)  # at the beginning of the text, after a sign, after a blank
         words = [
             blanks[1 + text[token.start - 1].isspace() if token.start else 0] + text[token.start : token.end]
             for token in tokens
         ]
+
         encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
         ids = np.array(encoded.ids, dtype=np.int32)
         owners = np.array(encoded.word_ids, dtype=np.int32)
         lengths = np.bincount(owners, minlength=len(words)).astype(np.int32)
+
+        # Words that are too long lose their subwords; words without subwords get the unknown one.
         if (lengths > MAX_PIECES).any():
             fits = lengths[owners] <= MAX_PIECES
             ids, owners, lengths = ids[fits], owners[fits], np.where(lengths > MAX_PIECES, 0, lengths)
         if empty := np.flatnonzero(lengths == 0).tolist():
             ids = np.insert(ids, np.searchsorted(owners, empty), self.unknown).astype(np.int32)
             lengths[empty] = 1
+
         return Encoding(
             np.array([token.start for token in tokens], dtype=np.int32),
             np.array([token.end for token in tokens], dtype=np.int32),
@@ -152,12 +157,12 @@ class SubwordTokenizer:
             yield self.encode(text, block)
 
 
-def _take_over_blanks(tokenizer: Tokenizer) -> tuple[str, str]:
-    """Keep a tokenizer from adding blanks of its own.
+def _disable_blanks(tokenizer: Tokenizer) -> tuple[str, str]:
+    """Keep a tokenizer from adding blanks.
 
     Returns:
-        What stands for a blank, and what a text begins with. SentencePiece's own sign stands for it there,
-        since some tokenizers strip blanks before they mark them.
+        The sign for a blank, and the beginning of a text. The sign of SentencePiece is its own mark, since
+        some tokenizers strip blanks before they mark them.
     """
     from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 
@@ -175,7 +180,7 @@ def _take_over_blanks(tokenizer: Tokenizer) -> tuple[str, str]:
 
 
 def _steps(step: PreTokenizer | None) -> Iterator[PreTokenizer]:
-    """The parts of a pre-tokenizer, in order."""
+    """Yield the steps of a pre-tokenizer, in order."""
     from tokenizers.pre_tokenizers import Sequence as Several
 
     if isinstance(step, Several):

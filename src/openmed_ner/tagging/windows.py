@@ -1,8 +1,8 @@
 """Cut long documents into overlapping windows.
 
-A word is decoded from the window where it lies farthest from an edge, so no entity is scored
+A word is decoded from the window in which it lies farthest from an edge, so no entity is scored
 twice and no word is left out. Windows of 256 that overlap by 64 cost a third more computation than the
-bare text; a text that fits one window costs nothing extra.
+text alone. A text that fits one window costs nothing extra.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from openmed_ner.tagging.subwords import Encoding, IntArray
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A run of words that a model reads at once.
+    """Consecutive words that a model reads at once.
 
     Attributes:
         first: index of the first word in the document.
@@ -26,7 +26,7 @@ class Window:
         ends: one past the last character of each word, ``(n_words,)``.
         ids: subword ids without special ones, ``(n_subwords,)``.
         first_subwords: position in ``ids`` of each word's first subword, ``(n_words,)``.
-        owned: the words of this window that are decoded from it, as a range within the window.
+        owned: range of the words that are decoded from this window, within the window.
     """
 
     first: int
@@ -50,6 +50,7 @@ def iter_windows(encodings: Iterable[Encoding], *, capacity: int, overlap: int) 
     """
     if not 0 <= overlap <= capacity // 2:
         raise InputError(f"windows of {capacity} subwords cannot overlap by {overlap}: at most half")
+
     first = owned = 0
     buffer: Encoding | None = None
     for encoding in encodings:
@@ -61,16 +62,20 @@ def iter_windows(encodings: Iterable[Encoding], *, capacity: int, overlap: int) 
                     f"the word at character {buffer.starts[0]} has {buffer.lengths[0]} subwords; "
                     f"a window holds {capacity}. Use wider windows."
                 )
+
             begins = bounds - buffer.lengths
             end = bounds[n_words - 1]
             following = int(np.searchsorted(begins[:n_words], end - overlap))
             following = min(max(following, 1), n_words)
-            middles = (begins + bounds)[following:n_words]  # twice, as the sum of both edges below
+
+            # Twice the middle of each shared word, compared with the sum of both edges of the overlap.
+            middles = (begins + bounds)[following:n_words]
             cut = following + int(np.searchsorted(middles, begins[following] + end))
             yield _window(buffer, n_words, first, slice(owned - first, cut))
             owned = first + cut
             buffer = _drop(buffer, following)
             first += following
+
     if buffer is not None:
         yield _window(buffer, len(buffer.lengths), first, slice(owned - first, len(buffer.lengths)))
 

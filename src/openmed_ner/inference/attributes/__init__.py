@@ -1,7 +1,7 @@
 """Optional steps after tagging: they add attributes to spans, and never move, drop or relabel one.
 
-A step takes documents and yields them one by one, in constant memory, so steps follow a tagger like
-one more stage of a stream. What needs an extra says so at once, before the first document is read.
+A step takes documents and yields them one by one, in constant memory, so steps follow a tagger as
+further stages of a stream. A missing extra is an error at once, before the first document is read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ STEPS: dict[str, Step] = {"abbreviations": add_abbreviations, "context": add_con
 
 
 def add_attributes(documents: Iterable[Document], steps: Sequence[str]) -> Iterator[Document]:
-    """Send documents through steps, in the order given.
+    """Add the attributes of several steps to the spans of documents.
 
     Args:
-        documents: what a tagger or a reader yields.
-        steps: names out of ``STEPS``; none leaves everything as it is.
+        documents: tagged documents.
+        steps: names in ``STEPS``, in order; none changes nothing.
 
     Raises:
         InputError: a step is unknown.

@@ -1,14 +1,14 @@
-"""Abbreviations explained in the text itself, after Schwartz and Hearst (2003).
+"""Abbreviations that a text defines itself, after Schwartz and Hearst (2003).
 
-"long form (SF)" and "SF (long form)" are definitions if every letter and digit of the short form stands
-in the long form, in order, and the first begins a word there. A definition holds for its whole document;
-where a short form is defined several times, a mention takes the nearest definition before it.
+"long form (SF)" and "SF (long form)" are definitions if every letter and digit of the short form appears
+in the long form, in order, and the first begins a word there. A definition applies to its whole document.
+If a short form is defined several times, a mention gets the nearest definition before it.
 
 A. Schwartz and M. Hearst: A simple algorithm for identifying abbreviation definitions in biomedical text.
-Pacific Symposium on Biocomputing 8 (2003), 451-462. Written anew because the packages that implement it
-give no offsets, and keep one definition of a short form per text. The price of having no dictionary:
-abbreviations that the text does not explain stay as they are, and a long form can begin a word late
-("in acute renal failure (RF)" defines "renal failure").
+Pacific Symposium on Biocomputing 8 (2003), 451-462. Implemented here because existing packages give no
+offsets, and keep one definition of a short form per text. There is no dictionary, so abbreviations that the
+text does not define stay unexplained, and a long form can begin a word late ("in acute renal failure (RF)"
+defines "renal failure").
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from openmed_ner.text.sentences import iter_sentences
 _MAX_SHORT = 10
 """Characters of the longest short form, as published."""
 _MAX_LONG = 400
-"""Characters in which a long form is sought, so that a text without full stops is still read fast."""
+"""Most characters of a long form, so that a text without full stops is still read fast."""
 _BRACKETS = re.compile(r"(?<=\s)\(([^()]+)\)")
 _REST = re.compile(r"[;,]\s.*", re.DOTALL)
 _WORD = re.compile(r"\S+")
@@ -36,7 +36,7 @@ _Forms = Mapping[str, list[tuple[int, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A place where a text explains an abbreviation.
+    """A place where a text defines an abbreviation.
 
     Attributes:
         short: range of the short form.
@@ -48,9 +48,9 @@ class Definition:
 
 
 def add_abbreviations(documents: Iterable[Document]) -> Iterator[Document]:
-    """Add ``long_form`` to mentions of short forms, and ``short_form`` to mentions that are long forms.
+    """Add ``long_form`` to mentions of short forms, and ``short_form`` to mentions of long forms.
 
-    A mention that merely ends in a short form ("early-onset AD") gets the long form of its end.
+    A mention that only ends in a short form ("early-onset AD") gets the long form of its end.
     """
     return map(_expand, documents)
 
@@ -59,19 +59,20 @@ def find_definitions(text: str) -> Iterator[Definition]:
     """Yield the definitions of a text, in order of their brackets."""
     for start, end in iter_sentences(text):
         for brackets in _BRACKETS.finditer(text, start, end):
-            if found := _read_brackets(text, start, brackets):
-                yield found
+            if definition := _read_brackets(text, start, brackets):
+                yield definition
 
 
 # --- Definitions
 
 
 def _read_brackets(text: str, start: int, brackets: re.Match[str]) -> Definition | None:
-    """Take what stands in brackets for a short form, or else what stands before them."""
+    """Read the brackets as a short form, or else the word before them."""
     inner = _strip(text, brackets.start(1), brackets.start(1) + len(_REST.sub("", brackets[1])))
     before = _strip(text, max(start, brackets.start() - _MAX_LONG), brackets.start())
     if _is_short(text[slice(*inner)]):
         return _define(text, inner, before)
+
     words = list(_WORD.finditer(text, *before))
     if words and _is_short(words[-1][0]) and any(map(str.isupper, words[-1][0])):
         return _define(text, words[-1].span(), inner)
@@ -110,7 +111,7 @@ def _define(text: str, short: tuple[int, int], within: tuple[int, int]) -> Defin
 
 
 def _match(short: str, long: str) -> int | None:
-    """Where the long form begins, if the characters of the short form are found in it from right to left."""
+    """Match the short form from right to left; return the offset of its first character, if all match."""
     letters = [letter for letter in _lower(short) if letter.isalnum()]
     text = _lower(long)
     place = len(text)
@@ -123,7 +124,7 @@ def _match(short: str, long: str) -> int | None:
 
 
 def _lower(text: str) -> str:
-    """Small letters, one for each: offsets stay true where a small letter is written as two."""
+    """Lower-case letters one by one; a letter whose lower case has two characters stays, so offsets hold."""
     return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
 
 
@@ -136,25 +137,27 @@ def _expand(document: Document) -> Document:
         return document
     long_forms: dict[str, list[tuple[int, str]]] = defaultdict(list)
     short_forms: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for each in definitions:
-        short, long = document.text[slice(*each.short)], " ".join(document.text[slice(*each.long)].split())
-        long_forms[_singular(short)].append((min(each.short[0], each.long[0]), long))
-        short_forms[long.lower()].append((min(each.short[0], each.long[0]), short))
+    for definition in definitions:
+        short = document.text[slice(*definition.short)]
+        long = " ".join(document.text[slice(*definition.long)].split())
+        place = min(definition.short[0], definition.long[0])
+        long_forms[_singular(short)].append((place, long))
+        short_forms[long.lower()].append((place, short))
     return document.with_spans(_add_forms(document, span, long_forms, short_forms) for span in document.spans)
 
 
 def _add_forms(document: Document, span: Span, long_forms: _Forms, short_forms: _Forms) -> Span:
     mention = " ".join(document.mention(span).split())
-    found: dict[str, str | bool] = {}
+    attributes: dict[str, str | bool] = {}
     if head := _find_head(mention, long_forms):
-        found["long_form"] = _nearest(long_forms[head], span.start)
+        attributes["long_form"] = _nearest(long_forms[head], span.start)
     if mention.lower() in short_forms:
-        found["short_form"] = _nearest(short_forms[mention.lower()], span.start)
-    return span.with_attributes(found)
+        attributes["short_form"] = _nearest(short_forms[mention.lower()], span.start)
+    return span.with_attributes(attributes)
 
 
 def _find_head(mention: str, long_forms: _Forms) -> str | None:
-    """The longest short form that a mention ends in, from the beginning of a word."""
+    """Find the longest short form at the end of a mention, beginning with a word."""
     head = _singular(mention)
     for start in range(max(0, len(head) - _MAX_SHORT), len(head)):
         if head[start:] in long_forms and not head[:start][-1:].isalnum():
@@ -163,11 +166,11 @@ def _find_head(mention: str, long_forms: _Forms) -> str | None:
 
 
 def _singular(short: str) -> str:
-    """A short form without the "s" of its plural: "NSAIDs"."""
+    """Remove the "s" of a plural from a short form: "NSAIDs"."""
     return short[:-1] if short.endswith("s") and short[-2:-1].isupper() else short
 
 
 def _nearest(forms: list[tuple[int, str]], place: int) -> str:
-    """The last form defined up to a place, or else the first of all."""
+    """Return the last form defined up to a place, or else the first of all."""
     n_before = bisect_right(forms, place, key=lambda form: form[0])
     return forms[max(n_before - 1, 0)][1]

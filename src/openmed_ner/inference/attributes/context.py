@@ -1,9 +1,9 @@
-"""Say of each mention whether it is denied, past, merely possible, or a relative's, after ConText.
+"""Mark mentions that are negated, past, merely possible, or about a relative, after ConText.
 
-The rule is that of ConText (Harkema et al. 2009): a cue reaches from its place to the end of the sentence,
-forwards or backwards, unless a phrase such as "but" ends it earlier. ``negspacy`` applies it, once for
-each category; words, sentences and cues are ours, so that offsets stay those of the text and the lines of
-a note count. The price of a rule without grammar: in "no fever, and he coughs" the cough is negated too.
+The rule of ConText (Harkema et al. 2009): a cue applies from its place to the end of the sentence, forwards
+or backwards, unless a phrase such as "but" ends its scope earlier. ``negspacy`` applies the rule, once for
+each category. Words, sentences and cues come from this package, so that offsets remain those of the text and
+the lines of a note count. The rule has no grammar: in "no fever, and he coughs" the cough is negated too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from openmed_ner.errors import MissingExtraError
+from openmed_ner.errors import require_extra
 from openmed_ner.inference.attributes.cues import CUES
 from openmed_ner.text import Document, Token, iter_tokens
 from openmed_ner.text.sentences import iter_sentences
@@ -38,7 +38,7 @@ def add_context(documents: Iterable[Document]) -> Iterator[Document]:
 
 
 class _Words:
-    """Our words as a tokenizer of spaCy, so that sentences and cues are cut in the same way."""
+    """A tokenizer for spaCy with this package's words, so that sentences and cues are cut in the same way."""
 
     def __init__(self, vocab: Vocab) -> None:
         self.vocab = vocab
@@ -53,8 +53,8 @@ class _Words:
         """Build one sentence."""
         from spacy.tokens import Doc
 
-        found = [word.replace("’", "'") for word in words]
-        return Doc(self.vocab, words=found, sent_starts=[number == 0 for number in range(len(found))])
+        plain = [word.replace("’", "'") for word in words]
+        return Doc(self.vocab, words=plain, sent_starts=[number == 0 for number in range(len(plain))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,11 @@ class _Rules:
 
 @cache
 def _load_rules() -> _Rules:
-    try:
-        import spacy
-        from negspacy.negation import Negex
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "context") from error
+    spacy = require_extra("spacy", "context")
+    negation = require_extra("negspacy.negation", "context")
     language = spacy.blank("en")
     language.tokenizer = words = _Words(language.vocab)
+
     rules = {}
     for name, cues in CUES.items():
         terms = {
@@ -80,12 +78,12 @@ def _load_rules() -> _Rules:
             "pseudo_negations": list(cues.not_cues),
             "termination": list(cues.ends),
         }
-        rules[name] = Negex(language, name, terms, extension_name=_extend(name), span_keys=[_GROUP])
+        rules[name] = negation.Negex(language, name, terms, extension_name=_extend(name), span_keys=[_GROUP])
     return _Rules(words, rules)
 
 
 def _extend(name: str) -> str:
-    """The name of an extension of spaCy's spans; these are global to the process."""
+    """Name an extension of spaCy's spans; extensions are global to the process."""
     return f"openmed_ner_{name}"
 
 
@@ -95,15 +93,15 @@ def _mark(rules: _Rules, document: Document) -> Document:
     spans = list(document.spans)
     for (start, end), places in _group(document).items():
         tokens = [
-            Token(start + each.start, start + each.end) for each in iter_tokens(document.text[start:end])
+            Token(start + token.start, start + token.end) for token in iter_tokens(document.text[start:end])
         ]
-        for place, found in zip(places, _judge(rules, document, tokens, places), strict=True):
-            spans[place] = spans[place].with_attributes(found)
+        for place, attributes in zip(places, _judge(rules, document, tokens, places), strict=True):
+            spans[place] = spans[place].with_attributes(attributes)
     return document.with_spans(spans)
 
 
 def _group(document: Document) -> dict[tuple[int, int], list[int]]:
-    """The numbers of the spans in each sentence that has some; a border inside of a mention is none."""
+    """Group the numbers of the spans by sentence; a sentence cannot begin inside a mention."""
     borders = [start for start, _ in iter_sentences(document.text)]
     inner = {
         border
@@ -111,17 +109,24 @@ def _group(document: Document) -> dict[tuple[int, int], list[int]]:
         for border in borders[bisect_right(borders, span.start) : bisect_left(borders, span.end)]
     }
     starts = [border for border in borders if border not in inner]
-    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, span in enumerate(document.spans):
         place = bisect_right(starts, span.start)
-        found[starts[place - 1], [*starts[place : place + 1], len(document.text)][0]].append(number)
-    return found
+        groups[starts[place - 1], [*starts[place : place + 1], len(document.text)][0]].append(number)
+    return groups
 
 
 def _judge(
     rules: _Rules, document: Document, tokens: Sequence[Token], places: Iterable[int]
 ) -> Iterator[dict[str, bool]]:
-    """Yield the attributes of some spans, all of one sentence, whose words ``tokens`` are."""
+    """Yield the attributes of some spans of one sentence.
+
+    Args:
+        rules: a rule per category.
+        document: the text and its spans.
+        tokens: words of the sentence.
+        places: numbers of the spans.
+    """
     from spacy.tokens import Span as DocSpan
 
     doc = rules.words.join(document.text[token.start : token.end] for token in tokens)
@@ -134,6 +139,7 @@ def _judge(
     doc.spans[_GROUP] = [mention for mention in mentions if mention is not None]
     for rule in rules.rules.values():
         rule(doc)
+
     for mention in mentions:
-        found = [name for name in rules.rules if mention is not None and mention._.get(_extend(name))]
-        yield dict.fromkeys(found, True)
+        names = [name for name in rules.rules if mention is not None and mention._.get(_extend(name))]
+        yield dict.fromkeys(names, True)

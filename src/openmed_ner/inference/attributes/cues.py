@@ -1,8 +1,9 @@
 """The phrases that negate a mention, place it in the past, make it a possibility, or give it to a relative.
 
-After the lists of NegEx (Chapman et al. 2001) and ConText (Harkema et al. 2009), cut to what is
-unambiguous in notes and abstracts, and parted by comma and blank. Small letters match any case; a longer
-list would find more, and would need its precision measured on annotated notes, of which we have none.
+After the lists of NegEx (Chapman et al. 2001) and ConText (Harkema et al. 2009), shortened to phrases that
+are unambiguous in notes and abstracts, and separated by comma and blank. Lower case matches any case. A
+longer list would have a higher recall, but its precision would have to be measured on annotated notes, and
+none are available.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ class Cues:
     """The phrases of one category.
 
     Attributes:
-        before: phrases whose scope is what follows them in the sentence.
-        after: phrases whose scope is what precedes them in the sentence.
-        not_cues: longer phrases in which a cue means something else ("not only").
+        before: phrases with a scope that follows them in the sentence.
+        after: phrases with a scope that precedes them in the sentence.
+        not_cues: longer phrases in which a cue has another meaning ("not only").
         ends: phrases that end a scope.
     """
 
@@ -111,4 +112,4 @@ CUES: dict[str, Cues] = {
     "hypothetical": _HYPOTHETICAL,
     "family": _FAMILY,
 }
-"""For each attribute, the phrases that give it."""
+"""Phrases by attribute."""

@@ -1,4 +1,4 @@
-"""What can compute a model's logits, behind one small protocol."""
+"""Engines that compute a model's logits, behind one small protocol."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Literal, Protocol
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import MODEL, RUNTIMES
-from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.errors import InputError, require_extra
 from openmed_ner.inference.backends.layout import choose_workers
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray
 
 __all__ = ["Backend", "Workers", "load_backends", "load_runtime", "usable_cores"]
 Workers = int | Literal["auto"] | None
-"""Batches to compute at the same time; as many as threads if ``None``."""
+"""Number of batches to compute at the same time; one per thread if ``None``."""
 
 
 class Backend(Protocol):
@@ -27,8 +27,8 @@ class Backend(Protocol):
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on every system
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux only
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
@@ -44,15 +44,15 @@ def load_backends(
 
     Args:
         bundles: all of them runtime bundles, or none.
-        backend: what computes runtime bundles, one of ``RUNTIMES``; if ``None`` what they were certified
-            with.
-        threads: to use in all; one for every core this process may use if ``None``.
-        workers: batches to compute at the same time, among which the threads are divided. By default as
-            many as threads: a thread that shares no batch never waits for another. ``auto`` tries some
-            numbers, which takes seconds, and takes the fastest. Torch computes one.
+        backend: engine for runtime bundles, one of ``RUNTIMES``; the one they were certified with if
+            ``None``.
+        threads: number of threads in all; one for every core this process may use if ``None``.
+        workers: number of batches to compute at the same time, among which the threads are divided. By
+            default one per thread: a thread that shares no batch never waits for another. ``auto`` measures
+            some numbers, which takes seconds, and uses the fastest. Torch computes one.
 
     Returns:
-        The models, and how many batches may be computed at the same time.
+        The models, and the number of batches that may be computed at the same time.
 
     Raises:
         InputError: there are more workers than threads, or the backend is unknown or cannot take such
@@ -64,11 +64,9 @@ def load_backends(
     if bundles[0].manifest.kind != "runtime":
         if backend is not None:
             raise InputError(f"{backend} computes runtime bundles; make one with: openmed-ner bundles export")
-        try:
-            from openmed_ner.inference.backends.torch import load_torch_backends
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(str(error.name), "train") from error
-        return load_torch_backends(bundles, threads=threads), 1
+        engine = require_extra("openmed_ner.inference.backends.torch", "train")
+        return engine.load_torch_backends(bundles, threads=threads), 1
+
     threads = usable_cores() if threads is None else threads
 
     def load(bundle: Bundle, workers: int) -> Backend:
@@ -88,9 +86,9 @@ def load_runtime(model: bytes, backend: str, *, threads: int = 1, workers: int =
 
     Args:
         model: the content of ``model.onnx``.
-        backend: one of ``RUNTIMES``.
-        threads: for one batch.
-        workers: batches that may be run at the same time.
+        backend: engine, one of ``RUNTIMES``.
+        threads: number of threads for one batch.
+        workers: number of batches that may be run at the same time.
 
     Raises:
         BundleError: the graph cannot be loaded.
@@ -100,8 +98,6 @@ def load_runtime(model: bytes, backend: str, *, threads: int = 1, workers: int =
         from openmed_ner.inference.backends.onnx import OnnxBackend
 
         return OnnxBackend(model, threads=threads)
-    try:
-        from openmed_ner.inference.backends.openvino import OpenVinoBackend
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("openvino", "openvino") from error
-    return OpenVinoBackend(model, threads=threads, workers=workers)
+    engine = require_extra("openmed_ner.inference.backends.openvino", "openvino")
+    backend_model: Backend = engine.OpenVinoBackend(model, threads=threads, workers=workers)
+    return backend_model

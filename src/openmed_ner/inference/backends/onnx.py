@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the default engine, with torch nowhere in sight."""
+"""ONNX Runtime on the CPU: the default engine, which does not need torch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import onnxruntime  # noqa: E402
 
 
 class OnnxBackend:
-    """A session over a model that is already in memory, so no other file can be pulled in by it."""
+    """A session for a model in memory, so that the model cannot load other files."""
 
     def __init__(self, model: bytes, *, threads: int = 1) -> None:
         """Create the session.
 
         Args:
             model: the content of ``model.onnx``.
-            threads: for one batch. Batches may be run from several threads at once.
+            threads: number of threads for one batch. Batches may be run from several threads at once.
 
         Raises:
             BundleError: the runtime cannot load the model.
@@ -35,8 +35,9 @@ class OnnxBackend:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's exceptions have no public base
             raise BundleError(f"model.onnx cannot be loaded: {error}") from error
-        inputs = {each.name for each in self._session.get_inputs()}
-        outputs = {each.name for each in self._session.get_outputs()}
+
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name for node in self._session.get_outputs()}
         if inputs != {"ids", "mask"} or outputs != {"logits"}:
             raise BundleError(
                 f"model.onnx maps {', '.join(sorted(inputs))} to {', '.join(sorted(outputs))}; "
@@ -47,7 +48,7 @@ class OnnxBackend:
         """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``.
 
         Raises:
-            RunError: the runtime fails, for want of memory or because model and tokenizer do not fit.
+            RunError: the runtime fails, for lack of memory or because model and tokenizer do not fit.
         """
         try:
             (logits,) = self._session.run(["logits"], {"ids": ids, "mask": mask})

@@ -1,7 +1,7 @@
 """OpenVINO on the CPU: the same graphs, faster where the processor multiplies bfloat16 or int8 natively.
 
-An extra, and never chosen by itself: its results differ from ONNX Runtime's in the last digits, as a bundle's
-certificate for it says.
+It needs an extra and is never the default: its results differ from ONNX Runtime's in the last digits, as the
+certificate of a bundle for OpenVINO records.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ disable_telemetry()
 import openvino  # noqa: E402
 
 PRECISION = "bf16"
-"""Of what a graph does not compute in eight bits."""
+"""Precision of every operation that a graph does not compute in eight bits."""
 
 
 class OpenVinoBackend:
-    """A compiled model with a request for each worker."""
+    """A compiled model with one inference request per worker."""
 
     def __init__(self, model: bytes, *, threads: int = 1, workers: int = 1) -> None:
         """Compile the model.
 
         Args:
             model: the content of ``model.onnx``.
-            threads: for one batch.
-            workers: batches that may be run at the same time.
+            threads: number of threads for one batch.
+            workers: number of batches that may be run at the same time.
 
         Raises:
             BundleError: the runtime cannot load the model.
@@ -50,6 +50,7 @@ class OpenVinoBackend:
             )
         except Exception as error:  # the runtime raises bare RuntimeError
             raise BundleError(f"model.onnx cannot be loaded: {error}") from error
+
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(workers):
             self._requests.put(compiled.create_infer_request())
@@ -58,14 +59,14 @@ class OpenVinoBackend:
         """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``.
 
         Raises:
-            RunError: the runtime fails, for want of memory or because model and tokenizer do not fit.
+            RunError: the runtime fails, for lack of memory or because model and tokenizer do not fit.
         """
         request = self._requests.get()
         try:
             request.start_async({"ids": ids, "mask": mask})
-            request.wait()  # unlike infer(), which keeps errors to itself and gives the last result again
+            request.wait()  # infer() hides errors, and returns the previous result
             (logits,) = request.results.values()
-            return np.array(logits, dtype=np.float32)  # the request's own buffer is used again
+            return np.array(logits, dtype=np.float32)  # a copy: the request reuses its buffer
         except Exception as error:
             raise RunError(f"OpenVINO failed on a batch of {ids.shape}: {error}") from error
         finally:

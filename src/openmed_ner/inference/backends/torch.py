@@ -1,4 +1,4 @@
-"""PyTorch on adapter and full bundles: for research, and the reference that exports are held against."""
+"""PyTorch for adapter and full bundles: for research, and as the reference for exports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openmed_ner.model.tagger import TokenTagger
 
 
 def load_torch_backends(bundles: Sequence[Bundle], *, threads: int | None = None) -> list[TokenTagger]:
-    """The models of adapter and full bundles, in fp32, on a GPU if there is one.
+    """Load the models of adapter and full bundles, in fp32, on a GPU if there is one.
 
     Adapters of one backbone share its weights.
     """

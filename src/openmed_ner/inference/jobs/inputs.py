@@ -1,10 +1,9 @@
-"""The input of a run over files: which files, and what stands in them, item by item.
+"""The input of a run over files: the files, and their content, item by item.
 
-An item is a document, or a problem where a document was expected, or an article of a dump without a text to
-tag. A bad record is one item and the next one follows, where the format lets its reader go on; otherwise the
-rest of the file is lost, and that is the item. The same files give the same items in the same order, so a
-number of items says where a run has got to. The price of a tolerant reader: whoever counts documents has
-to count problems too.
+An item is a document, or the error in the place of a document, or an article of a dump without a text to tag.
+If the format lets its reader continue, a bad record is one item and the next one follows. Otherwise the rest
+of the file is one item. The same files give the same items in the same order, so a number of items marks the
+progress of a run. Code that counts documents has to count errors too.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class Input:
     """A file to tag, or a folder if its format is one of folders.
 
     Attributes:
-        path: where it is.
-        name: what it is called in document ids and messages.
+        path: location of the file or folder.
+        name: its name in document ids and messages.
         format: one of ``FORMATS``.
     """
 
@@ -57,17 +56,17 @@ class Input:
 
     @property
     def size(self) -> int:
-        """Bytes of the file; 0 for what is none."""
+        """Size of the file in bytes; 0 for a folder or standard input."""
         try:
             return self.path.stat().st_size if self.path.is_file() else 0
         except OSError:
             return 0
 
     def fingerprint(self) -> str:
-        """A digest of the size and of both ends of the file, or of the files of a folder.
+        """Digest of the size and of both ends of the file, or of the files of a folder.
 
-        A file changed in its middle alone, to the same size, is not noticed; reading all of it twice would
-        cost more than that is worth. A file that cannot be read has a fingerprint too.
+        A change in the middle that keeps the size goes unnoticed: reading all of a file twice would cost
+        more than that is worth. A file that cannot be read has a fingerprint too.
         """
         digest = hashlib.sha256()
         for file in sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]:
@@ -82,9 +81,9 @@ class Problem:
 
     Attributes:
         file: the name of its input.
-        item: its number in there, from 1.
-        reason: what was wrong; it may quote some characters of the text, never all of it.
-        id: of the document, if it is known.
+        item: number of the item in the input, from 1.
+        reason: description of the error; it may quote some characters of the text, never all of it.
+        id: document id, if known.
     """
 
     file: str
@@ -95,20 +94,20 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An article of a dump that has no text to tag, and why."""
+    """An article of a dump that has no text to tag, and the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What stands at a place of the input.
+    """One entry of the input.
 
     Attributes:
         file: number of the input, from 0.
-        number: of the item in that, from 1.
-        name: of the input.
-        content: a document, why there is none to tag, or why it cannot be read.
+        number: number of the item in the input, from 1.
+        name: name of the input.
+        content: a document, a skipped article, or the error that prevents reading.
     """
 
     file: int
@@ -117,40 +116,41 @@ class Item:
     content: Document | Skipped | Exception
 
     def problem(self, reason: object) -> Problem:
-        """What to say of it if it cannot be read, tagged or written."""
+        """Describe the item, which could not be read, tagged or written."""
         name = self.content.id if isinstance(self.content, Document) else None
         return Problem(self.name, self.number, _writable(str(reason))[:_MAX_REASON], name)
 
 
 def find_inputs(paths: Sequence[Path], *, format: str | None = None) -> list[Input]:
-    """Find the files to tag, in the order given; those of folders and patterns in the order of their names.
+    """Find the files to tag, in the order of the paths; files of a folder or pattern are sorted by name.
 
     A folder is searched for files of known suffixes, ``.gz`` included, unless its format reads it as a whole.
-    A pattern such as ``notes/**/*.txt`` is one if there is no file of that name.
+    A path such as ``notes/**/*.txt`` is a pattern if there is no file of that name.
 
     Raises:
-        InputError: the format is unknown; or a path does not exist, or holds nothing to read.
+        InputError: the format is unknown; or a path does not exist, or holds no readable file.
     """
     if format is not None and format not in FORMATS:
         raise InputError(f"unknown input format {format!r}; known: auto, {', '.join(FORMATS)}")
-    return [found for path in paths for found in _find(path, format)]
+    return [entry for path in paths for entry in _find(path, format)]
 
 
 def _find(path: Path, format: str | None) -> Iterator[Input]:
     whole = format in PATH_READERS
     if path == STDIN:
         if whole or format in set(FORMATS) - READERS.keys():
-            raise InputError(f"format {format} is more than one file, and cannot be read from standard input")
+            raise InputError(f"format {format} needs several files, and cannot be read from standard input")
         yield Input(path, "stdin", format or "text")
     elif path.is_file() or (whole and path.is_dir()):
         yield Input(path, _writable(str(path)), format or infer_format(path) or "text")
     elif path.is_dir():
-        files = ((each, infer_format(each)) for each in sorted(path.rglob("*")) if each.is_file())
-        found = [(each, kind) for each, kind in files if kind]
-        if not found:
+        files = ((file, infer_format(file)) for file in sorted(path.rglob("*")) if file.is_file())
+        readable = [(file, kind) for file, kind in files if kind]
+        if not readable:
             raise InputError(f"{path}: no file ends in {', '.join(SUFFIXES)}")
-        for each, kind in found:
-            yield Input(each, _writable(each.relative_to(path).as_posix()), format or kind)
+
+        for file, kind in readable:
+            yield Input(file, _writable(file.relative_to(path).as_posix()), format or kind)
     elif matches := sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no whole path)
         for match in map(Path, matches):
             if match.is_file() or whole:
@@ -166,13 +166,13 @@ def iter_items(
     done: int = 0,
     on_open: Callable[[int, TextIO | None], None] = lambda number, file: None,
 ) -> Iterator[Item]:
-    """Yield the items of files, one by one. No error ends the iteration, for each is an item.
+    """Yield the items of files, one by one. No error ends the iteration: an error is an item.
 
     Args:
         inputs: the files.
         file: number of the file to begin with.
-        done: items of that file to pass over.
-        on_open: given the number of each file begun, and the file itself once it is open.
+        done: number of items of that file to skip.
+        on_open: called with the number of each file when it begins, and again with the open file.
     """
     for number in range(file, len(inputs)):
         on_open(number, None)
@@ -185,18 +185,20 @@ def iter_items(
 def _iter_contents(
     input: Input, on_open: Callable[[TextIO], None]
 ) -> Iterator[Document | Skipped | Exception]:
-    """Yield documents, and in their places the errors instead of those that cannot be read."""
-    found: deque[Skipped | Exception] = deque()
-    documents = _iter_documents(input, found.append, lambda reason: found.append(Skipped(reason)), on_open)
+    """Yield documents, and errors in the places of documents that cannot be read."""
+    pending: deque[Skipped | Exception] = deque()
+    documents = _iter_documents(
+        input, pending.append, lambda reason: pending.append(Skipped(reason)), on_open
+    )
     document: Document | None = None
     while True:
         try:
             document = next(documents, None)
         except (InputError, OSError) as error:
-            found.append(error)
+            pending.append(error)
             document = None
-        yield from found
-        found.clear()
+        yield from pending
+        pending.clear()
         if document is None:
             return
         yield document
@@ -226,12 +228,12 @@ def _read_stdin(input: Input, on_bad: OnBad) -> Iterator[Document]:
 
 
 def _writable(name: str) -> str:
-    """A name that UTF-8 can hold; those of files may be any bytes."""
+    """Replace the bytes of a file name that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", errors="replace")
 
 
 def _ends(path: Path) -> bytes:
-    """The size of a file, and its first and last bytes."""
+    """Return the size of a file, and its first and last bytes."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
