@@ -51,7 +51,10 @@ def cli() -> str:
     parts = ["# Command line", NOTE, "What `openmed-ner COMMAND --help` prints, on one page."]
     for command, inner in _iter_commands(root, context):
         usage = " ".join([inner.command_path, *command.collect_usage_pieces(inner)])
-        parts += [f"## {inner.command_path}", f"```text\n{usage}\n```", inspect.cleandoc(command.help or "")]
+        text, _, example = inspect.cleandoc(command.help or "").partition("\n\nExample:\n")
+        parts += [f"## {inner.command_path}", f"```text\n{usage}\n```", text]
+        if example:
+            parts.append(f"Example:\n\n```text\n{textwrap.dedent(example)}\n```")
         rows = [parameter.get_help_record(inner) for parameter in command.get_params(inner)]
         parts.append(table(("option", "meaning"), ((code(row[0]), row[1]) for row in rows if row)))
     return page(parts)

@@ -241,6 +241,22 @@ def test_control_c_pressed_twice_leaves_a_run_that_goes_on(
     assert not [*(tmp_path / "cut").glob(".*partial")]
 
 
+@pytest.mark.parametrize("module", ["typer", "openmed_ner.cli.tag", "numpy", "onnxruntime"])
+def test_control_c_during_an_import_shows_no_traceback(module: str) -> None:
+    code = (
+        "import sys\n"
+        "class Press:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Press())\n"
+        "from openmed_ner.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "tag", "-"], input=b"", capture_output=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,14 @@ def test_the_table_says_what_the_command_says(path: tuple[str, ...]) -> None:
     assert "[" not in summary
 
 
+@pytest.mark.parametrize("path", ENTRIES, ids=" ".join)
+def test_every_command_has_an_example_that_parses(path: tuple[str, ...]) -> None:
+    _, _, example = (inspect.getdoc(find_function(ENTRIES[path])) or "").partition("Example:\n")
+    program, *words = shlex.split(example)
+    assert program == "openmed-ner" and words[: len(path)] == list(path)
+    find_command(path).make_context(path[-1], words[len(path) :])
+
+
 def test_listing_the_commands_imports_none_of_them() -> None:
     code = (
         "import sys\n"
@@ -70,7 +79,8 @@ def test_listing_the_commands_imports_none_of_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.partition("loaded:")[2].split())
-    assert loaded == {"openmed_ner", "openmed_ner.cli", "openmed_ner.cli.app"}
+    light = ("cli", "cli.app", "cli.output", "errors", "offline", "storage")
+    assert loaded == {"openmed_ner", *(f"openmed_ner.{name}" for name in light)}
     for path in NAMES[1:]:
         assert path[-1] in done.stdout or len(path) == 2
 

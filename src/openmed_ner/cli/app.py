@@ -6,6 +6,8 @@ stand here a second time, so that ``openmed-ner --help`` imports no command; a t
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -15,6 +17,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+
+from openmed_ner.cli.output import complain
+from openmed_ner.errors import OpenMedError
+from openmed_ner.offline import disable_telemetry, is_offline, refuse_network
 
 _SUMMARY = "Biomedical named entity recognition, offline, on a CPU."
 
@@ -167,3 +173,23 @@ def root(
     if version:
         typer.echo(metadata.version("openmed-ner"))
         raise typer.Exit
+
+
+def run() -> None:
+    """Run a command, turn its errors into messages, and exit."""
+    # Before any command is imported: some libraries report their use while they are imported.
+    disable_telemetry()
+    if is_offline():
+        refuse_network()
+
+    try:
+        app()
+    except OpenMedError as error:
+        complain(error)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:  # the reader of our output has gone, as in "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        complain(error)
+        sys.exit(1)

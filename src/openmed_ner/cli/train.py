@@ -138,7 +138,7 @@ def train(
     settings = read_recipe(recipe, overrides, kind=Recipe, **drop_none(values))
 
     corpora = _load_corpora(settings, data, dev, source)
-    excluded = {each.head.corpus: len(each.left_out) for each in corpora if each.left_out}
+    excluded = {part.head.corpus: len(part.left_out) for part in corpora if part.left_out}
     if processes.is_main:
         for corpus_name, count in excluded.items():
             complain(f"{corpus_name}: {count} training documents appear in a dev or test split; excluded")
