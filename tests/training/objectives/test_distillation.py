@@ -179,7 +179,7 @@ def test_a_teacher_is_heard_where_nobody_has_annotated(
     assert record["recipe"]["distillation"] == expected
     assert record["teacher"]["sha256"] == full_bundle.sha256
     card = bundle.read("README.md").decode("utf-8")
-    assert "It started from the weights of tiny. It learnt the probabilities of tiny, too." in card
+    assert "It started from the weights of tiny. It was also trained on the probabilities of tiny." in card
     assert str(full_bundle.folder) not in card + bundle.read("run.json").decode("utf-8")
     assert bundle.manifest.encoder_layers == (1,) and bundle.manifest.kind == "full"
 
@@ -207,7 +207,7 @@ def test_a_teacher_of_another_kind_teaches_with_texts_that_nobody_annotates(
     assert record["data"]["diseases"]["unlabelled"]["documents"] == 7
     assert "start" not in record and record["teacher"]["name"] == "tiny"
     card = bundle.read("README.md").decode("utf-8")
-    assert "It learnt the probabilities of tiny, too, also on 7 texts without annotation." in card
+    assert "It was also trained on the probabilities of tiny, on 7 texts without annotation as well." in card
     assert list((tmp_path / "run" / ANSWERS).iterdir())
 
 

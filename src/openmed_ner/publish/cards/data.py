@@ -174,7 +174,7 @@ def _splits(row: Corpus) -> str:
 
 def _sizes(statistics: Sequence[Mapping[str, Any]]) -> str:
     if not statistics:
-        return f"Counts: {NOT_RECORDED}; `openmed-ner corpora stats` counts where the archive is at hand.\n"
+        return f"Counts: {NOT_RECORDED}; `openmed-ner corpora stats` counts if the archive is available.\n"
     counts = ("documents", "sentences", "words", "nested", "discontinuous", "unrepresentable")
     rows = [
         [
@@ -196,7 +196,7 @@ def _notes(row: Corpus) -> list[str]:
     if row.alternatives:
         notes.append(f"The official scorer accepts other spans, too: {', '.join(row.alternatives)}.")
     return notes + [
-        f"Put right before reading: {correction.member}, {correction.reason}: {correction.line} became "
+        f"Corrected before reading: {correction.member}, {correction.reason}: {correction.line} became "
         f"{correction.replacement}"
         for correction in row.corrections
     ]
@@ -219,7 +219,7 @@ def _overlaps(row: Corpus, overlaps: Sequence[Mapping[str, Any]] | None) -> str:
     ]
     if not rows:
         return "No split shares a sentence with any that it was compared with.\n"
-    return table(("of this split", "stand in", "documents", "sentences"), rows)
+    return table(("of this split", "appear in", "documents", "sentences"), rows)
 
 
 def describe_passage_set(account: Mapping[str, Any], name: str) -> str:

@@ -274,7 +274,7 @@ def _content_sources(manifest: Manifest, record: Mapping[str, Any]) -> list[str]
         "### A2.2 Private data sets of others\n",
         *([_source_table(private), open_point("what these data sets are")] if private else [none]),
         "### A2.3 Data crawled and scraped\n",
-        "None recorded. How the compilers of the data sets above got their texts stands with them.\n",
+        "None recorded. The compilers of the data sets above can say how they obtained their texts.\n",
         "### A2.4 User data\n",
         "None: training reads the data sets above, and nothing that is tagged.\n",
         "### A2.5 Synthetic data\n",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 NOT_RECORDED = "not recorded"
-NO_RECORD = "No run record is at hand.\n"
+NO_RECORD = "No run record is available.\n"
 OPEN = "> To be added by the provider:"
 """Beginning of every line that leaves a point to the provider."""
 

@@ -62,13 +62,13 @@ ENCODERS = {"adapter": "a LoRA adapter and a language-modelling head", "full": "
 _PASSAGES = "- The passages of the adaptation were not searched for personal data, either.\n"
 _GUARDS = {
     "catalog": "No passage shares a sentence with any of the {count} dev and test splits of the catalog.",
-    "available": "No passage shares a sentence with any of the {count} dev and test splits at hand.",
+    "available": "No passage shares a sentence with any of the {count} available dev and test splits.",
     "nothing": "Passages were not compared with dev and test documents.",
 }
 _LEFT_OUT = {
-    "held-out": "Training documents that stand, whole or by half, in a dev or test split of these corpora "
+    "held-out": "Training documents that appear, whole or by half, in a dev or test split of these corpora "
     "were left out.",
-    "nothing": "Training documents that also stand in a dev or test split were not left out.",
+    "nothing": "Training documents that also appear in a dev or test split were not left out.",
 }
 _TERMS = (
     "Sources of the class {classes} were read. Look at their terms before any commercial use, or adapt again "
@@ -266,9 +266,9 @@ def describe_training(record: Mapping[str, Any]) -> str:
     best = dig(record, "history", "best_epoch")
     scores = dig(record, "history", "scores")
     selection = (
-        "The dev splits were learnt from, and the last epoch is kept"
+        "Trained on the dev splits, too; the last epoch is kept"
         if dig(record, "recipe", "learn") == "train+dev"
-        else "The dev splits chose the epoch"
+        else "Epoch selected on the dev splits"
     )
     return (
         f"{_method(record)}; {_parameters(record)}.{_start(record)}{_teacher(record)} {selection}: "
@@ -292,8 +292,8 @@ def _teacher(record: Mapping[str, Any]) -> str:
         return ""
     # Every corpus of a run records the same set of unlabelled texts.
     counts = [dig(data, "unlabelled", "documents") for data in (record.get("data") or {}).values()]
-    texts = f", also on {show(counts[0], ',')} texts without annotation" if any(counts) else ""
-    return f" It learnt the probabilities of {teacher}, too{texts}."
+    texts = f", on {show(counts[0], ',')} texts without annotation as well" if any(counts) else ""
+    return f" It was also trained on the probabilities of {teacher}{texts}."
 
 
 def _method(record: Mapping[str, Any]) -> str:
@@ -315,7 +315,7 @@ def list_leaks(
     """List known overlaps of training with dev and test, and the catalog's notes on the corpora."""
     names = [*(head.corpus for head in manifest.heads), *(str(score.get("corpus")) for score in scores)]
     rows = [CATALOG[name] for name in dict.fromkeys(names) if name in CATALOG]
-    unknown = f"Whether training documents that stand in a dev or test split were left out: {NOT_RECORDED}."
+    unknown = f"Whether training documents that appear in a dev or test split were left out: {NOT_RECORDED}."
     rule = _LEFT_OUT.get(dig(record, "recipe", "leave_out"), unknown)
     adaptation = find_adaptation(manifest, record)
     lines = [
