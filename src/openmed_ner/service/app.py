@@ -74,7 +74,7 @@ def create_app(tagger: Tagger, settings: ServiceSettings, *, sha256: str | None 
         title="OpenMed NER",
         version=version(),
         description="Biomedical named entity recognition. Offsets count Unicode code points, end excluded.",
-        docs_url=None,
+        docs_url=None,  # FastAPI's own pages load scripts from other machines
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,

@@ -182,5 +182,6 @@ def _stopping() -> RefusedError:
 
 
 async def _until_gone(request: Request) -> None:
+    # The body has been read, so all that can come is the disconnection.
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -26,6 +26,7 @@ class Metrics:
         Args:
             queue_length: function that returns the number of characters that wait or are being tagged.
         """
+        # The default registry is global: two applications in one process would share their counters.
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "openmed_ner_requests", "Requests answered.", ["route", "status"], registry=registry

@@ -98,6 +98,7 @@ def _archive(documents: Sequence[Document], output: str) -> bytes:
     with TemporaryDirectory() as name, ZipFile(content, "w", ZIP_DEFLATED) as archive:
         folder = Path(name) / output
         FOLDER_WRITERS[output](documents, folder)
+        # In a fixed order and without the current time, so that equal documents give equal bytes.
         for path in sorted(folder.iterdir()):
             archive.writestr(ZipInfo(path.name, _EPOCH), path.read_bytes(), ZIP_DEFLATED)
     return content.getvalue()

@@ -76,6 +76,7 @@ async def _to_upload(form: FormData) -> Upload:
     file = form.get("file")
     if not isinstance(file, UploadFile) or len(form.multi_items()) != len(fields) + 1:
         raise RefusedError(422, "invalid_form", "expected one file, and each field once", places=["file"])
+    # A client may send a whole path, with the separators of its own system.
     name = PurePosixPath((file.filename or "").replace("\\", "/")).name[-_MAX_NAME:] or "upload.txt"
     return Upload(name, await file.read(), FileRequest.from_fields(fields))
 

@@ -99,6 +99,7 @@ def find_adaptation(manifest: Manifest, record: Mapping[str, Any]) -> Mapping[st
 
 def iter_passages(adaptation: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the sources of passages that an adaptation read, without those its recipe excludes."""
+    # A prepared set may hold more than is read: the recipe of a run decides by licence and weight.
     for row in dig(adaptation, "passages", "sources") or ():
         closed = row.get("licence_class") != "permissive"
         if dig(adaptation, "recipe", "licences") == "permissive" and closed:
@@ -138,6 +139,7 @@ def describe_corpus(
 
 def _corpus_metadata(row: Corpus, statistics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     unstated = row.licence.startswith("none stated")
+    # The hub has no identifier for most of these licences; license_details then has their words.
     licence = _LICENCES.get(row.licence, "unknown" if unstated else "other")
     documents = total(split.get("documents") for split in statistics)
     return {

@@ -60,6 +60,7 @@ class EnergyStep:
     @property
     def kg_per_kwh(self) -> float | None:
         """Intensity of the grid that was applied."""
+        # Derived, since records hold the energy and its emissions only.
         return self.co2e_kg / self.kwh if self.kwh and self.co2e_kg is not None else None
 
     def to_json(self) -> dict[str, Any]:
@@ -116,6 +117,7 @@ def _iter_starts(record: Mapping[str, Any], digests: set[object]) -> Iterator[En
     start = record.get("start")
     if not isinstance(start, Mapping):
         return
+    # The models of a soup may have an ancestor in common, whose energy must be counted once.
     for model in (*start.get("soup", ()), start):
         if model.get("sha256") not in digests:
             digests.add(model.get("sha256"))

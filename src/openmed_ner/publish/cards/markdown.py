@@ -25,6 +25,7 @@ def dig(record: object, *path: str) -> Any:
 def total(numbers: Iterable[float | None]) -> float | None:
     """Add numbers; the sum is ``None`` if one of them is missing."""
     values = list(numbers)
+    # A missing number makes the sum unknown, not smaller.
     return None if None in values else sum(value for value in values if value is not None)
 
 
@@ -102,4 +103,5 @@ def page(metadata: Mapping[str, Any], title: str, sections: Iterable[tuple[str, 
 
 
 def _cell(text: str) -> str:
+    # A line break would end the row, a bare pipe the cell.
     return " ".join(text.split()).replace("|", "\\|")

@@ -38,7 +38,7 @@ def model_metadata(
     emissions = _emissions(manifest, record)
 
     return {
-        "license": manifest.licence.lower(),
+        "license": manifest.licence.lower(),  # the hub's identifiers are SPDX in lower case
         "language": ["en"],
         "library_name": "openmed-ner",
         "pipeline_tag": "token-classification" if tags else "fill-mask",

@@ -129,6 +129,7 @@ def attach(bundle: Bundle, scores: Sequence[Mapping[str, Any]] | None = None) ->
         write_json(bundle.folder / SCORES, {"results": list(scores)})
         records["scores"] = scores
     write_card(bundle.folder / CARD, bundle.manifest, **records)
+    # Last, since the manifest holds the digests of the other files.
     return seal(bundle.folder, bundle.manifest)
 
 
@@ -263,7 +264,7 @@ def describe_training(record: Mapping[str, Any]) -> str:
     """Describe the training run: method, start, teacher, selection of the epoch, and time."""
     if not record:
         return NO_RECORD
-    best = dig(record, "history", "best_epoch")
+    best = dig(record, "history", "best_epoch")  # from 0
     scores = dig(record, "history", "scores")
     selection = (
         "Trained on the dev splits, too; the last epoch is kept"

@@ -60,6 +60,7 @@ def _kinds(scores: Sequence[Mapping[str, Any]]) -> str:
     counted = [score for score in scores if score.get("errors") is not None]
     if not counted:
         return f"Kinds of errors: {NOT_RECORDED}; `openmed-ner evaluate --attach` counts them.\n"
+    # Evaluations leave out kinds that did not occur: a missing count is 0 here, not unknown.
     rows = [
         [f"{kind}: {meaning}", *(show(dig(score, "errors", kind) or 0, ",") for score in counted)]
         for kind, meaning in KINDS.items()
