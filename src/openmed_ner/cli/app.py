@@ -134,6 +134,7 @@ class LazyGroup(TyperGroup):
         if isinstance(entry, Group):
             return LazyGroup(name=name, help=entry.help, entries=entry.entries, no_args_is_help=True)
 
+        # An application of one command is the public way to make a command of a function.
         module, _, function = entry.target.partition(":")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         single.command(name, cls=Command)(getattr(import_module(f"{__package__}.{module}"), function))
@@ -144,6 +145,7 @@ def _without_markup(command: TyperCommand) -> TyperCommand:
     """Copy a command, its help and that of its parameters escaped for rich."""
     from rich.markup import escape
 
+    # The command itself stays as it is: the reference pages are written from it, without rich.
     plain = copy(command)
     plain.params = []
     for parameter in command.params:

@@ -87,6 +87,7 @@ def bench(
         bundle = open_bundle(folder)
         bundle.require_heads()
 
+        # The default binds the bundle of this round.
         def load(bundle: Bundle = bundle) -> Tagger:
             return Tagger.load(bundle, backend=backend, threads=threads, workers=n_workers)
 

@@ -122,6 +122,7 @@ def data(
         openmed-ner cards data ncbi-disease -o ncbi-disease.md
     """
     row = find_corpus(corpus)
+    # The corpora are not redistributable: without an archive, the card says that nothing was counted.
     if statistics:
         counts = _read_results(statistics)
     else:

@@ -67,6 +67,7 @@ def examine() -> dict[str, Any]:
         if missing
     ]
 
+    # Tagging is the one test that covers the files, the model and its runtime.
     embedded = _WORKS
     try:
         Tagger.load()("A test.")

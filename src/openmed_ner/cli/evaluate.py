@@ -181,6 +181,7 @@ def evaluate(
         return Tagger.load(opened, backend=backend, threads=threads)
 
     if compare:
+        # Predictions in brat are a folder, too, so only a manifest tells a bundle.
         systems = [
             predict_bundle(open_bundle(system), gold_source, load)
             if system.is_dir() and (system / MANIFEST).is_file()
@@ -205,6 +206,7 @@ def evaluate(
             _write_predictions(predictions, by_head)
         if report:
             _write_reports(report, by_head, results)
+        # Cards compare models by mentions; scores of the other protocols would be mistaken for them.
         if attach and opened:
             attach_scores(opened, [result for result in results if result["protocol"] == "mention"])
 

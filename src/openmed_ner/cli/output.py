@@ -70,6 +70,7 @@ def write_output(text: str, path: Path | None) -> None:
 def write_table(documents: Iterable[Document], file: TextIO) -> None:
     """Write a heading per document and a line per entity, for people to read."""
     for document in documents:
+        # Identifiers and mentions come from files: printable() keeps them from steering the terminal.
         n_entities = len(document.spans)
         noun = "entity" if n_entities == 1 else "entities"
         file.write(f"{printable(document.id)}  ({n_entities} {noun})\n")

@@ -88,6 +88,7 @@ def pretrain(
             processes=processes,
         )
 
+    # A launcher runs this command once per process; one of them speaks for all.
     if processes.is_main:
         _report(bundle, as_json=as_json)
 

@@ -136,6 +136,7 @@ def fetch(
 def _show_progress() -> Iterator[Callable[[str, int], None]]:
     """Yield a function that shows the progress of a file on standard error."""
     console = Console(stderr=True)
+    # A log file needs no bar.
     columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}

@@ -108,6 +108,7 @@ def reproduce(
     runner = require_extra("openmed_ner.training.study.reproduce", "train")
 
     study: Study = require_extra("openmed_ner.training.study.plan", "train").read_study(recipe)
+    # No step has an empty name, so a dry run runs nothing.
     pattern = "" if dry_run else only or "*"
     machine = cost.DEVICES[device] if device else cost.this_machine()
     estimates: dict[str, Estimate] = {

@@ -190,6 +190,7 @@ def tag(
                 else nullcontext((tag_documents, iter_items))
             )
             run = Run(inputs, destination, identity, *stack.enter_context(started))
+            # On the terminal of the results, a bar would be drawn across them.
             hidden = quiet or not sys.stderr.isatty() or destination.is_terminal
             sizes = [file.size for file in inputs]
             on_problem = _ignore if shard or errors else complain

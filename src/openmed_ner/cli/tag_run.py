@@ -187,6 +187,7 @@ class Computer:
     ) -> Iterator[tuple[TagFunction, ItemReader]]:
         """Connect to a cluster; yield its tag function and its reader."""
         assert self.workers != "auto"  # see check
+        # Threads are those of the whole run; Ray gives each process its share as cores.
         threads = 1 if self.threads is None or self.workers is None else max(1, self.threads // self.workers)
         load = partial(
             load_tag,

@@ -139,6 +139,7 @@ def train(
 
     corpora = _load_corpora(settings, data, dev, source)
     excluded = {part.head.corpus: len(part.left_out) for part in corpora if part.left_out}
+    # A launcher runs this command once per process; one of them speaks for all.
     if processes.is_main:
         for corpus_name, count in excluded.items():
             complain(f"{corpus_name}: {count} training documents appear in a dev or test split; excluded")
