@@ -152,6 +152,7 @@ class Manifest:
             raise BundleError(
                 f"manifest format {record.get('format')!r}; this version reads {FORMAT}: upgrade openmed-ner"
             )
+
         try:
             return cls(
                 name=str(record["name"]),
@@ -270,6 +271,7 @@ def open_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{path} is larger than {MAX_JSON} bytes, which no manifest is")
 
     bundle = Bundle(folder, read_manifest(path.read_bytes(), folder))
+    # Both ways: a file that is not listed has no digest, so nobody vouches for it.
     present = set(_iter_files(folder))
     for name in bundle.manifest.files:
         if name not in present:

@@ -113,6 +113,7 @@ def fetch(
         RunError: ``OPENMED_NER_OFFLINE`` is 1 (an ``OfflineError``), or a download failed.
     """
     written = []
+    # Archives, not members: a corpus may be spread over several.
     for archive in dict.fromkeys(member.archive for member in corpus.members):
         members = [member for member in corpus.members if member.archive == archive]
         if _is_complete(folder, members):
@@ -142,6 +143,7 @@ def _is_complete(folder: Path, members: Sequence[ArchiveMember]) -> bool:
 
 def _write_archive(path: Path, contents: Contents) -> None:
     """Add files to an archive, which is replaced in one move."""
+    # BC5CDR has one archive for two corpora; the files of the other one stay.
     files = dict(_iter_archive(path)) if path.is_file() else {}
     for member, member_files in contents.items():
         parent = member.rpartition("/")[0]
@@ -150,6 +152,7 @@ def _write_archive(path: Path, contents: Contents) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as partial, tarfile.open(partial, "w:xz") as tar:
         for name, content in sorted(files.items()):
+            # No owner and no time: the same files give the same archive.
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))

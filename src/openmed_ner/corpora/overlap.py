@@ -60,6 +60,7 @@ def _iter_keys(text: str) -> Iterator[Key]:
     for sentence in _STOP.split(_NOISE.sub("", text.casefold())):
         letters = _MARK.sub("", sentence)
         if len(letters) >= SHORTEST:
+            # 12 bytes: a chance collision among a million sentences is below 1e-16.
             yield blake2b(letters.encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
@@ -98,6 +99,7 @@ def _index(sets: Iterable[Sequence[Document]]) -> list[SentenceIndex]:
     groups = list(sets)
     texts = {document.text for documents in groups for document in documents}
     keys = {text: sentence_keys(text) for text in texts}
+    # Over all sets together: a phrase may be rare in each of them.
     ignored = common_keys(keys)
     return [SentenceIndex(keys[document.text] - ignored for document in group) for group in groups]
 

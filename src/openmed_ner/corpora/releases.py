@@ -92,6 +92,7 @@ def _s800(members: Sequence[TextFiles]) -> Iterator[Document]:
     keyed = {f"{PurePath(name).stem}:{number_of[PurePath(name).stem]}": text for name, text in texts.items()}
     selected = set(_open_single(names)[1].read().split())
     keys = "\n".join(key for key in keyed if key.partition(":")[2] in selected)
+    # The table of S800 names texts as key:number, the list of a split by number alone.
     documents = _table(keyed, table, {"names": keys}, S800)
     return (replace(document, id=document.id.partition(":")[2]) for document in documents)
 
@@ -129,6 +130,7 @@ def _gellus(members: Sequence[TextFiles]) -> Iterator[Document]:
     texts, names, *token_files = members
     originals = [Document(PurePath(name).stem, text) for name, text in texts.items()]
     selected = set(_open_single(names)[1].read().split())
+    # HUNER's split cuts across AnatEM's, so every file may hold documents of this split.
     for files in token_files:
         restored = restore(list(_flair([files])), originals)
         yield from (document for document in restored if document.id in selected)

@@ -46,6 +46,7 @@ def restore(sentences: Sequence[Document], originals: Iterable[Document]) -> Ite
                 f"{sentences[first].id}: no document consists of this sentence and those after it"
             )
 
+        # A short document may be a prefix of a longer one: the longest match is the right one.
         identifier, count = max(n_sentences.items(), key=lambda item: item[1])
         original = by_id[identifier]
         yield original.with_spans(_transfer(sentences[first : first + count], original.text))

@@ -67,6 +67,7 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
             for span in raw.spans
             if span.label in corpus.labels
         ]
+        # A repeated document with the same text is read once, and its mentions are accounted as lost.
         if raw.id not in documents:
             documents[raw.id] = raw.with_spans(spans)
             n_read += len(spans)

@@ -57,6 +57,7 @@ def describe_split(split: Split) -> dict[str, Any]:
     mentions: Counter[str] = Counter()
     for document in split.documents:
         tokens = list(iter_tokens(document.text))
+        # Counts the mentions that one tag per word cannot represent.
         account += encode_spans(document, tokens, split.corpus.types)[1]
         n_words += len(tokens)
         n_sentences += count_sentences(document.text)

@@ -101,6 +101,7 @@ def threshold_for_precision(
     if not 0.0 <= precision <= 1.0:
         raise InputError(f"expected a precision between 0 and 1, found {precision}")
 
+    # From the most to the least confident.
     ranked = sorted(_judge(gold, predicted), reverse=True)
     overall = total(score_documents(gold, predicted)).micro
     n_right = list(accumulate(right for _, right in ranked))

@@ -133,6 +133,7 @@ def separate_errors(
     Returns:
         The errors of the first system alone, and its shared errors, each with the first that it shares.
     """
+    # Reversed, so that the first of several errors with one key remains.
     error_by_key = {key: error for error in reversed(reference) for key in _wrong_keys(error)}
     unshared, shared = [], []
     for error in errors:
@@ -244,6 +245,7 @@ def _is_coordination(text: str, group: _Group) -> bool:
     """
     phrase, disputed = text[group.start : group.end], _disputed(group)
     conjunctions = list(_COORDINATOR.finditer(phrase))
+    # "diabetes, type 2" has a comma only; "breast, colon and lung cancer" has "and" as well.
     commas = list(_COMMA.finditer(phrase)) if conjunctions else []
     return any(
         not disputed.isdisjoint(range(group.start + match.start(), group.start + match.end()))
@@ -292,6 +294,7 @@ def _is_defined(text: str, start: int, end: int) -> bool:
     After Schwartz and Hearst, A simple algorithm for identifying abbreviation definitions in
     biomedical text, 2003: the first letter begins a word, at most n + 5 or 2 n words before.
     """
+    # Ten letters allow at most 15 words before the bracket, which 200 characters nearly always hold.
     before, after = text[max(0, start - 200) : start].rstrip(), text[end : end + 5].lstrip()
     if not (before.endswith("(") and after.startswith(")")):
         return False

@@ -67,6 +67,7 @@ def match_keys(gold: Set[Key], predicted: Set[Key], *, mode: MatchMode) -> dict[
             return {key: key for key in gold & predicted}
         case "boundary":
             return _pair_boundaries(gold, predicted)
+        # Equal spans go in first: Kuhn's search never unpairs a key, so they stay matched.
         case "type":
             equal = match_keys(gold, predicted, mode="strict")
             return _grow(equal, overlapping(gold, predicted, same_label=True))
@@ -74,6 +75,7 @@ def match_keys(gold: Set[Key], predicted: Set[Key], *, mode: MatchMode) -> dict[
             alike = match_keys(gold, predicted, mode="type")
             return _grow(alike, overlapping(gold, predicted))
         case "partial":
+            # A whole match earns 1, a part 1/2: only what is left may match in part.
             whole = _pair_boundaries(gold, predicted)
             return whole | match_keys(gold - whole.keys(), predicted - {*whole.values()}, mode="overlap")
     raise InputError(f"unknown mode {mode!r}; expected strict, boundary, type, overlap or partial")
@@ -93,6 +95,7 @@ def overlapping(gold: Set[Key], predicted: Set[Key], *, same_label: bool = False
     )
     open_pieces: list[list[tuple[int, Key]]] = [[], []]
     pairs: set[tuple[Key, Key]] = set()
+    # Pieces that end before this one starts can never overlap a later one, and are dropped.
     for start, end, origin, key in pieces:
         crossing = [piece for piece in open_pieces[1 - origin] if piece[0] > start]
         open_pieces[1 - origin] = crossing
@@ -126,6 +129,7 @@ def require_one_text(gold: Document, predicted: Document) -> None:
 
 def distinct_spans(document: Document) -> list[Span]:
     """Take each mention once, as strict matching does, with its highest score; sorted."""
+    # The text of the span breaks ties, so the order of the input does not matter.
     rising = sorted(document.spans, key=lambda span: (-1.0 if span.score is None else span.score, str(span)))
     best = {span.key: span for span in rising}
     return [best[key] for key in sorted(best)]
@@ -134,6 +138,7 @@ def distinct_spans(document: Document) -> list[Span]:
 def _pair_boundaries(gold: Set[Key], predicted: Set[Key]) -> dict[Key, Key]:
     pairs = match_keys(gold, predicted, mode="strict")
     waiting: dict[object, list[Key]] = defaultdict(list)
+    # Reversed, since the last one is taken first below.
     for key in sorted(predicted - gold, reverse=True):
         waiting[boundaries(key)].append(key)
     for key in sorted(gold - predicted):

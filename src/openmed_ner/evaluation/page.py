@@ -45,6 +45,7 @@ svg line.mark {{ stroke: var(--predicted); stroke-width: 3 }}
 def write_page(target: Path | TextIO, title: str, subtitle: str, sections: Iterable[str]) -> None:
     """Write a page with a heading, a line below it, and sections."""
     if isinstance(target, Path):
+        # Lone surrogates of a damaged text cannot be encoded; a reference keeps the page valid.
         with target.open("w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
             write_page(file, title, subtitle, sections)
         return

@@ -121,6 +121,7 @@ def predict_gold(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Predicti
             raise InputError(f"{gold.corpus}, {gold.split}: there are no documents to score")
         check_labels(gold.documents, heads[gold.corpus].labels, owner=f"the head {gold.corpus}")
 
+    # Corpora share documents (both parts of BC5CDR, AnatEM and Gellus): a text is tagged once for all.
     texts = {document.text: document for gold in golds for document in gold.documents}
     corpora = list(dict.fromkeys(gold.corpus for gold in golds))
     tagged = {document.text: document for document in tagger.pipe(texts.values(), corpora=corpora)}

@@ -50,6 +50,7 @@ def _profile(
     bins: Sequence[tuple[str, int]],
     measure: Callable[[str], int],
 ) -> Profile:
+    # The bin is the last that starts at or below the measure.
     starts = [start for _, start in bins]
 
     def restrict(documents: Sequence[Document], index: int) -> list[Document]:

@@ -75,6 +75,7 @@ def see_subwords(
     encodings = tokenizer.iter_encodings(document.text, words)
     lengths = [length for encoding in encodings for length in encoding.lengths]
 
+    # One tag per word becomes one per subword.
     copied = np.repeat(np.array(tags, dtype=object), lengths).tolist()
     entities = TagScheme.IOB2.decode(copied, mode="conlleval")
     spans = tuple(Span(first, last, label) for first, last, label in entities)

@@ -334,6 +334,7 @@ def _documents_section(
     n_documents: int,
 ) -> str:
     """Format the documents with the most errors, each with its mentions marked."""
+    # The sort is stable: documents with as many errors keep their order.
     ranked = sorted(range(len(gold)), key=lambda number: -len(errors[number]))
     shown = [number for number in ranked[:n_documents] if errors[number]]
     intro = f"<p>{_shown(len(shown), len(gold), 'documents')} Those with the most errors come first.</p>\n"

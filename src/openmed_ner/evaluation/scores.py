@@ -145,6 +145,7 @@ def score_with_alternatives(gold: Document, predicted: Document, alternatives: D
     require_one_text(gold, predicted)
     require_one_text(gold, alternatives)
     gold_keys, predicted_keys, accepted = _keys(gold), _keys(predicted), _keys(alternatives)
+    # The gold span is credited, not the alternative that was predicted.
     replaced = overlapping(gold_keys, predicted_keys & accepted, same_label=True).keys()
     hits = (gold_keys & predicted_keys) | replaced
     return _count(tp=hits, fp=predicted_keys - gold_keys - accepted, fn=gold_keys - hits)
@@ -202,6 +203,7 @@ def bootstrap_f1(
 
     fractions = f1_fractions(scores)
     n_documents = len(fractions)
+    # Multiplicities instead of indices: one matrix product gives the sums of all draws.
     draws = np.random.default_rng(seed).multinomial(n_documents, [1 / n_documents] * n_documents, size=rounds)
     doubled, entities = (draws @ fractions).T
     f1 = doubled[entities > 0] / entities[entities > 0]

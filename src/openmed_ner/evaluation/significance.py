@@ -67,6 +67,7 @@ def paired_randomisation(
     swapped = np.concatenate([_swap(one, two, size, rng) for size in _batches(rounds)])
     redrawn = np.concatenate([_redraw(one, two, size, rng) for size in _batches(rounds)])
 
+    # Sums in another order may differ in the last bit, and count as equal.
     n_extreme = int((np.abs(swapped) >= abs(f1_first - f1_second) - _ROUNDING).sum())
     low, high = np.quantile(redrawn, [0.025, 0.975])
     return Comparison(f1_first, f1_second, (n_extreme + 1) / (rounds + 1), (float(low), float(high)))
@@ -98,6 +99,7 @@ def _swap(
 ) -> NDArray[np.float64]:
     """Differences of F1 after random swaps: (n_rounds,)."""
     swaps = rng.integers(2, size=(n_rounds, len(one)), dtype=np.int8).astype(np.float64)
+    # A swap moves a document's counts from one system to the other.
     moved = swaps @ (two - one)
     return _f1(one.sum(axis=0) + moved) - _f1(two.sum(axis=0) - moved)
 

@@ -124,6 +124,7 @@ def summarise(
         "per_label": {label: describe(counts) for label, counts in overall.per_label.items()},
         "matching": {
             mode: describe(
+                # The strict scores are computed above.
                 overall.micro
                 if mode == "strict"
                 else total(score_documents(gold, predicted, mode=mode)).micro
