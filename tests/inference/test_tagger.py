@@ -45,12 +45,12 @@ def test_the_model_finds_what_it_learnt(tagger: Tagger) -> None:
 
 def test_onnx_and_torch_give_the_same_spans(tagger: Tagger, adapter_bundle: Bundle) -> None:
     reference = Tagger.load(adapter_bundle)
-    texts = [document.text for document in DOCUMENTS] + [" ".join(each.text for each in DOCUMENTS * 4)]
-    for ours, theirs in zip(tagger.pipe(texts), reference.pipe(texts), strict=True):
-        assert keys(ours) == keys(theirs)
-        for one, other in zip(ours.spans, theirs.spans, strict=True):
+    texts = [document.text for document in DOCUMENTS] + [" ".join(entry.text for entry in DOCUMENTS * 4)]
+    for actual, expected in zip(tagger.pipe(texts), reference.pipe(texts), strict=True):
+        assert keys(actual) == keys(expected)
+        for one, other in zip(actual.spans, expected.spans, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-4)
-        assert ours.meta["coverage"] == theirs.meta["coverage"]
+        assert actual.meta["coverage"] == expected.meta["coverage"]
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 7), (3, 16), (2, 64)])

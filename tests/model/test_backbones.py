@@ -240,13 +240,13 @@ def test_a_tokenizer_survives_the_bundle(name: str) -> None:
 def corpora() -> list[TrainingCorpus]:
     """One head per type, taught and tried on the same documents."""
     heads = {"diseases": "Disease", "chemicals": "Chemical"}
-    made = []
+    built = []
     for corpus, label in heads.items():
         documents = tuple(
-            each.with_spans(span for span in each.spans if span.label == label) for each in DOCUMENTS
+            entry.with_spans(span for span in entry.spans if span.label == label) for entry in DOCUMENTS
         )
-        made.append(TrainingCorpus(Head(corpus, (label,)), documents, documents))
-    return made
+        built.append(TrainingCorpus(Head(corpus, (label,)), documents, documents))
+    return built
 
 
 def fine_tune(backbone: Path, folder: Path) -> Bundle:
@@ -280,8 +280,8 @@ def test_from_adaptation_to_exact_offsets(name: str, tmp_path: Path, monkeypatch
     assert runtime.read_json("parity.json")["span_agreement"] == 1.0
     tagger = Tagger.load(runtime)
     for document in DOCUMENTS:
-        found = {(span.start, span.end, span.label) for span in tagger(document.text).spans}
-        assert found == {(span.start, span.end, span.label) for span in document.spans}
+        result = {(span.start, span.end, span.label) for span in tagger(document.text).spans}
+        assert result == {(span.start, span.end, span.label) for span in document.spans}
     content = runtime.read("model.onnx")
     model = load_model(bundle)
     for rows, length in ((1, 16), (3, 80)):
@@ -293,7 +293,7 @@ def test_from_adaptation_to_exact_offsets(name: str, tmp_path: Path, monkeypatch
         assert np.abs(eight_bits - expected).mean() < 0.1 * expected.std()
 
 
-@pytest.mark.parametrize("name", sorted(name for name, each in ARCHITECTURES.items() if each.layers))
+@pytest.mark.parametrize("name", sorted(name for name, entry in ARCHITECTURES.items() if entry.layers))
 def test_a_model_keeps_the_layers_it_is_told_to(name: str) -> None:
     make_config = CONFIGURATIONS["deberta-always" if name == "deberta-v2" else name]
     encoder = AutoModel.from_config(make_config(60), attn_implementation="eager").eval()
@@ -397,17 +397,17 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
 
 def test_a_tokenizer_is_made_from_words_and_kept(tmp_path: Path) -> None:
     folder = make_backbone("bert", tmp_path / "words")
-    made = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    built = Tokenizer.from_file(str(folder / "tokenizer.json"))
     (folder / "tokenizer.json").unlink()
-    words = sorted(made.get_vocab(), key=made.get_vocab().__getitem__)
+    words = sorted(built.get_vocab(), key=built.get_vocab().__getitem__)
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-    kept = (find_backbone(str(folder)) / "tokenizer.json").read_bytes()
+    retained = (find_backbone(str(folder)) / "tokenizer.json").read_bytes()
     again = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    assert [again.encode(each.text).ids for each in DOCUMENTS] == [
-        made.encode(each.text).ids for each in DOCUMENTS
+    assert [again.encode(entry.text).ids for entry in DOCUMENTS] == [
+        built.encode(entry.text).ids for entry in DOCUMENTS
     ]
     (folder / "vocab.txt").unlink()
-    assert (find_backbone(str(folder)) / "tokenizer.json").read_bytes() == kept
+    assert (find_backbone(str(folder)) / "tokenizer.json").read_bytes() == retained
     (folder / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"neither tokenizer\.json nor a vocabulary \(vocab\.txt"):
         find_backbone(str(folder))
@@ -419,7 +419,7 @@ def test_a_tokenizer_is_made_from_sentence_pieces(tmp_path: Path, monkeypatch: p
     (folder / "tokenizer.json").unlink()
     written = BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([each.text for each in DOCUMENTS] * 5),
+        sentence_iterator=iter([entry.text for entry in DOCUMENTS] * 5),
         model_writer=written,
         vocab_size=60,
         pad_id=0,
@@ -475,7 +475,7 @@ def test_dropout_is_set_and_attention_chosen(name: str, tmp_path: Path) -> None:
         return
     fused = load_encoder(tmp_path, dropout=0.0, attention="sdpa")
     assert fused.config._attn_implementation == "sdpa"
-    torch.testing.assert_close(*(each(input_ids=ids).last_hidden_state for each in (eager, fused)))
+    torch.testing.assert_close(*(entry(input_ids=ids).last_hidden_state for entry in (eager, fused)))
 
 
 def test_an_unknown_architecture_takes_an_adapter_but_has_no_head(tmp_path: Path) -> None:

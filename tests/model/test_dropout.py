@@ -22,24 +22,24 @@ DTYPES = (torch.float32, torch.bfloat16)
 def test_each_element_is_dropped_or_scaled_and_its_gradient_alike(shape, share, dtype, seed):
     torch.manual_seed(seed)
     values = torch.ones(shape, dtype=dtype, requires_grad=True)
-    found = FastDropout(share)(values)
-    assert found.shape == values.shape and found.dtype == dtype
-    kept = found[found != 0]
-    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - share or 1)), rtol=1e-2, atol=0)
-    found.sum().backward()
-    torch.testing.assert_close(values.grad, found.detach())
+    result = FastDropout(share)(values)
+    assert result.shape == values.shape and result.dtype == dtype
+    retained = result[result != 0]
+    torch.testing.assert_close(retained, torch.full_like(retained, 1 / (1 - share or 1)), rtol=1e-2, atol=0)
+    result.sum().backward()
+    torch.testing.assert_close(values.grad, result.detach())
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
 def test_the_share_dropped_and_the_mean_are_those_of_torch(share):
     torch.manual_seed(0)
     n = 1_000_003
-    found = FastDropout(share)(torch.ones(n))
+    result = FastDropout(share)(torch.ones(n))
     error = 5 * (share * (1 - share) / n) ** 0.5
-    assert abs(float((found == 0).double().mean()) - share) < error
-    assert abs(float(found.double().mean()) - 1) < error / (1 - share)
+    assert abs(float((result == 0).double().mean()) - share) < error
+    assert abs(float(result.double().mean()) - 1) < error / (1 - share)
     scale = nn.Dropout(share)(torch.ones(n)).max()
-    torch.testing.assert_close(found.max(), scale, rtol=1e-4, atol=0)
+    torch.testing.assert_close(result.max(), scale, rtol=1e-4, atol=0)
 
 
 def test_neighbours_are_dropped_independently():
@@ -69,7 +69,7 @@ def test_dropout_is_replaced_wherever_it_stands():
     inner = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0))
     module = nn.Sequential(nn.Dropout(0.2), inner, nn.Dropout2d(0.1))
     replace_dropout(module)
-    assert [type(each).__name__ for each in module.modules()] == [
+    assert [type(entry).__name__ for entry in module.modules()] == [
         "Sequential",
         "FastDropout",
         "Sequential",

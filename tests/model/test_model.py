@@ -53,19 +53,21 @@ def plain_peft(folder: Path, targets: list[str] | str) -> PeftModel:
 
 @pytest.mark.parametrize("targets", ["query-value", "all-linear"])
 def test_folded_lora_has_the_outputs_and_gradients_of_peft(backbone: Path, targets: str) -> None:
-    ours = attach_lora(load_encoder(backbone, dropout=0.0), rank=4, alpha=8, dropout=0.0, targets=targets)
-    theirs = plain_peft(backbone, ["query", "value"] if targets == "query-value" else targets)
-    perturb(ours)
-    perturb(theirs)
-    theirs.load_state_dict(ours.state_dict(), strict=False)
-    assert any(isinstance(module, LoraLinear) for module in ours.modules())
-    results = [model.eval()(input_ids=IDS, attention_mask=MASK).last_hidden_state for model in (ours, theirs)]
+    actual = attach_lora(load_encoder(backbone, dropout=0.0), rank=4, alpha=8, dropout=0.0, targets=targets)
+    reference = plain_peft(backbone, ["query", "value"] if targets == "query-value" else targets)
+    perturb(actual)
+    perturb(reference)
+    reference.load_state_dict(actual.state_dict(), strict=False)
+    assert any(isinstance(module, LoraLinear) for module in actual.modules())
+    results = [
+        model.eval()(input_ids=IDS, attention_mask=MASK).last_hidden_state for model in (actual, reference)
+    ]
     torch.testing.assert_close(*results)
     for result in results:
         result.square().sum().backward()
     gradients = [
         {name: parameter.grad for name, parameter in model.named_parameters() if "lora_" in name}
-        for model in (ours, theirs)
+        for model in (actual, reference)
     ]
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
@@ -118,10 +120,12 @@ def test_plain_peft_loads_the_adapter(adapter_bundle: Bundle, backbone: Path) ->
     encoder = AutoModel.from_pretrained(backbone, attn_implementation="eager")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = PeftModel.from_pretrained(encoder, str(folder)).eval()
-    ours = load_lora(load_encoder(backbone), str(folder)).eval()
+        reference = PeftModel.from_pretrained(encoder, str(folder)).eval()
+    actual = load_lora(load_encoder(backbone), str(folder)).eval()
     with torch.no_grad():
-        results = [model(input_ids=IDS, attention_mask=MASK).last_hidden_state for model in (ours, theirs)]
+        results = [
+            model(input_ids=IDS, attention_mask=MASK).last_hidden_state for model in (actual, reference)
+        ]
     torch.testing.assert_close(*results)
 
 

@@ -31,6 +31,6 @@ def test_padding_is_masked_and_the_rest_is_framed(tokenizer: SubwordTokenizer, t
     assume(windows)
     ids, mask = pad_windows(windows, tokenizer)
     assert (ids[mask == 0] == tokenizer.padding).all()
-    for row, kept, window in zip(ids, mask, windows, strict=True):
-        assert row[kept == 1].tolist() == [tokenizer.prefix, *window.ids, tokenizer.suffix]
-        assert (np.diff(kept) <= 0).all()
+    for row, retained, window in zip(ids, mask, windows, strict=True):
+        assert row[retained == 1].tolist() == [tokenizer.prefix, *window.ids, tokenizer.suffix]
+        assert (np.diff(retained) <= 0).all()

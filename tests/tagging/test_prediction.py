@@ -44,9 +44,9 @@ def run(ids: LongArray, mask: LongArray) -> FloatArray:
 
 
 def coverage(document: Document) -> dict[str, object]:
-    found = document.meta["coverage"]
-    assert isinstance(found, dict)
-    return found
+    result = document.meta["coverage"]
+    assert isinstance(result, dict)
+    return result
 
 
 corpora = st.lists(sentences | st.sampled_from(["", " ", "\r\n\t"]), max_size=6).map(
@@ -69,8 +69,8 @@ def test_documents_come_back_in_order_and_do_not_influence_each_other(
 ) -> None:
     expected = [next(predict([document], run=run, reader=reader(tokenizer))) for document in corpus]
     order = data.draw(st.permutations(range(len(corpus))))
-    found = list(predict([corpus[index] for index in order], run=run, reader=reader(tokenizer)))
-    assert found == [expected[index] for index in order]
+    result = list(predict([corpus[index] for index in order], run=run, reader=reader(tokenizer)))
+    assert result == [expected[index] for index in order]
 
 
 @given(corpus=corpora)
@@ -87,11 +87,11 @@ def test_prediction_replaces_spans_and_keeps_the_rest(
     tokenizer: SubwordTokenizer, document: Document
 ) -> None:
     document = Document(document.id, document.text, document.spans, {"year": 1998})
-    (found,) = predict([document], run=run, reader=reader(tokenizer, window=400))
+    (result,) = predict([document], run=run, reader=reader(tokenizer, window=400))
     words = list(iter_tokens(document.text))
-    assert (found.id, found.text, found.meta["year"]) == (document.id, document.text, 1998)
-    assert {span.start for span in found.spans} <= {word.start for word in words}
-    assert {span.end for span in found.spans} <= {word.end for word in words}
+    assert (result.id, result.text, result.meta["year"]) == (document.id, document.text, 1998)
+    assert {span.start for span in result.spans} <= {word.start for word in words}
+    assert {span.end for span in result.spans} <= {word.end for word in words}
 
 
 group = st.integers(0, 3).map(lambda n: "o" + "z" * n) | st.lists(
@@ -110,17 +110,17 @@ def test_windowed_equals_whole(tokenizer: SubwordTokenizer, text: str) -> None:
 
     expected = [match.span() for match in re.finditer(r"\bb\w*(?: i\w*)*", text)]
     for window in (12, 500):
-        (found,) = predict(
+        (result,) = predict(
             [Document("d", text)], run=by_letter, reader=reader(tokenizer, [head], window=window)
         )
-        assert [(span.start, span.end) for span in found.spans] == expected
+        assert [(span.start, span.end) for span in result.spans] == expected
 
 
 @pytest.mark.parametrize("text", ["", " ", "\r\n\u00a0\u2028"])
 def test_a_blank_text_has_no_entities_and_is_read_whole(tokenizer: SubwordTokenizer, text: str) -> None:
-    (found,) = predict([Document("d", text)], run=run, reader=reader(tokenizer))
-    assert found.spans == ()
-    assert coverage(found) == {"characters": len(text), "windows": 0, "complete": True}
+    (result,) = predict([Document("d", text)], run=run, reader=reader(tokenizer))
+    assert result.spans == ()
+    assert coverage(result) == {"characters": len(text), "windows": 0, "complete": True}
 
 
 @pytest.mark.parametrize("text", [" ", "the cancer"])

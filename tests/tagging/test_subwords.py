@@ -140,8 +140,8 @@ def test_truncation_and_padding_are_off(tokenizer: SubwordTokenizer) -> None:
     cutting.enable_truncation(8)
     cutting.enable_padding(length=50)
     text = "the " * 40
-    (expected,), (found,) = (each.iter_encodings(text) for each in (tokenizer, SubwordTokenizer(cutting)))
-    assert found.ids.tolist() == expected.ids.tolist() == [expected.ids[0]] * 40
+    (expected,), (result,) = (entry.iter_encodings(text) for entry in (tokenizer, SubwordTokenizer(cutting)))
+    assert result.ids.tolist() == expected.ids.tolist() == [expected.ids[0]] * 40
 
 
 def test_an_unusable_tokenizer_is_refused(tokenizer: SubwordTokenizer) -> None:

@@ -39,9 +39,11 @@ HEADS = [Head("c", LABELS), Head("c", ("Disease",), TagScheme.IOBES)]
 def transitions(head: Head) -> st.SearchStrategy[Head]:
     """A head that knows nothing of transitions, or quarters of one, so that totals are exact."""
     n_tags = len(head.tags)
-    row = st.lists(st.integers(-4, 4).map(lambda each: each / 4), min_size=n_tags, max_size=n_tags).map(tuple)
-    learnt = st.lists(row, min_size=n_tags, max_size=n_tags).map(tuple)
-    return (st.just(()) | learnt).map(lambda rows: replace(head, transitions=rows))
+    row = st.lists(st.integers(-4, 4).map(lambda entry: entry / 4), min_size=n_tags, max_size=n_tags).map(
+        tuple
+    )
+    learned = st.lists(row, min_size=n_tags, max_size=n_tags).map(tuple)
+    return (st.just(()) | learned).map(lambda rows: replace(head, transitions=rows))
 
 
 any_head = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.scheme.value)
@@ -58,14 +60,14 @@ def test_decoding_finds_the_best_of_all_well_formed_sequences(
     scores[:, 0] += data.draw(st.sampled_from([0, 3]))  # nothing but O, more often
     previous = data.draw(st.sampled_from(range(len(head.tags))))
     edge = [None] if last else []
-    learnt = np.array(head.transitions or np.zeros((len(head.tags),) * 2))
+    learned = np.array(head.transitions or np.zeros((len(head.tags),) * 2))
 
     def well_formed(tags: tuple[int, ...]) -> bool:
         names = [*(head.tags[tag] for tag in (previous, *tags)), *edge]
         return all(head.scheme.may_follow(*pair) for pair in pairwise(names))
 
     def score(tags: Sequence[int]) -> float:
-        steps = sum(learnt[before, after] for before, after in pairwise((previous, *tags)))
+        steps = sum(learned[before, after] for before, after in pairwise((previous, *tags)))
         return float(sum(scores[index, tag] for index, tag in enumerate(tags)) + steps)
 
     best = decode_tags(head, scores, previous=previous, last=last)
@@ -78,8 +80,8 @@ def test_what_follows_what_is_learnt_from_documents() -> None:
     texts = ["gastric cancer or lung cancer", "cancer", "no tumour here"]
     spans = [[(0, 14), (18, 29)], [(0, 6)], []]
     documents = [
-        Document(str(number), text, tuple(Span(start, end, "Disease") for start, end in found))
-        for number, (text, found) in enumerate(zip(texts, spans, strict=True))
+        Document(str(number), text, tuple(Span(start, end, "Disease") for start, end in result))
+        for number, (text, result) in enumerate(zip(texts, spans, strict=True))
     ]
     plain = Head("c", ("Disease",))
     head = learn_transitions(plain, documents, weight=1.0)
@@ -94,7 +96,7 @@ def test_what_follows_what_is_learnt_from_documents() -> None:
     np.testing.assert_allclose(half.transitions, np.array(head.transitions) / 2, atol=1e-3)
     assert learn_transitions(head, documents, weight=0.0) == plain
     unsure = to_scores([[0, 1, 0], [1, 0, 1]])  # the second word is O or inside, the model cannot say
-    assert [decode_tags(each, unsure).tolist() for each in (plain, head)] == [[1, 0], [1, 2]]
+    assert [decode_tags(entry, unsure).tolist() for entry in (plain, head)] == [[1, 0], [1, 2]]
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,7 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
             _load(encoder, load(bundle.read(ENCODER)), bundle)
             yield _load_heads(TokenTagger(encoder, manifest.heads), bundle, HEADS)
             continue
+        # Adapters on the same encoder share it, so its weights are loaded once.
         base = manifest.backbone.sha256, manifest.adaptation, manifest.encoder_layers
         if base not in shared:
             shared[base] = _load_backbone(bundle)

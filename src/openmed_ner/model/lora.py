@@ -73,6 +73,7 @@ class _FoldedLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        # W is frozen: its gradient, as large a product as the forward pass, is never computed.
         x, folded, a, b = ctx.saved_tensors
         with torch.autocast(grad.device.type, enabled=False):
             grad_x = grad @ folded if ctx.needs_input_grad[0] else None

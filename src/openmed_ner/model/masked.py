@@ -85,5 +85,6 @@ def load_masked(folder: Path, *, dropout: float = 0.0, attention_dropout: float 
         )
     replace_dropout(model)
     head = nn.Sequential(*(model.get_submodule(name) for name in names))
+    # Weights that were not in the file were initialised at random, and are reported as missing.
     trained = not any(key.startswith(names) for key in report["missing_keys"])
     return MaskedLanguageModel(model.base_model, head, head_is_trained=trained)

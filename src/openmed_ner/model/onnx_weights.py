@@ -59,7 +59,7 @@ def read_weights(content: bytes) -> dict[str, Tensor]:
 def _read_matrix(product: NodeProto, constants: Mapping[str, Array]) -> Array | None:
     """Read the weights of a linear layer, ``(n_outputs, n_inputs)``, from its product."""
     if product.op_type == "MatMul" and product.input[1] in constants:
-        return constants[product.input[1]].T
+        return constants[product.input[1]].T  # torch stores the transpose
     if product.op_type != "MatMulNBits":
         return None
     n_inputs = next(attribute.i for attribute in product.attribute if attribute.name == "K")

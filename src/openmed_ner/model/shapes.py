@@ -91,6 +91,7 @@ class Shape:
         if self._gated:
             norms = 2 * self.layers * self.hidden + self.hidden  # the first layer lacks one of its two
             return tables + self.layers * self._products + norms
+        # Biases of 4 projections and of 2 feed-forward layers, then weight and bias of 2 norms.
         biases_and_norms = 4 * self.hidden + (self.intermediate + self.hidden) + 4 * self.hidden
         return tables + self._projection + self._relative + self.layers * (self._products + biases_and_norms)
 

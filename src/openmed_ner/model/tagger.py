@@ -106,7 +106,7 @@ def load_encoder(
         )
 
     if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None
+        encoder.pooler = None  # unused here, and would be saved with full bundles
     replace_dropout(encoder)
     return encoder
 

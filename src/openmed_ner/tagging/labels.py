@@ -33,6 +33,7 @@ def encode_spans(
     seen: set[tuple[object, ...]] = set()
     reasons: Counter[str] = Counter()
 
+    # Longest first, so that the nested mention is the one that is lost.
     for span in sorted(document.spans, key=lambda span: (span.start - span.end, span.start)):
         if span.label not in labels:
             reasons[UNKNOWN_LABEL] += 1

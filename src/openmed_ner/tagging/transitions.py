@@ -37,6 +37,7 @@ def learn_transitions(head: Head, documents: Iterable[Document], *, weight: floa
 
     for document in documents:
         tags, _ = encode_spans(document, list(iter_tokens(document.text)), head.labels, scheme=head.scheme)
+        # A text begins after O, the tag 0.
         sequence = [0, *(index[tag] for tag in tags)]
         np.add.at(counts, (sequence[:-1], sequence[1:]), 1)
 

@@ -56,6 +56,7 @@ class TypeMerge:
 
         accepted: list[Span] = []
         for span, _ in ranked:
+            # Accepted spans do not overlap, so only the one before the place can overlap this span.
             place = bisect_left(accepted, span.end, key=lambda other: other.start)
             if place == 0 or accepted[place - 1].end <= span.start:
                 accepted.insert(place, span)

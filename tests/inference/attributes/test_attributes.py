@@ -37,7 +37,7 @@ def attributes_of(sentence: str, step: str) -> list[dict[str, str | bool]]:
 
 
 def definitions_of(text: str) -> list[tuple[str, str]]:
-    return [(text[slice(*each.short)], text[slice(*each.long)]) for each in find_definitions(text)]
+    return [(text[slice(*entry.short)], text[slice(*entry.long)]) for entry in find_definitions(text)]
 
 
 # --- Any text
@@ -52,16 +52,16 @@ notes = st.lists(st.tuples(clauses | texts, st.sampled_from([" ", "\n", "", "\n\
 
 @given(corpus=st.lists(documents(notes, scored=True), max_size=3), steps=st.permutations(list(STEPS)))
 def test_steps_change_nothing_but_attributes(corpus: list[Document], steps: list[str]) -> None:
-    found = list(add_attributes(corpus, steps))
+    result = list(add_attributes(corpus, steps))
     bare = [
         document.with_spans(
             Span(*span.key[:3], span.score, span.corpus, span.fragments) for span in document.spans
         )
-        for document in found
+        for document in result
     ]
     assert bare == corpus
-    assert list(add_attributes(found, steps)) == found
-    assert {name for document in found for span in document.spans for name, _ in span.attributes} <= {
+    assert list(add_attributes(result, steps)) == result
+    assert {name for document in result for span in document.spans for name, _ in span.attributes} <= {
         "long_form",
         "short_form",
         "negated",
@@ -85,14 +85,14 @@ def test_sentences_are_the_text(text: str) -> None:
 )
 def test_a_long_form_holds_the_letters_of_its_short_form_in_order(text: str) -> None:
     sentences = list(iter_sentences(text))
-    for found in find_definitions(text):
-        short, long = text[slice(*found.short)], text[slice(*found.long)]
+    for result in find_definitions(text):
+        short, long = text[slice(*result.short)], text[slice(*result.long)]
         letters = iter(long.lower())
         assert all(letter in letters for letter in short.lower() if letter.isalnum())
         assert short[0].lower() == long[0].lower()
         assert len(long) > len(short) >= 2 and long == long.strip()
-        assert found.long[0] == 0 or not text[found.long[0] - 1].isalnum()
-        first, last = min(found.short[0], found.long[0]), max(found.short[1], found.long[1])
+        assert result.long[0] == 0 or not text[result.long[0] - 1].isalnum()
+        first, last = min(result.short[0], result.long[0]), max(result.short[1], result.long[1])
         assert any(start <= first and last <= end for start, end in sentences)
 
 
@@ -179,7 +179,7 @@ def test_mentions_get_the_other_form_wherever_they_stand() -> None:
 
 def test_the_nearest_definition_before_a_mention_holds() -> None:
     text = "[PD] first. Panic disorder (PD). [PD] now. Parkinson disease (PD). [PD] last. [Panic disorder]."
-    assert [found.get("long_form") for found in attributes_of(text, "abbreviations")] == [
+    assert [result.get("long_form") for result in attributes_of(text, "abbreviations")] == [
         "Panic disorder",
         "Panic disorder",
         "Parkinson disease",
@@ -267,9 +267,9 @@ SENTENCES: list[tuple[str, list[str]]] = [
 
 @pytest.mark.parametrize(("sentence", "expected"), SENTENCES, ids=[sentence for sentence, _ in SENTENCES])
 def test_context_of_mentions(sentence: str, expected: list[str]) -> None:
-    found = attributes_of(sentence, "context")
-    assert [" ".join(sorted(each)) for each in found] == expected
-    assert all(value is True for each in found for value in each.values())
+    result = attributes_of(sentence, "context")
+    assert [" ".join(sorted(entry)) for entry in result] == expected
+    assert all(value is True for entry in result for value in entry.values())
 
 
 def test_overlapping_mentions_and_those_without_a_word_are_judged_alone() -> None:
@@ -281,8 +281,8 @@ def test_overlapping_mentions_and_those_without_a_word_are_judged_alone() -> Non
         Span(16, 22, "x"),
         Span(22, 23, "y"),
     )
-    (found,) = add_attributes([Document("1", text, spans)], ["context"])
-    assert [bool(span.attributes) for span in found.spans] == [True, True, True, False, False]
+    (result,) = add_attributes([Document("1", text, spans)], ["context"])
+    assert [bool(span.attributes) for span in result.spans] == [True, True, True, False, False]
 
 
 def test_a_border_inside_of_a_mention_is_none() -> None:
@@ -294,8 +294,8 @@ def test_a_border_inside_of_a_mention_is_none() -> None:
 
 def test_an_attribute_that_is_there_stays() -> None:
     span = Span(3, 8, "Disease", attributes=(("certainty", "low"), ("negated", True)))
-    (found,) = add_attributes([Document("1", "If fever", (span,))], ["context"])
-    assert found.spans[0].attributes == (("certainty", "low"), ("hypothetical", True), ("negated", True))
+    (result,) = add_attributes([Document("1", "If fever", (span,))], ["context"])
+    assert result.spans[0].attributes == (("certainty", "low"), ("hypothetical", True), ("negated", True))
 
 
 def test_an_unknown_step_is_answered_with_the_known_ones() -> None:

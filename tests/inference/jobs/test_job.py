@@ -44,12 +44,12 @@ def tag_words(documents: Iterable[Document], *, ahead: int = 1) -> Iterator[Docu
     """
     stream = iter(documents)
     while batch := [*islice(stream, ahead)]:
-        if any(POISON in each.text for each in batch):
+        if any(POISON in entry.text for entry in batch):
             raise RunError("the model computed scores that are not finite")
-        for each in batch:
-            coverage = {"characters": len(each.text), "windows": 1, "complete": "unread" not in each.text}
-            spans = [Span(0, 1, "Disease", 0.5, "stub")] if each.text else []
-            yield replace(each, spans=tuple(spans), meta={"coverage": coverage})
+        for entry in batch:
+            coverage = {"characters": len(entry.text), "windows": 1, "complete": "unread" not in entry.text}
+            spans = [Span(0, 1, "Disease", 0.5, "stub")] if entry.text else []
+            yield replace(entry, spans=tuple(spans), meta={"coverage": coverage})
 
 
 def ahead(number: int) -> TagFunction:
@@ -57,18 +57,18 @@ def ahead(number: int) -> TagFunction:
 
 
 def make_job(
-    inputs: list[Input], folder: Path, *, size: int = 3, tag: TagFunction = tag_words, **how: Any
+    inputs: list[Input], folder: Path, *, size: int = 3, tag: TagFunction = tag_words, **fields: Any
 ) -> Job:
     identity = {"version": "1", "bundle": {"sha256": "0"}, "options": {"threshold": 0.0}}
-    return Job(inputs, folder, "jsonl", tag, write_jsonl, size, {**identity, **how})
+    return Job(inputs, folder, "jsonl", tag, write_jsonl, size, {**identity, **fields})
 
 
 def results(folder: Path) -> dict[str, bytes]:
     """Whatever must be the same however often a run was interrupted: all but the time it took."""
-    found = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
-    receipt = json.loads(found.pop("receipt.json"))
+    result = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+    receipt = json.loads(result.pop("receipt.json"))
     del receipt["seconds"]
-    return {**found, "receipt": json.dumps(receipt).encode()}
+    return {**result, "receipt": json.dumps(receipt).encode()}
 
 
 def joined(folder: Path) -> bytes:
@@ -76,7 +76,7 @@ def joined(folder: Path) -> bytes:
 
 
 def errors(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(each) for each in (folder / "errors.jsonl").read_text().splitlines()]
+    return [json.loads(entry) for entry in (folder / "errors.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def to_lines(kinds: list[list[str]]) -> list[list[str]]:
     def to_line(number: int, kind: str) -> str:
         return {"bad": BAD, "blank": "", "poison": line(number, POISON), "good": line(number)}[kind]
 
-    return [[to_line(number, kind) for number, kind in enumerate(each)] for each in kinds]
+    return [[to_line(number, kind) for number, kind in enumerate(entry)] for entry in kinds]
 
 
 @settings(max_examples=15)
@@ -107,7 +107,7 @@ def test_a_cut_into_parts_and_a_look_ahead_change_nothing(
     assert whole == cut
     assert joined(folder / "whole") == joined(folder / "cut")
     assert errors(folder / "whole") == errors(folder / "cut")
-    flat = [kind for each in kinds for kind in each]
+    flat = [kind for entry in kinds for kind in entry]
     assert (whole.documents, whole.errors) == (flat.count("good"), flat.count("bad") + flat.count("poison"))
     receipt = json.loads((folder / "cut/receipt.json").read_text())
     assert receipt["documents"] == len(joined(folder / "cut").splitlines())
@@ -276,7 +276,7 @@ def test_a_file_that_cannot_be_read_is_an_error_among_results(tmp_path: Path, in
     inputs[2].path.unlink()
     counts = make_job(inputs, tmp_path / "out").run()
     assert counts.documents == 2
-    assert [each["reason"] for each in errors(tmp_path / "out")][1].endswith(
+    assert [entry["reason"] for entry in errors(tmp_path / "out")][1].endswith(
         "cannot be read: No such file or directory"
     )
 
@@ -372,12 +372,12 @@ def test_a_document_that_a_format_cannot_hold_is_told_and_the_others_are_written
         "bioc-xml": Document("x", "\0"),
         "bioc-json": Document("x", "\ud800"),
     }[target]
-    told: list[Exception] = []
+    reported: list[Exception] = []
     file = StringIO(newline="\n")
-    WRITERS[target]([good[0], bad, good[1]], file, on_bad=told.append)
-    assert [str(each).split(":")[0].split(" does")[0] for each in told] == [f"document {bad.id!r}"]
+    WRITERS[target]([good[0], bad, good[1]], file, on_bad=reported.append)
+    assert [str(entry).split(":")[0].split(" does")[0] for entry in reported] == [f"document {bad.id!r}"]
     file.seek(0)
-    assert [each.id for each in READERS[target](file, source="x")] == ["a", "b"]
+    assert [entry.id for entry in READERS[target](file, source="x")] == ["a", "b"]
     with pytest.raises(InputError, match="document"):
         WRITERS[target]([good[0], bad], StringIO())
 
@@ -420,10 +420,12 @@ TOLERANT = {
 @pytest.mark.parametrize("format", TOLERANT)
 def test_one_bad_record_does_not_keep_the_others_from_being_read(format: str) -> None:
     content, place = TOLERANT[format]
-    told: list[Exception] = []
-    found = READERS[format](StringIO(content, newline="\n"), source="file", on_bad=told.append)
-    assert [each.id for each in found] == ["1", "2"]
-    assert [isinstance(each, CorpusFormatError) and f"file, {place}" in str(each) for each in told] == [True]
+    reported: list[Exception] = []
+    result = READERS[format](StringIO(content, newline="\n"), source="file", on_bad=reported.append)
+    assert [entry.id for entry in result] == ["1", "2"]
+    assert [
+        isinstance(entry, CorpusFormatError) and f"file, {place}" in str(entry) for entry in reported
+    ] == [True]
     with pytest.raises(CorpusFormatError, match=place):
         [*READERS[format](StringIO(content, newline="\n"), source="file")]
 
@@ -431,8 +433,8 @@ def test_one_bad_record_does_not_keep_the_others_from_being_read(format: str) ->
 def read_items(path: Path, *, format: str | None = None) -> list[str]:
     """The ids of documents, and the reasons of what is none."""
     return [
-        each.content.id if isinstance(each.content, Document) else str(each.problem(each.content).reason)
-        for each in iter_items(find_inputs([path], format=format))
+        entry.content.id if isinstance(entry.content, Document) else str(entry.problem(entry.content).reason)
+        for entry in iter_items(find_inputs([path], format=format))
     ]
 
 
@@ -450,7 +452,7 @@ def test_a_line_that_is_not_utf_8_is_one_bad_line(tmp_path: Path, pack: Callable
 def test_where_a_format_cannot_go_on_the_rest_of_the_file_is_one_error(tmp_path: Path) -> None:
     content, _ = TOLERANT["bioc-xml"]
     (tmp_path / "a.xml").write_text(content.replace("<id>2", "<id>&"))
-    assert [each[:12] for each in read_items(tmp_path)] == ["1", "a.xml, line ", "a.xml, line "]
+    assert [entry[:12] for entry in read_items(tmp_path)] == ["1", "a.xml, line ", "a.xml, line "]
 
 
 @pytest.mark.parametrize("format", ["text", *TOLERANT])
@@ -471,7 +473,7 @@ def test_any_format_is_read_through_gzip(tmp_path: Path, format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [f"a.{each}.gz" for each in ("jsonl", "txt", "pubtator", "csv", "conll", "xml")]
+    "name", [f"a.{entry}.gz" for entry in ("jsonl", "txt", "pubtator", "csv", "conll", "xml")]
 )
 @pytest.mark.parametrize("content", [b"x" * 50_000, b"x O\n" * 12_500])
 def test_a_compressed_file_cannot_fill_the_memory(
@@ -502,20 +504,20 @@ def test_files_are_found_by_folder_name_and_pattern(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in names:
         (tmp_path / name).touch()
-    assert [(each.name, each.format) for each in find_inputs([tmp_path])] == [
+    assert [(entry.name, entry.format) for entry in find_inputs([tmp_path])] == [
         ("NCT01234567.json", "clinicaltrials"),
         ("b.txt", "text"),
         ("deep/a.jsonl.gz", "jsonl"),
         ("deep/pubmed25n0001.xml.gz", "pubmed"),
     ]
-    found = find_inputs([tmp_path / "**/*.gz", tmp_path / "*.txt"])
-    assert [(each.path.name, each.format) for each in found] == [
+    result = find_inputs([tmp_path / "**/*.gz", tmp_path / "*.txt"])
+    assert [(entry.path.name, entry.format) for entry in result] == [
         ("a.jsonl.gz", "jsonl"),
         ("pubmed25n0001.xml.gz", "pubmed"),
         ("b.txt", "text"),
     ]
     (tmp_path / "[1].txt").touch()
-    assert [each.name for each in find_inputs([tmp_path / "[1].txt"])] == [str(tmp_path / "[1].txt")]
+    assert [entry.name for entry in find_inputs([tmp_path / "[1].txt"])] == [str(tmp_path / "[1].txt")]
     for path in ("*.csv", "nowhere"):
         with pytest.raises(InputError, match="no such file or folder"):
             find_inputs([tmp_path / path])
@@ -532,7 +534,7 @@ def test_articles_without_a_text_are_counted(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(f"<PubmedArticleSet>{articles}</PubmedArticleSet>".encode()))
     counts = make_job(find_inputs([path]), tmp_path / "out", size=2).run()
     assert (counts.documents, counts.skipped, counts.complete) == (2, {"no abstract": 1}, True)
-    assert [json.loads(each)["text"] for each in joined(tmp_path / "out").splitlines()] == ["T. A < B."] * 2
+    assert [json.loads(entry)["text"] for entry in joined(tmp_path / "out").splitlines()] == ["T. A < B."] * 2
 
 
 def test_offsets_cannot_make_a_small_conll_file_large() -> None:
@@ -550,7 +552,7 @@ def test_offsets_cannot_make_a_small_conll_file_large() -> None:
     with_words = Document("1", "a " * 20_000 + "a")
     write_conll([with_words], file := StringIO(newline="\n"))
     file.seek(0)
-    assert [each.text for each in read_conll(file, source="x")] == [with_words.text]
+    assert [entry.text for entry in read_conll(file, source="x")] == [with_words.text]
 
 
 def test_a_name_that_is_not_utf_8_can_be_written(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def _define(text: str, short: tuple[int, int], within: tuple[int, int]) -> Defin
     """Find the shortest long form that ends where ``within`` does."""
     form = text[slice(*short)]
     n_letters = sum(map(str.isalnum, form))
+    # The published bound: a long form has at most min(n + 5, 2 n) words for n letters.
     words = list(_WORD.finditer(text, *within))[-min(n_letters + 5, 2 * n_letters) :]
     if not words:
         return None
@@ -172,5 +173,6 @@ def _singular(short: str) -> str:
 
 def _nearest(forms: list[tuple[int, str]], place: int) -> str:
     """Return the last form defined up to a place, or else the first of all."""
+    # Forms are in the order of the text.
     n_before = bisect_right(forms, place, key=lambda form: form[0])
     return forms[max(n_before - 1, 0)][1]

@@ -53,6 +53,7 @@ class _Words:
         """Build one sentence."""
         from spacy.tokens import Doc
 
+        # The cues have plain apostrophes.
         plain = [word.replace("’", "'") for word in words]
         return Doc(self.vocab, words=plain, sent_starts=[number == 0 for number in range(len(plain))])
 
@@ -108,6 +109,7 @@ def _group(document: Document) -> dict[tuple[int, int], list[int]]:
         for span in document.spans
         for border in borders[bisect_right(borders, span.start) : bisect_left(borders, span.end)]
     }
+    # A full stop inside a mention, as in "St. Anthony", ends no sentence.
     starts = [border for border in borders if border not in inner]
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, span in enumerate(document.spans):

@@ -219,6 +219,7 @@ def _iter_documents(
 
 
 def _read_stdin(input: Input, on_bad: OnBad) -> Iterator[Document]:
+    # In formats of lines, a line that is not UTF-8 is one error, and the next line follows.
     errors = "surrogateescape" if input.format in LINEWISE else "strict"
     sys.stdin.reconfigure(encoding="utf-8", errors=errors, newline="\n")  # type: ignore[union-attr]
     try:

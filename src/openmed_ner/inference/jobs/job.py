@@ -144,6 +144,7 @@ class Job:
         """Write the plan, or compare it with the existing one."""
         path = self.folder / PLAN
         if not path.exists():
+            # The lock and partial files of a killed run are hidden.
             names = [file.name for file in self.folder.iterdir() if not file.name.startswith(".")]
             if names:
                 raise InputError(f"{self.folder} holds {min(names)!r}, and no run; name a new folder")
@@ -176,6 +177,7 @@ class Job:
             partial = path.name.startswith(".") and path.name.endswith(PARTIAL)
             if partial or (path.name.startswith("part-") and path.name not in finished):
                 path.unlink()
+                # The receipt of the run would list a part that no longer exists.
                 (self.folder / RECEIPT).unlink(missing_ok=True)
 
     # --- parts
@@ -212,6 +214,7 @@ class Job:
             file=last.file if last else 0,
             items=last.number if last else 0,
         )
+        # The receipt comes last: a part without one does not count.
         _write_json(self._receipt(number), part.to_json())
         return part
 

@@ -134,6 +134,7 @@ class Chunk:
         for item, document in self._iter_tagged():
             self._written = item
             yield document
+            # By now the writer may have refused the document.
             if self._written:
                 counts = JobCounts.from_document(document)
                 self.counts += counts
