@@ -21,7 +21,7 @@ demo: $(DEMO)/.installed
 	$(DEMO)/bin/openmed-ner tag src/openmed_ner/data/examples --types Chemical,Disease,Gene,Species,Anatomy,CellLine
 
 check: $(DEV)/.installed
-	$(PYTEST) --no-torch -m "not slow"
+	OPENMED_NER_EXAMPLES=$${OPENMED_NER_EXAMPLES:-10} $(PYTEST) --no-torch -m "not slow"
 
 test: $(DEV)/.installed
 	$(PYTEST) -m "not slow"
