@@ -37,6 +37,8 @@ HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_levels: list[int] = []
+"""Levels of the readers' logger before each application that is running."""
 logger = logging.getLogger(__name__)
 
 
@@ -96,12 +98,15 @@ class Observer:
 def quiet_readers() -> Iterator[None]:
     """Silence the loggers of file readers: they name files and columns, which may hold text."""
     readers = logging.getLogger("openmed_ner.formats")
-    level = readers.level
+    _levels.append(readers.level)
     readers.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        readers.setLevel(level)
+        # Applications of one process may end in any order: only the last one restores the level.
+        level = _levels.pop()
+        if not _levels:
+            readers.setLevel(level)
 
 
 def describe(error: BaseException) -> str:
