@@ -15,7 +15,8 @@ import openmed_ner
 PACKAGE = Path(openmed_ner.__file__).parent
 LAYERS = (
     {"errors"},
-    {"offline", "plots", "storage"},
+    {"offline", "storage"},
+    {"plots"},
     {"text"},
     {"data", "formats"},
     {"tagging"},

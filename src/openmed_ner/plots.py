@@ -1,17 +1,17 @@
-"""Figures as SVG or PNG, the same bytes for the same data on every machine, and with no screen in sight.
+"""Figures as SVG or PNG, with the same bytes for the same data on every machine.
 
-Matplotlib's settings of the machine are left aside for as long as a figure is drawn.
+Matplotlib's configuration on the machine is ignored, and no display is needed.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from openmed_ner.errors import InputError, MissingExtraError
+from openmed_ner.errors import InputError, require_extra
+from openmed_ner.storage import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ BenchAxis = Literal["speed", "energy"]
 MARGIN = 2.0
 """Points of F1 above and below the values; less would magnify differences without meaning."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-"""Told apart by colour-blind people (Okabe and Ito 2008); their yellow is too faint for a line on white."""
+"""Colours for colour-blind readers (Okabe and Ito 2008), without their yellow, too faint on white."""
 _RC: dict[Any, Any] = {
     "svg.hashsalt": "openmed-ner",
     "svg.fonttype": "path",
@@ -33,50 +33,46 @@ _RC: dict[Any, Any] = {
 
 
 def save_figure(draw: Callable[[Axes], object], target: Path) -> None:
-    """Draw into a file, which appears only once it is complete.
+    """Draw a figure into a file, in one move.
 
     Args:
-        draw: given the axes.
-        target: the file; its suffix tells the kind.
+        draw: function that draws on the axes.
+        target: file to write; its suffix decides the format.
 
     Raises:
-        InputError: the file is of another kind, or cannot be written.
+        InputError: the file has another suffix, or cannot be written.
         MissingExtraError: matplotlib is not installed.
     """
     kind = target.suffix.lower().removeprefix(".")
     if kind not in ("svg", "png"):
         raise InputError(f"{target}: expected a name that ends with .svg or .png")
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "plots") from error
-    drawn = BytesIO()
+    matplotlib = require_extra("matplotlib", "plots")
+    agg = require_extra("matplotlib.backends.backend_agg", "plots")
+
+    content = BytesIO()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = require_extra("matplotlib.figure", "plots").Figure(figsize=(6.4, 4.0), layout="constrained")
+        agg.FigureCanvasAgg(figure)
         draw(figure.add_subplot())
+        # Dates and versions would make the bytes differ.
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-        figure.savefig(drawn, format=kind, dpi=150, metadata=metadata)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        figure.savefig(content, format=kind, dpi=150, metadata=metadata)
+
     try:
-        partial.write_bytes(drawn.getvalue())
-        partial.replace(target)
+        with atomic_path(target) as partial:
+            partial.write_bytes(content.getvalue())
     except OSError as error:
-        raise InputError(f"{target}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot write {target}: {error.strerror}") from error
 
 
 def printable(name: str) -> str:
-    """A name as a figure can hold it: what an SVG cannot is escaped.
+    """Escape the characters of a name that an SVG cannot hold.
 
-    Matplotlib leaves out names that begin with an underscore, unless something invisible stands before.
+    Matplotlib omits names that begin with an underscore from a legend, unless an invisible one precedes.
     """
-    escaped = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
+    escaped = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in name)
     return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 
@@ -102,7 +98,7 @@ def plot_bench(rows: Sequence[Mapping[str, Any]], target: Path, *, axis: BenchAx
         x = row["documents_per_second"] if axis == "speed" else row["energy"]["wh_per_1000_documents"]
         if x is None or row["f1"] is None:
             reason = "has no test scores, or its energy was not measured"
-            raise InputError(f"{row['bundle']}: {reason}, so {target} cannot be drawn")
+            raise InputError(f"{row['bundle']}: {reason}, so {target} cannot be plotted")
         points.append((x, 100 * row["f1"]))
 
     def draw(axes: Axes) -> None:

@@ -80,7 +80,7 @@ def test_an_adapted_encoder_is_described_and_does_not_tag(
         (("--set", "method=half"), "method = 'half': expected one of lora, full"),
         (("--subwords", "0"), "subwords = 0"),
         (("--set", "licences=mine"), "licences = 'mine': expected one of all, permissive"),
-        (("--set", "weights.nowhere=2"), r"weights\.nowhere: there is no such source; known: source-0"),
+        (("--set", "weights.nowhere=2"), r"weights\.nowhere: unknown source; expected source-0"),
         (("--set", "weights.nowhere=-2"), r"weights\.nowhere = -2.0: expected 0 or more"),
         (("--set", "masking.share=1.5"), "masking.share = 1.5"),
         (("--set", "window=500"), "at most 96"),

@@ -141,7 +141,7 @@ def test_garbage_is_refused_with_its_line(tmp_path: Path, line: str, message: st
 
 def test_a_folder_without_log_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"log.jsonl cannot be read: No such file .* name the folder of a run"
+        InputError, match=r"cannot read .*log.jsonl: No such file .* name the folder of a run"
     ):
         read_log(tmp_path)
 

@@ -80,7 +80,7 @@ def test_a_checkpoint_of_another_run_is_refused(backbone: Path, tmp_path: Path) 
     with pytest.raises(RunError, match="other settings"):
         finetune(make_recipe(backbone, epochs=2), CORPORA, tmp_path, name="tiny", resume=True)
     (tmp_path / CHECKPOINT).write_bytes(b"damaged")
-    with pytest.raises(RunError, match="remove it"):
+    with pytest.raises(RunError, match="remove the file"):
         finetune(make_recipe(backbone, epochs=1), CORPORA, tmp_path, name="tiny", resume=True)
 
 
@@ -183,7 +183,7 @@ def test_weights_say_how_often_an_epoch_reads_a_corpus(backbone: Path) -> None:
     assert count({}) == (1, 1)
     assert count({"third": 2.0}) == (1, 2)
     assert count({"diseases": 0.5, "third": 1.5}) == pytest.approx((0.5, 1.5), abs=0.15)
-    with pytest.raises(RecipeError, match=r"weights\.nowhere: .* trained: diseases, third"):
+    with pytest.raises(RecipeError, match=r"weights\.nowhere: .* expected diseases, third"):
         count({"nowhere": 1.0})
     with pytest.raises(RecipeError, match="a number above 0"):
         replace(recipe, weights={"third": 0.0})
@@ -343,7 +343,7 @@ def test_a_final_model_learns_from_dev_and_keeps_the_last_epoch(backbone: Path, 
     for name, value in load_file(tmp_path / "best.safetensors").items():
         assert torch.equal(value, last[f"weight/{name}"])
     assert "dev splits were learnt from" in (tmp_path / "bundle/README.md").read_text()
-    with pytest.raises(RecipeError, match="a search chooses by dev"):
+    with pytest.raises(RecipeError, match="a search compares trials on dev"):
         search(recipe, [corpus], tmp_path / "search", name="tiny")
 
 

@@ -188,7 +188,7 @@ def test_orders_differ_by_pass_and_seed() -> None:
 
 def test_rows_refuse_what_they_cannot_hold() -> None:
     passages = make_prepared([30, 30], [0, 1])
-    with pytest.raises(RecipeError, match=r"weights\.c: .*known: a, b"):
+    with pytest.raises(RecipeError, match=r"weights\.c: .*expected a, b"):
         PassageRows(passages, ENCODER, window=40, budget=80, packed=True, seed=0, weights={"c": 1})
     with pytest.raises(RecipeError, match="no passage is left"):
         PassageRows(passages, ENCODER, window=40, budget=80, packed=True, seed=0, weights={"a": 0, "b": 0})
@@ -391,7 +391,7 @@ def test_adaptations_of_another_backbone_are_refused(adapted: Bundle, tmp_path: 
     )
     with pytest.raises(RecipeError, match="name that backbone"):
         finetune(replace(make_recipe(other), adapted=str(adapted.folder)), CORPORA, tmp_path / "x", name="x")
-    with pytest.raises(RecipeError, match="merged, where method is full"):
+    with pytest.raises(RecipeError, match="merged, since method is full"):
         replace(make_recipe(other), method="full", adapted_as="stacked")
 
 
@@ -412,7 +412,7 @@ def test_runs_are_checked_before_work_is_lost(
         pretrain(make_pretraining(backbone), passages, adapted.folder.parent, name="x")
     with pytest.raises(BundleError):
         pretrain(make_pretraining(backbone, licences="permissive"), passages, tmp_path / "y", name="x")
-    with pytest.raises(BundleError, match="no prepared set"):
+    with pytest.raises(BundleError, match="not a prepared set"):
         pretrain(make_pretraining(backbone), tmp_path, tmp_path / "z", name="x")
 
 

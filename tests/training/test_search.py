@@ -17,7 +17,7 @@ from openmed_ner.training.config import Recipe, Search
 from openmed_ner.training.engine.loop import CHECKPOINT, StepReport
 from openmed_ner.training.recipes import read_recipe
 from openmed_ner.training.search import search, small_adapters
-from openmed_ner.training.trials import TrialStore, judge, open_study
+from openmed_ner.training.trials import TrialStore, open_study, report_epoch
 from pages import SUPPORT
 from tiny import CORPORA, make_recipe
 
@@ -124,12 +124,12 @@ def test_settings_under_way_elsewhere_are_not_tried_twice(tmp_path: Path) -> Non
         with ours.turn():
             attempt = ours.begin(suggest, 0, locks)
         with theirs.turn(), ExitStack() as none:
-            assert theirs.take_up_dead() == 1
+            assert theirs.requeue_dead() == 1
             assert theirs.begin(suggest, 0, none) is None
         assert attempt and attempt.settings == 4
         ours.end(attempt, 0.5)
     assert [trial.state.name for trial in theirs.finished()] == ["COMPLETE", "PRUNED"]
-    assert theirs.take_up_dead() == 0 and theirs.best() == attempt.folder
+    assert theirs.requeue_dead() == 0 and theirs.best() == attempt.folder
 
 
 def test_hopeless_trials_are_stopped(tmp_path: Path) -> None:
@@ -137,10 +137,10 @@ def test_hopeless_trials_are_stopped(tmp_path: Path) -> None:
     for _ in range(5):
         study.add_trial(optuna.create_trial(value=0.9, intermediate_values={0: 0.5, 1: 0.7, 2: 0.9}))
     trial = study.ask()
-    judge(trial, 0, 0.1)  # the first epoch decides nothing
-    judge(trial, 1, 0.8)
+    report_epoch(trial, 0, 0.1)  # the first epoch decides nothing
+    report_epoch(trial, 1, 0.8)
     with pytest.raises(optuna.TrialPruned):
-        judge(trial, 2, 0.8)
+        report_epoch(trial, 2, 0.8)
 
 
 def test_a_trial_that_diverges_is_not_the_end(recipe: Recipe, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_only_small_adapters_are_tried(recipe: Recipe) -> None:
     assert everything == ["query-value/2", "query-value/4", "all-linear/2", "all-linear/4"]
     some = small_adapters(replace(recipe, search=replace(SPACE, max_share=0.07)), CORPORA)
     assert 0 < len(some) < 4 and set(some) < set(everything)
-    with pytest.raises(RecipeError, match="as small as that"):
+    with pytest.raises(RecipeError, match="is larger"):
         small_adapters(replace(recipe, search=replace(SPACE, max_share=1e-6)), CORPORA)
     assert small_adapters(replace(recipe, method="full"), CORPORA) == []
 

@@ -172,7 +172,7 @@ def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
 
 def test_what_is_averaged_has_to_be_alike(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:
     recipe = make_full(backbone, full_bundle, epochs=1)
-    with pytest.raises(RecipeError, match=r"soup = \('a',\): expected nothing, where no start is named"):
+    with pytest.raises(RecipeError, match=r"soup = \('a',\): expected no bundles, since no start is named"):
         replace(recipe, start="", soup=("a",))
     alone = finetune(recipe, CORPORA[:1], tmp_path / "alone", name="alone")
     with pytest.raises(RecipeError, match="alone/bundle has other heads or layers than"):
@@ -183,9 +183,11 @@ def test_what_is_averaged_has_to_be_alike(full_bundle: Bundle, backbone: Path, t
 
 def test_a_start_has_to_fit(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:
     recipe = make_full(backbone, full_bundle)
-    with pytest.raises(RecipeError, match="method = 'lora': expected full, where a start is named"):
+    with pytest.raises(RecipeError, match="method = 'lora': expected full, since a start is named"):
         replace(recipe, method="lora")
-    with pytest.raises(RecipeError, match="adapted = 'notes': expected nothing, where a start is named"):
+    with pytest.raises(
+        RecipeError, match="adapted = 'notes': expected no adapted encoder, since a start is named"
+    ):
         replace(recipe, adapted="notes")
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(RecipeError, match=r"^start = '.*' was made from tiny, not from"):
@@ -212,5 +214,5 @@ def test_one_option_goes_on_as_the_start_was_trained(
     assert (bundle.manifest.kind, bundle.manifest.window, bundle.manifest.overlap) == ("full", 80, 8)
     assert (recipe["start"], recipe["schedule"]["learning_rate"]) == ("tiny", 2e-4)
     (tmp_path / "recipe.toml").write_text('backbone = "tiny"\n')
-    with pytest.raises(RecipeError, match="method = 'lora': expected full, where a start is named"):
+    with pytest.raises(RecipeError, match="method = 'lora': expected full, since a start is named"):
         app(["train", *options, "--recipe", str(tmp_path / "recipe.toml"), "-o", "x"], standalone_mode=False)

@@ -1,7 +1,6 @@
-"""What a training run is told: one frozen dataclass per concern, filled from a TOML recipe.
+"""Settings of training runs: one frozen dataclass per concern, filled from a TOML recipe.
 
-Every default stands here. An unknown key is an error that names its nearest neighbour, and ``--set
-schedule.epochs=3`` overrides one value by its dotted name.
+All defaults are here. See :mod:`openmed_ner.training.recipes` for reading recipes.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from openmed_ner.training.recipes import require
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
-    """The adapter.
+    """LoRA adapter.
 
     Attributes:
         rank: inner dimension of the update.
-        alpha: the update is scaled by ``alpha / rank``.
-        dropout: share of the adapter's input dropped in training; above 0 the slower peft layer is used.
-        targets: ``query-value``, ``all-linear``, or names of linear layers separated by commas.
+        alpha: scale of the update, divided by ``rank``.
+        dropout: share of the adapter's input dropped in training; above 0, the slower peft layer is used.
+        targets: ``query-value``, ``all-linear``, or comma-separated names of linear layers.
     """
 
     rank: int = 16
@@ -36,24 +35,24 @@ class LoraSettings:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The optimisation.
+    """Schedule of the optimisation.
 
     Attributes:
-        epochs: most passes over the training data.
+        epochs: maximum number of passes over the training data.
         patience: epochs without a better dev score before the run stops.
-        batch_subwords: most subwords in a batch, padding included.
-        accumulate: batches whose gradients make one step.
+        batch_subwords: maximum number of subwords in a batch, padding included.
+        accumulate: number of batches per step.
         learning_rate: peak of the warm-up and cosine schedule.
-        weight_decay: of AdamW, on every trained weight.
+        weight_decay: weight decay of AdamW, on every trained weight.
         warmup: share of all steps in which the learning rate rises.
-        clip: largest gradient norm.
-        average: decay of an exponential moving average of the weights, which is then what is scored and kept,
-            such as 0.999; 0 keeps the weights themselves.
+        clip: maximum gradient norm.
+        average: decay of an exponential moving average of the weights, such as 0.999; the average is then
+            evaluated and saved. 0 uses the weights themselves.
         label_smoothing: probability mass spread evenly over all tags.
-        dropout: in the encoder's hidden layers.
-        attention_dropout: on attention weights; slow on a CPU.
-        checkpoint_activations: compute a layer's activations again in the backward pass instead of keeping
-            them: less memory for a third more time.
+        dropout: dropout in the encoder's hidden layers.
+        attention_dropout: dropout of attention weights; slow on a CPU.
+        checkpoint_activations: recompute activations in the backward pass instead of storing them; saves
+            memory for a third more time.
         precision: ``bf16`` or ``fp16`` autocast, ``fp32``, or ``auto``: bf16 where the device computes it
             natively, else fp32.
     """
@@ -83,20 +82,20 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What ``train --search`` tries; pairs are the lowest and the highest value.
+    """Search space of ``train --search``; pairs are the lowest and the highest value.
 
     Attributes:
-        trials: how many settings are tried.
+        trials: number of trials.
         minutes: time after which no new trial begins; 0 sets no limit.
-        learning_rate: of the schedule's peak, drawn on a logarithmic scale.
-        rank: of the adapter; ``alpha`` keeps its ratio to the rank.
-        targets: of the adapter.
-        dropout: in the encoder's hidden layers.
-        label_smoothing: probability mass spread over all tags.
-        warmup: share of all steps in which the learning rate rises.
-        batch_subwords: most subwords in a batch, one of these; that of the schedule if empty.
-        weight_decay: of AdamW, one of these; that of the schedule if empty.
-        max_share: largest share of parameters that an adapter and its heads may train.
+        learning_rate: range of the peak learning rate, drawn on a logarithmic scale.
+        rank: ranks of the adapter to choose from; ``alpha`` keeps its ratio to the rank.
+        targets: targets of the adapter to choose from.
+        dropout: range of the dropout in the encoder's hidden layers.
+        label_smoothing: range of the probability mass spread over all tags.
+        warmup: range of the share of steps in which the learning rate rises.
+        batch_subwords: batch sizes to choose from; empty uses that of the schedule.
+        weight_decay: weight decays to choose from; empty uses that of the schedule.
+        max_share: maximum share of trained parameters, adapter and heads together.
     """
 
     trials: int = 40
@@ -121,15 +120,14 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """A teacher, whose probabilities are learnt beside the annotations.
+    """Training on a teacher's probabilities beside the annotations.
 
     Attributes:
-        teacher: folder of a bundle that has every head that learns, of any backbone that torch can load; none
-            if empty.
-        texts: file of documents that nobody has annotated, on which the teacher is heard, too; none if empty.
-        weight: of what the teacher says against the annotations, from 0 to 1.
-        temperature: what the logits of both are divided by; above 1, what the teacher thinks unlikely counts
-            for more.
+        teacher: folder of a bundle with all heads of the student, of any backbone that torch can load; empty:
+            no teacher.
+        texts: file of documents without annotation, for the teacher's probabilities only; empty: none.
+        weight: share of the teacher in the loss, from 0 to 1; the annotations have the rest.
+        temperature: divisor of the logits of teacher and student; above 1, unlikely tags count for more.
     """
 
     teacher: str = ""
@@ -139,44 +137,44 @@ class Distillation:
 
     def __post_init__(self) -> None:
         alone = bool(self.texts and not self.teacher)
-        require(not alone, "distillation.texts", self.texts, "nothing, where no teacher is named")
+        require(not alone, "distillation.texts", self.texts, "no texts, since no teacher is named")
         require(0 <= self.weight <= 1, "distillation.weight", self.weight, "a share from 0 to 1")
         require(self.temperature > 0, "distillation.temperature", self.temperature, "a number above 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A fine-tuning run.
+    """Recipe of a fine-tuning run.
 
     Attributes:
-        corpora: names from the catalog; one head each.
+        corpora: names of corpora in the catalog; one head each.
         backbone: a row of the backbone table, a folder, or ``owner/model@commit``.
-        adapted: folder of an adapted encoder's bundle, made from that backbone, to start from.
-        adapted_as: ``merged`` into the backbone, or ``stacked`` beneath the new adapter; the same but for
-            rounding, and of no account where the whole encoder was adapted.
-        start: folder of a bundle with heads, made from that backbone, to go on from: its encoder, and its
-            heads of the same corpora and tags; other heads begin fresh. Nothing if empty.
-        soup: folders of bundles with the same heads and layers as the start; it goes on from the mean of all
-            their weights (a model soup; Wortsman et al., 2022, arXiv 2203.05482).
-        layers: of the backbone to keep, by number from 0, for a smaller and faster model; all if empty.
+        adapted: folder of an adapted encoder, pretrained from the same backbone, to start from.
+        adapted_as: ``merged`` into the backbone, or ``stacked`` below the new adapter; equal up to rounding,
+            and ignored if the whole encoder was adapted.
+        start: folder of a trained bundle of the same backbone to start from: its encoder, and its heads with
+            the same corpora and tags; other heads are new. Empty: none.
+        soup: folders of bundles with the same heads and layers as the start; training starts from the mean of
+            all their weights (a model soup; Wortsman et al., 2022, arXiv 2203.05482).
+        layers: numbers from 0 of the backbone's layers to keep, for a smaller and faster model; empty: all.
         method: ``lora`` trains an adapter and the heads, ``full`` trains everything.
-        seed: of the weights, the order of batches and dropout.
-        window: most subwords read at once.
-        overlap: subwords that neighbouring windows share.
-        weights: how often an epoch reads the training documents of a corpus, 1 unless named here.
-        transitions: how much decoding expects tags to follow each other as they do in the training
-            documents; 0: not at all, beyond what is well formed.
-        learn: ``train``, and dev chooses the epoch; or ``train+dev``: dev documents are learnt from as well,
-            and the last epoch is kept, for a final model whose settings were chosen before.
-        silver: documents that another model tagged, as ``openmed-ner tag --to jsonl`` writes them, to learn
-            from beside the corpora's own: each head learns the spans of its corpus; none if empty.
-        leave_out: ``held-out``: documents to learn from that stand in the dev or test split of any of the
-            corpora, whole or by half of their sentences, are not trained on (in its test split, if dev is
-            learnt from); or ``nothing``.
-        lora: the adapter; unused by ``full``.
-        distillation: from a teacher, if one is named.
-        schedule: the optimisation.
-        search: what a search tries; unused otherwise.
+        seed: seed of new weights, batch order and dropout.
+        window: maximum number of subwords that are read at once.
+        overlap: number of subwords that neighbouring windows share.
+        weights: times that an epoch reads the training documents of a corpus; 1 by default.
+        transitions: weight, in decoding, of the tag transitions in the training documents; 0 only forbids
+            malformed sequences.
+        learn: ``train`` selects the epoch on dev; ``train+dev`` also trains on dev and keeps the last epoch,
+            for a final model with settings chosen before.
+        silver: file of documents tagged by another model (``openmed-ner tag --to jsonl``) to train on as
+            well; each head is trained on the spans of its corpus. Empty: none.
+        leave_out: ``held-out`` leaves out training documents that appear in the dev or test split of any of
+            the corpora, whole or by half of their sentences (in the test split only, with ``train+dev``);
+            ``nothing`` keeps all.
+        lora: adapter; unused by ``full``.
+        distillation: teacher and soft targets.
+        schedule: schedule of the optimisation.
+        search: search space of ``train --search``.
     """
 
     corpora: tuple[str, ...] = ()
@@ -207,24 +205,24 @@ class Recipe:
         for corpus, weight in self.weights.items():
             require(weight > 0, f"weights.{corpus}", weight, "a number above 0")
         ordered = tuple(sorted(set(self.layers))) == self.layers and min(self.layers, default=0) >= 0
-        require(ordered, "layers", self.layers, "numbers from 0 in rising order")
+        require(ordered, "layers", self.layers, "numbers from 0 in ascending order")
         stacked = self.adapted_as == "stacked" and self.method == "full"
-        require(not stacked, "adapted_as", self.adapted_as, "merged, where method is full")
+        require(not stacked, "adapted_as", self.adapted_as, "merged, since method is full")
         if self.start:
-            require(self.method == "full", "method", self.method, "full, where a start is named")
-            require(not self.adapted, "adapted", self.adapted, "nothing, where a start is named")
-        require(bool(self.start) or not self.soup, "soup", self.soup, "nothing, where no start is named")
+            require(self.method == "full", "method", self.method, "full, since a start is named")
+            require(not self.adapted, "adapted", self.adapted, "no adapted encoder, since a start is named")
+        require(bool(self.start) or not self.soup, "soup", self.soup, "no bundles, since no start is named")
 
 
 @dataclass(frozen=True, slots=True)
 class Masking:
-    """Which subwords a masked language model has to guess, drawn anew each time a text is read.
+    """Choice of the subwords that a masked language model has to predict, new each time a text is read.
 
-    Of those chosen, 80 % become the mask, 10 % a random subword, 10 % stay (Devlin et al., 2019).
+    Of the chosen subwords, 80 % become the mask, 10 % a random subword, 10 % stay (Devlin et al., 2019).
 
     Attributes:
-        share: part of the subwords that is chosen.
-        whole_words: choose all subwords of a word, or none.
+        share: share of subwords that are chosen.
+        whole_words: if true, choose all subwords of a word or none.
     """
 
     share: float = 0.15
@@ -236,27 +234,29 @@ class Masking:
 
 @dataclass(frozen=True, slots=True)
 class PretrainRecipe:
-    """A run of domain-adaptive pretraining: masked language modelling on unlabelled passages.
+    """Recipe of a domain-adaptive pretraining run: masked language modelling on unlabelled passages.
 
     Attributes:
         backbone: a row of the backbone table, a folder, or ``owner/model@commit``.
         method: ``lora`` trains an adapter, ``full`` everything, the language-modelling head included.
-        seed: of the order of passages, masks and dropout.
-        subwords: how many are read in all, padding included; passages are read again if there are fewer.
-        head_subwords: how many are read first, with the encoder frozen, to teach a head to a backbone that
-            comes without a trained one; 0 leaves it as fresh as it is.
-        head_learning_rate: peak of the warm-up and cosine schedule of that stage.
-        window: subwords of a row, special ones included; when not ``packed``, the longest a passage may be.
-        packed: rows are filled with one passage after the other; otherwise each passage is a row, beside
-            others of like length.
-        licences: ``permissive`` leaves out the sources whose terms forbid commercial use or are not known.
-        weights: how often a pass reads the passages of a source, 1 unless named here; 0 leaves it out.
-        held_out: passages of the held-out set that perplexity is measured on during the run; before and
-            after it is measured on all.
-        keep: write the bundle after every so many evaluations too, to ``rounds/N``; 0 writes the last only.
-        masking: what is to be guessed.
-        lora: the adapter; unused by ``full``.
-        schedule: the optimisation; ``epochs`` is the number of evaluations, evenly spread over the run.
+        seed: seed of the order of passages, masks and dropout.
+        subwords: number of subwords to read, padding included; passages are repeated if there are fewer.
+        head_subwords: number of subwords of a first stage that trains a new head on the frozen encoder, if
+            the backbone has no trained one; 0 skips the stage.
+        head_learning_rate: peak learning rate of the first stage.
+        window: length of a row in subwords, special ones included; if not ``packed``, maximum length of a
+            passage.
+        packed: fill rows with one passage after the other; otherwise each passage is a row, in batches of
+            similar length.
+        licences: ``permissive`` leaves out the sources whose terms forbid commercial use or are unknown.
+        weights: times that a pass reads the passages of a source; 1 by default, 0 leaves it out.
+        held_out: number of held-out passages to measure perplexity on during the run; before and after the
+            run, all are used.
+        keep: interval, in evaluations, at which the bundle is also written to ``rounds/N``; 0 writes the last
+            only.
+        masking: choice of the subwords to predict.
+        lora: adapter; unused by ``full``.
+        schedule: schedule of the optimisation; ``epochs`` is the number of evaluations, evenly spaced.
     """
 
     backbone: str = "minilm-l6"

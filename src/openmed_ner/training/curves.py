@@ -1,10 +1,10 @@
-"""Learning curves: the log of a run, read and drawn.
+"""Learning curves: read the log of a run, and plot it.
 
 ``log.jsonl`` has a line per step, with its loss, and a line per evaluation, with its scores. A run killed
-while writing leaves half a line at the end, which is passed over and noted; anything else is an error.
+while writing leaves half a line at the end, which is skipped and noted; anything else is an error.
 
-A loss is drawn as a running mean over a stated number of steps, above the bare values; scores are drawn as
-they are. The same logs give the same bytes, whatever matplotlib is configured to do on the machine.
+A loss is plotted as a running mean over a stated number of steps, on top of the raw values; scores are
+plotted as they are. The same logs give the same bytes, whatever matplotlib's configuration on the machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Axis = Literal["subwords", "step", "seconds"]
 SMOOTH = 100
-"""Steps that a running mean of the loss is taken over."""
+"""Steps in the running mean of the loss."""
 MAX_LINE = 1 << 20
 STYLES = ("-", "--", ":", "-.")
 _UNITS: dict[Axis, tuple[tuple[float, str], ...]] = {
@@ -35,15 +35,15 @@ _UNITS: dict[Axis, tuple[tuple[float, str], ...]] = {
     "subwords": ((1, "training subwords"), (1e6, "training subwords (millions)")),
     "seconds": ((1, "time (seconds)"), (60, "time (minutes)"), (3600, "time (hours)")),
 }
-"""Units an axis may have, from the smallest; the largest that leaves a number of two or more is taken."""
+"""Units of an axis, from the smallest; the largest with a maximum of 2 or more is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a run knew after a step.
+    """Values logged after a step or an evaluation.
 
     Attributes:
-        step: steps taken so far.
+        step: number of finished steps.
         epoch: epoch of the step, from 0.
         subwords: subwords trained on so far.
         seconds: time spent so far, over all sessions of the run.
@@ -59,12 +59,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The log of one run.
+    """Log of one run.
 
     Attributes:
-        steps: the steps that were logged, in order.
-        evaluations: the evaluations, in order.
-        truncated: whether the log ends within a line, as it does when the run was killed.
+        steps: logged steps, in order.
+        evaluations: logged evaluations, in order.
+        truncated: true if the log ends within a line, because the run was killed.
     """
 
     steps: tuple[Point, ...]
@@ -73,12 +73,12 @@ class Curve:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What can be drawn: ``loss`` and the names of the scores."""
+        """Names of the values: ``loss`` and the scores."""
         scores = {name for point in self.evaluations for name in point.values}
         return (*(["loss"] if self.steps else []), *sorted(scores))
 
     def points(self, name: str) -> tuple[Point, ...]:
-        """The points that have a value of this name: steps for ``loss``, evaluations for anything else."""
+        """Points with a value of this name: steps for ``loss``, evaluations for anything else."""
         return tuple(
             point for point in (self.steps if name == "loss" else self.evaluations) if name in point.values
         )
@@ -89,13 +89,13 @@ def read_log(folder: Path) -> Curve:
 
     Raises:
         InputError: the folder has no log.
-        CorpusFormatError: a line, other than an unfinished last one, is not what a run writes.
+        CorpusFormatError: a line, other than an unfinished last one, is not of the format that a run writes.
     """
     path = folder / LOG
     try:
         file = path.open("rb")
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; name the folder of a run") from error
+        raise InputError(f"cannot read {path}: {error.strerror}; name the folder of a run") from error
     steps: list[Point] = []
     evaluations: list[Point] = []
     last = 0
@@ -133,14 +133,14 @@ def plot_curves(
     y: str = "loss",
     smooth_steps: int = SMOOTH,
 ) -> None:
-    """Draw one line per run into an SVG or a PNG.
+    """Plot one line per run into an SVG or a PNG.
 
     Args:
-        runs: what to call a run, and its folder.
-        target: the file to write; its suffix tells the kind.
-        x: what runs from left to right.
+        runs: folders of the runs, by the name in the legend.
+        target: file to write; its suffix decides the format.
+        x: quantity of the x axis.
         y: ``loss``, ``score``, or the name of another score of every run.
-        smooth_steps: steps that the running mean of the loss is taken over; 1 for the bare values.
+        smooth_steps: steps in the running mean of the loss; 1 for the raw values.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -149,20 +149,20 @@ def plot_curves(
         CorpusFormatError: as for :func:`read_log`.
     """
     if x not in get_args(Axis):
-        raise InputError(f"unknown axis {x!r}; known: {', '.join(get_args(Axis))}")
+        raise InputError(f"unknown axis {x!r}; expected one of {', '.join(get_args(Axis))}")
     if smooth_steps < 1:
         raise InputError(f"expected a running mean over 1 step or more, found {smooth_steps}")
     if not runs:
-        raise InputError("there is no run to draw")
+        raise InputError("there is no run to plot")
     lines = {name: _points(folder, y) for name, folder in runs.items()}
     save_figure(partial(_draw, lines, x=x, y=y, smooth_steps=smooth_steps), target)
 
 
 def _read_point(line: bytes, *, after: int) -> tuple[Point, bool]:
-    """Read a line, and tell whether it is of a step.
+    """Read a line; return its point, and true if it is of a step.
 
     Raises:
-        ValueError: it is neither that nor an evaluation, or older than the line before.
+        ValueError: it is neither a step nor an evaluation, or its step is before that of the last line.
     """
     try:
         record = json.loads(line)
@@ -202,12 +202,11 @@ def _require_number(value: object, name: str) -> float:
 def _points(folder: Path, name: str) -> tuple[Point, ...]:
     curve = read_log(folder)
     if not (points := curve.points(name)):
-        known = ", ".join(curve.names) or "nothing yet"
-        raise InputError(f"{folder / LOG} has no {name!r}; it has {known}")
+        raise InputError(f"{folder / LOG} has no {name!r}; it has {', '.join(curve.names) or 'nothing yet'}")
     return points
 
 
-# --- Drawing
+# --- Plotting
 
 
 def _draw(lines: Mapping[str, Sequence[Point]], axes: Axes, *, x: Axis, y: str, smooth_steps: int) -> None:
@@ -216,13 +215,14 @@ def _draw(lines: Mapping[str, Sequence[Point]], axes: Axes, *, x: Axis, y: str, 
     for number, points in enumerate(lines.values()):
         colour = COLOURS[number % len(COLOURS)]
         style = STYLES[number // len(COLOURS) % len(STYLES)]
-        where = [getattr(point, x) / unit for point in points]
+        xs = [getattr(point, x) / unit for point in points]
         values = [point.values[y] for point in points]
         if y == "loss" and smooth_steps > 1:
-            axes.plot(where, values, color=colour, linewidth=0.5, alpha=0.3)
+            axes.plot(xs, values, color=colour, linewidth=0.5, alpha=0.3)
             values = smooth(points, y, steps=smooth_steps)
         marker = "o" if y != "loss" or len(points) == 1 else ""
-        handles += axes.plot(where, values, style, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
+        handles += axes.plot(xs, values, style, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
+
     axes.set_xlabel(label)
     axes.set_ylabel(_describe(y, smooth_steps))
     if len(lines) > 1:

@@ -1,4 +1,4 @@
-"""A fine-tuning run from recipe to bundle."""
+"""Fine-tuning: a run from recipe to bundle."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Splits = Mapping[str, Sequence[Document]]
 
 
 def load_corpora(recipe: Recipe) -> list[TrainingCorpus]:
-    """Load what a recipe's corpora of the catalog teach, and what chooses."""
+    """Load the corpora of a recipe from the catalog."""
     return build_corpora(
         {
             Head(name, find_corpus(name).types): {
@@ -57,66 +57,74 @@ def load_corpora(recipe: Recipe) -> list[TrainingCorpus]:
 
 
 def build_corpora(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[TrainingCorpus]:
-    """What heads learn from and are chosen by, without what stands in a held-out document of any of them.
+    """Select the documents that each head is trained on and selected on.
+
+    Training documents that appear in a held-out document of any corpus are left out, unless the recipe says
+    otherwise.
 
     Args:
-        corpora: splits by name, ``test`` if there is one, of each head.
-        recipe: whether dev is learnt from, and whether anything is left out.
+        corpora: splits by name for each head; ``test`` is optional.
+        recipe: use of the dev split, silver documents, texts for distillation, and left-out documents.
     """
-    taught, chooses = (("train", "dev"), ()) if recipe.learn == "train+dev" else (("train",), ("dev",))
+    train, dev = (("train", "dev"), ()) if recipe.learn == "train+dev" else (("train",), ("dev",))
 
-    def take(splits: Splits, names: Sequence[str]) -> tuple[Document, ...]:
+    def select(splits: Splits, names: Sequence[str]) -> tuple[Document, ...]:
         return tuple(document for name in names for document in splits.get(name, ()))
 
-    gathered = [
-        TrainingCorpus(head, take(each, taught), take(each, chooses)) for head, each in corpora.items()
+    selected = [
+        TrainingCorpus(head, select(splits, train), select(splits, dev)) for head, splits in corpora.items()
     ]
     held_out = []
     if recipe.leave_out == "held-out":
-        held_out = [document for each in corpora.values() for document in take(each, (*chooses, "test"))]
-        gathered = [_without(corpus, held_out) for corpus in gathered]
+        held_out = [document for splits in corpora.values() for document in select(splits, (*dev, "test"))]
+        selected = [_exclude(corpus, held_out) for corpus in selected]
+
     if recipe.silver:
-        gathered = add_silver(gathered, Path(recipe.silver), held_out)
+        selected = add_silver(selected, Path(recipe.silver), held_out)
     if recipe.distillation.texts:
-        unlabelled, _ = exclude_overlap(list(read_documents(Path(recipe.distillation.texts))), held_out)
-        gathered = [replace(corpus, unlabelled=tuple(unlabelled)) for corpus in gathered]
-    return gathered
+        documents = list(read_documents(Path(recipe.distillation.texts)))
+        unlabelled, _ = exclude_overlap(documents, held_out)
+        selected = [replace(corpus, unlabelled=tuple(unlabelled)) for corpus in selected]
+    return selected
 
 
 def add_silver(
     corpora: Sequence[TrainingCorpus], path: Path, held_out: Sequence[Document]
 ) -> list[TrainingCorpus]:
-    """Let every head also learn what another model found for it, but in held-out documents.
+    """Add silver documents to every head, each with the spans of its corpus, except held-out documents.
 
     Raises:
-        CorpusError: a head finds nothing in the file, or a label that is not its own.
+        CorpusError: the file has no span of a corpus, or a label that the head lacks.
         InputError, CorpusFormatError: the file cannot be read.
     """
-    documents, left = exclude_overlap(list(read_documents(path)), held_out)
-    taught = []
+    documents, left_out = exclude_overlap(list(read_documents(path)), held_out)
+    extended = []
     for corpus in corpora:
         name = corpus.head.corpus
-        own = [each.with_spans(span for span in each.spans if span.corpus == name) for each in documents]
-        labels = {span.label for document in own for span in document.spans}
+        silver = [
+            document.with_spans(span for span in document.spans if span.corpus == name)
+            for document in documents
+        ]
+        labels = {span.label for document in silver for span in document.spans}
         if not labels:
             raise CorpusError(f"{path}: no entity is of {name}; tag it with a bundle that has this head")
         if unknown := sorted(labels - set(corpus.head.labels)):
             raise CorpusError(f"{path}: {name} has no label {unknown[0]!r}")
-        ids = (*corpus.left_out, *(document.id for document in left))
-        taught.append(replace(corpus, silver=tuple(own), left_out=ids))
-    return taught
+        ids = (*corpus.left_out, *(document.id for document in left_out))
+        extended.append(replace(corpus, silver=tuple(silver), left_out=ids))
+    return extended
 
 
 def infer_head(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
-    """The head that documents of one's own teach: the types that occur in those to learn from.
+    """Make the head for user documents, with the entity types of their training split.
 
     Args:
-        name: of the head.
+        name: name of the head.
         splits: documents by split.
-        places: where the documents of a split stand, for messages.
+        places: file or folder of each split, for messages.
 
     Raises:
-        CorpusError: there is no entity to learn, or another split has a type that is not learnt.
+        CorpusError: the training split has no entity, or another split has a type that it lacks.
     """
     types = {
         split: {span.label for document in documents for span in document.spans}
@@ -124,17 +132,18 @@ def infer_head(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
     }
     if not types["train"]:
         raise CorpusError(f"{places['train']}: no document has an entity; there is nothing to learn")
-    for split, found in types.items():
-        if unknown := sorted(found - types["train"]):
+
+    for split, labels in types.items():
+        if unknown := sorted(labels - types["train"]):
             raise CorpusError(
                 f"{places[split]}: the label {unknown[0]!r} does not occur in {places['train']}"
             )
     return Head(name, tuple(sorted(types["train"])))
 
 
-def _without(corpus: TrainingCorpus, held_out: Sequence[Document]) -> TrainingCorpus:
-    kept, left = exclude_overlap(corpus.train, held_out)
-    return replace(corpus, train=tuple(kept), left_out=tuple(document.id for document in left))
+def _exclude(corpus: TrainingCorpus, held_out: Sequence[Document]) -> TrainingCorpus:
+    train, left_out = exclude_overlap(corpus.train, held_out)
+    return replace(corpus, train=tuple(train), left_out=tuple(document.id for document in left_out))
 
 
 def finetune(
@@ -151,44 +160,38 @@ def finetune(
     """Fine-tune a backbone on some corpora and write the bundle to ``folder/bundle``.
 
     Args:
-        recipe: everything that decides the outcome.
-        corpora: one head each; their ``train`` teaches, their ``dev`` chooses if there is one.
-        folder: where checkpoints and the bundle go.
-        name: of the bundle and its adapter.
-        resume: go on from the folder's checkpoint; without one, start.
-        checkpoint_seconds: time between checkpoints; there is one after every epoch in any case.
-        on_step: called after each step and each epoch, on the main process.
-        processes: that share the work; those that a launcher started by default.
+        recipe: all settings that decide the outcome.
+        corpora: one corpus per head; trained on ``train``, the epoch selected on ``dev`` if there is one.
+        folder: folder of checkpoints, log and bundle.
+        name: name of the bundle and its adapter.
+        resume: resume from the folder's checkpoint, if there is one.
+        checkpoint_seconds: time between checkpoints; every epoch ends with one, too.
+        on_step: callback after each step and each epoch, on the main process.
+        processes: processes that share the work; by default, those that a launcher started.
 
     Raises:
-        RecipeError: the recipe does not fit the backbone or the processes, or names no corpus.
+        RecipeError: the recipe does not fit the backbone or the processes, or there is no corpus.
         RunError: the folder holds another run, or the run fails.
     """
-    if not corpora:
-        raise RecipeError("there is nothing to train on: name at least one corpus")
-    for corpus in corpora:
-        if not corpus.dev and recipe.learn == "train":
-            raise RecipeError(f"{corpus.head.corpus}: there are no dev documents to choose by")
-    corpora = [
-        replace(corpus, head=learn_transitions(corpus.head, corpus.train, weight=recipe.transitions))
-        for corpus in corpora
-    ]
+    corpora = _prepare_heads(recipe, corpora)
     processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
+
+    # Everything that can be wrong is opened before time is spent.
     backbone = find_backbone(recipe.backbone)
     tokenizer = SubwordTokenizer.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
     heads = tuple(corpus.head for corpus in corpora)
     reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
     start = open_start(recipe, backbone) if recipe.start else None
-    teacher = None
-    if recipe.distillation.teacher:
-        teacher = TeacherModel(open_trained(recipe.distillation.teacher), heads, recipe.distillation)
+    teacher = _open_teacher(recipe, heads)
     model = build_model(recipe, backbone, heads, adapted=adapted, start=start)
+
     with measure(processes) as meter:
-        lessons = None
+        soft_targets = None
         if teacher:
             texts = list_texts(corpora)
-            lessons = teacher.teach(texts, folder, processes, recipe.schedule.precision)
+            soft_targets = teacher.soft_targets(texts, folder, processes, recipe.schedule.precision)
+
         objective = TokenTagging(
             model,
             corpora,
@@ -196,7 +199,7 @@ def finetune(
             schedule=recipe.schedule,
             seed=recipe.seed,
             weights=recipe.weights,
-            lessons=lessons,
+            soft_targets=soft_targets,
         )
         trainer: Trainer[list[Example]] = Trainer(
             objective,
@@ -211,9 +214,10 @@ def finetune(
         if resume:
             trainer.resume()
         history = trainer.run()
+
     trained, total = count_parameters(model)
     record = {
-        "recipe": asdict(_without_places(recipe, adapted=adapted, start=start, teacher=teacher)),
+        "recipe": asdict(_without_paths(recipe, adapted=adapted, start=start, teacher=teacher)),
         **provenance(),
         "processes": processes.describe(),
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
@@ -236,16 +240,39 @@ def finetune(
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
         encoder_layers=recipe.layers,
     )
+
     save = partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted)
     processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, tokenizer))
     return open_bundle(folder / BUNDLE)
 
 
-def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
-    """Open the adapted encoder a recipe starts from.
+def _prepare_heads(recipe: Recipe, corpora: Sequence[TrainingCorpus]) -> list[TrainingCorpus]:
+    """Check the documents of each corpus, and add transition scores to its head.
 
     Raises:
-        BundleError: it is none, or must not be trusted.
+        RecipeError: there is no corpus, or one lacks dev documents.
+    """
+    if not corpora:
+        raise RecipeError("there is nothing to train on: name at least one corpus")
+    for corpus in corpora:
+        if not corpus.dev and recipe.learn == "train":
+            raise RecipeError(f"{corpus.head.corpus}: there are no dev documents to select the epoch on")
+    return [
+        replace(corpus, head=learn_transitions(corpus.head, corpus.train, weight=recipe.transitions))
+        for corpus in corpora
+    ]
+
+
+def _open_teacher(recipe: Recipe, heads: Sequence[Head]) -> TeacherModel | None:
+    settings = recipe.distillation
+    return TeacherModel(open_trained(settings.teacher), heads, settings) if settings.teacher else None
+
+
+def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
+    """Open the adapted encoder that a recipe starts from.
+
+    Raises:
+        BundleError: the bundle is damaged, or is not an adapted encoder.
         RecipeError: it was made from another backbone than the recipe's.
     """
     bundle = open_bundle(Path(recipe.adapted))
@@ -259,7 +286,7 @@ def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
 
 
 def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
-    """What an adapted encoder was taught, for the record of a model that stands on it."""
+    """Describe the pretraining of an encoder, for the record of a model that is built on it."""
     record = bundle.read_json(RECORD)
     return {
         "name": bundle.manifest.name,
@@ -270,13 +297,13 @@ def describe_adaptation(bundle: Bundle) -> Mapping[str, Any]:
 
 
 def describe_start(start: TrainedModel) -> Mapping[str, Any]:
-    """The model that a run went on from, for its record, and those whose weights were averaged with its."""
+    """Describe the model that a run started from, and those averaged with it, for its record."""
     soup = [describe_trained(bundle) for bundle in start.soup]
     return {**describe_trained(start.bundle), **({"soup": soup} if soup else {})}
 
 
 def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
-    """A model that a run went on from, or that taught, for its record: what it took, and its own start."""
+    """Describe a start or a teacher for the record of a run: energy, time, training splits, its own start."""
     manifest, record = bundle.manifest, bundle.read_json(RECORD)
     return {
         "name": manifest.name,
@@ -288,10 +315,10 @@ def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
     }
 
 
-def _without_places(
+def _without_paths(
     recipe: Recipe, *, adapted: Bundle | None, start: TrainedModel | None, teacher: TeacherModel | None
 ) -> Recipe:
-    """The recipe with the names of what it was given, and not where on this machine they lie."""
+    """Replace the paths of a recipe by names, so that a record holds no path of this machine."""
 
     def name(bundle: Bundle | None) -> str:
         return bundle.manifest.name if bundle else ""
@@ -318,36 +345,38 @@ def build_model(
     adapted: Bundle | None = None,
     start: TrainedModel | None = None,
 ) -> TokenTagger:
-    """Load the backbone, put the adapter on it if the recipe wants one, and heads, fresh where none is given.
+    """Load the backbone, attach the adapter of ``lora``, and add heads, copied from the start if it has them.
 
     Raises:
         RecipeError: the recipe does not fit the backbone.
     """
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(recipe.seed)  # weights of adapters and new heads
     encoder = load_encoder(
         backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
     )
     precision = recipe.schedule.precision
     check_fit(encoder.config, backbone=recipe.backbone, window=recipe.window, precision=precision)
+
     if adapted is not None:
         encoder = apply_adaptation(encoder, adapted_weights(adapted), mode=recipe.adapted_as)
     if start is not None:
-        start.give_encoder(encoder, recipe.layers)
+        start.copy_encoder(encoder, recipe.layers)
     else:
         keep_layers(encoder, recipe.layers)
+
     if recipe.schedule.checkpoint_activations:
         checkpoint_activations(encoder)
     if recipe.method == "lora":
         encoder = attach_lora(encoder, **asdict(recipe.lora))
     model = TokenTagger(encoder, heads)
     if start is not None:
-        start.give_heads(model)
+        start.copy_heads(model)
     return model
 
 
 def describe_data(corpus: TrainingCorpus) -> Mapping[str, Any]:
-    """Size and SHA-256 of what a run learnt from and chose by, and what it left out."""
-    splits = {each: getattr(corpus, each) for each in ("train", "dev", "silver", "unlabelled")}
+    """Number and SHA-256 of the documents that a run trained on and was selected on, and ids left out."""
+    splits = {name: getattr(corpus, name) for name in ("train", "dev", "silver", "unlabelled")}
     sizes = {
         split: {"documents": len(documents), "sha256": hash_documents(documents)}
         for split, documents in splits.items()
@@ -357,7 +386,7 @@ def describe_data(corpus: TrainingCorpus) -> Mapping[str, Any]:
 
 
 def hash_documents(documents: Sequence[Document]) -> str:
-    """SHA-256 over texts and gold spans, in order."""
+    """SHA-256 of ids, texts and gold spans, in order."""
     digest = hashlib.sha256()
     for document in documents:
         spans = sorted(span.key for span in document.spans)

@@ -1,14 +1,12 @@
-"""Domain-adaptive pretraining from prepared passages to a bundle that fine-tuning starts from.
+"""Domain-adaptive pretraining: a run from prepared passages to a bundle that fine-tuning starts from.
 
-A backbone without a trained language-modelling head gets one, taught alone first on a frozen encoder.
-Perplexity is measured after that and again at the end, so the gain is what the encoder learnt. The head goes
-on learning with it; with LoRA, the embeddings it shares stay as they are.
+If the backbone has no trained language-modelling head, a first stage trains one on the frozen encoder.
+Perplexity is measured after that stage and at the end, so the difference is the gain of the encoder. The
+second stage trains both; with LoRA, the embeddings that the head shares stay fixed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,14 +20,14 @@ from safetensors.torch import save_file
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import provenance, version
-from openmed_ner.errors import InputError
+from openmed_ner.errors import InputError, RunError
 from openmed_ner.model.architectures import check_fit
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import LM_HEAD_WEIGHTS, describe_backbone, save_encoder
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel, load_masked
 from openmed_ner.model.tagger import checkpoint_activations, count_parameters
-from openmed_ner.storage import write_json
+from openmed_ner.storage import read_json, sha256, write_json
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import PretrainRecipe, Schedule
 from openmed_ner.training.engine.history import History
@@ -40,23 +38,23 @@ from openmed_ner.training.objectives.masked_lm import MaskedLanguageModelling
 from openmed_ner.training.passages import load_prepared
 
 HEAD = "head"
-"""Folder of the stage that teaches the head."""
+"""Folder of the stage that trains the head."""
 BEFORE = "before.json"
 ROUNDS = "rounds"
-"""Folder of the bundles that are kept during a run."""
+"""Folder of the bundles written during a run."""
 Stage = Literal["head", "encoder"]
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """How the stages of a run are carried out.
+    """Options shared by the stages of a run.
 
     Attributes:
-        folder: of the run; the head's stage has a folder in it.
-        resume: whether each stage goes on from its checkpoint.
+        folder: folder of the run; the head's stage has a subfolder.
+        resume: resume each stage from its checkpoint.
         checkpoint_seconds: time between checkpoints.
-        on_step: told of each step and evaluation, with the stage it belongs to.
-        processes: that share the work.
+        on_step: callback after each step and evaluation, with the name of the stage.
+        processes: processes that share the work.
     """
 
     folder: Path
@@ -69,7 +67,7 @@ class Stages:
     def start(
         self, stage: Stage, objective: MaskedLanguageModelling, *, schedule: Schedule, seed: int
     ) -> Iterator[tuple[Trainer[int], bool]]:
-        """Give the trainer of a stage, and whether it goes on from a checkpoint; measure energy within."""
+        """Yield the trainer of a stage, and true if it resumes from a checkpoint; measure the energy."""
         with measure(self.processes) as meter:
             trainer: Trainer[int] = Trainer(
                 objective,
@@ -95,32 +93,34 @@ def pretrain(
     on_step: Callable[[Stage, StepReport], None] = lambda stage, report: None,
     processes: Processes | None = None,
 ) -> Bundle:
-    """Adapt a backbone to prepared passages and write the bundle to ``folder/bundle``.
+    """Pretrain a backbone on prepared passages and write the bundle to ``folder/bundle``.
 
     Args:
-        recipe: everything that decides the outcome, but for the passages.
-        passages: a folder that :func:`openmed_ner.training.passages.prepare` wrote.
-        folder: where checkpoints, the log and the bundle go.
-        name: of the bundle and its adapter.
-        resume: go on from the folder's checkpoint; without one, start.
-        checkpoint_seconds: time between checkpoints; there is one after every evaluation in any case.
-        on_step: called with the stage after each step and each evaluation, on the main process.
-        processes: that share the work; those that a launcher started by default.
+        recipe: all settings that decide the outcome, except the passages.
+        passages: folder written by :func:`openmed_ner.training.passages.prepare`.
+        folder: folder of checkpoints, log and bundle.
+        name: name of the bundle and its adapter.
+        resume: resume from the folder's checkpoint, if there is one.
+        checkpoint_seconds: time between checkpoints; every evaluation ends with one, too.
+        on_step: callback with the stage after each step and each evaluation, on the main process.
+        processes: processes that share the work; by default, those that a launcher started.
 
     Raises:
         BundleError: the prepared set is damaged.
-        InputError: it was made with another tokenizer than the backbone's.
+        InputError: the set was prepared with another tokenizer than the backbone's.
         RecipeError: the recipe does not fit the backbone, the passages or the processes.
         RunError: the folder holds another run, or the run fails.
     """
     processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
     folder.mkdir(parents=True, exist_ok=True)
+
     backbone = find_backbone(recipe.backbone)
     text = (backbone / TOKENIZER).read_text(encoding="utf-8")
     tokenizer = SubwordTokenizer.from_json(text)
     train = load_prepared(passages, "train", licences=recipe.licences)
     held_out = load_prepared(passages, "heldout")
     check_tokenizer(train.manifest, text, recipe.backbone)
+
     torch.manual_seed(recipe.seed)
     model = load_masked(
         backbone, dropout=recipe.schedule.dropout, attention_dropout=recipe.schedule.attention_dropout
@@ -128,8 +128,8 @@ def pretrain(
     config, precision = model.encoder.config, recipe.schedule.precision
     check_fit(config, backbone=recipe.backbone, window=recipe.window, precision=precision)
     objective = partial(MaskedLanguageModelling, model, train, held_out, tokenizer, recipe=recipe)
-    about = {**provenance(), "processes": processes.describe(), "passages": train.manifest}
-    writer = Writer(model, tokenizer, recipe, about, name, backbone)
+    record = {**provenance(), "processes": processes.describe(), "passages": train.manifest}
+    writer = Writer(model, tokenizer, recipe, record, name, backbone)
 
     def watch(stage: Stage, report: StepReport) -> None:
         on_step(stage, report)
@@ -139,10 +139,13 @@ def pretrain(
                 held_out_scores = {"passages": recipe.held_out, "after": dict(report.scores)}
                 writer.write(folder / ROUNDS / str(number), trainer.history, held_out_scores)
 
+    # First stage: a head for a backbone that comes without a trained one.
     stages = Stages(folder, resume, checkpoint_seconds, watch, processes)
     if not model.head_is_trained and recipe.head_subwords:
-        writer.record["head"] = _teach_head(recipe, objective, stages)
-    _choose_trained(model, recipe)
+        writer.record["head"] = _train_head(recipe, objective, stages)
+
+    # Second stage: the encoder, measured before and after.
+    _unfreeze(model, recipe)
     stage = objective(schedule=recipe.schedule, subwords=recipe.subwords)
     with stages.start("encoder", stage, schedule=recipe.schedule, seed=recipe.seed) as (trainer, resumed):
         evaluate = partial(trainer.measure, stage.evaluate_all)
@@ -150,7 +153,8 @@ def pretrain(
             processes.on_main(lambda: write_json(folder / BEFORE, evaluate()))
         history = trainer.run()
         after = processes.on_main(evaluate)
-    before = json.loads((folder / BEFORE).read_text(encoding="utf-8"))
+
+    before = read_json(folder / BEFORE, error=RunError)
     held_out_scores = {"passages": len(held_out), "before": before, "after": after}
     processes.on_main(partial(writer.write, folder / BUNDLE, history, held_out_scores))
     return open_bundle(folder / BUNDLE)
@@ -158,14 +162,14 @@ def pretrain(
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Writes the bundle of an encoder as it is now.
+    """Writer of bundles of an encoder in training.
 
     Attributes:
         model: encoder and head.
-        tokenizer: the tokenizer.
-        recipe: of the run.
-        record: what is known of the run before its end.
-        name: of the bundle and its adapter.
+        tokenizer: tokenizer of the encoder.
+        recipe: recipe of the run.
+        record: entries of the run record that are known before the end.
+        name: name of the bundle and its adapter.
         backbone: folder of the backbone's files.
     """
 
@@ -180,9 +184,9 @@ class Writer:
         """Write weights, tokenizer, record and card to a folder.
 
         Args:
-            target: the folder, replaced if it is there.
-            history: of the run so far.
-            held_out: how many passages were scored, and the scores.
+            target: folder of the bundle; an older one is replaced.
+            history: history of the run so far.
+            held_out: number of scored passages, and the scores.
         """
         trained, total = count_parameters(self.model)
         record = {
@@ -193,6 +197,7 @@ class Writer:
             "history": history.to_json(),
             "energy": history.energy.to_json(),
         }
+
         manifest = Manifest(
             name=self.name,
             kind="adapter" if self.recipe.method == "lora" else "full",
@@ -210,24 +215,28 @@ class Writer:
         write_bundle(target, manifest, record, save, self.tokenizer)
 
 
-def check_tokenizer(page: Mapping[str, Any], text: str, backbone: str) -> None:
-    """Make sure that passages were cut by a backbone's tokenizer.
+def check_tokenizer(manifest: Mapping[str, Any], text: str, backbone: str) -> None:
+    """Check that passages were prepared with a backbone's tokenizer.
+
+    Args:
+        manifest: manifest of the prepared set.
+        text: contents of the backbone's ``tokenizer.json``.
+        backbone: name of the backbone, for the message.
 
     Raises:
-        InputError: they were not.
+        InputError: the set has another tokenizer.
     """
-    found = hashlib.sha256(text.encode("utf-8")).hexdigest()
-    if page["tokenizer"]["sha256"] != found:
+    if manifest["tokenizer"]["sha256"] != sha256(text.encode("utf-8")):
         raise InputError(
             f"the passages were prepared with another tokenizer than that of {backbone}; prepare them again "
             f"with --tokenizer {backbone}"
         )
 
 
-def _teach_head(
+def _train_head(
     recipe: PretrainRecipe, objective: Callable[..., MaskedLanguageModelling], stages: Stages
 ) -> Mapping[str, Any]:
-    """Teach a fresh head on the frozen encoder; return what to record of it."""
+    """Train a new head on the frozen encoder; return its entry of the run record."""
     schedule = replace(
         recipe.schedule, epochs=1, patience=1, learning_rate=recipe.head_learning_rate, weight_decay=0.0
     )
@@ -238,14 +247,14 @@ def _teach_head(
     return {"history": history.to_json(), "energy": history.energy.to_json()}
 
 
-def _choose_trained(model: MaskedLanguageModel, recipe: PretrainRecipe) -> None:
-    """Let everything train, or an adapter and the head, without the embeddings the head shares."""
+def _unfreeze(model: MaskedLanguageModel, recipe: PretrainRecipe) -> None:
+    """Let everything train; with LoRA, an adapter and the head without the embeddings that it shares."""
     if recipe.schedule.checkpoint_activations:
         checkpoint_activations(model.encoder)
     if recipe.method == "full":
         model.requires_grad_(True)
         return
-    own = model.head_weights()
+    head_weights = model.head_weights()
     model.encoder = attach_lora(model.encoder, **asdict(recipe.lora))
     for name, parameter in model.head.named_parameters():
-        parameter.requires_grad_(name in own)
+        parameter.requires_grad_(name in head_weights)

@@ -41,20 +41,20 @@ def read_recipe(
     """Build a recipe from a TOML file, ``key=value`` overrides, and values already parsed.
 
     Args:
-        path: the file, if there is one.
-        overrides: settings by their dotted names.
+        path: TOML file, if there is one.
+        overrides: settings as ``key=value``, with dotted keys.
         kind: ``Recipe`` for fine-tuning, ``PretrainRecipe`` for pretraining.
-        values: settings by name, which win over the others.
+        values: settings by name; they override all others.
 
     Raises:
-        RecipeError: the file is missing or no TOML, a key is unknown, or a value has the wrong type.
+        RecipeError: the file is missing or not valid TOML, a key is unknown, or a value has the wrong type.
     """
     table: dict[str, Any] = {}
     if path is not None:
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
+            raise RecipeError(f"cannot read the recipe {path}: {error}") from error
     for override in overrides:
         _apply(table, override)
     table.update(values)
@@ -82,45 +82,52 @@ def from_table(
     """Fill a dataclass of settings from a table, group by group.
 
     Args:
-        kind: the dataclass.
+        kind: dataclass to fill.
         table: values by name.
-        prefix: how a message calls the group these settings are in.
-        base: what holds where the table is silent; the defaults of ``kind`` if ``None``.
+        prefix: dotted name of the group, for messages.
+        base: values of settings that the table lacks; the defaults of ``kind`` if ``None``.
 
     Raises:
         RecipeError: a key is unknown, or a value has the wrong type.
     """
     hints = get_type_hints(kind)
     base = kind() if base is None else base
-    known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
-        if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.0)
+        if key not in names:
+            near = get_close_matches(key, names, n=1, cutoff=0.0)
             raise RecipeError(f"unknown setting {name!r}; did you mean {prefix}{near[0]!s}?")
         values[key] = _convert(name, value, hints[key], getattr(base, key))
     return replace(base, **values)  # type: ignore[type-var]
 
 
 def _convert(name: str, value: Any, hint: Any, base: Any) -> Any:
+    """Check a value against the type of its setting, and convert lists to tuples, integers to floats."""
     if hint is Any:
         return value
+
     if get_origin(hint) is Mapping:
         require(isinstance(value, Mapping), name, value, "a table")
         kind: Any = get_args(hint)[1]
         default: Any = kind() if is_dataclass(kind) else None  # type: ignore[operator]
         return {key: _convert(f"{name}.{key}", item, kind, default) for key, item in value.items()}
+
     if is_dataclass(hint) and isinstance(hint, type):
         require(isinstance(value, Mapping), name, value, "a group of settings")
         return from_table(hint, value, prefix=f"{name}.", base=base)
+
     if get_origin(hint) is Literal:
         require(value in get_args(hint), name, value, f"one of {', '.join(map(str, get_args(hint)))}")
         return value
+
     if get_origin(hint) is tuple:
         require(isinstance(value, list | tuple), name, value, "a list")
         kind = get_args(hint)[0]
-        return tuple(_convert(f"{name}[{place}]", item, kind, None) for place, item in enumerate(value))
+        return tuple(_convert(f"{name}[{index}]", item, kind, None) for index, item in enumerate(value))
+
+    # In Python a bool is an int; in a recipe it is not.
     allowed: type | UnionType = int | float if hint is float else hint
     boolean = isinstance(value, bool) and hint is not bool
     require(isinstance(value, allowed) and not boolean, name, value, hint.__name__)

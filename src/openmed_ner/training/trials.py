@@ -1,14 +1,13 @@
-"""The trials of a search, shared by any number of processes through one folder.
+"""Trials of a search, shared by any number of processes through one folder.
 
-Optuna's journal says which there were and how they ended. Processes take turns to choose what is tried next,
-so that each draw knows of all the others; then they train side by side. A trial belongs to the process
-that holds the lock of its folder: a lock ends with its process, so a trial without one is dead, and is
-queued again. Where several machines search, locks must hold between them.
+Optuna's journal holds the trials and their results. Processes take turns to choose settings, so each draw
+takes all earlier ones into account; then they train side by side. A trial belongs to the process that holds
+the lock of its folder. A lock ends with its process, so a running trial without a lock is dead and is queued
+again. To search on several machines, the file system must support locks between them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,31 +16,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from openmed_ner.storage import folder_lock
+from openmed_ner.storage import folder_lock, sha256
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
+    import optuna
     from optuna.trial import FrozenTrial
 
-Settings = TypeVar("Settings")
+SettingsT = TypeVar("SettingsT")
 JOURNAL = "search.log"
 TURN = "search.lock"
 TRIALS = "trials"
 WAIT = 1.0
-"""Seconds between two looks at what other processes do."""
+"""Seconds between two looks at the other processes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt(Generic[Settings]):
-    """A trial that belongs to this process, what it tries, and its folder."""
+class Trial(Generic[SettingsT]):
+    """A running trial of this process.
 
-    trial: Trial
-    settings: Settings
+    Attributes:
+        handle: the trial in Optuna's study.
+        settings: settings to train with.
+        folder: folder of the run.
+    """
+
+    handle: optuna.Trial
+    settings: SettingsT
     folder: Path
 
 
 class TrialStore:
-    """What was tried, is tried and waits to be tried in the folder of a search."""
+    """Finished, running and queued trials in the folder of a search."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,21 +57,21 @@ class TrialStore:
     def turn(self) -> Iterator[None]:
         """Be the only process that begins or ends trials, for the length of a block."""
         while True:
-            with folder_lock(self._folder, TURN) as ours:
-                if ours:
+            with folder_lock(self._folder, TURN) as is_locked:
+                if is_locked:
                     yield
                     return
             time.sleep(0.05)
 
     def propose(self, parameters: Mapping[str, Any]) -> None:
-        """Queue settings that are to be tried before any others, unless they were; the rest is drawn."""
+        """Queue settings to try before all others, once per search; missing ones are drawn."""
         self._study.enqueue_trial(dict(parameters), skip_if_exists=True)
 
-    def take_up_dead(self) -> int:
-        """Queue again what killed processes had begun; the same settings lead to the same folder.
+    def requeue_dead(self) -> int:
+        """Queue the trials of killed processes again; the same settings lead to the same folder.
 
         Returns:
-            How many trials are under way in other processes.
+            Number of trials that run in other processes.
         """
         from optuna.trial import TrialState
 
@@ -81,41 +86,48 @@ class TrialStore:
         return n_alive
 
     def begin(
-        self, suggest: Callable[[Trial], Settings], seed: int, locks: ExitStack
-    ) -> Attempt[Settings] | None:
-        """Choose what to try, by what is known now and the number of the trial, and lock its folder.
+        self, suggest: Callable[[optuna.Trial], SettingsT], seed: int, locks: ExitStack
+    ) -> Trial[SettingsT] | None:
+        """Choose the settings of a new trial and lock its folder.
+
+        Args:
+            suggest: function from a trial of Optuna to settings.
+            seed: seed of the search; the number of the trial is added.
+            locks: stack that holds the lock of the folder.
 
         Returns:
-            Nothing if another process tries the same settings at this moment; the trial has ended, then.
+            The trial; ``None`` if another process is trying the same settings.
         """
         from optuna.samplers import TPESampler
         from optuna.trial import TrialState
 
+        # A new sampler per trial: a draw depends on the journal and this seed, not on the process.
         self._study.sampler = TPESampler(seed=seed * 1_000_003 + len(self._study.trials))
-        trial = self._study.ask()
-        settings = suggest(trial)
-        target = self._folder / TRIALS / _fingerprint(trial.params)
+        handle = self._study.ask()
+        settings = suggest(handle)
+
+        target = self._folder / TRIALS / _fingerprint(handle.params)
         target.mkdir(exist_ok=True)
-        trial.set_user_attr("folder", target.name)
+        handle.set_user_attr("folder", target.name)
         if locks.enter_context(folder_lock(target)):
-            return Attempt(trial, settings, target)
-        self._study.tell(trial, state=TrialState.PRUNED)
+            return Trial(handle, settings, target)
+        self._study.tell(handle, state=TrialState.PRUNED)
         return None
 
-    def end(self, attempt: Attempt[Settings], score: float | None) -> None:
-        """Say what came of a trial: a score, or nothing if it was given up."""
+    def end(self, trial: Trial[SettingsT], score: float | None) -> None:
+        """Record the score of a trial; ``None`` if it was stopped early."""
         from optuna.trial import TrialState
 
-        self._study.tell(attempt.trial, score, state=TrialState.PRUNED if score is None else None)
+        self._study.tell(trial.handle, score, state=TrialState.PRUNED if score is None else None)
 
     def finished(self) -> list[FrozenTrial]:
-        """Trials that came to their end or were given up."""
+        """Trials that were completed or stopped early."""
         from optuna.trial import TrialState
 
         return self._study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
 
     def best(self) -> Path | None:
-        """The folder of the best trial that came to its end, if there is one."""
+        """Folder of the best completed trial, if there is one."""
         from optuna.trial import TrialState
 
         complete = self._study.get_trials(states=(TrialState.COMPLETE,))
@@ -123,16 +135,16 @@ class TrialStore:
         return self._folder / TRIALS / best.user_attrs["folder"] if best else None
 
     def _is_alive(self, trial: FrozenTrial) -> bool:
-        """Whether a process holds the lock of a trial's folder."""
+        """True if a process holds the lock of a trial's folder."""
         target = self._folder / TRIALS / trial.user_attrs.get("folder", "none")
         if not target.is_dir():
             return False
-        with folder_lock(target) as free:
-            return not free
+        with folder_lock(target) as is_free:
+            return not is_free
 
 
-def open_study(journal: Path) -> Study:
-    """Open a search's journal."""
+def open_study(journal: Path) -> optuna.Study:
+    """Open the journal of a search."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -147,8 +159,12 @@ def open_study(journal: Path) -> Study:
     )
 
 
-def judge(trial: Trial, epoch: int, score: float) -> None:
-    """Report the score of an epoch, and stop the trial if those before it were better by then."""
+def report_epoch(trial: optuna.Trial, epoch: int, score: float) -> None:
+    """Report the score of an epoch.
+
+    Raises:
+        TrialPruned: the median of earlier trials was better at this epoch.
+    """
     import optuna
 
     trial.report(score, epoch)
@@ -157,4 +173,4 @@ def judge(trial: Trial, epoch: int, score: float) -> None:
 
 
 def _fingerprint(parameters: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:12]
+    return sha256(json.dumps(parameters, sort_keys=True).encode())[:12]

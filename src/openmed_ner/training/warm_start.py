@@ -1,4 +1,4 @@
-"""Go on from a model that was trained before, instead of from a backbone with fresh heads."""
+"""Warm start: fine-tune from a trained model, or a mean of several, instead of a backbone with new heads."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from openmed_ner.training.config import Recipe
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model that was trained before.
+    """A trained model with its origin.
 
     Attributes:
-        bundle: where it comes from.
-        model: its encoder and heads; an adapter is merged.
-        soup: other bundles that its weights have been averaged with.
+        bundle: bundle of the model.
+        model: encoder and heads; an adapter is merged.
+        soup: bundles whose weights were averaged with those of the model.
     """
 
     bundle: Bundle
     model: TokenTagger
     soup: tuple[Bundle, ...] = ()
 
-    def find_layer(self, corpus: str, tags: Sequence[str]) -> nn.Module | None:
-        """The layer of its head of a corpus, if that has the same tags."""
+    def head_layer(self, corpus: str, tags: Sequence[str]) -> nn.Module | None:
+        """Output layer of the head of a corpus, if it has the same tags."""
         for head, layer in zip(self.model.heads, self.model.layers, strict=True):
             if head.corpus == corpus and tuple(head.tags) == tuple(tags):
                 return layer
         return None
 
-    def give_encoder(self, encoder: nn.Module, layers: Sequence[int]) -> None:
-        """Give an encoder of the same backbone its weights, of some layers only if so wanted."""
-        kept = self.bundle.manifest.encoder_layers
-        keep_layers(encoder, kept)
+    def copy_encoder(self, encoder: nn.Module, layers: Sequence[int]) -> None:
+        """Copy the weights to an encoder of the same backbone, then keep only some of its layers."""
+        existing = self.bundle.manifest.encoder_layers
+        keep_layers(encoder, existing)
         encoder.load_state_dict(self.model.encoder.state_dict())
-        if layers != kept:
+        if layers != existing:
             keep_layers(encoder, layers)
 
-    def give_heads(self, model: TokenTagger) -> None:
-        """Give a model the weights of those of its heads that this one has, too."""
+    def copy_heads(self, model: TokenTagger) -> None:
+        """Copy the weights of the heads that both models have."""
         for head, layer in zip(model.heads, model.layers, strict=True):
-            if (own := self.find_layer(head.corpus, head.tags)) is not None:
-                layer.load_state_dict(own.state_dict())
+            if (source := self.head_layer(head.corpus, head.tags)) is not None:
+                layer.load_state_dict(source.state_dict())
 
 
 def default_overrides(start: Bundle) -> list[str]:
@@ -71,35 +71,37 @@ def default_overrides(start: Bundle) -> list[str]:
 
 
 def open_trained(folder: str) -> TrainedModel:
-    """Load a model that was trained before.
+    """Load a trained model.
 
     Raises:
-        BundleError: it is missing, damaged, or one that torch cannot load.
+        BundleError: the bundle is missing, damaged, or of a kind that torch cannot load.
     """
     bundle = open_bundle(Path(folder))
     return TrainedModel(bundle, merge_adapter(load_model(bundle)))
 
 
 def open_start(recipe: Recipe, backbone: Path) -> TrainedModel:
-    """Load the model that a recipe starts from, or the mean of several.
+    """Load the model that a recipe starts from, or the mean of several (a model soup).
 
     Raises:
-        BundleError: one is missing, damaged, or one that torch cannot load.
-        RecipeError: one was made from another backbone, or keeps layers that the recipe does not; or those to
-            be averaged have different heads or layers.
+        BundleError: a bundle is missing, damaged, or of a kind that torch cannot load.
+        RecipeError: a model has another backbone or other encoder layers than the recipe, or the models of a
+            soup differ in heads or layers.
     """
-    start = _open_fitting(recipe, backbone, "start", recipe.start)
-    others = [_open_fitting(recipe, backbone, "soup", folder) for folder in recipe.soup]
+    start = _open_matching(recipe, backbone, "start", recipe.start)
+    soup = [_open_matching(recipe, backbone, "soup", folder) for folder in recipe.soup]
+
     models = [start.model]
-    for other in others:
-        if _describe_shape(other) != _describe_shape(start):
-            raise RecipeError(f"soup: {other.bundle.folder} has other heads or layers than {recipe.start}")
-        models.append(TokenTagger(other.model.encoder, start.model.heads))  # heads in the same order
-        other.give_heads(models[-1])
+    for trained in soup:
+        if _describe_shape(trained) != _describe_shape(start):
+            raise RecipeError(f"soup: {trained.bundle.folder} has other heads or layers than {recipe.start}")
+        models.append(TokenTagger(trained.model.encoder, start.model.heads))  # heads in the same order
+        trained.copy_heads(models[-1])
+
     with torch.no_grad():
         for weights in zip(*(model.parameters() for model in models), strict=True):
             weights[0].copy_(torch.stack(weights).mean(dim=0))
-    return replace(start, soup=tuple(other.bundle for other in others))
+    return replace(start, soup=tuple(trained.bundle for trained in soup))
 
 
 def _describe_shape(trained: TrainedModel) -> object:
@@ -107,15 +109,15 @@ def _describe_shape(trained: TrainedModel) -> object:
     return heads, trained.bundle.manifest.encoder_layers
 
 
-def _open_fitting(recipe: Recipe, backbone: Path, setting: str, folder: str) -> TrainedModel:
-    start = open_trained(folder)
-    manifest = start.bundle.manifest
-    place = f"{setting} = {folder!r}"
+def _open_matching(recipe: Recipe, backbone: Path, setting: str, folder: str) -> TrainedModel:
+    trained = open_trained(folder)
+    manifest = trained.bundle.manifest
+    prefix = f"{setting} = {folder!r}"
     if manifest.backbone.sha256 != sha256_file(backbone / "model.safetensors"):
-        raise RecipeError(f"{place} was made from {manifest.backbone.name}, not from {recipe.backbone}")
+        raise RecipeError(f"{prefix} was made from {manifest.backbone.name}, not from {recipe.backbone}")
     if manifest.encoder_layers not in ((), recipe.layers):
         raise RecipeError(
-            f"{place} keeps some layers of the backbone only: expected one with all of them, or layers = "
+            f"{prefix} has some layers of the backbone only: expected a bundle with all of them, or layers = "
             f"{list(manifest.encoder_layers)}"
         )
-    return start
+    return trained

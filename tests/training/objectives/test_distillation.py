@@ -27,7 +27,7 @@ from openmed_ner.training.config import Distillation, Recipe
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.finetune import build_corpora, build_model, finetune
 from openmed_ner.training.objectives import distillation
-from openmed_ner.training.objectives.distillation import ANSWERS, SoftTargets, TeacherModel, TeacherScores
+from openmed_ner.training.objectives.distillation import SCORES, SoftTargets, TeacherModel, TeacherScores
 from openmed_ner.training.objectives.token_tags import TokenTagging, list_texts
 from openmed_ner.training.warm_start import open_start, open_trained
 from sentences import DOCUMENTS, tiny_tokenizer
@@ -48,7 +48,7 @@ def open_teacher(bundle: Bundle, weight: float = 1.0) -> TeacherModel:
 
 def teach(bundle: Bundle, folder: Path, texts: Sequence[str] = (), weight: float = 1.0) -> SoftTargets:
     texts = texts or list_texts(CORPORA)
-    return open_teacher(bundle, weight).teach(texts, folder, Processes(), "fp32")
+    return open_teacher(bundle, weight).soft_targets(texts, folder, Processes(), "fp32")
 
 
 @given(
@@ -61,9 +61,9 @@ def test_the_divergence_is_that_of_scipy(logits: np.ndarray, temperature: float)
     for part in (slice(2), slice(2, 6)):
         right, own = (softmax(each[:, part].astype(float) / temperature, axis=-1) for each in logits)
         expected.append(temperature**2 * rel_entr(right, own).sum(axis=-1).mean())
-    lessons = SoftTargets(TeacherScores(Path("none"), {}), (2, 4), weight=1.0, temperature=temperature)
+    targets = SoftTargets(TeacherScores(Path("none"), {}), (2, 4), weight=1.0, temperature=temperature)
     own = torch.from_numpy(learnt).float().split((2, 4), dim=-1)
-    found = lessons.divergence([taught[:2], taught[2:]], own)
+    found = targets.divergence([taught[:2], taught[2:]], own)
     assert found.item() == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-4)
 
 
@@ -77,16 +77,16 @@ def test_a_teacher_says_of_every_word_what_it_computes(
     heads = HEADS[::-1]
     teacher = TeacherModel(open_trained(str(bundle.folder)), heads, Distillation("tiny"))
     texts = [*list_texts(CORPORA), " ", " ".join(each.text for each in DOCUMENTS * 9)]
-    lessons = teacher.teach(texts, tmp_path, Processes(), "fp32")
+    targets = teacher.soft_targets(texts, tmp_path, Processes(), "fp32")
     model = merge_adapter(load_model(bundle))
     reader = WindowReader(READER.tokenizer, model.heads, bundle.manifest.window, bundle.manifest.overlap)
     for text in texts:
         for window in reader.windows(text):
             logits = model.run(*pad_windows([window], reader.tokenizer))[0][window.first_subwords + 1]
             expected = np.concatenate([logits[:, 3:], logits[:, :3]], axis=1)[window.owned]
-            found = lessons.of(text, window)[window.owned]
+            found = targets.of(text, window)[window.owned]
             np.testing.assert_allclose(found.astype(np.float32), expected, rtol=2e-3, atol=2e-3)
-    assert lessons.answers[" "].shape == (0, 6)
+    assert targets.scores[" "].shape == (0, 6)
 
 
 def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
@@ -94,7 +94,7 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
 ) -> None:
     """Answers are kept as they come; those of another teacher are none."""
     texts, read = list_texts(CORPORA), []
-    answer = TeacherModel._answer
+    answer = TeacherModel._score
 
     def stop(self: TeacherModel, asked: Sequence[str]) -> Iterator[np.ndarray]:
         for number, scores in enumerate(answer(self, asked)):
@@ -107,10 +107,10 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
         return answer(self, asked)
 
     monkeypatch.setattr(distillation, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(TeacherModel, "_answer", stop)
+    monkeypatch.setattr(TeacherModel, "_score", stop)
     with pytest.raises(KeyboardInterrupt):
         teach(full_bundle, tmp_path)
-    monkeypatch.setattr(TeacherModel, "_answer", note)
+    monkeypatch.setattr(TeacherModel, "_score", note)
     with caplog.at_level(logging.INFO, logger=distillation.__name__):
         found = teach(full_bundle, tmp_path, [*texts, "Other texts."])
     assert read == [*texts[5:], "Other texts."]
@@ -123,13 +123,13 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
     read.clear()
     teach(full_bundle, tmp_path, texts[::-1])
     assert read == []
-    TeacherModel(open_trained(str(full_bundle.folder)), HEADS[:1], Distillation("tiny")).teach(
+    TeacherModel(open_trained(str(full_bundle.folder)), HEADS[:1], Distillation("tiny")).soft_targets(
         texts, tmp_path, Processes(), "fp32"
     )
     assert read == texts
 
 
-def test_answers_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: Path) -> None:
+def test_scores_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: Path) -> None:
     """Two heads may have as many tags; a damaged file is named."""
     said = {"a b": np.ones((2, 6), np.float32), "": np.zeros((0, 6), np.float32)}
     identity = {"teacher": "0" * 64, "heads": "diseases chemicals"}
@@ -141,7 +141,7 @@ def test_answers_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: 
     files = list(tmp_path.iterdir())
     assert len(files) == 2 and TeacherScores(tmp_path, identity)["c"].tolist() == [[2.0] * 6]
     files[0].write_bytes(b"damaged")
-    with pytest.raises(RunError, match=rf"{files[0].name} cannot be read: .*; remove it to start over"):
+    with pytest.raises(RunError, match=rf"cannot read .*{files[0].name}: .*; remove the file to start over"):
         TeacherScores(tmp_path, identity)
     files[0].unlink()
     assert ("a b" in TeacherScores(tmp_path, identity)) != ("c" in TeacherScores(tmp_path, identity))
@@ -152,11 +152,13 @@ def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
 ) -> None:
     recipe = replace(make_student(backbone, full_bundle, dropout=0.0), start=str(full_bundle.folder))
     start = open_start(recipe, backbone)
-    lessons = teach(full_bundle, tmp_path)
+    targets = teach(full_bundle, tmp_path)
 
     def loss_of(*layers: int) -> float:
         model = build_model(replace(recipe, layers=layers), backbone, HEADS, start=start).eval()
-        objective = TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
+        objective = TokenTagging(
+            model, CORPORA, READER, schedule=recipe.schedule, seed=0, soft_targets=targets
+        )
         return objective.loss(objective.examples).mean.item()
 
     assert abs(loss_of()) < 1e-4 and loss_of(0) > 0.01
@@ -208,7 +210,7 @@ def test_a_teacher_of_another_kind_teaches_with_texts_that_nobody_annotates(
     assert "start" not in record and record["teacher"]["name"] == "tiny"
     card = bundle.read("README.md").decode("utf-8")
     assert "It was also trained on the probabilities of tiny, on 7 texts without annotation as well." in card
-    assert list((tmp_path / "run" / ANSWERS).iterdir())
+    assert list((tmp_path / "run" / SCORES).iterdir())
 
 
 def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
@@ -217,9 +219,9 @@ def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
     text = "Aspirin in rats with breast cancer."
     corpora = [replace(each, unlabelled=(Document("x", text),)) for each in CORPORA]
     recipe = make_student(backbone, full_bundle)
-    lessons = teach(full_bundle, tmp_path, list_texts(corpora), weight=0.5)
+    targets = teach(full_bundle, tmp_path, list_texts(corpora), weight=0.5)
     model = build_model(recipe, backbone, HEADS).eval()
-    objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0, lessons=lessons)
+    objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0, soft_targets=targets)
     (example,) = [each for each in objective.examples if not each.annotators]
     loss = objective.loss([example])
     assert loss.n_targets == 2 * len(example.window.first_subwords) and loss.mean.item() > 0
@@ -233,7 +235,7 @@ def test_without_weight_a_teacher_changes_nothing(
     recipe = make_student(backbone, full_bundle, dropout=0.0)
     model = build_model(recipe, backbone, HEADS)
     alone, along = (
-        TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0, lessons=each)
+        TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0, soft_targets=each)
         for each in (None, teach(full_bundle, tmp_path, weight=0.0))
     )
     for with_it, without in zip(along.batches(0), alone.batches(0), strict=True):

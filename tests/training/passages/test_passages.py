@@ -694,7 +694,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds a prepared set; load it, or name another folder"):
         run(tmp_path, [{"text": OTHER}])
     assert bytes_of(tmp_path / "set") == before
-    with pytest.raises(InputError, match="holds other things; name another folder"):
+    with pytest.raises(InputError, match="holds other files; name another folder"):
         prepare([tmp_path / "input.jsonl"], tmp_path, tokenizer_json=TOKENIZER, settings=LOOSE)
     with pytest.raises(InputError, match="is a file"):
         prepare([], tmp_path / "input.jsonl", tokenizer_json=TOKENIZER, settings=LOOSE)
@@ -741,8 +741,8 @@ def reshard(**arrays: object) -> Callable[[Path], None]:
     ("damage", "message"),
     [
         (lambda folder: (folder / "passages.json").unlink(), "it has no passages.json"),
-        (change("passages.json", lambda page: page[:-9]), "is no JSON"),
-        (change("passages.json", lambda page: b"[]"), "format"),
+        (change("passages.json", lambda page: page[:-9]), "is not valid JSON"),
+        (change("passages.json", lambda page: b"[]"), "expected an object"),
         (
             change("passages.json", lambda page: page.replace(b'"format": 1', b'"format": 2')),
             "this version reads 1",

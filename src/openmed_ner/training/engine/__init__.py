@@ -1,1 +1,1 @@
-"""The one training loop and what it stands on: history, log, precision, processes, energy."""
+"""The training loop and its parts: history, log, precision, weight average, processes, energy."""

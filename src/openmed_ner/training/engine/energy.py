@@ -1,7 +1,7 @@
-"""Time and energy of a run, by CodeCarbon, with the way it was measured stated.
+"""Energy of a run, measured by CodeCarbon, together with the method of measurement.
 
-Where neither a meter nor the processor's counters can be read, CodeCarbon multiplies time by a
-constant power per processor: an estimate, and called so.
+If neither a meter nor the processor's counters can be read, CodeCarbon multiplies time by a constant power
+per processor. Such an estimate is labelled ``constant``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 COUNTRY = "USA"
-"""ISO code of the grid whose carbon intensity is applied unless the caller names another."""
+"""ISO code of the default grid, for its carbon intensity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """What some work took. Energies add, so a run that was stopped and resumed has one.
+    """Energy and emissions of some work. Energies add, so a resumed run has one total.
 
     Attributes:
-        kwh: electric energy of processor, memory and accelerators; ``None`` if it was not measured.
-        co2e_kg: its emissions at the grid's intensity.
-        country: ISO code of that grid.
-        mode: ``counter`` (RAPL or the like), ``constant`` (time by a fixed power), or ``none``: not measured.
+        kwh: electric energy of processor, memory and accelerators; ``None`` if not measured.
+        co2e_kg: emissions at the grid's carbon intensity.
+        country: ISO code of the grid.
+        mode: ``counter`` (RAPL or similar), ``constant`` (time by a fixed power), or ``none`` (not measured).
     """
 
     kwh: float | None = None
@@ -41,23 +41,23 @@ class Energy:
 
     @property
     def kg_per_kwh(self) -> float | None:
-        """The grid's intensity that was applied, in kg CO2e per kWh."""
+        """Carbon intensity of the grid, in kg CO2e per kWh."""
         return self.co2e_kg / self.kwh if self.kwh and self.co2e_kg is not None else None
 
     def to_json(self) -> Mapping[str, Any]:
-        """The figures and the grid's intensity, for a run record."""
+        """All figures and the grid's carbon intensity, for a run record."""
         return {**asdict(self), "kg_co2e_per_kwh": self.kg_per_kwh}
 
 
 class Meter:
-    """Energy since the start of a block; may be read at any time."""
+    """Energy since the start of a block; can be read at any time."""
 
     def __init__(self, country: str = COUNTRY) -> None:
         self._country = country
         self._tracker = _start(country)
 
     def read(self) -> Energy:
-        """What the block has taken so far."""
+        """Energy that the block has used so far."""
         if self._tracker is None:
             return Energy(country=self._country)
         with _quiet():
@@ -73,7 +73,7 @@ class Meter:
 
 @contextmanager
 def measure_energy(country: str = COUNTRY) -> Iterator[Meter]:
-    """Measure a block. Never touches the network."""
+    """Measure the energy of a block, without network access."""
     meter = Meter(country)
     try:
         yield meter
@@ -98,15 +98,17 @@ def _start(country: str) -> Any:
 
 
 def _mode(tracker: Any) -> str:
-    hardware = [each for each in getattr(tracker, "_hardware", []) if type(each).__name__ == "CPU"]
-    constant = any(getattr(each, "_mode", "") in ("constant", "cpu_load") for each in hardware)
-    return "constant" if constant or not hardware else "counter"
+    # CodeCarbon does not publish its mode; "cpu_load" scales a constant power by the load, an estimate.
+    processors = [device for device in getattr(tracker, "_hardware", []) if type(device).__name__ == "CPU"]
+    constant = any(getattr(device, "_mode", "") in ("constant", "cpu_load") for device in processors)
+    return "constant" if constant or not processors else "counter"
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # it logs through handlers of its own, whatever level is asked for
+    # CodeCarbon logs through its own handlers, whatever level is set.
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,11 +1,10 @@
-"""What has happened in a run so far, and the checkpoint file that keeps it.
+"""History of a run, and the checkpoint file that holds it.
 
-Files of tensors are replaced in one move, so a run that is killed has the old one or the new one.
+Files of tensors are replaced in one move, so a killed run leaves the old file or the new one.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from openmed_ner.errors import RunError
+from openmed_ner.storage import atomic_path
 from openmed_ner.training.engine.energy import Energy
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -25,17 +25,17 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass(slots=True)
 class History:
-    """What happened so far.
+    """State of a run that is not weights: counters, losses, scores, time and energy.
 
     Attributes:
-        step: steps taken.
-        subwords: subwords read in them, without padding.
+        step: number of finished steps.
+        subwords: subwords read in these steps, without padding.
         losses: mean training loss of each epoch.
         scores: held-out scores after each epoch.
         best_epoch: epoch of the best score, from 0; -1 before the first.
         seconds: time spent, over all sessions of the run.
-        epoch_loss: sum of the losses of the epoch under way.
-        energy: spent over all sessions of the run.
+        epoch_loss: sum of the step losses of the current epoch.
+        energy: energy spent, over all sessions of the run.
     """
 
     step: int = 0
@@ -48,23 +48,22 @@ class History:
     energy: Energy = field(default_factory=Energy)
 
     def to_json(self) -> dict[str, Any]:
-        """The history as a JSON object, without energy, which has a place of its own in the run record."""
+        """The history as a JSON object, without the energy, which the run record lists separately."""
         return {key: value for key, value in asdict(self).items() if key != "energy"}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and texts to a file, in one move."""
+    """Write tensors and metadata to a file, in one move, and wait until it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, dict(metadata))
-    os.replace(partial, path)  # noqa: PTH105 (replace, not rename: also over an existing file)
+    with atomic_path(path, durable=True) as partial:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, dict(metadata))
 
 
 def read_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """The tensors of a checkpoint, on a device, and its texts.
+    """Read the tensors of a file onto a device, and its metadata.
 
     Raises:
-        RunError: it is damaged.
+        RunError: the file is damaged.
     """
     with refuse_damaged(path):
         with safe_open(path, framework="pt") as file:
@@ -74,12 +73,12 @@ def read_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], M
 
 @contextmanager
 def refuse_damaged(path: Path) -> Iterator[None]:
-    """Say what to do about a file of a run that cannot be read.
+    """Turn any error of reading a run's file into one that says what to do.
 
     Raises:
-        RunError: reading it failed.
+        RunError: the file cannot be read.
     """
     try:
         yield
-    except Exception as error:
-        raise RunError(f"{path} cannot be read: {error}; remove it to start over") from error
+    except Exception as error:  # safetensors raises an exception type of its own
+        raise RunError(f"cannot read {path}: {error}; remove the file to start over") from error

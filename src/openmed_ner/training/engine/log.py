@@ -1,48 +1,48 @@
-"""The log of a run: one JSON object per line, for every step and every evaluation.
+"""Log of a run: one JSON object per line, for every step and every evaluation.
 
 A step: ``{"step", "epoch", "subwords", "loss", "learning_rate", "seconds"}``; an evaluation:
 ``{"step", "epoch", "subwords", "scores", "seconds"}``. ``epoch`` counts from 0, ``subwords`` and ``seconds``
-are totals since the run began. A resumed run takes back the lines after its checkpoint, so that the log
-of a run that was killed reads like that of one that was not.
+are totals since the run began. A resumed run removes the lines after its checkpoint, so the log of a run
+that was killed equals that of one that was not.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from openmed_ner.storage import atomic_file
 
 LOG = "log.jsonl"
 
 
 class RunLog:
-    """The open log of a run."""
+    """Log file in the folder of a run."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
 
     def rewind(self, *, steps: int, evaluations: int) -> None:
-        """Keep the lines of the first steps and evaluations only; none of either starts the log anew."""
-        kept = [
+        """Keep the lines of the first steps and evaluations only; with 0 of both, start a new log."""
+        lines = [
             line
             for line in _iter_lines(self._path)
             if (line["epoch"] < evaluations if "scores" in line else line["step"] <= steps)
         ]
-        partial = self._path.with_suffix(".partial")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        os.replace(partial, self._path)  # noqa: PTH105 (replace, not rename: also over an existing file)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(self._path) as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Add a line; it is on its way to the disk when this returns."""
+        """Append a line and hand it to the operating system."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
 def _iter_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a log; a line that a kill cut short is none."""
+    """Yield the complete lines of a log, up to one that a kill cut short."""
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8").splitlines():

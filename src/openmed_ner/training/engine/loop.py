@@ -1,9 +1,9 @@
-"""The one training loop. What is learned, and from what, is the objective's affair.
+"""The training loop, shared by all objectives.
 
-A run can be stopped at any moment and goes on as if it had not been: the order of batches follows from the
-seed, every random number from the seed, the step and the batch's position in it, so a checkpoint holds only
-weights, optimiser moments and the history. For the same reason several processes that share the batches
-of a step compute what one would, and a run may go on with more of them or fewer.
+A run can be stopped at any moment and resumes as if it had not been stopped. The order of batches follows
+from the seed, and every random number from the seed, the step and the position of the batch in the step. So
+a checkpoint holds only weights, optimiser moments and the history. For the same reason several processes
+that share the batches of a step compute what one would, and a run may resume with more of them or fewer.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from openmed_ner.training.engine.processes import Processes
 logger = logging.getLogger(__name__)
 BEST = "best.safetensors"
 POSITION = 0x9E3779B1
-"""What each position in a step adds to the seed. Torch's generator on a CPU uses 32 bits of that; multiples
-of this prime, the golden section of their range, lie far apart, so no position meets another's steps."""
+"""Seed offset of each position in a step. Torch's CPU generator uses 32 bits of a seed; multiples of this
+prime, the golden ratio of that range, lie far apart, so positions do not share seeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """Where a run stands after a step, for a progress display."""
+    """State of a run after a step or an epoch, for a progress display."""
 
     step: int
     n_steps: int
@@ -60,7 +60,7 @@ def learning_rate(step: int, *, n_steps: int, schedule: Schedule) -> float:
 
 
 class Trainer(Generic[Batch]):
-    """One run of an objective, its optimiser and its files."""
+    """One run of an objective, with its optimiser and its files."""
 
     def __init__(
         self,
@@ -77,14 +77,14 @@ class Trainer(Generic[Batch]):
         """Prepare a run.
 
         Args:
-            objective: what is optimised.
-            schedule: how.
-            seed: of all that is random in a step.
-            folder: where weights, checkpoints and the log go; all processes must see it.
-            checkpoint_seconds: time between checkpoints; there is one after every epoch in any case.
-            on_step: called after each step and each epoch, on the main process.
-            meter: of the energy this session spends; on one process of each machine.
-            processes: that share the work; the model is moved to this one's device.
+            objective: model, batches, loss and evaluation.
+            schedule: settings of the optimisation.
+            seed: seed of everything random in a step.
+            folder: folder of weights, checkpoints and log; all processes must see it.
+            checkpoint_seconds: time between checkpoints; every epoch ends with one, too.
+            on_step: callback after each step and each epoch, on the main process.
+            meter: energy meter of this session, on one process per machine.
+            processes: processes that share the work; the model moves to the device of this one.
         """
         self.objective = objective
         self.schedule = schedule
@@ -95,10 +95,12 @@ class Trainer(Generic[Batch]):
         self._on_step = on_step
         self._meter = meter
         self._processes = processes or Processes()
-        self._spent = Energy()
-        self._elsewhere = Energy()
-        objective.model.to(self._processes.device)
+
+        self._earlier_energy = Energy()
+        self._remote_energy = Energy()
         self._log = RunLog(folder)
+
+        objective.model.to(self._processes.device)
         self._trained = {
             name: parameter
             for name, parameter in objective.model.named_parameters()
@@ -109,116 +111,145 @@ class Trainer(Generic[Batch]):
         )
         self._average = WeightAverage(self._trained, schedule.average)
         self._precision = Precision(schedule.precision, self._processes.device)
+        # A checkpoint only fits a run with the same settings and the same trained parameters.
         self._fingerprint = json.dumps([asdict(schedule), seed, sorted(self._trained)], sort_keys=True)
 
     def run(self) -> History:
-        """Train to the last epoch or until patience ends, then restore the best weights."""
+        """Train to the last epoch or until patience runs out, then restore the best weights."""
         size = self.schedule.accumulate
         batches = [len(self.objective.batches(epoch)) for epoch in range(self.schedule.epochs)]
         lengths = [math.ceil(count / size) for count in batches]
         n_steps = sum(lengths)
         if min(lengths) == 0:
-            raise RunError("there is nothing to train on")
-        self._begin()
+            raise RunError("an epoch has no batches: there is nothing to train on")
+
+        self._synchronise()
         clock = saved = time.monotonic()
         for epoch in range(self.schedule.epochs):
             begin = sum(lengths[:epoch])
             if self.history.step >= begin + lengths[epoch] and len(self.history.scores) > epoch:
-                continue
+                continue  # finished before the checkpoint
             if self._patience_ended():
                 break
+
+            # A resumed run skips the batches of its earlier steps.
             remaining = self.objective.batches(epoch)[(self.history.step - begin) * size :]
             for first in range(0, len(remaining), size):
                 report = self._step(remaining[first : first + size], epoch=epoch, n_steps=n_steps)
                 now = time.monotonic()
                 self.history.seconds += now - clock
                 clock = now
-                self._tell(report, loss=report.loss, learning_rate=report.learning_rate)
+                self._report(report, loss=report.loss, learning_rate=report.learning_rate)
                 if now - saved > self._checkpoint_seconds:
                     self.save_checkpoint()
                     saved = now
+
             report = self._end_epoch(epoch, n_epoch_steps=lengths[epoch], n_steps=n_steps)
             now = time.monotonic()
             self.history.seconds += now - clock
             clock = saved = now
-            self._tell(report, scores=report.scores)
+            self._report(report, scores=report.scores)
             self.save_checkpoint()
+
         if self._processes.is_main:
             self._restore(load_file(self._folder / BEST))
-        self._processes.copy(list(self._trained.values()))
+        self._processes.broadcast(list(self._trained.values()))
         return self.history
 
-    def _begin(self) -> None:
-        """Let all processes start from the same step and weights; no file is changed before they have met."""
+    def _synchronise(self) -> None:
+        """Start all processes from the same step and weights; change no file before they agree.
+
+        Raises:
+            RunError: the processes resume from different steps.
+        """
         step = self._processes.on_main(lambda: self.history.step)
         if step != self.history.step:
             raise RunError(
-                f"{self._folder}: the main process goes on from step {step}, this one finds step "
-                f"{self.history.step} there; the folder must be one that all processes see"
+                f"{self._folder}: the main process resumes from step {step}, this one from step "
+                f"{self.history.step}; use a folder that all processes see"
             )
-        self._processes.copy(list(self._trained.values()))
+        self._processes.broadcast(list(self._trained.values()))
         if self._processes.is_main:
             self._log.rewind(steps=step, evaluations=len(self.history.scores))
 
     def _step(self, batches: Sequence[Batch], *, epoch: int, n_steps: int) -> StepReport:
-        step = self.history.step
+        """Make one optimiser step on some batches, shared by all processes."""
+        step, several = self.history.step, len(batches) > 1
+
+        # 1. Learning rate: linear warm-up, then half a cosine.
         rate = learning_rate(step, n_steps=n_steps, schedule=self.schedule)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
+
+        # 2. Forward and backward over this process's batches. Columns of counts: loss, targets, subwords.
+        # In reverse, so that the random state is left by batch 0, which always runs on the main process:
+        # anything drawn after the step is then independent of the number of processes.
         self.objective.model.train()
-        value = self._backward(batches)
+        counts = torch.zeros(len(batches), 3, dtype=torch.float64)
+        for position, batch in reversed(list(self._processes.share(batches))):
+            torch.manual_seed(self._seed * 1_000_003 + step + position * POSITION)
+            with self._precision.autocast():
+                loss: Loss = self.objective.loss(batch)
+            # Gradients of sums; 3. divides them, so that a target weighs the same in every batch.
+            self._precision.backward(loss.mean * loss.n_targets if several else loss.mean)
+            counts[position] = counts.new_tensor([loss.mean.item(), loss.n_targets, loss.n_subwords])
+
+        # 3. Gradients and losses of the whole step: sum over processes, undo the fp16 scale, take the mean.
+        gradients = self._sum_gradients(counts)
+        self._precision.unscale(self._optimizer)
+        means, n_targets, n_subwords = counts.t().tolist()
+        mean = float(means[0])
+        if several:
+            torch._foreach_div_(gradients, sum(n_targets))
+            mean = float(sum(m * n for m, n in zip(means, n_targets, strict=True)) / sum(n_targets))
+
+        # 4. Clip, update the weights (fp16 skips a step that overflowed) and their average.
         nn.utils.clip_grad_norm_(self._trained.values(), self.schedule.clip)
         self._precision.step(self._optimizer)
         self._optimizer.zero_grad(set_to_none=True)
         self._average.update(step + 1)
-        if not math.isfinite(value):
-            raise DivergenceError(f"the loss of step {step} is {value}; lower schedule.learning_rate")
+
+        # 5. Record the step.
+        self.history.subwords += int(sum(n_subwords))
+        if not math.isfinite(mean):
+            raise DivergenceError(f"the loss of step {step} is {mean}; lower schedule.learning_rate")
         self.history.step = step + 1
-        self.history.epoch_loss += value
-        return StepReport(step + 1, n_steps, epoch, value, rate)
+        self.history.epoch_loss += mean
+        return StepReport(step + 1, n_steps, epoch, mean, rate)
 
-    def _backward(self, batches: Sequence[Batch]) -> float:
-        """Leave the gradient of the mean over all targets of all batches; return that mean."""
-        several = len(batches) > 1
-        found = torch.zeros(len(batches), 3, dtype=torch.float64)
-        # From last to first: what is drawn after a step, such as a new adapter's weights, then follows from
-        # the first batch, and that is the main process's however many there are.
-        for position, batch in reversed(list(self._processes.share(batches))):
-            torch.manual_seed(self._seed * 1_000_003 + self.history.step + position * POSITION)
-            with self._precision.autocast():
-                loss: Loss = self.objective.loss(batch)
-            self._precision.backward(loss.mean * loss.n_targets if several else loss.mean)
-            found[position] = found.new_tensor([loss.mean.item(), loss.n_targets, loss.n_subwords])
-        gradients = self._add_up(found)
-        self._precision.unscale(self._optimizer)
-        means, counts, subwords = found.t().tolist()
-        self.history.subwords += int(sum(subwords))
-        if not several:
-            return float(means[0])
-        n_targets = sum(counts)
-        torch._foreach_div_(gradients, n_targets)
-        return float(sum(mean * count for mean, count in zip(means, counts, strict=True)) / n_targets)
+    def _sum_gradients(self, counts: Tensor) -> list[Tensor]:
+        """Sum counts and gradients over the processes, in place.
 
-    def _add_up(self, found: Tensor) -> list[Tensor]:
-        """Add up losses and gradients over the processes; what none has a gradient of goes without one."""
+        A batch may leave parameters without a gradient, such as those of a head that it has no tags for. A
+        parameter gets one on all processes, or on none: AdamW skips parameters without a gradient.
+
+        Returns:
+            The summed gradients.
+        """
         parameters = list(self._trained.values())
-        reached = torch.tensor([each.grad is not None for each in parameters], dtype=found.dtype)
-        self._processes.add([found, reached])
-        chosen = [each for each, count in zip(parameters, reached.tolist(), strict=True) if count]
-        for each in chosen:
-            each.grad = torch.zeros_like(each) if each.grad is None else each.grad
-        gradients = [each.grad for each in chosen if each.grad is not None]
-        self._processes.add(gradients)
+        reached = torch.tensor([p.grad is not None for p in parameters], dtype=counts.dtype)
+        self._processes.sum([counts, reached])
+
+        gradients = []
+        for parameter, n_processes in zip(parameters, reached.tolist(), strict=True):
+            if n_processes:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                gradients.append(parameter.grad)
+        self._processes.sum(gradients)
         return gradients
 
     def _end_epoch(self, epoch: int, *, n_epoch_steps: int, n_steps: int) -> StepReport:
+        """Evaluate, record the epoch, and write the weights if they are the best so far."""
         history = self.history
         scores = self._processes.on_main(lambda: self.measure(self.objective.evaluate))
-        self._add_energy()
+        self._update_remote_energy()
         history.losses.append(history.epoch_loss / n_epoch_steps)
         history.epoch_loss = 0.0
         history.scores.append(scores)
         logger.info("epoch %d: loss %.4f, held-out %s", epoch, history.losses[-1], scores)
+
+        # Without scores, the last epoch is the best.
         best = history.scores[history.best_epoch] if history.best_epoch >= 0 else {}
         if not (best and scores) or scores["score"] > best["score"]:
             history.best_epoch = epoch
@@ -227,7 +258,7 @@ class Trainer(Generic[Batch]):
         return StepReport(history.step, n_steps, epoch, history.losses[-1], 0.0, scores)
 
     def measure(self, evaluate: Callable[[], Mapping[str, float]]) -> dict[str, float]:
-        """Call an evaluation of the model (of its average, if that is kept), in the run's precision."""
+        """Evaluate the model, or its weight average if there is one, in the run's precision."""
         self.objective.model.eval()
         with self._average.applied(), torch.inference_mode(), self._precision.autocast():
             return dict(evaluate())
@@ -235,24 +266,24 @@ class Trainer(Generic[Batch]):
     def _weights(self) -> dict[str, Tensor]:
         return {name: parameter.detach() for name, parameter in self._trained.items()}
 
-    def _tell(self, report: StepReport, **values: object) -> None:
-        """Log where the run stands, and show it."""
+    def _report(self, report: StepReport, **values: object) -> None:
+        """Write a line of the log and call ``on_step``."""
         if not self._processes.is_main:
             return
         history = self.history
-        place = {"step": history.step, "epoch": report.epoch, "subwords": history.subwords}
-        self._log.append({**place, **values, "seconds": round(history.seconds, 3)})
+        position = {"step": history.step, "epoch": report.epoch, "subwords": history.subwords}
+        self._log.append({**position, **values, "seconds": round(history.seconds, 3)})
         self._on_step(report)
 
-    def _add_energy(self) -> None:
-        """Learn what the other machines of the run have measured so far."""
+    def _update_remote_energy(self) -> None:
+        """Collect the energy that the other machines of the run have measured so far."""
         if self._processes.count > 1:
-            own = self._meter.read() if self._meter else Energy()
-            figures = torch.tensor([own.kwh or 0.0, own.co2e_kg or 0.0], dtype=torch.float64)
+            local = self._meter.read() if self._meter else Energy()
+            figures = torch.tensor([local.kwh or 0.0, local.co2e_kg or 0.0], dtype=torch.float64)
             total = figures.clone()
-            self._processes.add([total])
+            self._processes.sum([total])
             kwh, co2e_kg = (total - figures).tolist()
-            self._elsewhere = replace(own, kwh=kwh, co2e_kg=co2e_kg) if kwh else Energy()
+            self._remote_energy = replace(local, kwh=kwh, co2e_kg=co2e_kg) if kwh else Energy()
 
     def _patience_ended(self) -> bool:
         history = self.history
@@ -261,7 +292,7 @@ class Trainer(Generic[Batch]):
         )
 
     def save_checkpoint(self) -> None:
-        """Write everything the run needs to go on, on the main process."""
+        """Write everything that the run needs to resume, on the main process."""
         if not self._processes.is_main:
             return
         tensors = {f"weight/{name}": value for name, value in self._weights().items()}
@@ -269,13 +300,17 @@ class Trainer(Generic[Batch]):
         for name, parameter in self._trained.items():
             for key, value in self._optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = value
+
         if self._meter is not None:
-            self.history.energy = self._spent + self._meter.read() + self._elsewhere
-        known = {"fingerprint": self._fingerprint, "history": json.dumps(asdict(self.history))}
-        write_tensors(self._folder / CHECKPOINT, tensors, known | self._precision.state)
+            self.history.energy = self._earlier_energy + self._meter.read() + self._remote_energy
+        metadata = {"fingerprint": self._fingerprint, "history": json.dumps(asdict(self.history))}
+        write_tensors(self._folder / CHECKPOINT, tensors, metadata | self._precision.state)
 
     def resume(self) -> bool:
-        """Go on from the folder's checkpoint, if it has one.
+        """Restore the folder's checkpoint.
+
+        Returns:
+            False if there is none.
 
         Raises:
             RunError: the checkpoint is damaged, or belongs to a run with other settings.
@@ -286,6 +321,7 @@ class Trainer(Generic[Batch]):
         tensors, metadata = read_tensors(path, self._processes.device)
         if metadata.get("fingerprint") != self._fingerprint:
             raise RunError(f"{path} belongs to a run with other settings; choose another folder")
+
         groups: dict[str, dict[str, Tensor]] = {"weight": {}, "average": {}}
         for key, value in tensors.items():
             kind, _, name = key.partition("/")
@@ -297,9 +333,10 @@ class Trainer(Generic[Batch]):
             if keys:
                 self._optimizer.state[parameter] = {key.split("/", 2)[1]: tensors[key] for key in keys}
         self._precision.restore(metadata)
+
         history = json.loads(metadata["history"])
-        self._spent = Energy(**history.pop("energy"))
-        self.history = History(**history, energy=self._spent)
+        self._earlier_energy = Energy(**history.pop("energy"))
+        self.history = History(**history, energy=self._earlier_energy)
         return True
 
     @torch.no_grad()

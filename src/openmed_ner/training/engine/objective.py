@@ -1,4 +1,4 @@
-"""What a run optimises, as the loop sees it: batches, their loss, and a score on held-out data."""
+"""Interface between the training loop and an objective: batches, their loss, and a held-out score."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Batch = TypeVar("Batch")
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The loss of one batch.
+    """Loss of one batch.
 
     Attributes:
-        mean: over the targets, a scalar.
-        n_targets: how many predictions the mean is over.
-        n_subwords: subwords read, without padding.
+        mean: mean over the targets, a scalar.
+        n_targets: number of predictions in the mean.
+        n_subwords: number of subwords read, without padding.
     """
 
     mean: Tensor
@@ -27,11 +27,11 @@ class Loss:
 
 
 class Objective(Protocol[Batch]):
-    """What a run optimises."""
+    """Function to minimise, and the data it is computed on."""
 
     @property
     def model(self) -> nn.Module:
-        """What is trained."""
+        """The model to train."""
 
     def batches(self, epoch: int) -> Sequence[Batch]:
         """The batches of an epoch, in order; the same for the same epoch."""
@@ -40,4 +40,4 @@ class Objective(Protocol[Batch]):
         """The loss of one batch."""
 
     def evaluate(self) -> Mapping[str, float]:
-        """Scores on held-out data; ``score`` is the one to maximise. If there are none, the last counts."""
+        """Scores on held-out data; ``score`` is maximised. If empty, the last epoch is the best."""

@@ -1,8 +1,8 @@
-"""The arithmetic of a run: full precision, or autocast to 16 bits with parameters kept in 32.
+"""Arithmetic of a run: full precision, or 16-bit autocast with parameters kept in 32 bits.
 
-bf16 has the range of fp32. fp16 has not: small gradients would become zero, so the loss is multiplied before
-the backward pass and the gradients divided after it. The factor is found by trial: a step whose
-gradients overflow is left out, and the factor halved.
+bf16 has the range of fp32. fp16 does not: small gradients would become zero, so the loss is multiplied by a
+scale before the backward pass and the gradients are divided by it afterwards. A step with overflowing
+gradients is skipped and the scale halved (Micikevicius et al., 2018, arXiv 1710.03740).
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ logger = logging.getLogger(__name__)
 
 
 def autocast_dtype(precision: str, device: torch.device = CPU) -> torch.dtype | None:
-    """The type of autocast arithmetic on a device, or ``None`` for full precision."""
+    """Data type of autocast on a device; ``None`` for full precision."""
     if precision == "auto":
         cuda = device.type == "cuda"
+        # Emulated bf16 is slower than fp32, so only native support counts.
         native = torch.cuda.is_bf16_supported(False) if cuda else torch.cpu._is_avx512_bf16_supported()
         return torch.bfloat16 if native else None
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
 
 
 class Precision:
-    """The types a run computes in on a device, and the loss scale that goes with them."""
+    """Data types of a run on a device, and the loss scale that fp16 needs."""
 
     def __init__(self, precision: str, device: torch.device) -> None:
         self._device = device.type
@@ -37,33 +38,33 @@ class Precision:
         self._scaler = torch.amp.GradScaler(self._device, enabled=self._dtype is torch.float16)
 
     def autocast(self) -> torch.autocast:
-        """Compute a block in the run's types."""
+        """Compute a block in the run's data types."""
         return torch.autocast(
             self._device, dtype=self._dtype or torch.bfloat16, enabled=self._dtype is not None
         )
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of a loss, scaled where fp16 needs it."""
+        """Accumulate the gradients of a loss, scaled in fp16."""
         self._scaler.scale(loss).backward()
 
     def unscale(self, optimizer: Optimizer) -> None:
-        """Take the scale out of all gradients."""
+        """Divide all gradients by the loss scale."""
         self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: Optimizer) -> None:
-        """Let the optimiser step, unless a gradient overflowed."""
+        """Make an optimiser step, unless a gradient overflowed."""
         before = self._scaler.get_scale()
         self._scaler.step(optimizer)
         self._scaler.update()
         if self._scaler.get_scale() < before:
-            logger.info("gradients overflowed in fp16: the step is left out, the loss scale halved")
+            logger.info("fp16 gradients overflowed: step skipped, loss scale halved")
 
     @property
     def state(self) -> dict[str, str]:
-        """The loss scale, for a checkpoint; empty where there is none."""
+        """Loss scale, for a checkpoint; empty without one."""
         return {"scale": json.dumps(self._scaler.state_dict())} if self._scaler.is_enabled() else {}
 
     def restore(self, state: Mapping[str, str]) -> None:
-        """Go on with the loss scale of a checkpoint."""
+        """Continue with the loss scale of a checkpoint."""
         if self._scaler.is_enabled() and "scale" in state:
             self._scaler.load_state_dict(json.loads(state["scale"]))

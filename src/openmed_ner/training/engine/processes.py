@@ -1,14 +1,13 @@
-"""The processes that train one model together, and what they say to each other.
+"""Processes that train one model together, and their communication.
 
-Hugging Face Accelerate reads what a launcher (``accelerate launch``, ``torchrun``) tells each process, picks
-its device and opens the connection. The sums are our own: gradients are added up in one buffer and divided
-by the number of targets of the whole step, so that N processes compute what one would. Accelerate's
-``Accelerator`` over torch's ``DistributedDataParallel`` would give the mean of the processes' means, which
-weighs a target by the batch it is in. The price: sums wait for the backward pass to end, and the buffer is
-one more copy of what is trained, which is little with LoRA.
+Hugging Face Accelerate reads the environment set by a launcher (``accelerate launch``, ``torchrun``), picks
+the device and opens the connection. Gradients are summed here, in one buffer, and divided by the number of
+targets of the whole step, so N processes compute what one would. ``DistributedDataParallel`` would give the
+mean of the processes' means, which weighs a target by the size of its batch. Our sum waits for the end of
+the backward pass and needs one more copy of the trained weights; with LoRA both cost little.
 
-What is no sum happens once, on the main process, while the others wait: evaluation, checkpoints, log and
-bundle. The folder of a run must be one that all processes see.
+Evaluation, checkpoints, log and bundle are the main process's work, and the others wait. All processes must
+see the folder of the run.
 """
 
 from __future__ import annotations
@@ -25,25 +24,25 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
-from openmed_ner.errors import MissingExtraError, RecipeError, RunError
+from openmed_ner.errors import RecipeError, RunError, require_extra
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 CPU = torch.device("cpu")
 DEVICES = ("auto", "cpu", "cuda")
 LONGEST_WAIT = timedelta(hours=12)
-"""How long a process waits for another, such as the main one that evaluates, before it gives up."""
+"""Longest time that a process waits for another one, such as for an evaluation on the main process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes of a run, seen from one of them; by default there is no other.
+    """Processes of a run, seen from one of them; by default a single one.
 
     Attributes:
-        index: of this process, from 0.
-        count: how many there are.
-        local_index: of this process among those of its machine, from 0.
-        device: what this process computes on.
+        index: rank of this process, from 0.
+        count: number of processes.
+        local_index: rank of this process on its machine, from 0.
+        device: device of this process.
     """
 
     index: int = 0
@@ -53,70 +52,71 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that evaluates and writes."""
+        """True on the process that evaluates and writes files."""
         return self.index == 0
 
     def describe(self) -> Mapping[str, Any]:
-        """How many there are, and the kind of device they compute on, for a run record."""
+        """Number of processes and their kind of device, for a run record."""
         cuda = self.device.type == "cuda"
         return {"count": self.count, "device": torch.cuda.get_device_name(self.device) if cuda else "cpu"}
 
     def share(self, items: Iterable[Item]) -> Iterator[tuple[int, Item]]:
-        """This process's items, every ``count``-th, each with its position among all."""
+        """Yield this process's items, every ``count``-th, with their positions among all items."""
         return islice(enumerate(items), self.index, None, self.count)
 
-    def add(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its sum over all processes, which hold the same shapes of one type."""
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over all processes; they agree in shapes and data type."""
         self._exchange(tensors, distributed.all_reduce)
 
-    def copy(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by the main process's."""
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by that of the main process."""
         self._exchange(tensors, lambda buffer: distributed.broadcast(buffer, src=0))
 
-    def on_main(self, make: Callable[[], Value]) -> Value:
-        """Make a value of JSON's types on the main process, and give it to all; the others wait for it."""
+    def on_main(self, compute: Callable[[], Value]) -> Value:
+        """Compute a JSON value on the main process and return it on all; the others wait for it."""
         if self.count == 1:
-            return make()
-        text = json.dumps(make()).encode("utf-8") if self.is_main else b""
+            return compute()
+        text = json.dumps(compute()).encode("utf-8") if self.is_main else b""
         size = torch.tensor([len(text)])
-        self.copy([size])
+        self.broadcast([size])
         content = torch.tensor(list(text.ljust(int(size))), dtype=torch.uint8)
-        self.copy([content])
+        self.broadcast([content])
         value: Value = json.loads(bytes(content.tolist()))
         return value
 
     def check_step(self, accumulate: int) -> None:
-        """Make sure that a step has a batch for every process.
+        """Check that a step has at least one batch per process.
 
         Raises:
-            RecipeError: it has not.
+            RecipeError: ``accumulate`` is lower than the number of processes.
         """
         if accumulate < self.count:
             raise RecipeError(
-                f"schedule.accumulate = {accumulate}: a step has fewer batches than there are processes; set "
-                f"it to {self.count} or more, and schedule.batch_subwords lower to read as much in a step"
+                f"schedule.accumulate = {accumulate}: a step needs a batch for each process; set "
+                f"it to {self.count} or more, and lower schedule.batch_subwords to keep the size of a step"
             )
 
     def _exchange(self, tensors: Sequence[Tensor], exchange: Callable[[Tensor], object]) -> None:
         if self.count == 1 or not tensors:
             return
         with torch.no_grad():
-            buffer = torch.cat([each.reshape(-1) for each in tensors]).to(self.device)
-            with _explain_loss():
+            # One buffer, so one message instead of one per tensor.
+            buffer = torch.cat([tensor.reshape(-1) for tensor in tensors]).to(self.device)
+            with _explain_disconnect():
                 exchange(buffer)
-            for each, part in zip(tensors, buffer.split([each.numel() for each in tensors]), strict=True):
-                each.copy_(part.view_as(each))
+            for tensor, part in zip(tensors, buffer.split([t.numel() for t in tensors]), strict=True):
+                tensor.copy_(part.view_as(tensor))
 
 
 def join(device: str = "auto") -> Processes:
-    """Join the processes that a launcher started; without one, this process is alone.
+    """Join the processes that a launcher started; without a launcher, return a single process.
 
     Args:
         device: ``cpu``, ``cuda``, or ``auto``: a CUDA device if there is one.
 
     Raises:
         MissingExtraError: there are several processes, and Accelerate is not installed.
-        RecipeError: ``device`` is none of these.
+        RecipeError: ``device`` has another value.
         RunError: no CUDA device is visible, or too few for the processes of this machine.
     """
     kind = _choose_device(device)
@@ -125,21 +125,19 @@ def join(device: str = "auto") -> Processes:
     n_local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if kind == "cuda" and n_local > torch.cuda.device_count():
         raise RunError(
-            f"{n_local} processes on this machine, and {torch.cuda.device_count()} CUDA devices; start one "
+            f"{n_local} processes but {torch.cuda.device_count()} CUDA devices on this machine; start one "
             "process per device"
         )
-    try:
-        from accelerate import PartialState
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("accelerate", "train") from error
-    with _explain_loss():
-        state = PartialState(cpu=kind == "cpu", timeout=LONGEST_WAIT)
-    device_here = state.device if kind == "cuda" else CPU
-    return Processes(state.process_index, state.num_processes, state.local_process_index, device_here)
+
+    accelerate = require_extra("accelerate", "train")
+    with _explain_disconnect():
+        state = accelerate.PartialState(cpu=kind == "cpu", timeout=LONGEST_WAIT)
+    local_device = state.device if kind == "cuda" else CPU
+    return Processes(state.process_index, state.num_processes, state.local_process_index, local_device)
 
 
 def count_launched() -> int:
-    """How many processes the launcher of this one started, on all machines; 1 without a launcher."""
+    """Number of processes that the launcher started, on all machines; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -150,19 +148,19 @@ def _choose_device(device: str) -> str:
     if device == "cuda" and not visible:
         built = "" if torch.version.cuda else "; this torch was built without CUDA"
         raise RunError(
-            f"no CUDA device is visible{built}: see what nvidia-smi and CUDA_VISIBLE_DEVICES say, or train "
-            "on device cpu"
+            f"no CUDA device is visible{built}: check nvidia-smi and CUDA_VISIBLE_DEVICES, or train on "
+            "device cpu"
         )
     return "cuda" if visible and device != "cpu" else "cpu"
 
 
 @contextmanager
-def _explain_loss() -> Iterator[None]:
-    """Say what it means that the connection to another process broke."""
+def _explain_disconnect() -> Iterator[None]:
+    """Turn a broken connection to another process into a message that explains it."""
     try:
         yield
     except RuntimeError as error:
         raise RunError(
-            f"another process of this run has ended or cannot be reached: {error}; its own message says why. "
-            "Start all of them again with --resume"
+            f"another process of this run has ended or is unreachable: {error}; see its own message. Then "
+            "start all processes again with --resume"
         ) from error

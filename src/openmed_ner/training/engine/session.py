@@ -1,9 +1,8 @@
-"""What every run does around its loop: open its folder, keep memory, and write its bundle in one move."""
+"""Steps of every run around its loop: open the folder, keep freed memory, write the bundle in one move."""
 
 from __future__ import annotations
 
 import ctypes
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +13,7 @@ from openmed_ner.bundle import Manifest, seal
 from openmed_ner.bundle.manifest import CARD, RECORD, TOKENIZER
 from openmed_ner.errors import RunError
 from openmed_ner.publish.cards import write_card
-from openmed_ner.storage import write_json
+from openmed_ner.storage import atomic_folder, write_json
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.engine.energy import Meter, measure_energy
@@ -29,11 +28,14 @@ _KEEP = 1 << 30
 def open_run(
     folder: Path, *, resume: bool, schedule: Schedule, processes: Processes | None = None
 ) -> Processes:
-    """Prepare for a run in a folder; return the processes that share it, those that were launched by default.
+    """Prepare a run in a folder.
+
+    Returns:
+        The processes of the run; by default, those that a launcher started.
 
     Raises:
         RecipeError: there are more processes than a step has batches.
-        RunError: it holds a run already, which is not to be resumed.
+        RunError: the folder already holds a run, and ``resume`` is false.
     """
     processes = processes or join()
     processes.check_step(schedule.accumulate)
@@ -44,15 +46,15 @@ def open_run(
 
 
 def measure(processes: Processes) -> AbstractContextManager[Meter | None]:
-    """Measure the energy of a block, on one process of each machine: it sees all of the machine's devices."""
+    """Measure the energy of a block, on one process per machine, since a meter sees all of its devices."""
     return measure_energy() if processes.local_index == 0 else nullcontext()
 
 
 def keep_memory() -> None:
     """Let the C library keep freed memory instead of returning it to the system after every batch.
 
-    Activations of a few megabytes are mapped and unmapped at each layer otherwise; keeping them made
-    steps of six windows of 320 subwords a third faster here. Does nothing without glibc.
+    Otherwise each layer maps and unmaps activations of a few megabytes. Keeping them made steps of six
+    windows of 320 subwords a third faster. Does nothing without glibc.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
@@ -71,19 +73,15 @@ def write_bundle(
     """Write a bundle in one move: weights, tokenizer, record and card.
 
     Args:
-        target: its folder, replaced if it is there.
-        manifest: what the bundle is.
-        record: of the run.
-        save: writes the weights to the folder it is given.
-        tokenizer: the tokenizer.
+        target: folder of the bundle; an older one is replaced.
+        manifest: description of the bundle.
+        record: record of the run.
+        save: function that writes the weights to a folder.
+        tokenizer: tokenizer of the model.
     """
-    partial = target.with_name(f"{target.name}.partial")
-    for leftover in (partial, target):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save(partial)
-    (partial / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
-    write_json(partial / RECORD, record)
-    write_card(partial / CARD, manifest, record=record)
-    seal(partial, manifest)
-    partial.rename(target)
+    with atomic_folder(target) as partial:
+        save(partial)
+        (partial / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
+        write_json(partial / RECORD, record)
+        write_card(partial / CARD, manifest, record=record)
+        seal(partial, manifest)

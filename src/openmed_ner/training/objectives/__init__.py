@@ -1,1 +1,1 @@
-"""What is trained for: token tags, masked language modelling, a teacher's probabilities."""
+"""Training objectives: token tags, masked language modelling, and a teacher's probabilities."""

@@ -1,4 +1,4 @@
-"""Pretraining: passages to rows of which the model guesses the hidden subwords."""
+"""Masked language modelling: the model predicts hidden subwords of unlabelled passages."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from openmed_ner.training.passages import PassageSplit
 
 
 class MaskedLanguageModelling:
-    """The objective: cross-entropy over the hidden subwords.
+    """Cross-entropy over the hidden subwords.
 
-    Held-out passages are hidden in the same places at every evaluation, so that perplexities of one
-    tokenizer and window can be compared.
+    Every evaluation hides the same subwords of the held-out passages, so perplexities with one tokenizer and
+    window are comparable.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class MaskedLanguageModelling:
         schedule: Schedule,
         subwords: int,
     ) -> None:
-        """Set up a stage of a run.
+        """Set up one stage of a run.
 
         Args:
-            model: what is trained; the caller decides which of its parameters are.
-            train: passages to learn from.
+            model: model to train; the caller freezes parameters.
+            train: passages to train on.
             held_out: passages to measure perplexity on.
-            tokenizer: knows the special subwords and the vocabulary.
+            tokenizer: tokenizer with the special subwords and the vocabulary.
             recipe: masking, rows, sources and seed.
-            schedule: of this stage.
-            subwords: how many this stage reads, padding included.
+            schedule: schedule of this stage.
+            subwords: number of subwords to read, padding included.
         """
         self.model: MaskedLanguageModel = model
         self._schedule = schedule
@@ -58,6 +58,7 @@ class MaskedLanguageModelling:
         self._specials = torch.tensor(sorted(tokenizer.specials))
         vocabulary = tokenizer.vocabulary
         self._continues = torch.from_numpy(find_continuations(vocabulary))
+
         rows = partial(
             PassageRows,
             tokenizer=tokenizer,
@@ -68,6 +69,7 @@ class MaskedLanguageModelling:
         self._rows = rows(train, seed=recipe.seed, weights=recipe.weights)
         self._held_out = rows(held_out, seed=0)
         self._sample = rows(sample_passages(held_out, recipe.held_out), seed=0)
+
         per_step = self._rows.batch_subwords * schedule.accumulate
         self._steps_per_epoch = math.ceil(subwords / per_step / schedule.epochs)
 
@@ -77,15 +79,15 @@ class MaskedLanguageModelling:
         return range(epoch * count, (epoch + 1) * count)
 
     def loss(self, batch: int) -> Loss:
-        """Mean over the hidden subwords of a batch; which they are is drawn from torch's generator."""
+        """Mean loss over the hidden subwords of a batch; torch's generator chooses them."""
         return self._loss(self._rows, batch, generator=None)
 
     def evaluate(self) -> Mapping[str, float]:
-        """Loss and perplexity on the sample of the held-out passages; ``score`` is the loss, negative."""
+        """Loss and perplexity on a sample of the held-out passages; ``score`` is the negative loss."""
         return self._perplexity(self._sample)
 
     def evaluate_all(self) -> Mapping[str, float]:
-        """The same on all held-out passages."""
+        """Loss and perplexity on all held-out passages; ``score`` is the negative loss."""
         return self._perplexity(self._held_out)
 
     def _perplexity(self, rows: PassageRows) -> Mapping[str, float]:
@@ -109,6 +111,7 @@ class MaskedLanguageModelling:
             continues=self._continues,
             generator=generator,
         )
+
         device = next(self.model.parameters()).device
         logits = self.model(inputs.to(device), mask.to(device), chosen.to(device))
         targets = ids[chosen].to(device)
@@ -118,7 +121,7 @@ class MaskedLanguageModelling:
 
 
 def sample_passages(passages: PassageSplit, count: int) -> PassageSplit:
-    """Some passages of a set, always the same; all if there are no more than ``count``."""
+    """Sample passages, always the same ones; return all if there are at most ``count``."""
     if len(passages) <= count:
         return passages
     chosen = np.sort(np.random.default_rng(0).choice(len(passages), count, replace=False))

@@ -1,4 +1,4 @@
-"""Choose what a masked language model has to guess, and hide it.
+"""Choose the subwords that a masked language model has to predict, and hide them.
 
 The draws are made in the order of transformers' ``DataCollatorForLanguageModeling``, so that the same
 seed hides the same subwords: a test compares the two.
@@ -16,7 +16,7 @@ from torch import Tensor
 from openmed_ner.training.config import Masking
 
 MASKED, RANDOM = 0.8, 0.5
-"""Of the chosen subwords, 80 % become the mask, and half of the others a random subword."""
+"""Shares: 80 % of the chosen subwords become the mask, half of the rest a random subword."""
 
 
 def hide(
@@ -34,43 +34,45 @@ def hide(
     Args:
         ids: subword ids, ``(n_rows, n_subwords)``.
         fixed: subwords that are never chosen (special ones, padding), ``(n_rows, n_subwords)``.
-        masking: how many, and whether by whole words.
-        mask: id of the mask.
+        masking: share of chosen subwords, and whole-word masking.
+        mask: id of the mask subword.
         n_vocabulary: size of the vocabulary that random subwords come from.
-        continues: whether a subword goes on with the word of the one before, ``(n_vocabulary,)``.
-        generator: where randomness comes from; torch's own if ``None``.
+        continues: true for subwords that continue a word, ``(n_vocabulary,)``.
+        generator: source of randomness; torch's global one if ``None``.
 
     Returns:
-        What the model reads, and which subwords it has to guess, both ``(n_rows, n_subwords)``.
+        The input of the model, and a mask of the subwords to predict, both ``(n_rows, n_subwords)``.
     """
     chance = torch.full(ids.shape, masking.share).masked_fill_(fixed, 0.0)
     if masking.whole_words:
         inner = continues[ids] & ~fixed
-        inner[:, 1:] &= ~fixed[:, :-1]  # what follows a special subword begins a row, if not a word
+        inner[:, 1:] &= ~fixed[:, :-1]  # a packed row may begin within a word, after its special subword
         inner[:, 0] = False
         first = torch.bernoulli(chance.masked_fill_(inner, 0.0), generator=generator).bool()
         chosen = _spread(first, inner)
     else:
         chosen = torch.bernoulli(chance, generator=generator).bool()
+
+    # The order of these draws is that of DataCollatorForLanguageModeling.
     masked = torch.bernoulli(torch.full(ids.shape, MASKED), generator=generator).bool() & chosen
     at_random = torch.bernoulli(torch.full(ids.shape, RANDOM), generator=generator).bool() & chosen & ~masked
-    others = torch.randint(n_vocabulary, ids.shape, dtype=torch.long, generator=generator)
-    inputs = torch.where(masked, mask, torch.where(at_random, others, ids))
+    random_ids = torch.randint(n_vocabulary, ids.shape, dtype=torch.long, generator=generator)
+    inputs = torch.where(masked, mask, torch.where(at_random, random_ids, ids))
     return inputs, chosen
 
 
 def _spread(first: Tensor, inner: Tensor) -> Tensor:
     """Choose the rest of each word whose first subword is chosen."""
-    places = torch.arange(first.shape[1]).expand_as(first)
-    begins = torch.cummax(places.masked_fill(inner, 0), dim=1).values
-    return first.gather(1, begins)
+    columns = torch.arange(first.shape[1]).expand_as(first)
+    starts = torch.cummax(columns.masked_fill(inner, 0), dim=1).values
+    return first.gather(1, starts)
 
 
 def find_continuations(vocabulary: Sequence[str]) -> NDArray[np.bool_]:
-    """Which subwords of a vocabulary go on with a word that has begun, ``(n_vocabulary,)``.
+    """Find the subwords of a vocabulary that continue a word, ``(n_vocabulary,)``.
 
-    WordPiece marks those by ``##``; SentencePiece and byte-level vocabularies mark the others, which follow
-    a blank, by ``▁`` and ``Ġ``.
+    WordPiece marks them by ``##``. SentencePiece and byte-level vocabularies mark the opposite: subwords that
+    follow a blank begin with ``▁`` or ``Ġ``.
     """
     marked = np.array([piece.startswith("##") for piece in vocabulary])
     if marked.any():

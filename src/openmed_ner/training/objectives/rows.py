@@ -1,8 +1,8 @@
 """Passages as rows of subwords, in an order that the seed determines.
 
-Packed rows hold one passage after the other, parted by the suffix subword, and are all equally long: no
-padding, one shape, which is what CPU kernels like. The price: a passage may begin in one row and end in
-the next.
+Packed rows hold one passage after the other, separated by the suffix subword. They are equally long, so there
+is no padding and one shape, which CPU kernels are fastest with. In return, a passage may begin in one row and
+end in the next.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from openmed_ner.tagging.batching import LongArray, group_by_length, pad_rows
 from openmed_ner.training.passages import PassageSplit
 
 SPECIAL = 2
-"""Subwords that frame a row."""
+"""Number of special subwords around a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One pass over the passages, in order, cut into batches.
+    """Layout of one pass over the passages.
 
     Attributes:
-        order: the passages, by index.
-        ends: one past the last subword of each, with the one that parts it from the next, in one long row.
-        batches: when not packed, the places in ``order`` that share a batch.
-        n_batches: how many batches there are.
+        order: indices of the passages, in the order of reading.
+        ends: one past the last subword of each passage, separators included, in one long row.
+        batches: positions in ``order`` that share a batch, unless packed.
+        n_batches: number of batches.
     """
 
     order: NDArray[np.int64]
@@ -41,7 +41,7 @@ class Rows:
 
 
 class PassageRows:
-    """Batches of rows without end: pass after pass, each in another order."""
+    """Endless batches of rows: pass after pass, each in another order."""
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class PassageRows:
         self._lengths = np.diff(passages.ends, prepend=0)
         unknown = sorted(set(weights or ()) - set(passages.names))
         if unknown:
-            known = ", ".join(passages.names)
-            raise RecipeError(f"weights.{unknown[0]}: there is no such source; known: {known}")
+            raise RecipeError(f"weights.{unknown[0]}: unknown source; expected {', '.join(passages.names)}")
+
         factors = [(weights or {}).get(name, 1.0) for name in passages.names]
         self._weights = np.array(factors)[passages.sources]
         if not (self._weights > 0).any():
-            raise RecipeError("no passage is left to read: every source is missing or weighs 0")
+            raise RecipeError("no passage is left to read: every source is missing or has weight 0")
         if not packed and (longest := int(self._lengths.max()) + SPECIAL) > window:
             raise RecipeError(f"window = {window}: expected at least {longest}, the longest passage")
         self.lay_out = lru_cache(maxsize=2)(self._lay_out)
@@ -90,34 +90,40 @@ class PassageRows:
         Returns:
             Subword ids and attention mask, both ``(n_rows, n_subwords)``.
         """
-        turn = 0
-        while number >= (size := self._size(turn)):
+        epoch = 0
+        while number >= (size := self._size(epoch)):
             number -= size
-            turn += 1
-        rows = self.lay_out(turn)
+            epoch += 1
+
+        rows = self.lay_out(epoch)
         if self._packed:
             return self._pack(rows, number)
-        passages = [self._passages.piece(int(rows.order[place])) for place in rows.batches[number]]
+        passages = [self._passages.piece(int(rows.order[position])) for position in rows.batches[number]]
         return pad_rows(passages, self._tokenizer)
 
-    def _size(self, turn: int) -> int:
-        """How many batches a pass has; remembered, so that only the pass under way is laid out."""
-        while len(self._sizes) <= turn:
+    def _size(self, epoch: int) -> int:
+        """Number of batches of a pass; remembered, so earlier passes are not laid out again."""
+        while len(self._sizes) <= epoch:
             self._sizes.append(self.lay_out(len(self._sizes)).n_batches)
-        return self._sizes[turn]
+        return self._sizes[epoch]
 
-    def _lay_out(self, turn: int) -> Rows:
-        random = np.random.default_rng((self._seed, turn))
+    def _lay_out(self, epoch: int) -> Rows:
+        random = np.random.default_rng((self._seed, epoch))
+
+        # A weight of 2.3 reads a passage twice, and a third time with a chance of 0.3.
         whole, part = np.divmod(self._weights, 1.0)
         times = whole.astype(np.int64) + (random.random(len(part)) < part)
-        if not times.any():  # weights so small that luck left nothing
+        if not times.any():  # with small weights, chance may leave nothing
             times[random.choice(len(times), p=self._weights / self._weights.sum())] = 1
+
         order = random.permutation(np.repeat(np.arange(len(times)), times))
         lengths = self._lengths[order]
         ends = np.cumsum(lengths + 1)
         if self._packed:
             n_rows = -(-int(ends[-1]) // (self._window - SPECIAL))
             return Rows(order, ends, (), -(-n_rows // self._rows_per_batch))
+
+        # Passages of similar length share a batch; the jitter varies which ones from pass to pass.
         framed = lengths + SPECIAL
         jittered = framed * random.uniform(0.95, 1.05, len(lengths))
         batches = group_by_length(framed.tolist(), budget=self._budget, ranks=jittered.tolist())
@@ -125,7 +131,7 @@ class PassageRows:
 
     @property
     def batch_subwords(self) -> int:
-        """Subwords of a whole batch: a packed one has as many whole rows as the budget allows."""
+        """Subwords of a full batch; a packed one has as many whole rows as the budget allows."""
         return self._rows_per_batch * self._window if self._packed else self._budget
 
     @property
@@ -137,19 +143,21 @@ class PassageRows:
         first = number * self._rows_per_batch * width
         last = min(first + self._rows_per_batch * width, int(rows.ends[-1]))
         stream = self._read(rows, first, last)
-        cuts = range(0, len(stream), width)
-        return pad_rows([stream[cut : cut + width] for cut in cuts], self._tokenizer, width=self._window)
+        starts = range(0, len(stream), width)
+        return pad_rows(
+            [stream[start : start + width] for start in starts], self._tokenizer, width=self._window
+        )
 
     def _read(self, rows: Rows, first: int, last: int) -> LongArray:
-        """Subwords ``first`` to ``last`` of all passages laid end to end."""
-        place = int(np.searchsorted(rows.ends, first, side="right"))
-        begin = int(rows.ends[place - 1]) if place else 0
-        pieces: list[NDArray[np.integer]] = []
+        """Read subwords ``first`` to ``last`` of all passages laid end to end."""
+        position = int(np.searchsorted(rows.ends, first, side="right"))
+        begin = int(rows.ends[position - 1]) if position else 0
+        parts: list[NDArray[np.integer]] = []
         suffix = np.array([self._tokenizer.suffix])
         offset = first - begin
         while begin < last:
-            pieces += [self._passages.piece(int(rows.order[place])), suffix]
-            begin = int(rows.ends[place])
-            place += 1
-        stream: LongArray = np.concatenate(pieces).astype(np.int64)[offset : offset + last - first]
+            parts += [self._passages.piece(int(rows.order[position])), suffix]
+            begin = int(rows.ends[position])
+            position += 1
+        stream: LongArray = np.concatenate(parts).astype(np.int64)[offset : offset + last - first]
         return stream

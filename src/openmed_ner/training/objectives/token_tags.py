@@ -1,4 +1,4 @@
-"""Fine-tuning: documents with gold spans to windows with one tag per word and head."""
+"""Token tagging: documents with gold spans become windows with one tag per word and head."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from openmed_ner.training.engine.objective import Loss
 from openmed_ner.training.objectives.distillation import SoftTargets
 
 IGNORED = -100
-"""Tag index of a word that no head is trained on, as in torch's cross-entropy."""
+"""Tag index of a word that is not in the loss, as in torch's cross-entropy."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingCorpus:
-    """One corpus as training sees it: the head it teaches and its documents.
+    """One corpus as training sees it: a head and its documents.
 
     Attributes:
-        head: what it teaches.
-        train: documents to learn from.
-        dev: documents to choose the epoch by.
-        left_out: ids of training documents that stand in a held-out split, and are not in ``train``.
-        silver: documents that another model tagged, to learn from as well.
-        unlabelled: documents without annotation, the same for all corpora, on which only a teacher is heard.
+        head: head to train.
+        train: documents to train on.
+        dev: documents to select the epoch on.
+        left_out: ids of training documents that appear in a held-out split, and are not in ``train``.
+        silver: documents tagged by another model, to train on as well.
+        unlabelled: documents without annotation, for soft targets only; the same for all corpora.
     """
 
     head: Head
@@ -52,10 +52,10 @@ class Example:
     """A window and its tags.
 
     Attributes:
-        window: what the model reads.
-        tags: index of each owned word's tag in each head, ``IGNORED`` elsewhere, ``(n_words, n_heads)``.
-        annotators: indices of the corpora whose own annotation is among the tags; none: all are silver.
-        text: that the window is of, by which a teacher knows it.
+        window: input of the model.
+        tags: tag index of each owned word in each head, ``IGNORED`` elsewhere, ``(n_words, n_heads)``.
+        annotators: indices of the corpora with gold annotation in the text; empty if all tags are silver.
+        text: text of the window, the key of its soft targets.
     """
 
     window: Window
@@ -65,8 +65,8 @@ class Example:
 
 
 def list_texts(corpora: Sequence[TrainingCorpus]) -> list[str]:
-    """The different texts that are learnt from."""
-    annotated = [document for each in corpora for document in (*each.train, *each.silver)]
+    """List the distinct texts of all training documents."""
+    annotated = [document for corpus in corpora for document in (*corpus.train, *corpus.silver)]
     return list(dict.fromkeys(document.text for document in (*annotated, *corpora[0].unlabelled)))
 
 
@@ -75,14 +75,14 @@ def make_examples(
 ) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
 
-    A corpus's own annotation of a text stands above a silver one.
+    The gold annotation of a text replaces the silver one of the same corpus.
 
     Args:
-        corpora: one for each head.
-        reader: cuts texts into windows.
+        corpora: one corpus per head.
+        reader: reader that cuts texts into windows.
 
     Returns:
-        The examples, and for each corpus what became of its gold spans.
+        The examples, and for each corpus an account of its gold spans.
 
     Raises:
         CorpusError: a corpus has no training documents.
@@ -101,6 +101,7 @@ def make_examples(
             texts.setdefault(document.text, {}).setdefault(index, document)
     for document in corpora[0].unlabelled:
         texts.setdefault(document.text, {})
+
     examples = []
     for text, annotated in texts.items():
         tokens = list(iter_tokens(text))
@@ -111,17 +112,20 @@ def make_examples(
             tags[:, index] = [head.tags.index(tag) for tag in encoded]
             if index in annotators[text]:
                 accounts[head.corpus] += account
+
+        # Neighbouring windows overlap: a word is trained on in the window that owns it, once.
         for window in reader.windows(text):
-            own = np.full((len(window.first_subwords), len(corpora)), IGNORED, dtype=np.int64)
-            own[window.owned] = tags[window.first + window.owned.start : window.first + window.owned.stop]
-            examples.append(Example(window, own, tuple(annotators[text]), text))
+            owned_tags = np.full((len(window.first_subwords), len(corpora)), IGNORED, dtype=np.int64)
+            first, owned = window.first, window.owned
+            owned_tags[owned] = tags[first + owned.start : first + owned.stop]
+            examples.append(Example(window, owned_tags, tuple(annotators[text]), text))
     return examples, accounts
 
 
 class TokenTagging:
-    """The objective: label-smoothed cross-entropy over each word's first subword, per head.
+    """Label-smoothed cross-entropy over each word's first subword, per head.
 
-    With a teacher, a part of it is how far the probabilities of all heads are from the teacher's.
+    With soft targets, the loss is a weighted mean of the cross-entropy and the divergence from the teacher.
     """
 
     def __init__(
@@ -133,26 +137,26 @@ class TokenTagging:
         schedule: Schedule,
         seed: int,
         weights: Mapping[str, float] | None = None,
-        lessons: SoftTargets | None = None,
+        soft_targets: SoftTargets | None = None,
     ) -> None:
         """Set up a run.
 
         Args:
-            model: what is trained.
-            corpora: one for each head of the model, in order.
-            reader: cuts texts into windows.
-            schedule: of the run.
-            seed: of the order of batches.
-            weights: how often an epoch reads the documents of a corpus, 1 where nothing is said.
-            lessons: what a teacher says of all texts (see :func:`list_texts`), to be learnt as well.
+            model: model to train.
+            corpora: one corpus per head of the model, in order.
+            reader: reader that cuts texts into windows.
+            schedule: settings of the optimisation.
+            seed: seed of the order of batches.
+            weights: number of times that an epoch reads the documents of a corpus; 1 by default.
+            soft_targets: teacher logits of all texts (see :func:`list_texts`), if there is a teacher.
 
         Raises:
             CorpusError: a corpus has no training documents.
-            RecipeError: a weight names no corpus.
+            RecipeError: a weight names an unknown corpus.
         """
         names = [corpus.head.corpus for corpus in corpora]
         if unknown := sorted(set(weights or ()) - set(names)):
-            raise RecipeError(f"weights.{unknown[0]}: there is no such corpus; trained: {', '.join(names)}")
+            raise RecipeError(f"weights.{unknown[0]}: unknown corpus; expected {', '.join(names)}")
         self._weights = np.array([(weights or {}).get(name, 1.0) for name in names])
         self.model: TokenTagger = model
         self.examples, self.accounts = make_examples(corpora, reader)
@@ -160,14 +164,14 @@ class TokenTagging:
         self._reader = replace(reader, budget=2 * schedule.batch_subwords)
         self._schedule = schedule
         self._seed = seed
-        self._lessons = lessons
+        self._soft_targets = soft_targets
 
     def batches(self, epoch: int) -> list[list[Example]]:
-        """Examples of like length together, in an order that the seed and the epoch determine."""
+        """Batches of examples of similar length, in an order that the seed and the epoch determine."""
         order = random.Random(f"{self._seed}/{epoch}")
-        luck = random.Random(f"{self._seed}/{epoch}/weights")
+        draws = random.Random(f"{self._seed}/{epoch}/weights")
         examples = [
-            example for example in self.examples for _ in range(self._times(example, chance=luck.random()))
+            example for example in self.examples for _ in range(self._times(example, draw=draws.random()))
         ]
         order.shuffle(examples)
         lengths = [len(example.window.ids) + 2 for example in examples]
@@ -176,25 +180,29 @@ class TokenTagging:
         order.shuffle(by_length)
         return [[examples[index] for index in batch] for batch in by_length]
 
-    def _times(self, example: Example, *, chance: float) -> int:
-        """How often an epoch reads an example: the largest weight of its corpora, once if it is silver."""
+    def _times(self, example: Example, *, draw: float) -> int:
+        """Number of times that an epoch reads an example: the largest weight of its corpora; 1 if silver."""
         weight = max((float(self._weights[index]) for index in example.annotators), default=1.0)
-        return int(weight) + (chance < weight % 1)
+        return int(weight) + (draw < weight % 1)
 
     def loss(self, batch: Sequence[Example]) -> Loss:
-        """Mean over all annotated words and heads of the batch; a teacher is heard on all words and heads."""
+        """Mean loss over all annotated words and heads of a batch; soft targets cover all words and heads."""
         device = next(self.model.layers.parameters()).device
         windows = pad_windows([example.window for example in batch], self._reader.tokenizer)
-        ids, mask = (torch.from_numpy(each).to(device) for each in windows)
+        ids, mask = (torch.from_numpy(array).to(device) for array in windows)
+
+        # Hidden states of each word's first subword; position 0 of a row is the prefix subword.
         rows = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch]))
         columns = torch.from_numpy(np.concatenate([example.window.first_subwords + 1 for example in batch]))
         words = self.model.hidden(ids, mask)[rows, columns]
+
+        # A head without tags in this batch is not computed, unless it has soft targets.
         tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
         annotated = (tags != IGNORED).any(dim=0).tolist()
         logits = {
             index: layer(words).float()
             for index, layer in enumerate(self.model.layers)
-            if annotated[index] or self._lessons
+            if annotated[index] or self._soft_targets
         }
         losses = [
             nn.functional.cross_entropy(
@@ -207,29 +215,32 @@ class TokenTagging:
             for index in logits
             if annotated[index]
         ]
+
         n_targets = int((tags != IGNORED).sum())
         mean = torch.stack(losses).sum() / n_targets if losses else words.new_zeros(())
-        if lessons := self._lessons:
-            taught = [lessons.of(example.text, example.window) for example in batch]
-            mean = torch.lerp(mean, lessons.divergence(taught, list(logits.values())), lessons.weight)
+        if soft := self._soft_targets:
+            teacher = [soft.of(example.text, example.window) for example in batch]
+            mean = torch.lerp(mean, soft.divergence(teacher, list(logits.values())), soft.weight)
             n_targets = tags.numel()
         return Loss(mean, n_targets, int(mask.sum()))
 
     def evaluate(self) -> Mapping[str, float]:
-        """Strict mention-level F1 on dev, per corpus; ``score`` is their mean. Nothing without dev."""
-        documents = {(each.id, each.text): each for _, dev in self._dev for each in dev}
+        """Strict mention-level F1 on dev, per corpus; ``score`` is their mean. Empty without dev."""
+        # Corpora share documents, such as the two heads of BC5CDR; each text is predicted once.
+        documents = {(document.id, document.text): document for _, dev in self._dev for document in dev}
         if not documents:
             return {}
         predicted = predict(documents.values(), run=self.model.run, reader=self._reader)
-        found = dict(zip(documents, predicted, strict=True))
-        f1 = {head.corpus: _score(head, dev, found).micro.f1 for head, dev in self._dev}
+        predictions = dict(zip(documents, predicted, strict=True))
+        f1 = {head.corpus: _score(head, dev, predictions).micro.f1 for head, dev in self._dev}
         return {**f1, "score": sum(f1.values()) / len(f1)}
 
 
-def _score(head: Head, gold: Sequence[Document], found: Mapping[tuple[str, str], Document]) -> Scores:
-    """Score what one head predicted, among the predictions for documents by id and text."""
-    predicted = (found[each.id, each.text] for each in gold)
-    return total(
-        score_document(each, own.with_spans(span for span in own.spans if span.corpus == head.corpus))
-        for each, own in zip(gold, predicted, strict=True)
-    )
+def _score(head: Head, gold: Sequence[Document], predictions: Mapping[tuple[str, str], Document]) -> Scores:
+    """Score the predictions of one head, looked up by id and text."""
+
+    def predicted(document: Document) -> Document:
+        prediction = predictions[document.id, document.text]
+        return prediction.with_spans(span for span in prediction.spans if span.corpus == head.corpus)
+
+    return total(score_document(document, predicted(document)) for document in gold)

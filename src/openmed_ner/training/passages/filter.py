@@ -1,4 +1,4 @@
-"""Ask every passage whether it may stay, count the answers, and spool the pieces of those that do."""
+"""Filter passages, count the reasons of those dropped, and spool the pieces of those kept."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ from openmed_ner.training.passages.subwords import PassageTokenizer, cut
 from openmed_ner.training.passages.text import clean, is_english, placeholder_share
 
 MAX_SOURCES = 256
+"""Sources are numbered in one byte."""
 EVERY = 500
+"""Passages between two reports of progress."""
 
 
 class PassageFilter:
-    """Asks every passage the questions, counts the answers, and spools what passes.
+    """Applies the checks to every passage, counts the results, and spools the kept pieces.
 
     Attributes:
-        read: passages seen.
-        counts: of each source, see :meth:`SourceAccount.from_counts`.
-        sources: the sources seen, by name.
-        numbers: the number of each source that has pieces, in the order of its first one.
-        hits: passages that stand in a dev or test split, by split.
-        keys: a hash of every passage kept.
-        pieces: subwords of every piece kept, in order.
-        owners: the passage, by its place in ``keys``, of every piece.
-        source_of: the source, by number, of every passage kept.
-        was_split: whether each was cut into several pieces.
+        read: number of passages seen.
+        counts: counts of each source, see :meth:`SourceAccount.from_counts`.
+        sources: sources seen, by name.
+        numbers: number of each source with pieces, in the order of the first piece.
+        hits: number of passages that appear in a dev or test split, by split.
+        keys: hash of every kept passage.
+        pieces: length in subwords of every kept piece, in order.
+        owners: index in ``keys`` of the passage of every piece.
+        source_of: source number of every kept passage.
+        was_split: 1 for every kept passage that was cut into several pieces, else 0.
     """
 
     def __init__(
@@ -53,30 +55,32 @@ class PassageFilter:
         threshold = settings.near_duplicates
         self._near = NearDuplicates(threshold, seed=settings.seed) if threshold else None
         self._hash_words = WordHasher()
+
         self.read = 0
         self.counts: dict[str, Counter[str]] = {}
         self.sources: dict[str, PassageSource] = {}
         self.numbers: dict[str, int] = {}
         self.hits: Counter[str] = Counter()
+        # Arrays, not lists of objects: memory per passage decides how many passages fit.
         self.keys, self.pieces, self.owners = array("Q"), array("L"), array("L")
         self.source_of, self.was_split = array("L"), array("B")
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the ids that are spooled."""
+        """Data type of the spooled ids."""
         return self._tokenizer.dtype
 
-    def take(
+    def add_all(
         self, passages: Iterable[Passage], report: Callable[[int, int], None] = lambda read, kept: None
     ) -> None:
-        """Take the passages of a file."""
+        """Filter the passages of a file, and report the numbers read and kept now and then."""
         for passage in passages:
             if self.read % EVERY == 0:
                 report(self.read, len(self.keys))
             self.read += 1
-            self._take(passage)
+            self._add(passage)
 
-    def _take(self, passage: Passage) -> None:
+    def _add(self, passage: Passage) -> None:
         if passage.source not in self.sources:
             self.sources[passage.source] = find_source(passage.source, self._licences)
             self.counts[passage.source] = Counter()
@@ -85,16 +89,19 @@ class PassageFilter:
         if reason := self._leave_out(self.sources[passage.source]):
             counts[f"dropped:{reason}"] += 1
             return
+
         text = clean(passage.text)
         parts = self._tokenizer.encode(text) if text else []
         lengths = self._tokenizer.lengths(parts)
         n_subwords = sum(lengths)
         counts["subwords_read"] += n_subwords
+
         digest = text_digest(text)
-        if reason := self._refuse(text, n_subwords, digest):
+        if reason := self._check(text, n_subwords, digest):
             counts[f"dropped:{reason}"] += 1
             counts[f"subwords_dropped:{reason}"] += n_subwords
             return
+
         words = text.split(" ")
         ranges = [(0, n_subwords)]
         if n_subwords > self._settings.max_subwords:
@@ -102,12 +109,12 @@ class PassageFilter:
                 words,
                 lengths,
                 self._settings.max_subwords,
-                within=lambda place: self._tokenizer.word_lengths(words[place], first=not place),
+                within=lambda index: self._tokenizer.word_lengths(words[index], first=not index),
             )
         self._keep(passage.source, b"".join(parts), ranges, digest)
 
     def _leave_out(self, source: PassageSource) -> str | None:
-        """Why all of a source is left out, if it is."""
+        """Return the reason to leave out a whole source, if there is one."""
         settings = self._settings
         if settings.licences == "permissive" and source.licence_class != "permissive":
             return "licence"
@@ -115,8 +122,8 @@ class PassageFilter:
             return "source"
         return None
 
-    def _refuse(self, text: str, n_subwords: int, digest: bytes) -> str | None:
-        """Why a passage is dropped, if it is."""
+    def _check(self, text: str, n_subwords: int, digest: bytes) -> str | None:
+        """Return the reason to drop a passage, if there is one; the cheapest checks come first."""
         settings = self._settings
         if not text:
             return "empty"
@@ -136,15 +143,17 @@ class PassageFilter:
         return None
 
     def _keep(self, name: str, ids: bytes, ranges: Sequence[tuple[int, int]], digest: bytes) -> None:
+        """Spool the pieces of a passage, without those that are too short."""
         counts, width = self.counts[name], self._tokenizer.dtype.itemsize
         long = [(start, end) for start, end in ranges if end - start >= self._settings.min_subwords]
         n_subwords = sum(end - start for start, end in long)
-        lost = len(ids) // width - n_subwords
-        if lost:
-            counts["subwords_dropped:short"] += lost
+        n_dropped = len(ids) // width - n_subwords
+        if n_dropped:
+            counts["subwords_dropped:short"] += n_dropped
         if not long:
             counts["dropped:short"] += 1
             return
+
         number = self.numbers.setdefault(name, len(self.numbers))
         if number >= MAX_SOURCES:
             raise InputError(
@@ -154,6 +163,8 @@ class PassageFilter:
             self._spool.write(ids[start * width : end * width])
             self.pieces.append(end - start)
             self.owners.append(len(self.keys))
+
+        # The key decides if a passage is held out: by its text and the seed, not by its position.
         key = self._settings.seed.to_bytes(8, "little")
         self.keys.append(int.from_bytes(hashlib.blake2b(digest, digest_size=8, key=key).digest(), "little"))
         self.source_of.append(number)

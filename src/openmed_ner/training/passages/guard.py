@@ -1,11 +1,11 @@
-"""Keep what stands in a dev or test split of any corpus out of the pretraining set.
+"""Keep the dev and test documents of all corpora out of the pretraining set.
 
-A passage is dropped if it shares one long sentence with any dev or test document. Sentences are
-compared without case, spacing and punctuation (:func:`sentence_keys`), and here without numbers too,
-since some collections lost theirs; others lost what stood in brackets, so a held-out sentence is also
-looked for without its brackets. Sentences of more than ``COMMON`` different held-out documents are
-phrases ("No competing interests") and do not count. One sentence is a strict rule: now and then a
-passage goes that shares no more than a method with a test document, and that costs nothing.
+A passage is dropped if it shares one long sentence with any dev or test document. Sentences are compared
+without case, spacing and punctuation (:func:`sentence_keys`), and without numbers, since some collections
+lost theirs. Others lost text in brackets, so a held-out sentence is also searched for without its brackets.
+Sentences that appear in more than ``COMMON`` held-out documents are phrases ("No competing interests") and do
+not count. One shared sentence is a strict rule: it drops a few passages that share only a method with a test
+document, which costs nothing.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
 from openmed_ner.corpora import CATALOG, Corpus, corpora_folder, load_split
 from openmed_ner.corpora.overlap import common_keys, sentence_keys
 from openmed_ner.errors import CorpusError
+from openmed_ner.storage import sha256
 from openmed_ner.text import Document
+from openmed_ner.training.passages.settings import GuardMode
 from openmed_ner.training.passages.text import without_numbers
 
 HELD_OUT = ("dev", "test")
@@ -31,13 +31,13 @@ _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The sentences of dev and test documents, and where they stand.
+    """Sentences of the dev and test documents, and the splits that they appear in.
 
     Attributes:
-        places: sentence to the splits that have it, as ``corpus/split``.
-        documents: documents of each split that was read.
-        missing: corpora that are not at hand.
-        common: sentences that were too common to count.
+        places: splits, as ``corpus/split``, by the key of a sentence.
+        documents: number of documents of each split that was read.
+        missing: corpora that are not available.
+        common: number of sentences that were too common to count.
     """
 
     places: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
@@ -46,26 +46,26 @@ class Guard:
     common: int = 0
 
     def find(self, text: str) -> frozenset[str]:
-        """The splits with which a text shares a sentence."""
+        """Find the splits with which a text shares a sentence."""
         if not self.places:
             return frozenset()
         keys = self.places.keys() & sentence_keys(without_numbers(text))
         return frozenset[str]().union(*(self.places[key] for key in keys))
 
-    def sha256(self) -> str:
-        """One digest for all sentences and their places."""
+    def digest(self) -> str:
+        """SHA-256 of all sentences and their splits."""
         lines = (f"{key.hex()} {' '.join(sorted(splits))}\n" for key, splits in sorted(self.places.items()))
-        return sha256("".join(lines).encode()).hexdigest()
+        return sha256("".join(lines).encode())
 
 
 def held_out_keys(text: str) -> frozenset[bytes]:
-    """The sentences of a held-out text, as they stand and without what is in brackets."""
+    """Keys of the sentences of a held-out text, with and without the text in brackets."""
     bare = without_numbers(text)
     return sentence_keys(bare) | sentence_keys(_BRACKETS.sub("", bare))
 
 
 def make_guard(splits: Mapping[str, Sequence[Document]], *, missing: Iterable[str] = ()) -> Guard:
-    """Build a guard from the documents of dev and test splits, by ``corpus/split``."""
+    """Build a guard from the documents of dev and test splits, named ``corpus/split``."""
     texts = {document.text for documents in splits.values() for document in documents}
     keys = {text: held_out_keys(text) for text in texts}
     ignored = common_keys(keys)
@@ -83,17 +83,18 @@ def make_guard(splits: Mapping[str, Sequence[Document]], *, missing: Iterable[st
 
 
 def load_guard(
-    mode: Literal["catalog", "available", "nothing"],
+    mode: GuardMode,
     *,
     folder: Path | None = None,
     on_split: Callable[[str], None] = lambda name: None,
 ) -> Guard:
-    """Read the dev and test splits of the catalog.
+    """Build a guard from the dev and test splits of the catalog.
 
     Args:
-        mode: ``catalog`` wants all of them, ``available`` takes those whose archive is there.
-        folder: where the archives are; the folder named by ``OPENMED_NER_CORPORA`` if ``None``.
-        on_split: told the name of each split before it is read.
+        mode: ``catalog`` needs all corpora, ``available`` uses those whose archive is available, ``nothing``
+            reads none.
+        folder: folder of the archives; the folder named by ``OPENMED_NER_CORPORA`` if ``None``.
+        on_split: callback with the name of each split before it is read.
 
     Raises:
         CorpusError: no folder is named, or a corpus is missing or damaged.
@@ -104,13 +105,15 @@ def load_guard(
         archives = folder or corpora_folder()
     except CorpusError as error:
         raise CorpusError(f"{error}. {_WAY_OUT}") from error
-    missing = [corpus.name for corpus in CATALOG.values() if not _is_here(corpus, archives)]
+
+    missing = [corpus.name for corpus in CATALOG.values() if not _is_available(corpus, archives)]
     if missing and mode == "catalog":
         raise CorpusError(
             f"{archives} lacks {', '.join(missing)}, whose dev and test documents must stay out of "
-            "pretraining. See: openmed-ner corpora fetch --help; or guard with what is there: "
+            "pretraining. See: openmed-ner corpora fetch --help; or guard with the available corpora: "
             f'guard = "available". {_WAY_OUT}'
         )
+
     splits = {}
     for corpus in CATALOG.values():
         for split in HELD_OUT:
@@ -122,10 +125,10 @@ def load_guard(
 
 
 _WAY_OUT = (
-    'To prepare passages without looking for test documents among them, say so: guard = "nothing"; '
-    "the set's account then states it"
+    'To prepare passages without looking for test documents among them, set guard = "nothing"; '
+    "the manifest of the set then states it"
 )
 
 
-def _is_here(corpus: Corpus, folder: Path) -> bool:
+def _is_available(corpus: Corpus, folder: Path) -> bool:
     return all((folder / member.archive).is_file() for member in corpus.members)

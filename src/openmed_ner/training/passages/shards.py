@@ -1,20 +1,16 @@
-"""The files of a pretraining set: pieces as subword ids in shards, and a manifest that says what they are.
+"""Files of a pretraining set: pieces as subword ids in shards, and a manifest that describes them.
 
-A shard is a safetensors file of at most ``SHARD`` subwords: ``ids``, all subwords of its pieces on end,
-``uint16`` where the vocabulary allows it; ``ends``, where each piece ends, ``int64``; ``sources``, the place
-of its source in the list of names, ``uint8``. ``passages.json`` names every shard with its SHA-256, the
-tokenizer, the settings, the sources and what became of their passages. A folder appears when it is
-complete, and equal input gives equal bytes.
+A shard is a safetensors file of at most ``SHARD`` subwords: ``ids``, all subwords of its pieces end to end,
+``uint16`` if the vocabulary allows it; ``ends``, the end of each piece, ``int64``; ``sources``, the index
+of its source in the list of names, ``uint8``. ``passages.json`` lists every shard with its SHA-256, the
+tokenizer, the settings, and the sources with their accounts. The folder appears when it is complete, and
+equal input gives equal bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,27 +18,28 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from openmed_ner.errors import BundleError, InputError, MissingExtraError
+from openmed_ner.errors import BundleError, InputError, require_extra
+from openmed_ner.storage import atomic_folder, read_json, sha256
 
 FORMAT = 1
 MANIFEST = "passages.json"
 SHARD = 4_000_000
-"""Subwords of a shard at most."""
+"""Maximum number of subwords in a shard."""
 MAX_MANIFEST = 64 << 20
-PartName = Literal["train", "heldout"]
-PARTS: tuple[PartName, ...] = ("train", "heldout")
+SplitName = Literal["train", "heldout"]
+SPLITS: tuple[SplitName, ...] = ("train", "heldout")
 
 
 @dataclass(frozen=True, slots=True)
 class PassageSplit:
-    """The pieces of one part of a pretraining set.
+    """Pieces of one split of a pretraining set.
 
     Attributes:
-        ids: subword ids of all pieces on end, without special ones, ``(n_subwords,)``.
+        ids: subword ids of all pieces end to end, without special ones, ``(n_subwords,)``.
         ends: one past the last subword of each piece, ``(n_pieces,)``.
-        sources: the place in ``names`` of each piece's source, ``(n_pieces,)``.
-        names: the sources.
-        manifest: what ``passages.json`` says.
+        sources: index in ``names`` of each piece's source, ``(n_pieces,)``.
+        names: names of the sources.
+        manifest: contents of ``passages.json``.
     """
 
     ids: NDArray[np.uint16] | NDArray[np.uint32]
@@ -61,10 +58,10 @@ class PassageSplit:
 
 
 class ShardWriter:
-    """Writes pieces to the shards of one part."""
+    """Writes pieces to the shards of one split."""
 
-    def __init__(self, folder: Path, part: PartName, dtype: np.dtype[Any]) -> None:
-        self._folder, self._part, self._dtype = folder, part, dtype
+    def __init__(self, folder: Path, split: SplitName, dtype: np.dtype[Any]) -> None:
+        self._folder, self._split, self._dtype = folder, split, dtype
         self._ids: list[bytes] = []
         self._lengths: list[int] = []
         self._sources: list[int] = []
@@ -82,9 +79,10 @@ class ShardWriter:
         self._size += length
 
     def flush(self) -> None:
-        """Write what has come together as a shard."""
+        """Write the pieces so far as a shard."""
         if not self._lengths:
             return
+
         content = _safetensors().save(
             {
                 "ids": np.frombuffer(b"".join(self._ids), dtype=self._dtype),
@@ -92,11 +90,11 @@ class ShardWriter:
                 "sources": np.array(self._sources, dtype=np.uint8),
             }
         )
-        name = f"{self._part}-{len(self.files):05d}.safetensors"
+        name = f"{self._split}-{len(self.files):05d}.safetensors"
         (self._folder / name).write_bytes(content)
         self.files[name] = {
             "size": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
+            "sha256": sha256(content),
             "pieces": len(self._lengths),
             "subwords": self._size,
         }
@@ -105,90 +103,79 @@ class ShardWriter:
 
 @contextmanager
 def open_folder(folder: Path) -> Iterator[Path]:
-    """Make a folder that appears only once it is complete.
+    """Yield a folder that replaces an empty or missing one in one move once it is complete.
 
     Raises:
-        InputError: it is there already and holds something, or cannot be made.
+        InputError: the folder is not empty, or cannot be made.
     """
     if folder.is_dir() and any(folder.iterdir()):
-        what = "a prepared set; load it, or" if (folder / MANIFEST).is_file() else "other things;"
-        raise InputError(f"{folder} holds {what} name another folder")
+        content = "a prepared set; load it, or" if (folder / MANIFEST).is_file() else "other files;"
+        raise InputError(f"{folder} holds {content} name another folder")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder")
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
-    try:
+
+    with ExitStack() as stack:
+        try:
+            partial = stack.enter_context(atomic_folder(folder))
+        except OSError as error:
+            raise InputError(f"cannot write {folder}: {error.strerror}") from error
         yield partial
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write ``passages.json``."""
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read ``passages.json``.
 
     Raises:
-        BundleError: it is missing or damaged, or another version wrote it.
+        BundleError: the file is missing or damaged, or has another format version.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(
-            f"{folder} is no prepared set of passages: it has no {MANIFEST}; openmed-ner passages makes one"
+            f"{folder} is not a prepared set of passages: it has no {MANIFEST}; make one with openmed-ner "
+            "passages"
         )
-    if path.stat().st_size > MAX_MANIFEST:
-        raise BundleError(f"{path} is larger than {MAX_MANIFEST} bytes, which no such manifest is")
-    try:
-        manifest = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is no JSON: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else manifest
-        raise BundleError(f"{path}: format {found!r:.40}; this version reads {FORMAT}: prepare the set again")
+    manifest = read_json(path, error=BundleError, max_bytes=MAX_MANIFEST)
+    if (version := manifest.get("format")) != FORMAT:
+        raise BundleError(f"{path}: format {version!r:.40}; expected {FORMAT}: prepare the set again")
     return manifest
 
 
 def load_prepared(
-    folder: Path, part: PartName, *, licences: Literal["all", "permissive"] = "all"
+    folder: Path, split: SplitName, *, licences: Literal["all", "permissive"] = "all"
 ) -> PassageSplit:
-    """Load one part of a prepared set.
+    """Load one split of a prepared set.
 
     Args:
-        folder: the set.
-        part: ``train`` or ``heldout``.
+        folder: folder of the set.
+        split: ``train`` or ``heldout``.
         licences: ``permissive`` leaves out pieces of sources of another licence class.
 
     Raises:
-        BundleError: the set is damaged or changed, or nothing of the part is left.
+        BundleError: the set is damaged or changed, or the split has no passage left.
     """
     manifest = read_manifest(folder)
     try:
         names = tuple(str(source["name"]) for source in manifest["sources"])
-        open_to_all = [source["licence_class"] == "permissive" for source in manifest["sources"]]
-        size, mask = int(manifest["tokenizer"]["size"]), np.array(open_to_all, dtype=bool)
+        is_permissive = [source["licence_class"] == "permissive" for source in manifest["sources"]]
+        size, mask = int(manifest["tokenizer"]["size"]), np.array(is_permissive, dtype=bool)
         shards = [
-            (name, file["sha256"]) for name, file in manifest["shards"].items() if name.startswith(part)
+            (name, file["sha256"]) for name, file in manifest["shards"].items() if name.startswith(split)
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST} is damaged: {type(error).__name__}: {error}") from error
-    chosen = [_read_shard(folder, name, sha256, n_sources=len(names), size=size) for name, sha256 in shards]
+
+    arrays = [_read_shard(folder, name, digest, n_sources=len(names), size=size) for name, digest in shards]
     if licences == "permissive":
-        chosen = [_select(each, mask[each[2]]) for each in chosen]
-    if not any(len(ends) for _, ends, _ in chosen):
-        raise BundleError(f"{folder}: the part {part!r} has no passages (licences = {licences!r})")
-    ids, ends, sources = (list(each) for each in zip(*chosen, strict=True))
-    offsets = np.cumsum([0, *(len(each) for each in ids[:-1])])
+        arrays = [_select(shard, mask[shard[2]]) for shard in arrays]
+    if not any(len(ends) for _, ends, _ in arrays):
+        raise BundleError(f"{folder}: the split {split!r} has no passages (licences = {licences!r})")
+
+    # Ends count from the start of their shard; here, from the start of the split.
+    ids, ends, sources = (list(column) for column in zip(*arrays, strict=True))
+    offsets = np.cumsum([0, *(len(shard) for shard in ids[:-1])])
     return PassageSplit(
         np.concatenate(ids),
-        np.concatenate([each + offset for each, offset in zip(ends, offsets, strict=True)]),
+        np.concatenate([end + offset for end, offset in zip(ends, offsets, strict=True)]),
         np.concatenate(sources),
         names,
         manifest,
@@ -198,19 +185,20 @@ def load_prepared(
 Arrays = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.uint8]]
 
 
-def _read_shard(folder: Path, name: str, sha256: str, *, n_sources: int, size: int) -> Arrays:
+def _read_shard(folder: Path, name: str, digest: str, *, n_sources: int, size: int) -> Arrays:
     path = folder / name
     if Path(name).name != name or not path.is_file():
         raise BundleError(f"{folder}: {name} is missing")
     content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise BundleError(f"{path}: SHA-256 is {found}, {MANIFEST} says {sha256}: changed or damaged")
+    if (actual := sha256(content)) != digest:
+        raise BundleError(f"{path}: SHA-256 is {actual}, {MANIFEST} lists {digest}: changed or damaged")
+
     try:
         arrays = _safetensors().load(content)
         ids, ends, sources = arrays["ids"], arrays["ends"], arrays["sources"]
-    except Exception as error:  # the library has an exception of its own besides KeyError and ValueError
-        raise BundleError(f"{path}: cannot be read: {error}") from error
+    except Exception as error:  # safetensors raises a type of its own, besides KeyError
+        raise BundleError(f"cannot read {path}: {error}") from error
+
     fits = (
         ids.dtype in (np.uint16, np.uint32)
         and (ends.dtype, sources.dtype) == (np.int64, np.uint8)
@@ -222,20 +210,16 @@ def _read_shard(folder: Path, name: str, sha256: str, *, n_sources: int, size: i
         and int(sources.max()) < n_sources
     )
     if not fits:
-        raise BundleError(f"{path}: ids, ends and sources do not fit each other, or {MANIFEST}")
+        raise BundleError(f"{path}: ids, ends and sources do not match each other, or {MANIFEST}")
     return ids, ends, sources
 
 
-def _select(arrays: Arrays, wanted: NDArray[np.bool_]) -> Arrays:
-    """Keep some pieces of a shard."""
+def _select(arrays: Arrays, selected: NDArray[np.bool_]) -> Arrays:
+    """Keep the selected pieces of a shard."""
     ids, ends, sources = arrays
     lengths = np.diff(ends, prepend=0)
-    return ids[np.repeat(wanted, lengths)], np.cumsum(lengths[wanted]), sources[wanted]
+    return ids[np.repeat(selected, lengths)], np.cumsum(lengths[selected]), sources[selected]
 
 
 def _safetensors() -> Any:
-    try:
-        from safetensors import numpy as safetensors
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("safetensors", "train") from error
-    return safetensors
+    return require_extra("safetensors.numpy", "train")

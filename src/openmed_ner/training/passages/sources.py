@@ -1,8 +1,8 @@
-"""The sources we know, and under what terms their texts may be used.
+"""Sources of passages: their licences, and an account of their passages.
 
-The class of a source is the strictest of what its texts and its compilers ask; where nobody states
-anything it is ``unknown``, never a guess. A source that is not listed is ``unknown`` unless its user
-says otherwise.
+The licence class of a source is the strictest of the terms of its texts and of its compilers. If nobody
+states any terms it is ``unknown``, never a guess. A source that is not listed is ``unknown`` unless its user
+states a class.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ LicenceClass = Literal["permissive", "non-commercial", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class PassageSource:
-    """Where passages come from.
+    """Source of passages, with its licence.
 
     Attributes:
-        name: as passages name it.
-        licence: the terms, as far as they are stated.
-        licence_class: what they amount to.
-        home: where it is published; empty if unknown.
+        name: name of the source in the passages.
+        licence: terms of use, as far as they are stated.
+        licence_class: class of these terms.
+        home: URL of the publication; empty if unknown.
     """
 
     name: str
@@ -70,29 +70,29 @@ SOURCES: Mapping[str, PassageSource] = {
 }
 
 
-def find_source(name: str, own: Mapping[str, LicenceClass]) -> PassageSource:
-    """Look a source up; what its user says of its class replaces what the table says."""
+def find_source(name: str, licences: Mapping[str, LicenceClass]) -> PassageSource:
+    """Look a source up; the user's licence classes override those of the table."""
     source = SOURCES.get(name, PassageSource(name, "none stated", "unknown"))
-    if name not in own:
+    if name not in licences:
         return source
     licence = source.licence if name in SOURCES else "as stated by the user"
-    return replace(source, licence=licence, licence_class=own[name])
+    return replace(source, licence=licence, licence_class=licences[name])
 
 
 def read_licences(pairs: list[str]) -> dict[str, LicenceClass]:
     """Read ``NAME=CLASS`` pairs.
 
     Raises:
-        InputError: one is no such pair.
+        InputError: a pair has another form or an unknown class.
     """
-    known = get_args(LicenceClass)
-    found: dict[str, LicenceClass] = {}
+    classes = get_args(LicenceClass)
+    licences: dict[str, LicenceClass] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
-        if not name or value not in known:
-            raise InputError(f"licence {pair!r}: expected NAME=CLASS with a class of {', '.join(known)}")
-        found[name] = cast(LicenceClass, value)
-    return found
+        if not name or value not in classes:
+            raise InputError(f"licence {pair!r}: expected NAME=CLASS with a class of {', '.join(classes)}")
+        licences[name] = cast(LicenceClass, value)
+    return licences
 
 
 REASONS = (
@@ -106,27 +106,27 @@ REASONS = (
     "held-out",
     "near-duplicate",
 )
-"""Why a passage may be dropped, in the order in which it is asked."""
+"""Reasons to drop a passage, in the order of the checks."""
 LEFT_OUT = ("licence", "source")
-"""Reasons to leave a whole source out; its subwords are not even counted."""
+"""Reasons to leave out a whole source; its subwords are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceAccount:
-    """What became of the passages of one source.
+    """Numbers of passages, pieces and subwords of one source, kept and dropped.
 
     Attributes:
-        read: passages that were read.
-        kept: those of which something is in the set; the others are in ``dropped``.
-        split: those of ``kept`` that were cut into several pieces.
-        held_out: those of ``kept`` that are set aside for evaluation.
-        dropped: passages dropped, by reason.
-        pieces: pieces in the set, those held out included.
-        subwords_read: subwords of all passages read, but for sources that are left out.
-        subwords: subwords in the set, those held out included.
-        subwords_held_out: of those, in passages set aside.
-        subwords_dropped: by reason; ``short`` and ``near-duplicate`` include such pieces of passages that
-            were kept.
+        read: passages read.
+        kept: passages with at least one piece in the set.
+        split: kept passages that were cut into several pieces.
+        held_out: kept passages that are set aside for evaluation.
+        dropped: dropped passages, by reason.
+        pieces: pieces in the set, held-out ones included.
+        subwords_read: subwords of all passages read, except for sources that are left out.
+        subwords: subwords in the set, held-out ones included.
+        subwords_held_out: subwords of the held-out passages.
+        subwords_dropped: dropped subwords, by reason; ``short`` and ``near-duplicate`` include pieces of kept
+            passages.
     """
 
     read: int = 0
@@ -142,15 +142,15 @@ class SourceAccount:
 
     @property
     def complete(self) -> bool:
-        """Whether all that was read is accounted for."""
+        """True if every passage and subword that was read is kept or dropped."""
         return self.read == self.kept + sum(
             self.dropped.values()
         ) and self.subwords_read == self.subwords + sum(self.subwords_dropped.values())
 
     def __add__(self, other: SourceAccount) -> SourceAccount:
-        theirs = other.to_json()
+        addend = other.to_json()
         total: dict[str, Any] = {
-            key: _add(value, theirs[key]) if isinstance(value, Mapping) else value + theirs[key]
+            key: _add(value, addend[key]) if isinstance(value, Mapping) else value + addend[key]
             for key, value in self.to_json().items()
         }
         return SourceAccount(**total)
@@ -161,13 +161,13 @@ class SourceAccount:
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int]) -> SourceAccount:
-        """Build from counts by the attribute's name, those of reasons by ``name:reason``."""
+        """Build from counts named ``attribute`` or ``attribute:reason``."""
         plain: dict[str, Any] = {key: value for key, value in counts.items() if ":" not in key}
         groups: dict[str, dict[str, int]] = {"dropped": {}, "subwords_dropped": {}}
-        for name, found in groups.items():
+        for name, by_reason in groups.items():
             for reason in REASONS:
                 if count := counts.get(f"{name}:{reason}", 0):
-                    found[reason] = count
+                    by_reason[reason] = count
         return cls(**plain, dropped=groups["dropped"], subwords_dropped=groups["subwords_dropped"])
 
 

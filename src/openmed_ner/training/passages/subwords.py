@@ -1,9 +1,13 @@
-"""Encode texts as subwords, many at a time.
+"""Encode passages as subwords, and cut long ones into pieces.
 
-Words are cut and encoded as for fine-tuning, by :class:`SubwordTokenizer`; what lies between two blanks is
-encoded once and remembered, since an encoder sees each word by itself. So encoding costs a look-up per
-word (5 times faster than asking the tokenizer), and no text can spell a special subword: ``[MASK]`` is three
-words. Lost numbers become the mask subword.
+Words are encoded as for fine-tuning, by :class:`SubwordTokenizer`. Text between two blanks is encoded once
+and cached, since words are encoded separately. So encoding costs a look-up per word (5 times faster than the
+tokenizer), and no text can spell a special subword: ``[MASK]`` is three words. Lost numbers become the mask
+subword.
+
+Pieces end at the end of a sentence: after a stop before a blank. That also cuts after "e.g.", which costs
+little. Of all ways with the fewest pieces, the one with the smallest largest piece is taken, filled from the
+left. A sentence that is too long itself is first cut evenly between words.
 """
 
 from __future__ import annotations
@@ -23,23 +27,23 @@ from openmed_ner.training.passages.text import LOST
 Ids = NDArray[np.uint16] | NDArray[np.uint32]
 MASKS = ("[MASK]", "<mask>")
 REMEMBERED = 1 << 19
-"""Words remembered at once, about 80 MB of them."""
+"""Maximum number of cached words, about 80 MB."""
 
 
 class PassageTokenizer:
-    """Cleaned texts to subword ids, without special ones.
+    """Encodes cleaned texts as subword ids, without special ones.
 
     Attributes:
         mask: id of the mask subword.
         size: one past the largest id.
-        dtype: the smallest that holds every id, ``uint16`` or ``uint32``.
+        dtype: smallest data type that holds every id, ``uint16`` or ``uint32``.
     """
 
     def __init__(self, tokenizer_json: str) -> None:
         """Build from the contents of a ``tokenizer.json``.
 
         Raises:
-            BundleError: it is not one, or has no mask subword.
+            BundleError: the contents are damaged, or the tokenizer has no mask subword.
         """
         from tokenizers import Tokenizer
 
@@ -48,17 +52,17 @@ class PassageTokenizer:
         masks = [vocabulary[name] for name in MASKS if name in vocabulary]
         if not masks:
             raise BundleError(
-                f"the tokenizer has none of the subwords {', '.join(MASKS)}; pretraining needs it"
+                f"the tokenizer has none of the subwords {', '.join(MASKS)}; pretraining needs one"
             )
         self.mask = masks[0]
         self.size = max(vocabulary.values()) + 1
         self.dtype = np.dtype(np.uint16 if self.size <= 1 << 16 else np.uint32)
-        self._known: dict[str, bytes] = {}
-        self._known_first: dict[str, bytes] = {}
+        self._cache: dict[str, bytes] = {}
+        self._first_cache: dict[str, bytes] = {}
 
     @property
     def special(self) -> dict[str, int]:
-        """Ids of the special subwords, by what they are for."""
+        """Ids of the special subwords, by purpose."""
         tokenizer = self._tokenizer
         return {
             "prefix": tokenizer.prefix,
@@ -69,29 +73,31 @@ class PassageTokenizer:
         }
 
     def encode(self, text: str) -> list[bytes]:
-        """The subwords of what stands between the blanks of a cleaned text, as bytes of ``dtype``."""
+        """Encode the parts of a cleaned text between its blanks, each as bytes of ``dtype``."""
         first, *rest = text.split(" ")
-        for known in (self._known, self._known_first):
-            if len(known) > REMEMBERED:
-                known.clear()
-        if first not in self._known_first:
-            (self._known_first[first],) = self._encode([first], "")
-        known = self._known
-        if missing := list({word: None for word in rest if word not in known}):
-            known.update(zip(missing, self._encode(missing, " "), strict=True))
-        return [self._known_first[first], *map(known.__getitem__, rest)]
+        for cache in (self._cache, self._first_cache):
+            if len(cache) > REMEMBERED:
+                cache.clear()
+
+        # Some tokenizers encode the first word, which no blank precedes, in another way.
+        if first not in self._first_cache:
+            (self._first_cache[first],) = self._encode([first], "")
+        cache = self._cache
+        if missing := list({word: None for word in rest if word not in cache}):
+            cache.update(zip(missing, self._encode(missing, " "), strict=True))
+        return [self._first_cache[first], *map(cache.__getitem__, rest)]
 
     def lengths(self, parts: Sequence[bytes]) -> list[int]:
-        """How many subwords each of some encoded parts has."""
+        """Number of subwords of each encoded part."""
         return [len(part) // self.dtype.itemsize for part in parts]
 
     def word_lengths(self, part: str, *, first: bool) -> list[int]:
-        """How many subwords each word within a part has; ``first`` says that no blank precedes the part."""
+        """Number of subwords of each word in a part; ``first``: no blank precedes the part."""
         text = part if first else f" {part}"
         tokens = list(iter_tokens(text))
         lengths = self._tokenizer.encode(text, tokens).lengths.tolist()
         lost = [text[token.start : token.end] == LOST for token in tokens]
-        return [1 if each else int(length) for each, length in zip(lost, lengths, strict=True)]
+        return [1 if is_lost else int(length) for is_lost, length in zip(lost, lengths, strict=True)]
 
     def _encode(self, parts: Sequence[str], blank: str) -> list[bytes]:
         """Encode parts by the tokenizer, each after ``blank``."""
@@ -103,41 +109,42 @@ class PassageTokenizer:
         owners = np.searchsorted(ends, encoding.starts, side="right").tolist()
         stops = np.cumsum(encoding.lengths).tolist()
         all_ids = encoding.ids.tolist()
+
         start = 0
         for token, owner, stop in zip(tokens, owners, stops, strict=True):
             lost = text[token.start : token.end] == LOST
             ids[owner] += [self.mask] if lost else all_ids[start:stop]
             start = stop
-        return [np.array(each, dtype=self.dtype).tobytes() for each in ids]
+        return [np.array(part_ids, dtype=self.dtype).tobytes() for part_ids in ids]
 
 
 _STOP = re.compile(r"""[.!?]["'”’)\]]*$""")
 
 
 def ends_sentence(word: str) -> bool:
-    """Whether a word that stands before a blank is the last of its sentence."""
+    """Return whether a word before a blank is the last of its sentence."""
     return _STOP.search(word) is not None
 
 
 def cut(
     words: Sequence[str], lengths: Sequence[int], most: int, *, within: Callable[[int], Sequence[int]]
 ) -> list[tuple[int, int]]:
-    """Find where to cut a passage.
+    """Cut a passage into pieces.
 
     Args:
-        words: what stands between its blanks.
-        lengths: subwords of each of these.
-        most: subwords of a piece at most.
-        within: lengths of the parts that one of ``words``, told by its place, may be cut into; together
-            they are as long as it, and each ``most`` at most.
+        words: parts of the passage between its blanks.
+        lengths: number of subwords of each word.
+        most: maximum number of subwords of a piece.
+        within: function from the index of a word to the lengths of its parts, each at most ``most``; they
+            add up to the length of the word.
 
     Returns:
         Half-open ranges of subwords, in order; together they are the passage.
     """
     units: list[int] = []
     sentence: list[int] = []
-    for place, (word, length) in enumerate(zip(words, lengths, strict=True)):
-        sentence += [length] if length <= most else within(place)
+    for index, (word, length) in enumerate(zip(words, lengths, strict=True)):
+        sentence += [length] if length <= most else within(index)
         if ends_sentence(word):
             units += _fit(sentence, most)
             sentence = []
@@ -147,7 +154,7 @@ def cut(
 
 
 def _fit(sentence: list[int], most: int) -> list[int]:
-    """A sentence as one unit, or as even parts if it is too long."""
+    """Return a sentence as one unit, or as even parts if it is too long."""
     if sum(sentence) <= most:
         return [sum(sentence)] if sentence else []
     return _pack_evenly(sentence, most)
@@ -155,6 +162,7 @@ def _fit(sentence: list[int], most: int) -> list[int]:
 
 def _pack_evenly(units: Sequence[int], most: int) -> list[int]:
     """Join units to the fewest sums of at most ``most``, the largest being as small as possible."""
+    # The number of sums never rises with the limit, so a bisection finds the lowest limit that keeps it.
     fewest = len(_pack(units, most))
     low, high = max(units, default=0), most
     while low < high:
@@ -167,7 +175,7 @@ def _pack_evenly(units: Sequence[int], most: int) -> list[int]:
 
 
 def _pack(units: Sequence[int], most: int) -> list[int]:
-    """Join units from the left, each sum as large as it may be."""
+    """Join units from the left, each sum as large as possible."""
     sums: list[int] = []
     for unit in units:
         if sums and sums[-1] + unit <= most:
