@@ -104,6 +104,7 @@ def read_log(folder: Path) -> Curve:
             try:
                 point, is_step = _read_point(line, after=last)
             except ValueError as error:
+                # A run killed while writing leaves an incomplete last line.
                 if not line.endswith(b"\n") and len(line) < MAX_LINE:
                     return Curve(tuple(steps), tuple(evaluations), truncated=True)
                 raise CorpusFormatError(f"{path}, line {number}: {error}") from error
@@ -170,10 +171,12 @@ def _read_point(line: bytes, *, after: int) -> tuple[Point, bool]:
         raise ValueError(f"expected a JSON object, found {line[:40]!r}") from error
     if not isinstance(record, dict):
         raise ValueError(f"expected a JSON object, found {line[:40]!r}")
+
     is_step = "scores" not in record
     values = {name: record.get(name) for name in ("loss", "learning_rate")} if is_step else record["scores"]
     if not isinstance(values, dict):
         raise ValueError(f'expected an object under "scores", found {values!r:.40}')
+
     point = Point(
         step=_require_count(record, "step"),
         epoch=_require_count(record, "epoch"),

@@ -217,6 +217,7 @@ def finetune(
 
     trained, total = count_parameters(model)
     record = {
+        # Names instead of paths: equal runs on two machines have equal records.
         "recipe": asdict(_without_paths(recipe, adapted=adapted, start=start, teacher=teacher)),
         **provenance(),
         "processes": processes.describe(),

@@ -149,6 +149,7 @@ def pretrain(
     stage = objective(schedule=recipe.schedule, subwords=recipe.subwords)
     with stages.start("encoder", stage, schedule=recipe.schedule, seed=recipe.seed) as (trainer, resumed):
         evaluate = partial(trainer.measure, stage.evaluate_all)
+        # Measured once, before the first step; a resumed run reads the file.
         if not resumed:
             processes.on_main(lambda: write_json(folder / BEFORE, evaluate()))
         history = trainer.run()

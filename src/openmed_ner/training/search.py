@@ -175,6 +175,7 @@ def suggest(recipe: Recipe, trial: optuna.Trial, adapters: Sequence[str]) -> Rec
     space = recipe.search
     if adapters:
         targets, _, rank = trial.suggest_categorical("adapter", list(adapters)).rpartition("/")
+        # With a fixed ratio, the learning rate means the same for every rank.
         ratio = recipe.lora.alpha / recipe.lora.rank
         lora = replace(recipe.lora, targets=targets, rank=int(rank), alpha=ratio * int(rank))
         recipe = replace(recipe, lora=lora)

@@ -98,6 +98,7 @@ def open_start(recipe: Recipe, backbone: Path) -> TrainedModel:
         models.append(TokenTagger(trained.model.encoder, start.model.heads))  # heads in the same order
         trained.copy_heads(models[-1])
 
+    # The mean replaces the weights of the start, whose heads and layers the others share.
     with torch.no_grad():
         for weights in zip(*(model.parameters() for model in models), strict=True):
             weights[0].copy_(torch.stack(weights).mean(dim=0))

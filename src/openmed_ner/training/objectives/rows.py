@@ -57,16 +57,16 @@ class PassageRows:
         """Lay out passages.
 
         Args:
-            passages: subwords, where each passage ends, and its source.
-            tokenizer: knows the special subwords.
-            window: subwords of a row, special ones included.
-            budget: most subwords in a batch, padding included.
-            packed: fill rows with one passage after the other, or give each one its own.
-            seed: of the order.
-            weights: how often a pass reads the passages of a source, 1 where nothing is said.
+            passages: split of a prepared set.
+            tokenizer: tokenizer with the special subwords.
+            window: number of subwords of a row, special ones included.
+            budget: maximum number of subwords in a batch, padding included.
+            packed: if true, fill rows with one passage after the other; else one passage per row.
+            seed: seed of the order.
+            weights: times that a pass reads the passages of a source; 1 by default.
 
         Raises:
-            RecipeError: a weight names no source, nothing is left, or a passage does not fit its row.
+            RecipeError: a weight names an unknown source, no passage is left, or one is longer than a row.
         """
         self._passages, self._tokenizer = passages, tokenizer
         self._window, self._budget, self._packed, self._seed = window, budget, packed, seed

@@ -67,6 +67,7 @@ class WordHasher:
 
     def __call__(self, text: str) -> Hashes:
         """Hash the words of a cleaned text, ``(n_words_with_letters,)``."""
+        # Frequent words are back after a few passages, so clearing costs little.
         if len(self._cache) > REMEMBERED:
             self._cache.clear()
         words = text.split(" ")

@@ -68,6 +68,7 @@ def make_guard(splits: Mapping[str, Sequence[Document]], *, missing: Iterable[st
     """Build a guard from the documents of dev and test splits, named ``corpus/split``."""
     texts = {document.text for documents in splits.values() for document in documents}
     keys = {text: held_out_keys(text) for text in texts}
+    # Counted by distinct texts: corpora share documents, and a copy is no evidence of a phrase.
     ignored = common_keys(keys)
     places: defaultdict[bytes, set[str]] = defaultdict(set)
     for name, documents in splits.items():

@@ -98,30 +98,32 @@ def prepare(
         skipped: Counter[str] = Counter()
         spool = partial_folder / "spool"
         with spool.open("wb") as file:
-            kept = PassageFilter(settings, tokenizer, guard, licences or {}, file)
+            selected = PassageFilter(settings, tokenizer, guard, licences or {}, file)
             for path, name, kind in files:
                 if kind is not None:
                     passages = read_passages(path, kind, on_skip=lambda reason: skipped.update([reason]))
-                    kept.add_all(passages, partial(_report, on_progress, name))
-        if not kept.pieces:
-            raise InputError(f"no passage is left of {kept.read} read: {_describe(_accounts(kept))}")
+                    selected.add_all(passages, partial(_report, on_progress, name))
+        if not selected.pieces:
+            raise InputError(f"no passage is left of {selected.read} read: {_describe(_accounts(selected))}")
 
-        on_progress(Progress("writing", kept.read, len(kept.keys)))
+        on_progress(Progress("writing", selected.read, len(selected.keys)))
         with spool.open("rb") as file:
-            shards = write_splits(kept, file, partial_folder, settings)
+            shards = write_splits(selected, file, partial_folder, settings)
         spool.unlink()
 
-        accounts = _accounts(kept)
+        accounts = _accounts(selected)
         manifest = {
             "format": FORMAT,
             "settings": asdict(settings),
             "tokenizer": _describe_tokenizer(tokenizer_json, tokenizer),
-            "guard": _describe_guard(settings, guard, kept.hits),
-            "sources": [_describe_source(kept.sources[name], accounts[name]) for name in kept.numbers],
+            "guard": _describe_guard(settings, guard, selected.hits),
+            "sources": [
+                _describe_source(selected.sources[name], accounts[name]) for name in selected.numbers
+            ],
             "without_pieces": [
-                _describe_source(kept.sources[name], account)
+                _describe_source(selected.sources[name], account)
                 for name, account in accounts.items()
-                if name not in kept.numbers
+                if name not in selected.numbers
             ],
             "total": reduce(add, accounts.values()).to_json(),
             "shards": shards,
@@ -133,12 +135,12 @@ def prepare(
     return PassageSet(folder, manifest, accounts)
 
 
-def _accounts(kept: PassageFilter) -> dict[str, SourceAccount]:
-    return {name: SourceAccount.from_counts(kept.counts[name]) for name in sorted(kept.counts)}
+def _accounts(selected: PassageFilter) -> dict[str, SourceAccount]:
+    return {name: SourceAccount.from_counts(selected.counts[name]) for name in sorted(selected.counts)}
 
 
-def _report(on_progress: Callable[[Progress], None], name: str, read: int, kept: int) -> None:
-    on_progress(Progress(name, read, kept))
+def _report(on_progress: Callable[[Progress], None], name: str, n_read: int, n_kept: int) -> None:
+    on_progress(Progress(name, n_read, n_kept))
 
 
 def _describe(accounts: Mapping[str, SourceAccount]) -> str:

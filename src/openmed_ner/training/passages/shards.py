@@ -71,6 +71,7 @@ class ShardWriter:
     def add(self, ids: bytes, source: int) -> None:
         """Add a piece."""
         length = len(ids) // self._dtype.itemsize
+        # Whole pieces only: a shard can be read without its neighbours.
         if self._size + length > SHARD:
             self.flush()
         self._ids.append(ids)

@@ -106,6 +106,7 @@ class PassageTokenizer:
         encoding = self._tokenizer.encode(text, tokens)
         ids: list[list[int]] = [[] for _ in parts]
         ends = np.cumsum([len(blank) + len(part) for part in parts])
+        # The tokenizer sees all parts in one call; each token belongs to the part that its start lies in.
         owners = np.searchsorted(ends, encoding.starts, side="right").tolist()
         stops = np.cumsum(encoding.lengths).tolist()
         all_ids = encoding.ids.tolist()
