@@ -176,7 +176,9 @@ def _iter_names(node: Function) -> Iterator[str]:
 
 def count_prose(path: Path) -> tuple[int, int, list[str]]:
     """Count sentences and semicolons of a page without its code, tables, headings and comments."""
-    text = re.sub(r"<!--.*?-->", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"<!-- table: .*?<!-- end -->", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     rows = [row for row in text.splitlines() if not row.lstrip().startswith(("|", "#"))]
     prose = re.sub(r"`[^`]*`", "code", "\n".join(rows))

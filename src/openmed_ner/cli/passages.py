@@ -16,7 +16,7 @@ from openmed_ner.errors import InputError
 from openmed_ner.formats import PASSAGE_FORMATS
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.training.passages import PassageSettings, Progress, prepare
-from openmed_ner.training.passages.settings import GuardMode, Language, Licences
+from openmed_ner.training.passages.settings import GuardMode, Language, LicenceFilter
 from openmed_ner.training.passages.sources import read_licences
 from openmed_ner.training.passages.summary import summarise
 
@@ -57,7 +57,7 @@ def passages(
         ),
     ] = None,
     licences: Annotated[
-        Licences, typer.Option(help="Licence classes to use.", rich_help_panel=INPUT)
+        LicenceFilter, typer.Option(help="Licence classes to use.", rich_help_panel=INPUT)
     ] = _DEFAULTS.licences,
     licence: Annotated[
         list[str] | None,

@@ -28,7 +28,7 @@ from openmed_ner.cli.output import print_json
 from openmed_ner.cli.progress import TrainingProgress
 from openmed_ner.errors import require_extra
 from openmed_ner.training.config import PretrainRecipe
-from openmed_ner.training.passages.settings import Licences
+from openmed_ner.training.passages.settings import LicenceFilter
 from openmed_ner.training.recipes import read_recipe
 
 TITLES = {"head": "training the head", "encoder": "adapting"}
@@ -51,7 +51,7 @@ def pretrain(
         typer.Option(metavar="N", help="Number of subwords to train on.", rich_help_panel=TRAINING),
     ] = None,
     licences: Annotated[
-        Licences | None,
+        LicenceFilter | None,
         typer.Option(help="Licence classes of the sources to train on.", rich_help_panel=INPUT),
     ] = None,
     seed: Seed = None,
