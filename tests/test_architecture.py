@@ -16,8 +16,7 @@ PACKAGE = Path(openmed_ner.__file__).parent
 LAYERS = (
     {"errors"},
     {"offline", "storage"},
-    {"plots"},
-    {"text"},
+    {"plots", "text"},
     {"data", "formats"},
     {"tagging"},
     {"corpora"},

@@ -118,7 +118,7 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
     whole = teach(full_bundle, tmp_path / "anew")
     for text in texts:
         np.testing.assert_allclose(
-            found.answers[text].astype(float), whole.answers[text].astype(float), atol=1e-2
+            found.scores[text].astype(float), whole.scores[text].astype(float), atol=1e-2
         )
     read.clear()
     teach(full_bundle, tmp_path, texts[::-1])

@@ -745,15 +745,15 @@ def reshard(**arrays: object) -> Callable[[Path], None]:
         (change("passages.json", lambda page: b"[]"), "expected an object"),
         (
             change("passages.json", lambda page: page.replace(b'"format": 1', b'"format": 2')),
-            "this version reads 1",
+            "expected 1",
         ),
         (change("passages.json", lambda page: page.replace(b'"sources"', b'"s"')), "damaged: KeyError"),
         (change("passages.json", lambda page: page.replace(b"train-0", b"train/../../x")), "is missing"),
         (lambda folder: (folder / "train-00000.safetensors").unlink(), "train-00000.safetensors is missing"),
         (change("train-00000.safetensors", lambda shard: shard + b" "), "changed or damaged"),
-        (reshard(ids=np.array([1, 2], dtype=np.uint16)), "do not fit each other"),
-        (reshard(sources=np.array([9], dtype=np.uint8)), "do not fit each other"),
-        (reshard(ids=np.array([0.5])), "do not fit each other"),
+        (reshard(ids=np.array([1, 2], dtype=np.uint16)), "do not match each other"),
+        (reshard(sources=np.array([9], dtype=np.uint8)), "do not match each other"),
+        (reshard(ids=np.array([0.5])), "do not match each other"),
     ],
 )
 def test_a_changed_set_is_not_loaded(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
