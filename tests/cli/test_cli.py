@@ -122,7 +122,7 @@ def test_annotated_folders_are_read_as_a_whole(tag: tuple[str | Path, ...], tmp_
     assert {each.id: each.text for each in read_documents(tmp_path / "out.jsonl")} == {
         each.id: each.text for each in DOCUMENTS
     }
-    assert b"more than one file" in run(*tag, "--from", "brat", "-", status=2).stderr
+    assert b"needs several files" in run(*tag, "--from", "brat", "-", status=2).stderr
     assert b"name it with --output" in run(*tag, "--to", "brat", "-", status=2).stderr
 
 

@@ -339,7 +339,7 @@ def test_a_smaller_model_is_the_same_after_saving_and_exporting(
 
 def test_layers_that_cannot_be_kept_are_named(tmp_path: Path) -> None:
     for layers in ((1, 0), (0, 0), (-1,)):
-        with pytest.raises(RecipeError, match="numbers from 0 in rising order"):
+        with pytest.raises(RecipeError, match="numbers from 0 in ascending order"):
             replace(make_recipe(tmp_path), layers=layers)
     modern = make_backbone("modernbert", tmp_path / "modern")
     with pytest.raises(RecipeError, match="removing layers from 'modernbert' is not supported"):

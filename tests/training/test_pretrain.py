@@ -375,7 +375,7 @@ def test_an_adapted_encoder_is_no_tagger(
 ) -> None:
     with pytest.raises(BundleError, match="without heads"):
         load_model(adapted)
-    with pytest.raises(BundleError, match="no adapted encoder"):
+    with pytest.raises(BundleError, match="expected an adapted encoder"):
         finetune(
             replace(make_recipe(backbone), adapted=str(adapter_bundle.folder)), CORPORA, tmp_path, name="x"
         )

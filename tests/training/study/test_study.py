@@ -295,7 +295,7 @@ def test_a_model_goes_on_from_another_one(
             "",
             r"models\.soup\.soup: requires models\.soup\.start",
         ),
-        ('method = "full", ', "", "method = 'lora': expected full, where a start is named"),
+        ('method = "full", ', "", "method = 'lora': expected full, since a start is named"),
         ("{method =", '{start = "x", method =', r"training\.start: name the model in models"),
     ):
         (tmp_path / "wrong.toml").write_text(recipe.read_text().replace(old, new))
