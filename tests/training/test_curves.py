@@ -153,7 +153,7 @@ def test_a_folder_without_log_is_no_run(tmp_path: Path) -> None:
 def test_a_running_mean_is_the_mean_of_the_last_steps(values: list[float], every: int, steps: int) -> None:
     points = [Point(every * n, 0, 0, 0.0, {"loss": value}) for n, value in enumerate(values, 1)]
     for point, mean in zip(points, smooth(points, "loss", steps=steps), strict=True):
-        window = [each.values["loss"] for each in points if point.step - steps < each.step <= point.step]
+        window = [other.values["loss"] for other in points if point.step - steps < other.step <= point.step]
         assert mean == pytest.approx(sum(window) / len(window), abs=1e-9)
 
 
@@ -163,8 +163,8 @@ def test_a_running_mean_is_the_mean_of_the_last_steps(values: list[float], every
 def texts(path: Path) -> set[str]:
     """What an SVG says; its letters are outlines, each line of them named in a comment."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    found = etree.fromstring(path.read_bytes(), parser).iter(etree.Comment)
-    return {unescape(comment.text or "").strip().removeprefix("\u200b") for comment in found}
+    comments = etree.fromstring(path.read_bytes(), parser).iter(etree.Comment)
+    return {unescape(comment.text or "").strip().removeprefix("\u200b") for comment in comments}
 
 
 def strokes(path: Path) -> list[str]:
@@ -211,9 +211,9 @@ def test_axes_name_what_they_show_and_in_which_unit(runs: dict[str, Path], tmp_p
 def test_names_of_runs_are_shown_as_they_are(runs: dict[str, Path], tmp_path: Path) -> None:
     names = ("_a", "$x$ \\frac", "<&>", "a--b", "tab\t\x01")
     plot_curves(dict.fromkeys(names, runs["first"]), tmp_path / "x.svg")
-    found = texts(tmp_path / "x.svg")
-    assert {"_a", "$x$ \\frac", "<&>"} <= found
-    assert any("tab\\t\\x01" in text for text in found)
+    shown = texts(tmp_path / "x.svg")
+    assert {"_a", "$x$ \\frac", "<&>"} <= shown
+    assert any("tab\\t\\x01" in text for text in shown)
 
 
 def test_many_runs_are_told_apart_by_their_dashes(runs: dict[str, Path], tmp_path: Path) -> None:

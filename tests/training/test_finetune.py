@@ -108,15 +108,15 @@ def test_a_diverging_run_stops_with_advice(backbone: Path, tmp_path: Path) -> No
 @given(n_steps=st.integers(1, 300), warmup=st.floats(0, 0.9))
 def test_the_schedule_is_that_of_transformers(n_steps: int, warmup: float) -> None:
     schedule = Schedule(learning_rate=1.0, warmup=warmup)
-    ours = [learning_rate(step, n_steps=n_steps, schedule=schedule) for step in range(n_steps)]
+    rates = [learning_rate(step, n_steps=n_steps, schedule=schedule) for step in range(n_steps)]
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     import math
 
-    theirs = get_cosine_schedule_with_warmup(optimizer, math.ceil(warmup * n_steps), n_steps)
-    for rate in ours:
-        assert rate == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+    scheduler = get_cosine_schedule_with_warmup(optimizer, math.ceil(warmup * n_steps), n_steps)
+    for rate in rates:
+        assert rate == pytest.approx(scheduler.get_last_lr()[0], abs=1e-12)
         optimizer.step()
-        theirs.step()
+        scheduler.step()
 
 
 def test_a_text_that_two_corpora_annotate_is_read_once() -> None:
@@ -145,7 +145,7 @@ def test_every_word_is_trained_on_once_however_long_the_text() -> None:
     assert len(examples) > 5
     n_trained = sum(int((example.tags != IGNORED).sum()) for example in examples)
     assert n_trained == 5 * sum(
-        len(next(READER.tokenizer.iter_encodings(each.text)).starts) for each in DOCUMENTS
+        len(next(READER.tokenizer.iter_encodings(document.text)).starts) for document in DOCUMENTS
     )
 
 
@@ -160,24 +160,28 @@ def test_every_epoch_holds_every_example_once(budget: int, epoch: int) -> None:
     for batch in batches:
         width = padded_length(max(len(example.window.ids) + 2 for example in batch))
         assert len(batch) == 1 or len(batch) * width <= budget
-    assert sorted(id(each) for batch in batches for each in batch) == sorted(map(id, objective.examples))
-    assert [[id(each) for each in batch] for batch in objective.batches(epoch)] == [
-        [id(each) for each in batch] for batch in batches
+    assert sorted(id(example) for batch in batches for example in batch) == sorted(
+        map(id, objective.examples)
+    )
+    assert [[id(example) for example in batch] for batch in objective.batches(epoch)] == [
+        [id(example) for example in batch] for batch in batches
     ]
 
 
 def test_weights_say_how_often_an_epoch_reads_a_corpus(backbone: Path) -> None:
     head = Head("third", ("Disease",))
-    others = tuple(replace(each, text=f"{each.text} ") for each in CORPORA[0].train)
-    apart = (*CORPORA[:1], TrainingCorpus(head, others, ()))
+    copies = tuple(replace(document, text=f"{document.text} ") for document in CORPORA[0].train)
+    apart = (*CORPORA[:1], TrainingCorpus(head, copies, ()))
     recipe = make_recipe(backbone)
-    model = build_model(recipe, backbone, [each.head for each in apart])
-    reader = replace(READER, heads=tuple(each.head for each in apart))
+    model = build_model(recipe, backbone, [corpus.head for corpus in apart])
+    reader = replace(READER, heads=tuple(corpus.head for corpus in apart))
 
     def count(weights: dict[str, float], epochs: int = 20) -> tuple[float, float]:
         objective = TokenTagging(model, apart, reader, schedule=recipe.schedule, seed=0, weights=weights)
-        examples = [each for epoch in range(epochs) for batch in objective.batches(epoch) for each in batch]
-        seen = [(each.tags[:, 0] != IGNORED).any() for each in examples]
+        examples = [
+            example for epoch in range(epochs) for batch in objective.batches(epoch) for example in batch
+        ]
+        seen = [(example.tags[:, 0] != IGNORED).any() for example in examples]
         return sum(seen) / (8 * epochs), (len(seen) - sum(seen)) / (8 * epochs)
 
     assert count({}) == (1, 1)
@@ -199,7 +203,7 @@ def test_what_another_model_tagged_teaches_beside_a_corpus(
         write_jsonl(Tagger.load(adapter_bundle).pipe(DOCUMENTS), file)
     recipe = replace(make_recipe(backbone), silver=str(path), leave_out="nothing")
     corpora = build_corpora(
-        {each.head: {"train": each.train[:1], "dev": each.dev} for each in CORPORA}, recipe
+        {corpus.head: {"train": corpus.train[:1], "dev": corpus.dev} for corpus in CORPORA}, recipe
     )
     bundle = finetune(recipe, corpora, tmp_path / "run", name="student")
     record = bundle.read_json("run.json")
@@ -226,7 +230,7 @@ def test_an_annotation_stands_above_a_silver_one_and_silver_texts_are_read_once(
     assert last.annotators == () and (last.tags != IGNORED).sum() == 2 * 4
     objective = TokenTagging.__new__(TokenTagging)
     objective._weights = np.array([3.0, 0.5])
-    assert [objective._times(each, chance=0.9) for each in examples] == [3] * 8 + [1]
+    assert [objective._times(example, draw=0.9) for example in examples] == [3] * 8 + [1]
 
 
 def test_silver_documents_must_fit_the_heads_and_no_held_out_text(backbone: Path, tmp_path: Path) -> None:
@@ -239,12 +243,15 @@ def test_silver_documents_must_fit_the_heads_and_no_held_out_text(backbone: Path
             write_jsonl(documents, file)
 
     tagged = [
-        each.with_spans(replace(span, corpus="diseases") for span in each.spans) for each in CORPORA[0].train
+        document.with_spans(replace(span, corpus="diseases") for span in document.spans)
+        for document in CORPORA[0].train
     ]
     write(*tagged)
-    (kept,) = build_corpora(splits, recipe)
-    assert [each.id for each in kept.silver] == ["0", "1", "2", "3", "6"]  # 6 is too short to tell anything
-    assert kept.left_out == ("4", "5", "7")
+    (corpus,) = build_corpora(splits, recipe)
+    # Document 6 is too short to count as an overlap.
+    silver = [document.id for document in corpus.silver]
+    assert silver == ["0", "1", "2", "3", "6"]
+    assert corpus.left_out == ("4", "5", "7")
     write(tagged[0].with_spans([replace(tagged[0].spans[0], corpus="other")]))
     with pytest.raises(CorpusError, match=r"silver\.jsonl: no entity is of diseases; tag it with a bundle"):
         build_corpora(splits, recipe)
@@ -277,13 +284,13 @@ def test_averaged_weights_are_what_is_scored_and_kept(backbone: Path, tmp_path: 
         checkpoint_seconds=60,
         on_step=lambda report: None,
     ).run()
-    kept = load_file(tmp_path / "best.safetensors")
+    best = load_file(tmp_path / "best.safetensors")
     for name, value in first.items():
         for step, weights in enumerate(seen, start=1):
             decay = min(0.9, (1 + step) / (10 + step))
             value = decay * value + (1 - decay) * weights[name]
-        torch.testing.assert_close(kept[name], value, rtol=1e-4, atol=1e-6)
-    assert not torch.equal(kept[name], seen[-1][name])
+        torch.testing.assert_close(best[name], value, rtol=1e-4, atol=1e-6)
+    assert not torch.equal(best[name], seen[-1][name])
 
 
 def test_a_stopped_run_averages_on(backbone: Path, tmp_path: Path) -> None:
@@ -342,7 +349,7 @@ def test_a_final_model_learns_from_dev_and_keeps_the_last_epoch(backbone: Path, 
     last = load_file(tmp_path / "checkpoint.safetensors")
     for name, value in load_file(tmp_path / "best.safetensors").items():
         assert torch.equal(value, last[f"weight/{name}"])
-    assert "dev splits were learnt from" in (tmp_path / "bundle/README.md").read_text()
+    assert "Trained on the dev splits, too" in (tmp_path / "bundle/README.md").read_text()
     with pytest.raises(RecipeError, match="a search compares trials on dev"):
         search(recipe, [corpus], tmp_path / "search", name="tiny")
 
@@ -354,7 +361,16 @@ def test_windows_longer_than_the_backbone_are_refused(backbone: Path, tmp_path: 
 
 def test_recipes_in_the_repository_are_valid() -> None:
     folder = Path(__file__).parents[2] / "recipes"
-    runs = {"adaptation": 26, "cpu": 10, "joint": 5, "paper": 78, "search": 2, "suite": 18, "toy": 6}
+    runs = {
+        "adaptation": 26,
+        "cpu": 10,
+        "joint": 5,
+        "paper": 78,
+        "search": 2,
+        "suite": 18,
+        "toy": 6,
+        "toy-box": 2,
+    }
     for path in folder.glob("*.toml"):
         if path.stem in ("adapt-lora", "adapt-full"):
             assert read_recipe(path, kind=PretrainRecipe).subwords >= 20_000_000

@@ -140,9 +140,9 @@ def test_rows_are_framed_and_fit_the_budget(lengths: list[int], packed: bool) ->
         ids, mask = rows.batch(number)
         assert ids.shape == mask.shape and ids.size <= 200
         assert not packed or ids.shape[1] == 48
-        for row, own in zip(ids, mask, strict=True):
-            length = int(own.sum())
-            assert own[:length].all() and (row[length:] == ENCODER.padding).all()
+        for row, row_mask in zip(ids, mask, strict=True):
+            length = int(row_mask.sum())
+            assert row_mask[:length].all() and (row[length:] == ENCODER.padding).all()
             assert (row[0], row[length - 1]) == (ENCODER.prefix, ENCODER.suffix)
 
 
@@ -162,9 +162,9 @@ def test_weights_say_how_often_a_source_is_read() -> None:
     def share(a: float, b: float) -> tuple[float, float]:
         weights = {"a": a, "b": b}
         rows = PassageRows(passages, ENCODER, window=16, budget=64, packed=True, seed=0, weights=weights)
-        found = [read_pass(rows, turn) for turn in range(20)]
-        n_a = sum(number in of_a for one in found for number in one)
-        return n_a / 2000, (sum(map(len, found)) - n_a) / 2000
+        passes = [read_pass(rows, turn) for turn in range(20)]
+        n_a = sum(number in of_a for numbers in passes for number in numbers)
+        return n_a / 2000, (sum(map(len, passes)) - n_a) / 2000
 
     assert share(1, 0) == (1, 0)
     assert share(3, 1) == (3, 1)
@@ -182,7 +182,7 @@ def test_orders_differ_by_pass_and_seed() -> None:
     passages = make_prepared([5] * 40, [0] * 40)
     layout = {"window": 16, "budget": 64, "packed": True}
     rows, other = (PassageRows(passages, ENCODER, seed=seed, **layout) for seed in (0, 1))  # type: ignore[arg-type]
-    assert len({tuple(each) for each in (read_pass(rows), read_pass(rows, 1), read_pass(other))}) == 3
+    assert len({tuple(order) for order in (read_pass(rows), read_pass(rows, 1), read_pass(other))}) == 3
     assert read_pass(rows) == read_pass(PassageRows(passages, ENCODER, seed=0, **layout))  # type: ignore[arg-type]
 
 
@@ -199,17 +199,17 @@ def test_rows_refuse_what_they_cannot_hold() -> None:
 @pytest.mark.parametrize("kind", MODELS)
 def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    theirs = MODELS[kind]().eval()
-    theirs.save_pretrained(tmp_path)
-    ours = load_masked(tmp_path).eval()
-    assert ours.head_is_trained
+    reference = MODELS[kind]().eval()
+    reference.save_pretrained(tmp_path)
+    model = load_masked(tmp_path).eval()
+    assert model.head_is_trained
     ids = torch.randint(5, 90, (3, 20))
     mask = torch.ones_like(ids)
     mask[1, 15:] = 0
     chosen = (torch.rand(ids.shape) < 0.3) & mask.bool()
     with torch.no_grad():
-        expected = theirs(input_ids=ids, attention_mask=mask).logits[chosen]
-        torch.testing.assert_close(ours(ids, mask, chosen), expected, rtol=1e-4, atol=1e-5)
+        expected = reference(input_ids=ids, attention_mask=mask).logits[chosen]
+        torch.testing.assert_close(model(ids, mask, chosen), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -224,24 +224,24 @@ def test_a_release_without_a_head_gets_a_fresh_one(kind: str, tmp_path: Path) ->
 
 def test_loss_and_gradients_are_those_of_transformers(backbone: Path, passages: Path) -> None:
     objective = make_objective(backbone, passages, make_pretraining(backbone))
-    theirs = AutoModelForMaskedLM.from_pretrained(backbone, attn_implementation="eager").train()
-    theirs.cls.load_state_dict(objective.model.head[0].state_dict())
-    for dropout in (each for each in theirs.modules() if isinstance(each, nn.Dropout)):
+    reference = AutoModelForMaskedLM.from_pretrained(backbone, attn_implementation="eager").train()
+    reference.cls.load_state_dict(objective.model.head[0].state_dict())
+    for dropout in (module for module in reference.modules() if isinstance(module, nn.Dropout)):
         dropout.p = 0.0
     torch.manual_seed(3)
-    ours = objective.loss(0)
-    ours.mean.backward()
+    batch_loss = objective.loss(0)
+    batch_loss.mean.backward()
     torch.manual_seed(3)
     ids, mask = map(torch.from_numpy, objective._rows.batch(0))
     from transformers import BertTokenizerFast, DataCollatorForLanguageModeling
 
     tokenizer = BertTokenizerFast(tokenizer_object=tiny_tokenizer())
     inputs, labels = DataCollatorForLanguageModeling(tokenizer).torch_mask_tokens(ids.clone())
-    loss = theirs(input_ids=inputs, attention_mask=mask, labels=labels).loss
+    loss = reference(input_ids=inputs, attention_mask=mask, labels=labels).loss
     loss.backward()
-    torch.testing.assert_close(ours.mean, loss)
-    assert ours.n_targets == int((labels != -100).sum()) and ours.n_subwords == int(mask.sum())
-    gradients = dict(theirs.bert.named_parameters())
+    torch.testing.assert_close(batch_loss.mean, loss)
+    assert batch_loss.n_targets == int((labels != -100).sum()) and batch_loss.n_subwords == int(mask.sum())
+    gradients = dict(reference.bert.named_parameters())
     for name, parameter in objective.model.encoder.named_parameters():
         torch.testing.assert_close(parameter.grad, gradients[name].grad, rtol=1e-4, atol=1e-6)
 
@@ -294,14 +294,17 @@ def test_a_head_need_not_be_taught_alone(backbone: Path, passages: Path, tmp_pat
 def test_encoders_are_kept_along_the_way(backbone: Path, passages: Path, tmp_path: Path) -> None:
     last = pretrain(make_pretraining(backbone, keep=2), passages, tmp_path, name="adapted-tiny")
     assert [path.name for path in (tmp_path / "rounds").iterdir()] == ["2"]
-    kept = open_bundle(tmp_path / "rounds/2")
-    record = kept.read_json("run.json")
+    second_round = open_bundle(tmp_path / "rounds/2")
+    record = second_round.read_json("run.json")
     assert len(record["history"]["scores"]) == 2
     assert record["held_out"]["after"] == record["history"]["scores"][1]
     name = "adapter/adapted-tiny/adapter_model.safetensors"
-    assert kept.read(name) != last.read(name)
+    assert second_round.read(name) != last.read(name)
     finetune(
-        replace(make_recipe(backbone, epochs=1), adapted=str(kept.folder)), CORPORA, tmp_path / "x", name="x"
+        replace(make_recipe(backbone, epochs=1), adapted=str(second_round.folder)),
+        CORPORA,
+        tmp_path / "x",
+        name="x",
     )
 
 
@@ -310,9 +313,9 @@ def test_plain_peft_loads_the_adapted_encoder(adapted: Bundle, backbone: Path) -
     encoder = AutoModel.from_pretrained(backbone, attn_implementation="eager")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = PeftModel.from_pretrained(encoder, str(folder)).eval()
+        peft_model = PeftModel.from_pretrained(encoder, str(folder)).eval()
     weights = load_file(adapted.folder.parent / "best.safetensors")
-    state = {f"encoder.{name}": value for name, value in theirs.state_dict().items()}
+    state = {f"encoder.{name}": value for name, value in peft_model.state_dict().items()}
     lora = [name for name in weights if "lora_" in name]
     assert lora and all(torch.equal(state[name], weights[name]) for name in lora)
 
@@ -342,7 +345,7 @@ def test_fine_tuning_stands_on_an_adapted_encoder(
 
 
 def test_merged_and_stacked_learn_the_same(adapted: Bundle, backbone: Path, tmp_path: Path) -> None:
-    found = []
+    heads = []
     for mode in ("merged", "stacked"):
         recipe = replace(
             make_recipe(backbone, epochs=1),
@@ -351,9 +354,9 @@ def test_merged_and_stacked_learn_the_same(adapted: Bundle, backbone: Path, tmp_
         )
         finetune(recipe, CORPORA, tmp_path / mode, name="tuned")
         weights = load_file(tmp_path / mode / "best.safetensors")
-        found.append({name: value for name, value in weights.items() if name.startswith("layers.")})
-    for name, value in found[0].items():
-        torch.testing.assert_close(value, found[1][name], rtol=1e-2, atol=1e-4)
+        heads.append({name: value for name, value in weights.items() if name.startswith("layers.")})
+    for name, value in heads[0].items():
+        torch.testing.assert_close(value, heads[1][name], rtol=1e-2, atol=1e-4)
 
 
 def test_a_fully_adapted_encoder_travels_with_the_model(
@@ -423,8 +426,8 @@ import torch
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 from tiny import make_pretraining
-from openmed_ner.training.pretrain import adapt
-adapt(make_pretraining(Path({backbone!r})), Path({passages!r}), Path({folder!r}), name="adapted-tiny",
+from openmed_ner.training.pretrain import pretrain
+pretrain(make_pretraining(Path({backbone!r})), Path({passages!r}), Path({folder!r}), name="adapted-tiny",
       checkpoint_seconds=0.0, resume=True)
 """
 
@@ -444,18 +447,18 @@ def test_a_run_that_is_killed_goes_on_to_the_last_digit(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "bundle").exists()
-    again = pretrain(make_pretraining(backbone), passages, tmp_path, name="adapted-tiny", resume=True)
+    resumed = pretrain(make_pretraining(backbone), passages, tmp_path, name="adapted-tiny", resume=True)
     weights = [name for name in adapted.manifest.files if name.endswith(".safetensors")]
-    assert weights and all(again.read(name) == adapted.read(name) for name in weights)
+    assert weights and all(resumed.read(name) == adapted.read(name) for name in weights)
     logs = [
-        [json.loads(line) for line in (each / LOG).read_text().splitlines()]
-        for each in (tmp_path, adapted.folder.parent)
+        [json.loads(line) for line in (run / LOG).read_text().splitlines()]
+        for run in (tmp_path, adapted.folder.parent)
     ]
     for log in logs:
         for line in log:
             del line["seconds"]
     assert logs[0] == logs[1]
-    first, second = (each.read_json("run.json") for each in (again, adapted))
+    first, second = (bundle.read_json("run.json") for bundle in (resumed, adapted))
     assert first["held_out"] == second["held_out"]
     assert first["history"]["subwords"] == second["history"]["subwords"]
 
@@ -508,7 +511,7 @@ def test_accumulated_batches_are_one_batch(sizes: list[int]) -> None:
 
     random = torch.Generator().manual_seed(1)
     batches = [torch.randn(size, 3, generator=random) for size in sizes]
-    found = []
+    results = []
     for parts, accumulate in ((batches, len(batches)), ([torch.cat(batches)], 1)):
         with tempfile.TemporaryDirectory() as folder:
             objective = Regression(parts)
@@ -522,17 +525,19 @@ def test_accumulated_batches_are_one_batch(sizes: list[int]) -> None:
             )
             history: History = trainer.run()
             assert history.step == 3 and history.subwords == 3 * sum(sizes)
-            found.append((objective.model.weight.detach(), history.losses))
-    torch.testing.assert_close(found[0][0], found[1][0])
-    assert found[0][1] == pytest.approx(found[1][1], rel=1e-4)
+            results.append((objective.model.weight.detach(), history.losses))
+    torch.testing.assert_close(results[0][0], results[1][0])
+    assert results[0][1] == pytest.approx(results[1][1], rel=1e-4)
 
 
 def test_activations_computed_again_change_nothing(backbone: Path, passages: Path, tmp_path: Path) -> None:
     weights = []
-    for again in (False, True):
+    for recompute in (False, True):
         recipe = make_pretraining(backbone, subwords=600, head_subwords=160)
-        recipe = replace(recipe, schedule=replace(recipe.schedule, checkpoint_activations=again, epochs=1))
-        folder = tmp_path / str(again)
+        recipe = replace(
+            recipe, schedule=replace(recipe.schedule, checkpoint_activations=recompute, epochs=1)
+        )
+        folder = tmp_path / str(recompute)
         pretrain(recipe, passages, folder, name="x")
         weights.append(load_file(folder / "best.safetensors"))
     for name, value in weights[0].items():

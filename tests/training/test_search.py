@@ -53,9 +53,10 @@ def test_the_best_trial_on_dev_is_kept(recipe: Recipe, tmp_path: Path) -> None:
     assert (lora["targets"], lora["rank"]) == (targets, int(rank))
     assert lora["alpha"] / lora["rank"] == recipe.lora.alpha / recipe.lora.rank
     assert record["recipe"]["schedule"]["learning_rate"] == best["learning_rate"]
-    own = recipe.schedule
+    schedule = recipe.schedule
     first = {name: trials[0][name] for name in ("learning_rate", "dropout", "warmup", "label_smoothing")}
-    assert first == {name: getattr(own, name) for name in first}, "the recipe's own settings come first"
+    expected = {name: getattr(schedule, name) for name in first}
+    assert first == expected, "the recipe's own settings come first"
     for trial in trials:
         assert 1e-3 <= trial["learning_rate"] <= 1e-2 and 0 <= trial["dropout"] <= 0.2
 
@@ -77,9 +78,9 @@ def test_a_search_that_is_killed_goes_on_with_the_trial_it_was_in(recipe: Recipe
     trials = json.loads((tmp_path / "search.json").read_text())["trials"]
     assert [trial["state"] for trial in trials] == ["complete"] * 3
     assert len(list((tmp_path / "trials").iterdir())) == 3, "the unfinished trial was taken up, not dropped"
-    again = search(recipe, CORPORA, tmp_path, name="tiny", resume=True)
+    resumed = search(recipe, CORPORA, tmp_path, name="tiny", resume=True)
     assert len(json.loads((tmp_path / "search.json").read_text())["trials"]) == 3
-    assert again.folder == tmp_path / "bundle"
+    assert resumed.folder == tmp_path / "bundle"
 
 
 def test_processes_share_a_search_and_take_over_from_a_killed_one(
@@ -119,17 +120,17 @@ def test_settings_under_way_elsewhere_are_not_tried_twice(tmp_path: Path) -> Non
     def suggest(trial: optuna.Trial) -> int:
         return trial.suggest_int("rank", 4, 4)
 
-    ours, theirs = TrialStore(tmp_path), TrialStore(tmp_path)
+    first, second = TrialStore(tmp_path), TrialStore(tmp_path)
     with ExitStack() as locks:
-        with ours.turn():
-            attempt = ours.begin(suggest, 0, locks)
-        with theirs.turn(), ExitStack() as none:
-            assert theirs.requeue_dead() == 1
-            assert theirs.begin(suggest, 0, none) is None
-        assert attempt and attempt.settings == 4
-        ours.end(attempt, 0.5)
-    assert [trial.state.name for trial in theirs.finished()] == ["COMPLETE", "PRUNED"]
-    assert theirs.requeue_dead() == 0 and theirs.best() == attempt.folder
+        with first.turn():
+            trial = first.begin(suggest, 0, locks)
+        with second.turn(), ExitStack() as none:
+            assert second.requeue_dead() == 1
+            assert second.begin(suggest, 0, none) is None
+        assert trial and trial.settings == 4
+        first.end(trial, 0.5)
+    assert [finished.state.name for finished in second.finished()] == ["COMPLETE", "PRUNED"]
+    assert second.requeue_dead() == 0 and second.best() == trial.folder
 
 
 def test_hopeless_trials_are_stopped(tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ def published(full_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.slow
 def test_an_exported_graph_gives_its_weights_back(full_bundle: Bundle, published: Bundle) -> None:
-    expected, found = load_model(full_bundle).state_dict(), load_model(published).state_dict()
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    expected, weights = load_model(full_bundle).state_dict(), load_model(published).state_dict()
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 @pytest.mark.slow
@@ -70,11 +70,11 @@ def test_every_kind_of_encoder_with_biases_comes_back(kind: str, tmp_path: Path)
     with torch.no_grad():
         for parameter in model.parameters():  # the exporter keeps one of constants that are equal
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    expected, found = model.state_dict(), read_weights(export_onnx(model))
-    missing = {name for name in expected if name not in found}
+    expected, weights = model.state_dict(), read_weights(export_onnx(model))
+    missing = {name for name in expected if name not in weights}
     assert bool(missing) is (kind == "modernbert"), "its linear layers have no biases"
-    assert found.keys() <= expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert weights.keys() <= expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in weights)
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_int8_weights_come_back_as_they_were_rounded(full_bundle: Bundle) -> Non
 @pytest.mark.slow
 def test_scales_fixed_beforehand_leave_no_weights_to_go_on_from(published: Bundle) -> None:
     static = replace(published, manifest=replace(published.manifest, precision="int8-static"))
-    with pytest.raises(BundleError, match="int8-static, whose weights cannot be read back"):
+    with pytest.raises(BundleError, match="int8-static, and its weights cannot be read back"):
         load_model(static)
 
 
@@ -105,9 +105,9 @@ def test_known_heads_go_on_and_others_begin_fresh(
     bundle: Bundle = request.getfixturevalue(kind)
     reference = merge_adapter(load_model(bundle))
     diseases, chemicals = answers(reference)[..., :3], answers(reference)[..., 3:]
-    found = answers(start_from(bundle, backbone, (HEADS[1], OTHER, HEADS[0])))
-    np.testing.assert_array_equal(found[..., :3], chemicals)
-    np.testing.assert_array_equal(found[..., 6:], diseases)
+    logits = answers(start_from(bundle, backbone, (HEADS[1], OTHER, HEADS[0])))
+    np.testing.assert_array_equal(logits[..., :3], chemicals)
+    np.testing.assert_array_equal(logits[..., 6:], diseases)
     drawn = [answers(start_from(bundle, backbone, (OTHER,), seed=seed)) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert abs(drawn[0] - drawn[2]).max() > 1e-3  # fresh
@@ -140,7 +140,7 @@ def test_a_smaller_model_goes_on_with_the_layers_it_has(
     small = finetune(recipe, CORPORA, tmp_path / "small", name="small")
     further = start_from(small, backbone, HEADS, layers=(1,))
     np.testing.assert_array_equal(answers(further), answers(load_model(small)))
-    with pytest.raises(RecipeError, match=r"expected one with all of them, or layers = \[1\]"):
+    with pytest.raises(RecipeError, match=r"expected a bundle with all of them, or layers = \[1\]"):
         start_from(small, backbone, HEADS, layers=(0,))
 
 
@@ -150,18 +150,18 @@ def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
     recipe = make_full(backbone, full_bundle, epochs=1)
     other = finetune(replace(recipe, learn="train+dev"), CORPORA[::-1], tmp_path / "other", name="other")
     soup = replace(make_full(backbone, other), soup=(str(full_bundle.folder),))
-    found = build_model(soup, backbone, HEADS, start=open_start(soup, backbone)).state_dict()
+    mean = build_model(soup, backbone, HEADS, start=open_start(soup, backbone)).state_dict()
     one = load_model(full_bundle).state_dict()
     two = start_from(other, backbone, HEADS).state_dict()
-    assert found.keys() == one.keys() == two.keys()
-    for name in found:
-        torch.testing.assert_close(found[name], (one[name] + two[name]) / 2)
+    assert mean.keys() == one.keys() == two.keys()
+    for name in mean:
+        torch.testing.assert_close(mean[name], (one[name] + two[name]) / 2)
     assert any(not torch.equal(one[name], two[name]) for name in one)
 
     bundle = finetune(replace(soup, schedule=recipe.schedule), CORPORA, tmp_path / "soup", name="soup")
     record = bundle.read_json("run.json")
     assert record["recipe"]["soup"] == ["tiny"]
-    assert [each["sha256"] for each in record["start"]["soup"]] == [full_bundle.sha256]
+    assert [origin["sha256"] for origin in record["start"]["soup"]] == [full_bundle.sha256]
     steps = ["fine-tuning of tiny", "fine-tuning of other", "fine-tuning"]
     assert [step.name for step in find_steps(record)] == steps, "tiny is an origin of both"
     assert "It started from the mean of the weights of other and tiny." in bundle.read("README.md").decode()

@@ -65,11 +65,11 @@ def run(recipe: Recipe | PretrainRecipe, passages: Path, folder: Path, *, stop_a
         if report.step == stop_after:
             raise StoppedError
 
-    how: dict[str, Any] = {"name": "tiny", "resume": True, "checkpoint_seconds": 0.0}
+    options: dict[str, Any] = {"name": "tiny", "resume": True, "checkpoint_seconds": 0.0}
     if isinstance(recipe, PretrainRecipe):
-        pretrain(recipe, passages, folder, **how)
+        pretrain(recipe, passages, folder, **options)
     else:
-        finetune(recipe, CORPORA, folder, **how, on_step=stop)
+        finetune(recipe, CORPORA, folder, **options, on_step=stop)
 
 
 def environment(**values: str) -> dict[str, str]:
@@ -152,14 +152,16 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on(backbone: Path, tmp
     from openmed_ner.formats.jsonl import write_jsonl
 
     with (tmp_path / "train.jsonl").open("w", encoding="utf-8") as file:
-        write_jsonl([replace(each, text=f"{each.text} ") for each in DOCUMENTS], file)
+        write_jsonl([replace(document, text=f"{document.text} ") for document in DOCUMENTS], file)
     with (tmp_path / "dev.jsonl").open("w", encoding="utf-8") as file:
         write_jsonl(DOCUMENTS, file)
     settings = ["epochs=12", "patience=12", "accumulate=2", "batch_subwords=32", "precision=fp32"]
     words = ["train", "--data", str(tmp_path / "train.jsonl"), "--dev", str(tmp_path / "dev.jsonl")]
     words += ["--backbone", str(backbone)]
-    words += [word for each in ("window=80", "overlap=16", "leave_out=nothing") for word in ("--set", each)]
-    words += [word for each in settings for word in ("--set", f"schedule.{each}")]
+    words += [
+        word for setting in ("window=80", "overlap=16", "leave_out=nothing") for word in ("--set", setting)
+    ]
+    words += [word for setting in settings for word in ("--set", f"schedule.{setting}")]
     launched = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     launched |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = [
@@ -192,7 +194,7 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on(backbone: Path, tmp
 @given(n_items=st.integers(0, 20), count=st.integers(1, 6))
 def test_every_item_goes_to_one_process(n_items: int, count: int) -> None:
     shares = [list(Processes(index, count).share(range(n_items))) for index in range(count)]
-    assert sorted(pair for share in shares for pair in share) == [(each, each) for each in range(n_items)]
+    assert sorted(pair for share in shares for pair in share) == [(item, item) for item in range(n_items)]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 

@@ -56,15 +56,15 @@ def teach(bundle: Bundle, folder: Path, texts: Sequence[str] = (), weight: float
     temperature=st.floats(0.5, 4.0),
 )
 def test_the_divergence_is_that_of_scipy(logits: np.ndarray, temperature: float) -> None:
-    taught, learnt = logits
+    teacher, student = logits
     expected = []
     for part in (slice(2), slice(2, 6)):
-        right, own = (softmax(each[:, part].astype(float) / temperature, axis=-1) for each in logits)
-        expected.append(temperature**2 * rel_entr(right, own).sum(axis=-1).mean())
+        right, predicted = (softmax(rows[:, part].astype(float) / temperature, axis=-1) for rows in logits)
+        expected.append(temperature**2 * rel_entr(right, predicted).sum(axis=-1).mean())
     targets = SoftTargets(TeacherScores(Path("none"), {}), (2, 4), weight=1.0, temperature=temperature)
-    own = torch.from_numpy(learnt).float().split((2, 4), dim=-1)
-    found = targets.divergence([taught[:2], taught[2:]], own)
-    assert found.item() == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-4)
+    heads = torch.from_numpy(student).float().split((2, 4), dim=-1)
+    divergence = targets.divergence([teacher[:2], teacher[2:]], heads)
+    assert divergence.item() == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_a_teacher_says_of_every_word_what_it_computes(
     bundle: Bundle = request.getfixturevalue(f"{kind}_bundle")
     heads = HEADS[::-1]
     teacher = TeacherModel(open_trained(str(bundle.folder)), heads, Distillation("tiny"))
-    texts = [*list_texts(CORPORA), " ", " ".join(each.text for each in DOCUMENTS * 9)]
+    texts = [*list_texts(CORPORA), " ", " ".join(document.text for document in DOCUMENTS * 9)]
     targets = teacher.soft_targets(texts, tmp_path, Processes(), "fp32")
     model = merge_adapter(load_model(bundle))
     reader = WindowReader(READER.tokenizer, model.heads, bundle.manifest.window, bundle.manifest.overlap)
@@ -84,8 +84,8 @@ def test_a_teacher_says_of_every_word_what_it_computes(
         for window in reader.windows(text):
             logits = model.run(*pad_windows([window], reader.tokenizer))[0][window.first_subwords + 1]
             expected = np.concatenate([logits[:, 3:], logits[:, :3]], axis=1)[window.owned]
-            found = targets.of(text, window)[window.owned]
-            np.testing.assert_allclose(found.astype(np.float32), expected, rtol=2e-3, atol=2e-3)
+            scores = targets.of(text, window)[window.owned]
+            np.testing.assert_allclose(scores.astype(np.float32), expected, rtol=2e-3, atol=2e-3)
     assert targets.scores[" "].shape == (0, 6)
 
 
@@ -96,15 +96,15 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
     texts, read = list_texts(CORPORA), []
     answer = TeacherModel._score
 
-    def stop(self: TeacherModel, asked: Sequence[str]) -> Iterator[np.ndarray]:
-        for number, scores in enumerate(answer(self, asked)):
+    def stop(self: TeacherModel, batch: Sequence[str]) -> Iterator[np.ndarray]:
+        for number, scores in enumerate(answer(self, batch)):
             if number == 5:
                 raise KeyboardInterrupt
             yield scores
 
-    def note(self: TeacherModel, asked: Sequence[str]) -> Iterator[np.ndarray]:
-        read.extend(asked)
-        return answer(self, asked)
+    def note(self: TeacherModel, batch: Sequence[str]) -> Iterator[np.ndarray]:
+        read.extend(batch)
+        return answer(self, batch)
 
     monkeypatch.setattr(distillation, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(TeacherModel, "_score", stop)
@@ -112,13 +112,13 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
         teach(full_bundle, tmp_path)
     monkeypatch.setattr(TeacherModel, "_score", note)
     with caplog.at_level(logging.INFO, logger=distillation.__name__):
-        found = teach(full_bundle, tmp_path, [*texts, "Other texts."])
+        resumed = teach(full_bundle, tmp_path, [*texts, "Other texts."])
     assert read == [*texts[5:], "Other texts."]
     assert "the teacher has read 4 of 4 texts" in caplog.messages
     whole = teach(full_bundle, tmp_path / "anew")
     for text in texts:
         np.testing.assert_allclose(
-            found.scores[text].astype(float), whole.scores[text].astype(float), atol=1e-2
+            resumed.scores[text].astype(float), whole.scores[text].astype(float), atol=1e-2
         )
     read.clear()
     teach(full_bundle, tmp_path, texts[::-1])
@@ -134,10 +134,10 @@ def test_scores_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: P
     said = {"a b": np.ones((2, 6), np.float32), "": np.zeros((0, 6), np.float32)}
     identity = {"teacher": "0" * 64, "heads": "diseases chemicals"}
     TeacherScores(tmp_path, identity).add(said)
-    found = TeacherScores(tmp_path, identity)
-    assert found["a b"].tolist() == said["a b"].tolist() and found[""].shape == (0, 6) and "c" not in found
+    scores = TeacherScores(tmp_path, identity)
+    assert scores["a b"].tolist() == said["a b"].tolist() and scores[""].shape == (0, 6) and "c" not in scores
     assert "a b" not in TeacherScores(tmp_path, {**identity, "heads": "chemicals diseases"})
-    found.add({"c": np.full((1, 6), 2.0, np.float32)})
+    scores.add({"c": np.full((1, 6), 2.0, np.float32)})
     files = list(tmp_path.iterdir())
     assert len(files) == 2 and TeacherScores(tmp_path, identity)["c"].tolist() == [[2.0] * 6]
     files[0].write_bytes(b"damaged")
@@ -170,10 +170,10 @@ def test_a_teacher_is_heard_where_nobody_has_annotated(
 ) -> None:
     """One layer, and one document annotated of eight: the teacher's word is worth as much as the others."""
     diseases, chemicals = CORPORA
-    taught = (diseases, replace(chemicals, train=chemicals.train[:1]))
+    corpora = (diseases, replace(chemicals, train=chemicals.train[:1]))
     recipe = replace(make_student(backbone, full_bundle, learning_rate=4e-3, warmup=0.3), layers=(1,))
     recipe = replace(recipe, start=str(full_bundle.folder))
-    bundle = finetune(recipe, taught, tmp_path / "run", name="student")
+    bundle = finetune(recipe, corpora, tmp_path / "run", name="student")
     record = bundle.read_json("run.json")
     history = record["history"]
     assert history["scores"][history["best_epoch"]]["chemicals"] == 1.0
@@ -196,14 +196,14 @@ def test_a_teacher_of_another_kind_teaches_with_texts_that_nobody_annotates(
     """The student has other subwords than its teacher, and two documents; the other six are only texts."""
     backbone = make_backbone("roberta", tmp_path / "roberta")
     with (tmp_path / "texts.jsonl").open("w") as file:
-        write_jsonl([Document(each.id, each.text) for each in DOCUMENTS], file)
+        write_jsonl([Document(document.id, document.text) for document in DOCUMENTS], file)
     few = tuple(replace(corpus, train=corpus.train[:2], dev=corpus.dev[:1]) for corpus in CORPORA)
     recipe = replace(make_student(backbone, full_bundle, weight=0.5, epochs=1), method=method)
-    taught = replace(recipe.distillation, texts=str(tmp_path / "texts.jsonl"))
-    splits = {each.head: {"train": each.train, "dev": each.dev} for each in few}
-    corpora = build_corpora(splits, replace(recipe, distillation=taught, leave_out="held-out"))
-    assert [len(each.unlabelled) for each in corpora] == [7, 7], "one stands in dev"
-    bundle = finetune(replace(recipe, distillation=taught), corpora, tmp_path / "run", name="student")
+    settings = replace(recipe.distillation, texts=str(tmp_path / "texts.jsonl"))
+    splits = {corpus.head: {"train": corpus.train, "dev": corpus.dev} for corpus in few}
+    corpora = build_corpora(splits, replace(recipe, distillation=settings, leave_out="held-out"))
+    assert [len(corpus.unlabelled) for corpus in corpora] == [7, 7], "one stands in dev"
+    bundle = finetune(replace(recipe, distillation=settings), corpora, tmp_path / "run", name="student")
     record = bundle.read_json("run.json")
     assert record["recipe"]["distillation"]["texts"] == "texts.jsonl"
     assert record["data"]["diseases"]["unlabelled"]["documents"] == 7
@@ -217,12 +217,12 @@ def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
     full_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
     text = "Aspirin in rats with breast cancer."
-    corpora = [replace(each, unlabelled=(Document("x", text),)) for each in CORPORA]
+    corpora = [replace(corpus, unlabelled=(Document("x", text),)) for corpus in CORPORA]
     recipe = make_student(backbone, full_bundle)
     targets = teach(full_bundle, tmp_path, list_texts(corpora), weight=0.5)
     model = build_model(recipe, backbone, HEADS).eval()
     objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0, soft_targets=targets)
-    (example,) = [each for each in objective.examples if not each.annotators]
+    (example,) = [example for example in objective.examples if not example.annotators]
     loss = objective.loss([example])
     assert loss.n_targets == 2 * len(example.window.first_subwords) and loss.mean.item() > 0
     loss.mean.backward()
@@ -235,8 +235,8 @@ def test_without_weight_a_teacher_changes_nothing(
     recipe = make_student(backbone, full_bundle, dropout=0.0)
     model = build_model(recipe, backbone, HEADS)
     alone, along = (
-        TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0, soft_targets=each)
-        for each in (None, teach(full_bundle, tmp_path, weight=0.0))
+        TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0, soft_targets=targets)
+        for targets in (None, teach(full_bundle, tmp_path, weight=0.0))
     )
     for with_it, without in zip(along.batches(0), alone.batches(0), strict=True):
         assert along.loss(with_it).mean.item() == alone.loss(without).mean.item()

@@ -45,11 +45,11 @@ def hide_here(ids: torch.Tensor, masking: Masking) -> tuple[torch.Tensor, torch.
 def test_masks_are_those_of_transformers(seed: int, share: float) -> None:
     collator = DataCollatorForLanguageModeling(TOKENIZER, mlm_probability=share)
     torch.manual_seed(seed)
-    theirs = collator.torch_mask_tokens(BATCH["input_ids"].clone(), FIXED)
+    expected = collator.torch_mask_tokens(BATCH["input_ids"].clone(), FIXED)
     torch.manual_seed(seed)
     inputs, chosen = hide_here(BATCH["input_ids"], Masking(share))
-    assert torch.equal(inputs, theirs[0])
-    assert torch.equal(torch.where(chosen, BATCH["input_ids"], -100), theirs[1])
+    assert torch.equal(inputs, expected[0])
+    assert torch.equal(torch.where(chosen, BATCH["input_ids"], -100), expected[1])
 
 
 @given(seed=st.integers(0, 2**31), share=st.floats(0.01, 0.99))
@@ -61,10 +61,10 @@ def test_whole_words_are_chosen_as_by_transformers(seed: int, share: float) -> N
     batch = TOKENIZER(words, padding=True, return_offsets_mapping=True, return_tensors="pt")
     ids = batch["input_ids"]
     torch.manual_seed(seed)
-    _, theirs = collator.torch_mask_tokens(ids.clone(), torch.isin(ids, SPECIALS), batch["offset_mapping"])
+    _, expected = collator.torch_mask_tokens(ids.clone(), torch.isin(ids, SPECIALS), batch["offset_mapping"])
     torch.manual_seed(seed)
     _, chosen = hide_here(ids, Masking(share, whole_words=True))
-    assert torch.equal(torch.where(chosen, ids, -100), theirs)
+    assert torch.equal(torch.where(chosen, ids, -100), expected)
 
 
 def test_of_what_is_chosen_eight_in_ten_are_masked_and_one_in_ten_is_random() -> None:

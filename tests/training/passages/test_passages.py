@@ -69,7 +69,7 @@ SPANISH = (
 
 
 def wordpiece() -> Tokenizer:
-    pieces = [*SPECIAL, *LETTERS, *(f"##{each}" for each in LETTERS), *".,()[]<>-/%", *COMMON]
+    pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), *".,()[]<>-/%", *COMMON]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -181,10 +181,10 @@ def encoders(request: pytest.FixtureRequest) -> tuple[PassageTokenizer, SubwordT
 def test_passages_are_encoded_as_for_fine_tuning(
     encoders: tuple[PassageTokenizer, SubwordTokenizer], text: str
 ) -> None:
-    mine, theirs = encoders
+    passages, subwords = encoders
     ready = clean(text)
     if ready:
-        assert ids_of(mine, ready) == theirs.encode(ready, list(iter_tokens(ready))).ids.tolist()
+        assert ids_of(passages, ready) == subwords.encode(ready, list(iter_tokens(ready))).ids.tolist()
 
 
 @given(st.lists(st.sampled_from([*SPECIAL, *BYTES, "a", "[", "[MASK", "]", "<", "mask>", "\ufffc", " "])))
@@ -213,7 +213,7 @@ def test_a_part_of_a_text_has_the_subwords_of_its_words(
     tokenizer, _ = encoders
     lengths = tokenizer.lengths(tokenizer.encode(text))
     words = [tokenizer.word_lengths(part, first=not place) for place, part in enumerate(text.split(" "))]
-    assert [sum(each) for each in words] == lengths
+    assert [sum(parts) for parts in words] == lengths
 
 
 def test_a_tokenizer_without_a_mask_is_refused() -> None:
@@ -347,8 +347,8 @@ def test_the_guard_wants_the_corpora_or_a_word_that_it_is_off(
 def test_every_test_document_of_a_real_corpus_is_found() -> None:
     documents = load_split("bc5cdr-disease", "test").documents
     guard = make_guard({"bc5cdr-disease/test": documents})
-    found = sum(bool(guard.find(clean(document.text.lower()))) for document in documents)
-    assert found == len(documents)
+    n_dropped = sum(bool(guard.find(clean(document.text.lower()))) for document in documents)
+    assert n_dropped == len(documents)
 
 
 # --- reading
@@ -390,9 +390,9 @@ def test_a_folder_is_read_in_the_order_of_names_and_unknown_files_are_reported(t
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"{name}.")
-    found = [(name, kind) for _, name, kind in iter_files([tmp_path])]
-    assert [name for name, kind in found if kind] == ["a/c.txt", "b.txt", "d.TXT"]
-    assert [name for name, kind in found if not kind] == [".hidden.txt", "README", "a/notes.ann"]
+    files_read = [(name, kind) for _, name, kind in iter_files([tmp_path])]
+    assert [name for name, kind in files_read if kind] == ["a/c.txt", "b.txt", "d.TXT"]
+    assert [name for name, kind in files_read if not kind] == [".hidden.txt", "README", "a/notes.ann"]
 
 
 def test_dumps_are_told_by_their_names(tmp_path: Path) -> None:
@@ -532,16 +532,16 @@ records = st.lists(
 
 @given(records, st.booleans())
 def test_every_passage_and_subword_is_accounted_for(
-    tmp_path_factory: pytest.TempPathFactory, found: list[dict[str, str]], permissive: bool
+    tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, str]], permissive: bool
 ) -> None:
     settings = replace(LOOSE, licences="permissive" if permissive else "all", near_duplicates=0.8)
     folder = tmp_path_factory.mktemp("sets")
     try:
-        prepared = run(folder, [*found, {"text": ABSTRACT, "source": "medquad"}], settings)
+        prepared = run(folder, [*lines, {"text": ABSTRACT, "source": "medquad"}], settings)
     except InputError:
         raise AssertionError("one passage is good") from None
-    assert prepared.total.read == len(found) + 1
-    assert prepared.total.complete and all(each.complete for each in prepared.accounts.values())
+    assert prepared.total.read == len(lines) + 1
+    assert prepared.total.complete and all(account.complete for account in prepared.accounts.values())
     train = load_prepared(prepared.folder, "train")
     assert len(train) == prepared.total.pieces
     assert len(train.ids) == prepared.total.subwords
@@ -654,7 +654,7 @@ def test_no_piece_to_train_on_resembles_one_held_out(tmp_path: Path) -> None:
 
 @given(st.sets(st.integers(0, 2**64 - 1), min_size=41, max_size=80), st.integers(0, 5), st.randoms())
 def test_passages_held_out_stay_so_when_fewer_are_wanted_or_the_order_changes(
-    keys: set[int], wanted: int, chance: random.Random
+    keys: set[int], count: int, chance: random.Random
 ) -> None:
     def chosen(order: list[int], number: int) -> set[int]:
         flags = held_out_passages(order, number)
@@ -662,8 +662,8 @@ def test_passages_held_out_stay_so_when_fewer_are_wanted_or_the_order_changes(
 
     order = sorted(keys)
     shuffled = chance.sample(order, len(order))
-    assert chosen(order, wanted) == chosen(shuffled, wanted) <= chosen(order, wanted + 1)
-    assert len(chosen(order, wanted)) == min(wanted, len(keys) // 20)
+    assert chosen(order, count) == chosen(shuffled, count) <= chosen(order, count + 1)
+    assert len(chosen(order, count)) == min(count, len(keys) // 20)
 
 
 def test_shards_are_small_and_joined_on_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -682,9 +682,11 @@ def test_only_permissive_sources_are_loaded_if_asked(tmp_path: Path) -> None:
     names = ("medquad", "litcovid-test", "mine")
     records = [{"text": babble(number), "source": names[number % 3]} for number in range(9)]
     folder = run(tmp_path, records, licences={"mine": "permissive"}).folder
-    everything, permissive = (load_prepared(folder, "train", licences=each) for each in ("all", "permissive"))
-    wanted = [everything.piece(n).tolist() for n in range(len(everything)) if everything.sources[n] != 1]
-    assert [permissive.piece(n).tolist() for n in range(len(permissive))] == wanted
+    everything, permissive = (
+        load_prepared(folder, "train", licences=licences) for licences in ("all", "permissive")
+    )
+    expected = [everything.piece(n).tolist() for n in range(len(everything)) if everything.sources[n] != 1]
+    assert [permissive.piece(n).tolist() for n in range(len(permissive))] == expected
     assert {permissive.names[number] for number in permissive.sources} == {"medquad", "mine"}
 
 
