@@ -107,9 +107,9 @@ def build_once(tmp_path_factory: pytest.TempPathFactory) -> BuildOnce:
 
     def build_once(name: str, build: Callable[[Path], object]) -> Path:
         folder = shared / name
-        with (shared / f"{name}.lock").open("a+") as lock:
+        with (shared / f"{name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not lock.tell():  # empty until the folder is complete
+            if not os.fstat(lock.fileno()).st_size:  # empty until the folder is complete
                 build(folder)
                 lock.write("built")
         return folder
