@@ -204,10 +204,14 @@ class Recipe:
         require(self.transitions >= 0, "transitions", self.transitions, "0 or more")
         for corpus, weight in self.weights.items():
             require(weight > 0, f"weights.{corpus}", weight, "a number above 0")
+
         ordered = tuple(sorted(set(self.layers))) == self.layers and min(self.layers, default=0) >= 0
         require(ordered, "layers", self.layers, "numbers from 0 in ascending order")
+        # A stacked adapter stays frozen below the new one; full training would change it.
         stacked = self.adapted_as == "stacked" and self.method == "full"
         require(not stacked, "adapted_as", self.adapted_as, "merged, since method is full")
+
+        # An adapter on a start could only be loaded on that model, not on the backbone.
         if self.start:
             require(self.method == "full", "method", self.method, "full, since a start is named")
             require(not self.adapted, "adapted", self.adapted, "no adapted encoder, since a start is named")

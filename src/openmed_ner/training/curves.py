@@ -96,6 +96,7 @@ def read_log(folder: Path) -> Curve:
         file = path.open("rb")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; name the folder of a run") from error
+
     steps: list[Point] = []
     evaluations: list[Point] = []
     last = 0
