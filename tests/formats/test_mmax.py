@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
@@ -203,13 +205,30 @@ def test_a_parameter_entity_is_not_followed(tmp_path: Path) -> None:
     assert from_mmax(content.replace(b"&e;", b"IL-2")).text == "IL-2"
 
 
+def fastest(read: Callable[[], Document]) -> tuple[float, Document]:
+    """Read three times; return the least processor time in seconds, and the document.
+
+    A collection of garbage would count what all earlier tests of the process left in memory: it is off.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        times = []
+        for _ in range(3):
+            started = time.process_time()
+            document = read()
+            times.append(time.process_time() - started)
+    finally:
+        gc.enable()
+    return min(times), document
+
+
 def test_a_long_document_is_read_in_linear_time() -> None:
     size = 10_000
     spans = [f"word_{number}" for number in range(1, size + 1)] + [f"word_1..word_{size}"] * 1_000
     words, gene = words_xml(["lymphocyte"] * size), level_xml(spans)
-    started = time.process_time()
-    document = from_mmax(words, gene=gene)
-    assert time.process_time() - started < 1
+    seconds, document = fastest(lambda: from_mmax(words, gene=gene))
+    assert seconds < 1
     assert len(document.spans) == size + 1_000
 
 
