@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from io import StringIO
 
 import pytest
@@ -22,26 +21,7 @@ from openmed_ner.formats.tables import (
     read_table,
 )
 from openmed_ner.text import Document, Span
-from strategies import TRICKY, documents
-
-line_ends = st.sampled_from(["\n", "\r\n"])
-lines = st.lists(
-    st.sampled_from([each for each in TRICKY if "\n" not in each]) | st.text("ab |1", max_size=4)
-)
-line_texts = lines.map("".join)
-cell_texts = line_texts.map(lambda text: text.replace("\t", " "))
-
-
-def named(groups: list[Document]) -> list[Document]:
-    """Documents with names of their own."""
-    return [
-        Document(f"P{index}A{index}", document.text, document.spans) for index, document in enumerate(groups)
-    ]
-
-
-def without(document: Document, bad: Callable[[str], bool]) -> Document:
-    """A document without the spans whose mention the format cannot hold."""
-    return document.with_spans(span for span in document.spans if not bad(document.mention(span)))
+from strategies import cell_texts, documents, line_ends, named, without
 
 
 def assert_names_a_line(error: CorpusFormatError, contents: dict[str, str]) -> None:

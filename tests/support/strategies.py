@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -96,3 +97,25 @@ def damaged(draw: st.DrawFn, content: st.SearchStrategy[str], pieces: list[str])
         end = start + draw(st.sampled_from([0, 0, 1, 2, 5, 40]))
         result = result[:start] + draw(st.sampled_from(pieces) | texts) + result[end:]
     return result
+
+
+# --- Files of lines and cells, as BC2GM and the tables of corpora are
+
+line_ends = st.sampled_from(["\n", "\r\n"])
+_pieces = st.lists(
+    st.sampled_from([each for each in TRICKY if "\n" not in each]) | st.text("ab |1", max_size=4)
+)
+line_texts = _pieces.map("".join)
+cell_texts = line_texts.map(lambda text: text.replace("\t", " "))
+
+
+def named(groups: list[Document]) -> list[Document]:
+    """Documents with names of their own."""
+    return [
+        Document(f"P{index}A{index}", document.text, document.spans) for index, document in enumerate(groups)
+    ]
+
+
+def without(document: Document, bad: Callable[[str], bool]) -> Document:
+    """A document without the spans whose mention the format cannot hold."""
+    return document.with_spans(span for span in document.spans if not bad(document.mention(span)))
