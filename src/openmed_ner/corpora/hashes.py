@@ -48,6 +48,8 @@ SHA256: Mapping[str, str] = {
         "a3c48d5f35bdfce20c2371778abedc9fd24d1da092207072e5181ad53c8d0e2f",
     "bc5cdr/raw/CDR_Data/CDR.Corpus.v010516/CDR_TrainingSet.PubTator.txt":
         "7afcec134e3d4871e74b0398d92850d3c9ac94c0bdc780003f2d60184c012bd8",
+    "bioid/BioID_Train_revision.PubTator":
+        "61da131cf0a09c548189c778cccbd799b524857531f3c651031b54cc5356ef69",
     "bionlp13cg/openbiocorpora/original-data/devel/*.a1":
         "d01a77ab7e140224124e7973c2e81110bf5c5ecc35166e83e94f4f28746b88a5",
     "bionlp13cg/openbiocorpora/original-data/devel/*.txt":
@@ -60,6 +62,10 @@ SHA256: Mapping[str, str] = {
         "753fbf91ddfe19cbe2140a027a325359a83b527ae4532a8e1ba0d654bf0ad40e",
     "bionlp13cg/openbiocorpora/original-data/train/*.txt":
         "590a3e3a2bb6074b36ad58cfd5c6c1b73e6176b546df4e2e88811793c4484851",
+    "biored/BioRED_Test.PubTator":
+        "a32f5a56ab7fdf66a435da69660440251ca2dacc288276abcc3d25f9f1c10ea0",
+    "biored/BioRED_TrainDev.PubTator":
+        "c509b83786ff7a82119d3bce6e28b7508b76decb99c6cad45d6d3dde656138b0",
     "chemprot/chemprot_test_gs/chemprot_test_abstracts_gs.tsv":
         "9b7de664f0b4231d6e58992f091aa36bc577ca3f12f0565bc2d898af3982645b",
     "chemprot/chemprot_test_gs/chemprot_test_entities_gs.tsv":
@@ -88,6 +94,10 @@ SHA256: Mapping[str, str] = {
         "d093f8bba580489a372f0b582ccf2768291d45e18c15ed7267be4fbeff3476b1",
     "gellus/hunflair/huner_cell_line_gellus/TagSentenceSplitter_[__SENT__]_SciSpacyTokenizer_core_sci_sm_0.2.5_train.conll":
         "943fcaa52b1081f9a28c659e8beb00d0bc6151605f8ee942a9cd0049c6db9167",
+    "gnormplus/GNormPlus_Test.PubTator":
+        "3d9c230c50d8aa7ae968eaa5eb8108a4c0b885cf48fdea55cc445560c6755da9",
+    "gnormplus/GNormPlus_Train.PubTator":
+        "06cf0e2176249b4c17cfda57178c549bb7e16254c4ebf055bfbf6fbb2a7bbb7f",
     "jnlpba/baderlab/JNLPBA_BIO/valid.tsv":
         "33488c4b7645d498c7022a973ca8bbd5c22baf5043f7ec1c1efc856414683a21",
     "jnlpba/spyysalo/standoff/test/*.ann":
@@ -108,12 +118,20 @@ SHA256: Mapping[str, str] = {
         "f42b6bf1f846c341cc71ee67ff43ec6a15167442f1067f231e05cc6ab2e1fc4e",
     "linnaeus/spyysalo/split/train.txt":
         "c860806e7fcd56ea1b6011fb5e53e613324d5f47370c5722313d0edcf9a3e259",
+    "maccrobat/*.ann":
+        "115e581f3901ef1f6d761d4c5e71ce69ced1ec2bbc26105b0cef2154f67df106",
+    "maccrobat/*.txt":
+        "dfd49a40f06082640c3d8c77ff628f419ced84f509d0a13bd0df137adb726630",
     "ncbi-disease/spyysalo/original-data/devel/NCBIdevelopset_corpus.txt":
         "02db559974624ae9cbe6cd95d64d953e6926bb63afb6b25b63e53bd8b41a4b55",
     "ncbi-disease/spyysalo/original-data/test/NCBItestset_corpus.txt":
         "61c8050bf6979ef7b943ec1158dfc03b651ea3367d4c37356f9de4841e85c9a3",
     "ncbi-disease/spyysalo/original-data/train/NCBItrainset_corpus.txt":
         "f311381b28a6d0f641f57f4a963bb83619c2bdec5cd9caabb1381f894d5db817",
+    "nlm-gene/NLMgene_Test.PubTator":
+        "3f633d0090bbdc231f4299637632beda0fa93cc1efdeedb2d07c54411334093a",
+    "nlm-gene/NLMgene_Train.PubTator":
+        "ae941181723d011dd35c085c9c0539b571b5f7b183f0c88edfec9af66862de81",
     "s800/s800-revision-data/original-data/S800.tsv":
         "63ddcc403624515ec2b774dec84976cce8101b2b955a65e5c12d019e6f407d77",
     "s800/s800-revision-data/original-data/abstracts/*.txt":
@@ -126,4 +144,6 @@ SHA256: Mapping[str, str] = {
         "bd213131dfc7d6af3707acdc570baafd69bf76c1dda35b58377ad5c4dcc6b2cf",
     "s800/spyysalo/split/train.txt":
         "5d96585b3027878a44ed9f1e8d5abc430362533528fc98648b3291f6ecfd13f1",
+    "tmvar3/tmVar3_Train.PubTator":
+        "1a5877747fea7025370cbd28dc236ad333abb948b2323abeea5eaf6d5507fc33",
 }

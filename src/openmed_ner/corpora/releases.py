@@ -23,6 +23,8 @@ from openmed_ner.text import Document
 
 Layout = Callable[[Sequence[TextFiles]], Iterator[Document]]
 _TOKENS = "-DOCSTART-"
+MAX_DRIFT = 10
+"""Largest distance of a mention from its offsets in the releases read here, in characters."""
 
 
 def _open_single(files: TextFiles) -> tuple[str, io.StringIO]:
@@ -34,6 +36,21 @@ def _open_single(files: TextFiles) -> tuple[str, io.StringIO]:
 def _pubtator(members: Sequence[TextFiles]) -> Iterator[Document]:
     name, file = _open_single(members[0])
     return read_pubtator(file, source=name)
+
+
+def _pubtator_drifted(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read PubTator whose offsets count characters that the text has lost since."""
+    name, file = _open_single(members[0])
+    return read_pubtator(file, source=name, max_drift=MAX_DRIFT)
+
+
+def _captions(members: Sequence[TextFiles]) -> Iterator[Document]:
+    """Read PubTator with every caption that has a mention, and every fifth of the others, in order."""
+    n_empty = 0
+    for document in _pubtator_drifted(members):
+        n_empty += not document.spans
+        if document.spans or n_empty % 5 == 1:
+            yield document
 
 
 def _brat(members: Sequence[TextFiles]) -> Iterator[Document]:
@@ -138,6 +155,8 @@ def _gellus(members: Sequence[TextFiles]) -> Iterator[Document]:
 
 LAYOUTS: Mapping[str, Layout] = {
     "pubtator": _pubtator,
+    "pubtator-drifted": _pubtator_drifted,
+    "captions": _captions,
     "brat": _brat,
     "brat-except": _brat_except,
     "brat-only": _brat_only,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,9 +59,13 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
         for member, text_files in zip(files.members, texts, strict=True)
     ]
 
+    release: Iterable[Document] = LAYOUTS[files.layout](corrected)
+    if files.fold:
+        release = files.fold.select(list(release))
+
     documents: dict[str, Document] = {}
     n_read = n_lost = 0
-    for raw in LAYOUTS[files.layout](corrected):
+    for raw in release:
         spans = [
             replace(span, label=corpus.labels[span.label])
             for span in raw.spans

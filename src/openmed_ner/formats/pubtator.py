@@ -30,11 +30,20 @@ _BREAKS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
 Line = tuple[int, str]
 
 
-def read_pubtator(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
+def read_pubtator(
+    file: TextIO, *, source: str, on_bad: OnBad = fail, max_drift: int = 0
+) -> Iterator[Document]:
     """Yield one document per block of lines; a byte order mark is dropped, a bad block goes to ``on_bad``.
 
     Relations (``id, type, concept, concept``) are ignored. Blanks at the end of a mention are not compared:
     the NCBI-Disease release has such a line (10923035, 711..761).
+
+    Args:
+        file: open file.
+        source: name of the file, for messages.
+        on_bad: called with the error of each bad block.
+        max_drift: largest distance of a mention from its offsets, in characters. A mention that is not at its
+            offsets is read where its text occurs nearest to them.
 
     Raises:
         CorpusFormatError: a block lacks a title, a line does not parse, names another document, or its
@@ -48,14 +57,14 @@ def read_pubtator(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterato
         if not has_text:
             continue
         try:
-            document = _read_block(list(block), source)
+            document = _read_block(list(block), source, max_drift)
         except CorpusFormatError as error:
             on_bad(error)
         else:
             yield document
 
 
-def _read_block(lines: list[Line], source: str) -> Document:
+def _read_block(lines: list[Line], source: str, max_drift: int) -> Document:
     for number, line in lines:
         try:
             require_utf8(line)
@@ -72,11 +81,11 @@ def _read_block(lines: list[Line], source: str) -> Document:
     if mentions and (abstract := _PASSAGE.fullmatch(mentions[0][1])) and abstract[2] == "a":
         text = f"{text} {abstract[3]}"
         mentions = mentions[1:]
-    spans = [_read_mention(line, identifier, text, source) for line in mentions]
+    spans = [_read_mention(line, identifier, text, source, max_drift) for line in mentions]
     return Document(identifier, text, tuple(span for span in spans if span is not None))
 
 
-def _read_mention(line: Line, identifier: str, text: str, source: str) -> Span | None:
+def _read_mention(line: Line, identifier: str, text: str, source: str, max_drift: int) -> Span | None:
     number, content = line
     place = f"{source}, line {number}"
     fields = content.split("\t")
@@ -91,15 +100,26 @@ def _read_mention(line: Line, identifier: str, text: str, source: str) -> Span |
         )
 
     start, end, mention, label = int(fields[1]), int(fields[2]), fields[3], fields[4]
+    matches = text[start:end] in (mention, mention.rstrip())
+    if not matches and (nearest := _find_nearest(mention, text, start, max_drift)) is not None:
+        start, end, matches = nearest, nearest + len(mention), True
+
     if not start < end <= len(text) or not label:
         raise CorpusFormatError(
             f"{place}: span {start}..{end} {label!r} does not fit a text of {len(text)} characters"
         )
-    if text[start:end] != mention and text[start:end] != mention.rstrip():
+    if not matches:
         raise CorpusFormatError(
             f"{place}: characters {start}..{end} are {text[start:end]!r}, but the line has {mention!r}"
         )
     return Span(start, end, label)
+
+
+def _find_nearest(mention: str, text: str, start: int, max_drift: int) -> int | None:
+    """Return the offset of the occurrence that is nearest to ``start``; ``None`` if all are too far."""
+    first, last = max(start - max_drift, 0), start + max_drift
+    starts = [place for place in range(first, last + 1) if text.startswith(mention, place)]
+    return min(starts, key=lambda place: abs(place - start)) if max_drift and starts else None
 
 
 def write_pubtator(

@@ -14,7 +14,7 @@ import torch
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
 from openmed_ner.bundle.record import provenance, training_splits, version
-from openmed_ner.corpora import SPLITS, find_corpus, load_split
+from openmed_ner.corpora import Corpus, find_corpus, load_split
 from openmed_ner.corpora.overlap import exclude_overlap
 from openmed_ner.errors import CorpusError, RecipeError
 from openmed_ner.formats import read_documents
@@ -44,19 +44,33 @@ Splits = Mapping[str, Sequence[Document]]
 
 
 def load_corpora(recipe: Recipe) -> list[TrainingCorpus]:
-    """Load the corpora of a recipe from the catalog."""
+    """Load the corpora of a recipe from the catalog.
+
+    Raises:
+        CorpusError: a corpus is unknown, has no training split, or its archive cannot be read.
+    """
+    rows = [find_corpus(name) for name in recipe.corpora]
+    for row in rows:
+        if "train" not in row.splits:
+            raise CorpusError(f"{row.name} has no training split. {row.note}")
+
+    guards = [find_corpus(name) for name in dict.fromkeys(guard for row in rows for guard in row.guards)]
     return build_corpora(
-        {
-            Head(name, find_corpus(name).types): {
-                split: load_split(name, split).documents for split in SPLITS
-            }
-            for name in recipe.corpora
-        },
+        {Head(row.name, row.types): _load_splits(row) for row in rows},
         recipe,
+        guarded=[
+            document for guard in guards for split in _load_splits(guard).values() for document in split
+        ],
     )
 
 
-def build_corpora(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[TrainingCorpus]:
+def _load_splits(corpus: Corpus) -> Splits:
+    return {split: load_split(corpus.name, split).documents for split in corpus.splits}
+
+
+def build_corpora(
+    corpora: Mapping[Head, Splits], recipe: Recipe, *, guarded: Sequence[Document] = ()
+) -> list[TrainingCorpus]:
     """Select the documents that each head is trained on and selected on.
 
     Training documents that appear in a held-out document of any corpus are left out, unless the recipe says
@@ -65,6 +79,7 @@ def build_corpora(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Traini
     Args:
         corpora: splits by name for each head; ``test`` is optional.
         recipe: use of the dev split, silver documents, texts for distillation, and left-out documents.
+        guarded: documents of corpora that are only scored on, held out like those of dev and test.
     """
     train, dev = (("train", "dev"), ()) if recipe.learn == "train+dev" else (("train",), ("dev",))
 
@@ -77,6 +92,7 @@ def build_corpora(corpora: Mapping[Head, Splits], recipe: Recipe) -> list[Traini
     held_out = []
     if recipe.leave_out == "held-out":
         held_out = [document for splits in corpora.values() for document in select(splits, (*dev, "test"))]
+        held_out += guarded
         selected = [_exclude(corpus, held_out) for corpus in selected]
 
     if recipe.silver:
