@@ -72,6 +72,7 @@ def train(
         MissingExtraError: the extra ``train`` is not installed.
     """
     finetuning = require_extra("openmed_ner.training.finetune", "train")
+    loading = require_extra("openmed_ner.training.corpora", "train")
     recipe = recipe or require_extra("openmed_ner.training.config", "train").Recipe()
     folder = Path(folder)
     name = name or folder.resolve().name
@@ -83,10 +84,10 @@ def train(
 
     if documents:
         splits = {"train": tuple(documents), "dev": tuple(dev)}
-        head = finetuning.infer_head(name, splits, {"train": "documents", "dev": "dev"})
-        corpora = finetuning.build_corpora({head: splits}, recipe)
+        head = loading.infer_head(name, splits, {"train": "documents", "dev": "dev"})
+        corpora = loading.build_corpora({head: splits}, recipe)
     else:
-        corpora = finetuning.load_corpora(recipe)
+        corpora = loading.load_corpora(recipe)
 
     bundle: Bundle = finetuning.finetune(
         recipe,

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ from openmed_ner.corpora import (
     load_split,
 )
 from openmed_ner.corpora.archive import digest, read_members
-from openmed_ner.corpora.corpus import Correction
+from openmed_ner.corpora.corpus import Correction, Fold
 from openmed_ner.corpora.overlap import find_overlaps
 from openmed_ner.corpora.releases import LAYOUTS
 from openmed_ner.errors import CorpusError, CorpusFormatError, UnrepresentableError
@@ -40,7 +41,8 @@ from openmed_ner.formats.brat import read_brat, write_brat
 from openmed_ner.tagging import encode_spans
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Recipe
-from openmed_ner.training.finetune import load_corpora
+from openmed_ner.training.corpora import load_corpora
+from openmed_ner.training.study.sources import Sources
 
 PUBTATOR = """1|t|Aspirin and asthma.
 1|a|Asthma after aspirin.
@@ -168,6 +170,28 @@ def test_a_wrong_offset_is_named_with_file_and_line(small: Path, monkeypatch: py
         load_split("small", "train")
 
 
+# --- shares of a file
+
+IDS = st.lists(st.integers(0, 10**8), min_size=1, max_size=40, unique=True)
+
+
+@given(ids=IDS, by=st.sampled_from(["document", "article", "place"]))
+def test_folds_divide_the_documents_of_a_file(
+    ids: list[int], by: Literal["document", "article", "place"]
+) -> None:
+    documents = [Document(f"{number:012}", "x") for number in ids]
+    parts = [Fold((number,), by).select(documents) for number in range(10)]
+    assert sorted(document.id for part in parts for document in part) == sorted(d.id for d in documents)
+    if by == "document":
+        sizes = [len(part) for part in parts]
+        assert max(sizes) - min(sizes) <= 1 and sizes == sorted(sizes, reverse=True)
+    if by == "article":
+        articles = [{document.id[:-4] for document in part} for part in parts]
+        assert sum(map(len, articles)) == len(set().union(*articles))
+    if by == "place":
+        assert [document for part in parts for document in part] == documents
+
+
 # --- archives
 
 
@@ -271,6 +295,18 @@ def test_a_split_can_be_told_by_the_tokens_of_its_documents() -> None:
     assert read("brat-except", *parts).keys() == {"e"}
 
 
+def test_a_mention_is_read_where_its_text_is_if_its_offsets_have_drifted() -> None:
+    drifted = PUBTATOR.replace("1\t12\t18\tasthma", "1\t15\t21\tasthma")
+    expected = {"1": [("Aspirin", "Chemical"), ("asthma", "Disease")], "2": []}
+    assert read("pubtator-drifted", {"x.txt": drifted.rpartition("\n1|t|")[0]}) == expected
+
+
+def test_of_captions_without_a_mention_every_fifth_is_read() -> None:
+    captions = "".join(f"{number}|t|Caption.\n\n" for number in range(12))
+    mention = "99|t|HeLa cells\n99\t0\t4\tHeLa\tCellLine\t\n"
+    assert list(read("captions", {"x.txt": captions + mention})) == ["0", "5", "10", "99"]
+
+
 def test_bc2gm_offsets_skip_white_space() -> None:
     sentences = {"train.in": "P1 In  p53 mutants.\nP2 None\n"}
     assert read("bc2gm", sentences, {"GENE.eval": "P1|2 4|p53\n"}) == {"P1": [("p53", "GENE")], "P2": []}
@@ -321,7 +357,8 @@ def test_gellus_is_put_back_on_the_documents_it_was_cut_from() -> None:
 def test_every_row_is_complete() -> None:
     for name, corpus in CATALOG.items():
         assert find_corpus(name) is corpus and corpus.name == name
-        assert corpus.complete == (tuple(corpus.splits) == SPLITS)
+        assert tuple(corpus.splits) == SPLITS or not corpus.complete
+        assert all(guard in CATALOG and guard != name for guard in corpus.guards)
         assert set(corpus.official) <= set(corpus.splits)
         assert corpus.note or corpus.official == SPLITS
         assert corpus.types and corpus.licence and corpus.citation
@@ -330,8 +367,9 @@ def test_every_row_is_complete() -> None:
         assert {len(member.sha256) for member in corpus.members} == {64}
 
 
-def test_the_mission_s_thirteen_corpora_and_the_stand_in_are_there() -> None:
-    assert len(CATALOG) == 14 and not CATALOG["fsu"].complete and not CATALOG["bc4chemd"].complete
+def test_partial_corpora_are_marked() -> None:
+    partial = {name for name, corpus in CATALOG.items() if not corpus.complete}
+    assert partial == {"fsu", "bc4chemd", "tmvar3", "bioid", "maccrobat"}
 
 
 # --- the command
@@ -421,6 +459,28 @@ def test_training_leaves_out_what_stands_in_a_held_out_split(
     assert len(corpus.train) == 2 and corpus.left_out == ()
 
 
+def test_training_leaves_out_what_stands_in_a_corpus_that_guards_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leak = "Aspirin relieved the pain of every single patient who had asked for it"
+    contents = {
+        "small": f"1|t|{leak}.\n1\t0\t7\tAspirin\tDisease\n\n2|t|Nothing to see in this other abstract.\n",
+        "scored": f"9|t|{leak}.\n",
+    }
+    splits = {"small": "train", "scored": "test"}
+    rows = {}
+    for name, text in contents.items():
+        make_archive(tmp_path, f"{name}.tar.xz", {f"{name}/x.txt": text})
+        files = SplitFiles("pubtator", (ArchiveMember(f"{name}/x.txt", sha256(text)),))
+        rows[name] = row(name=name, splits={splits[name]: files})
+    rows["small"] = replace(rows["small"], guards=("scored",))
+    monkeypatch.setattr("openmed_ner.corpora.catalog.CATALOG", rows)
+    monkeypatch.setenv("OPENMED_NER_CORPORA", str(tmp_path))
+    recipe = Recipe(corpora=("small",))
+    for corpora in (load_corpora(recipe), Sources().annotated(recipe)):
+        assert [document.id for document in corpora[0].train] == ["2"] and corpora[0].left_out == ("1",)
+
+
 # --- the real releases
 
 archives = [
@@ -449,7 +509,14 @@ COUNTS = {
     "bionlp13-cg": [(300, 10935, 178), (100, 3634, 35), (200, 6955, 126)],
     "cll": [(120, 234, 0), (21, 30, 0), (60, 77, 0)],
     "gellus": [(606, 341, 0), (202, 130, 0), (404, 179, 0)],
-    "fsu": [(3564, 6613, 0), (10447, 19387, 0)],
+    "chemprot-gene": [(1020, 12735, 58), (612, 7563, 25), (800, 10018, 37)],
+    "fsu": [(3207, 6050, 0), (357, 563, 0), (10447, 19387, 0)],
+    "nlm-gene": [(405, 12435, 155), (45, 1353, 9), (100, 3048, 35)],
+    "gnormplus": [(388, 5142, 3), (44, 651, 1), (262, 4849, 9)],
+    "biored": [(450, 15096, 67), (50, 1788, 3), (100, 3535, 12)],
+    "tmvar3": [(307, 7094, 27), (35, 863, 37)],
+    "bioid": [(4085, 3759, 1), (445, 378, 0)],
+    "maccrobat": [(119, 14364, 201), (18, 2076, 25), (34, 3910, 142)],
 }
 JNLPBA_TRAIN = {"Protein": 27803, "DNA": 8481, "CellType": 6192, "CellLine": 3430, "RNA": 844}
 
@@ -544,7 +611,8 @@ class TestRoundTrips:
     @pytest.mark.parametrize("format", ROUND_TRIPS)
     def test_what_a_format_can_hold_reads_back_identical(self, name: str, format: str) -> None:
         refused: Counter[str] = Counter()
-        documents = release(name, "dev").documents[:500]
+        split = "dev" if "dev" in CATALOG[name].splits else "test"
+        documents = release(name, split).documents[:500]
         for document in documents:
             file = io.StringIO(newline="\n")
             try:

@@ -20,8 +20,9 @@ from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import padded_length
 from openmed_ner.text import Document, Span
 from openmed_ner.training.config import PretrainRecipe, Recipe, Schedule
+from openmed_ner.training.corpora import build_corpora
 from openmed_ner.training.engine.loop import CHECKPOINT, StepReport, Trainer, learning_rate
-from openmed_ner.training.finetune import build_corpora, build_model, finetune
+from openmed_ner.training.finetune import build_model, finetune
 from openmed_ner.training.objectives.token_tags import IGNORED, TokenTagging, TrainingCorpus, make_examples
 from openmed_ner.training.recipes import read_recipe
 from openmed_ner.training.search import search

@@ -164,10 +164,10 @@ def _load_corpora(
     Raises:
         RecipeError: both are named, or the dev documents are missing.
     """
-    finetuning = require_extra("openmed_ner.training.finetune", "train")
+    loading = require_extra("openmed_ner.training.corpora", "train")
     corpora: Sequence[TrainingCorpus]
     if data is None:
-        corpora = finetuning.load_corpora(settings)
+        corpora = loading.load_corpora(settings)
         return corpora
     if settings.corpora:
         raise RecipeError("name corpora of the catalog or your own --data, not both")
@@ -176,8 +176,8 @@ def _load_corpora(
 
     paths = {"train": data, "dev": dev}
     splits = {split: tuple(read_documents(path, format=source)) for split, path in paths.items()}
-    head = finetuning.infer_head(data.stem, splits, paths)
-    corpora = finetuning.build_corpora({head: splits}, settings)
+    head = loading.infer_head(data.stem, splits, paths)
+    corpora = loading.build_corpora({head: splits}, settings)
     return corpora
 
 

@@ -360,5 +360,6 @@ BENCHMARK: tuple[Corpus, ...] = (
         home="https://julielab.de/Resources/FSU_PRGE.html",
         note="Partial: HUNER's dev and test, 1,323 of 3,307 abstracts, as sentences of tokens joined by "
         "blanks. Dev is the first tenth of HUNER's dev, train the rest of it.",
+        complete=False,
     ),
 )

@@ -16,14 +16,14 @@ _TENTH = "Dev is every tenth training document by id."
 _NO_TEST = "Only the training file is at hand, so there is no test split."
 _NLM_GENE = "nlm-gene/NLMgene"
 _GNORMPLUS = "gnormplus/GNormPlus"
+_BIOID = "bioid/BioID_Train_revision.PubTator"
 
 
-def _split_train(train: str, test: str = "", *, layout: str = "pubtator-drifted") -> dict[str, SplitFiles]:
-    by = "article" if layout == "captions" else "document"
+def _split_train(train: str, test: str = "") -> dict[str, SplitFiles]:
     return {
-        "train": list_files(layout, train, fold=replace(OTHER_TENTHS, by=by)),
-        "dev": list_files(layout, train, fold=replace(FIRST_TENTH, by=by)),
-        **({"test": list_files(layout, test)} if test else {}),
+        "train": list_files("pubtator-drifted", train, fold=OTHER_TENTHS),
+        "dev": list_files("pubtator-drifted", train, fold=FIRST_TENTH),
+        **({"test": list_files("pubtator-drifted", test)} if test else {}),
     }
 
 
@@ -154,7 +154,10 @@ FURTHER: tuple[Corpus, ...] = (
     Corpus(
         name="bioid",
         title="BioID, cell lines",
-        splits=_split_train("bioid/BioID_Train_revision.PubTator", layout="captions"),
+        splits={
+            "train": list_files("captions", _BIOID, fold=replace(OTHER_TENTHS, by="article")),
+            "dev": list_files("captions", _BIOID, fold=replace(FIRST_TENTH, by="article")),
+        },
         official=(),
         labels={"CellLine": "CellLine"},
         words=(308_367, 36_424, 0),

@@ -84,6 +84,25 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
     return Split(corpus, split, tuple(documents.values()), Account(n_read, 0, n_lost, reasons))
 
 
+def load_splits(name: str, *, folder: Path | None = None) -> dict[str, tuple[Document, ...]]:
+    """Read the documents of every split of a corpus.
+
+    Raises:
+        CorpusError: as for :func:`load_split`.
+    """
+    return {split: load_split(name, split, folder=folder).documents for split in find_corpus(name).splits}
+
+
+def load_guarded(names: Sequence[str]) -> list[Document]:
+    """Read the documents that training on some corpora leaves out beside those of their own held-out splits.
+
+    Raises:
+        CorpusError: as for :func:`load_split`.
+    """
+    guards = dict.fromkeys(guard for name in names for guard in find_corpus(name).guards)
+    return [document for guard in guards for split in load_splits(guard).values() for document in split]
+
+
 def load_alternatives(name: str, split: str, *, folder: Path | None = None) -> list[Document] | None:
     """Read the spans that a corpus's official scorer accepts instead of gold ones.
 

@@ -14,10 +14,7 @@ import torch
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
 from openmed_ner.bundle.record import provenance, training_splits, version
-from openmed_ner.corpora import Corpus, find_corpus, load_split
-from openmed_ner.corpora.overlap import exclude_overlap
-from openmed_ner.errors import CorpusError, RecipeError
-from openmed_ner.formats import read_documents
+from openmed_ner.errors import RecipeError
 from openmed_ner.model.architectures import check_fit
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.model.bundles import adapted_weights, apply_adaptation, describe_backbone, save_model
@@ -39,127 +36,6 @@ from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write
 from openmed_ner.training.objectives.distillation import TeacherModel
 from openmed_ner.training.objectives.token_tags import Example, TokenTagging, TrainingCorpus, list_texts
 from openmed_ner.training.warm_start import TrainedModel, open_start, open_trained
-
-Splits = Mapping[str, Sequence[Document]]
-
-
-def load_corpora(recipe: Recipe) -> list[TrainingCorpus]:
-    """Load the corpora of a recipe from the catalog.
-
-    Raises:
-        CorpusError: a corpus is unknown, has no training split, or its archive cannot be read.
-    """
-    rows = [find_corpus(name) for name in recipe.corpora]
-    for row in rows:
-        if "train" not in row.splits:
-            raise CorpusError(f"{row.name} has no training split. {row.note}")
-
-    guards = [find_corpus(name) for name in dict.fromkeys(guard for row in rows for guard in row.guards)]
-    return build_corpora(
-        {Head(row.name, row.types): _load_splits(row) for row in rows},
-        recipe,
-        guarded=[
-            document for guard in guards for split in _load_splits(guard).values() for document in split
-        ],
-    )
-
-
-def _load_splits(corpus: Corpus) -> Splits:
-    return {split: load_split(corpus.name, split).documents for split in corpus.splits}
-
-
-def build_corpora(
-    corpora: Mapping[Head, Splits], recipe: Recipe, *, guarded: Sequence[Document] = ()
-) -> list[TrainingCorpus]:
-    """Select the documents that each head is trained on and selected on.
-
-    Training documents that appear in a held-out document of any corpus are left out, unless the recipe says
-    otherwise.
-
-    Args:
-        corpora: splits by name for each head; ``test`` is optional.
-        recipe: use of the dev split, silver documents, texts for distillation, and left-out documents.
-        guarded: documents of corpora that are only scored on, held out like those of dev and test.
-    """
-    train, dev = (("train", "dev"), ()) if recipe.learn == "train+dev" else (("train",), ("dev",))
-
-    def select(splits: Splits, names: Sequence[str]) -> tuple[Document, ...]:
-        return tuple(document for name in names for document in splits.get(name, ()))
-
-    selected = [
-        TrainingCorpus(head, select(splits, train), select(splits, dev)) for head, splits in corpora.items()
-    ]
-    held_out = []
-    if recipe.leave_out == "held-out":
-        held_out = [document for splits in corpora.values() for document in select(splits, (*dev, "test"))]
-        held_out += guarded
-        selected = [_exclude(corpus, held_out) for corpus in selected]
-
-    if recipe.silver:
-        selected = add_silver(selected, Path(recipe.silver), held_out)
-    if recipe.distillation.texts:
-        documents = list(read_documents(Path(recipe.distillation.texts)))
-        unlabelled, _ = exclude_overlap(documents, held_out)
-        selected = [replace(corpus, unlabelled=tuple(unlabelled)) for corpus in selected]
-    return selected
-
-
-def add_silver(
-    corpora: Sequence[TrainingCorpus], path: Path, held_out: Sequence[Document]
-) -> list[TrainingCorpus]:
-    """Add silver documents to every head, each with the spans of its corpus, except held-out documents.
-
-    Raises:
-        CorpusError: the file has no span of a corpus, or a label that the head lacks.
-        InputError, CorpusFormatError: the file cannot be read.
-    """
-    documents, left_out = exclude_overlap(list(read_documents(path)), held_out)
-    extended = []
-    for corpus in corpora:
-        name = corpus.head.corpus
-        silver = [
-            document.with_spans(span for span in document.spans if span.corpus == name)
-            for document in documents
-        ]
-        labels = {span.label for document in silver for span in document.spans}
-        if not labels:
-            raise CorpusError(f"{path}: no entity is of {name}; tag it with a bundle that has this head")
-        if unknown := sorted(labels - set(corpus.head.labels)):
-            raise CorpusError(f"{path}: {name} has no label {unknown[0]!r}")
-        ids = (*corpus.left_out, *(document.id for document in left_out))
-        extended.append(replace(corpus, silver=tuple(silver), left_out=ids))
-    return extended
-
-
-def infer_head(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
-    """Make the head for user documents, with the entity types of their training split.
-
-    Args:
-        name: name of the head.
-        splits: documents by split.
-        places: file or folder of each split, for messages.
-
-    Raises:
-        CorpusError: the training split has no entity, or another split has a type that it lacks.
-    """
-    types = {
-        split: {span.label for document in documents for span in document.spans}
-        for split, documents in splits.items()
-    }
-    if not types["train"]:
-        raise CorpusError(f"{places['train']}: no document has an entity; there is nothing to learn")
-
-    for split, labels in types.items():
-        if unknown := sorted(labels - types["train"]):
-            raise CorpusError(
-                f"{places[split]}: the label {unknown[0]!r} does not occur in {places['train']}"
-            )
-    return Head(name, tuple(sorted(types["train"])))
-
-
-def _exclude(corpus: TrainingCorpus, held_out: Sequence[Document]) -> TrainingCorpus:
-    train, left_out = exclude_overlap(corpus.train, held_out)
-    return replace(corpus, train=tuple(train), left_out=tuple(document.id for document in left_out))
 
 
 def finetune(

@@ -24,8 +24,9 @@ from openmed_ner.tagging import SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import pad_windows
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation, Recipe
+from openmed_ner.training.corpora import build_corpora
 from openmed_ner.training.engine.processes import Processes
-from openmed_ner.training.finetune import build_corpora, build_model, finetune
+from openmed_ner.training.finetune import build_model, finetune
 from openmed_ner.training.objectives import distillation
 from openmed_ner.training.objectives.distillation import SCORES, SoftTargets, TeacherModel, TeacherScores
 from openmed_ner.training.objectives.token_tags import TokenTagging, list_texts

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from openmed_ner.corpora import SPLITS, find_corpus, load_split
+from openmed_ner.corpora import SPLITS, find_corpus, load_guarded, load_split
 from openmed_ner.evaluation.gold import Gold, load_gold
 from openmed_ner.formats import read_documents
 from openmed_ner.tagging import Head
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
-from openmed_ner.training.finetune import build_corpora, infer_head
+from openmed_ner.training.corpora import build_corpora, infer_head
 from openmed_ner.training.objectives.token_tags import TrainingCorpus
 from openmed_ner.training.study.plan import CustomCorpus
 
@@ -44,17 +44,17 @@ class Sources:
         if name not in self.custom:
             return Head(name, find_corpus(name).types)
         settings = {split: f"corpora.{name}.{split}" for split in SPLITS}
-        return infer_head(name, {split: self.documents(name, split) for split in SPLITS}, settings)
+        return infer_head(name, self._splits(name), settings)
 
     def annotated(self, recipe: Recipe) -> list[TrainingCorpus]:
         """The training and dev documents of a recipe's corpora."""
-        return build_corpora(
-            {
-                self.head(name): {split: self.documents(name, split) for split in SPLITS}
-                for name in recipe.corpora
-            },
-            recipe,
-        )
+        corpora = {self.head(name): self._splits(name) for name in recipe.corpora}
+        catalogued = [name for name in recipe.corpora if name not in self.custom]
+        return build_corpora(corpora, recipe, guarded=load_guarded(catalogued))
+
+    def _splits(self, name: str) -> dict[str, tuple[Document, ...]]:
+        splits = SPLITS if name in self.custom else find_corpus(name).splits
+        return {split: self.documents(name, split) for split in splits}
 
     def gold(self, name: str, split: str, trained_on: Sequence[str]) -> Gold:
         """A split to score a head on, with the documents of the splits that it was trained on."""
