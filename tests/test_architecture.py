@@ -18,6 +18,7 @@ LAYERS = (
     {"offline", "storage"},
     {"plots", "text"},
     {"data", "formats"},
+    {"terminologies"},
     {"tagging"},
     {"corpora"},
     {"bundle"},
@@ -145,6 +146,7 @@ def test_the_torch_free_packages_never_name_torch() -> None:
         "publish",
         "storage",
         "tagging",
+        "terminologies",
         "text",
         "training/passages",
     )

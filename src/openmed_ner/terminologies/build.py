@@ -1,0 +1,115 @@
+"""Build a folder of compiled terminologies from the files of public ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from openmed_ner.storage import atomic_folder, sha256_file, write_json
+from openmed_ner.terminologies import store
+from openmed_ner.terminologies.catalog import SOURCES
+from openmed_ner.terminologies.concept import TYPES, Concept
+from openmed_ner.terminologies.lexicon import Lexicon
+from openmed_ner.terminologies.pruning import prune, select_names
+from openmed_ner.terminologies.short_forms import DefinitionCounts, add_short_forms, find_senses
+from openmed_ner.terminologies.sources import Source, find_files
+from openmed_ner.text import Document
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingText:
+    """Annotated text that decides which names are dropped.
+
+    Attributes:
+        corpora: names of the corpora, for the manifest.
+        documents: for each type, training documents in which every mention of the type is annotated.
+    """
+
+    corpora: tuple[str, ...] = ()
+    documents: Mapping[str, Sequence[Document]] = field(default_factory=dict)
+
+
+def build(
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    definitions: DefinitionCounts | None = None,
+    training: TrainingText | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> dict[str, Any]:
+    """Compile terminologies.
+
+    Args:
+        paths: files of known terminologies, and folders with such files.
+        folder: folder to write; one that exists is replaced.
+        definitions: definitions and words of unlabelled texts, for short forms and against ordinary words.
+        training: annotated training text, against names of low precision.
+        on_stage: callback with a description of each stage.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: there is no known terminology, or one of its files is missing.
+        CorpusFormatError: a file is damaged.
+    """
+    definitions, training = definitions or DefinitionCounts(), training or TrainingText()
+    files = find_files(paths, SOURCES)
+    concepts = _read(files, on_stage)
+
+    on_stage("normalising names")
+    names = select_names(concepts, definitions.words)
+    senses = list(find_senses(definitions, names))
+    added = add_short_forms(names, senses)
+    on_stage("measuring precision")
+    pruned = prune(names, training.documents)
+    on_stage("compiling")
+    lexicon = Lexicon.compile(pruned)
+
+    with atomic_folder(folder) as partial:
+        for label in TYPES:
+            on_stage(f"writing {label}")
+            of_type = [concept for concept in concepts if concept.type == label]
+            store.write_concepts(partial / store.table_name(label), of_type)
+        store.write_short_forms(partial / store.SHORT_FORMS, senses)
+        (partial / store.LEXICON).write_bytes(lexicon.to_bytes())
+
+        manifest = {
+            "format": store.FORMAT,
+            "sources": [_describe(source, present) for source, present in files.items()],
+            "texts": {"texts": definitions.texts, "definitions": definitions.n_definitions},
+            "precision": {"corpora": list(training.corpora), "split": "train"},
+            "types": {
+                label: {
+                    "concepts": sum(concept.type == label for concept in concepts),
+                    "names": len(pruned[label]),
+                    "short_forms": added[label],
+                    "removed": len(names[label]) - len(pruned[label]),
+                }
+                for label in TYPES
+            },
+            "files": {path.name: sha256_file(path) for path in sorted(partial.iterdir())},
+        }
+        write_json(partial / store.MANIFEST, manifest)
+    return manifest
+
+
+def _read(files: Mapping[Source, Sequence[Path]], on_stage: Callable[[str], None]) -> list[Concept]:
+    concepts: list[Concept] = []
+    for source, present in files.items():
+        on_stage(f"reading {source.name}")
+        concepts += source.read(present)
+    return concepts
+
+
+def _describe(source: Source, files: Sequence[Path]) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "title": source.title,
+        "version": source.version,
+        "licence": source.licence,
+        "home": source.home,
+        "files": {path.name: sha256_file(path) for path in files},
+    }

@@ -1,0 +1,229 @@
+"""The terminologies that the package reads: their files, licences, and which of their concepts have a
+type."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from openmed_ner.terminologies.concept import Concept
+from openmed_ner.terminologies.sources import Source, read_table, split_cell
+
+MESH_TYPES = (
+    ("A11.251", "CellLine"),
+    ("A11", "CellType"),
+    ("A", "Anatomy"),
+    ("B", "Species"),
+    ("C", "Disease"),
+    ("F03", "Disease"),
+    ("D08", "Gene"),
+    ("D12.776", "Gene"),
+    ("D26", ""),
+    ("D27", ""),
+    ("D", "Chemical"),
+)
+"""Types by the beginning of a tree number; the first that fits. Enzymes and proteins count as gene products,
+and preparations and actions of chemicals have no names of chemicals."""
+
+
+def mesh_types(tree_numbers: Iterable[str]) -> list[str]:
+    """Distinct types of a descriptor, in the order of its tree numbers."""
+    types = (
+        next((label for prefix, label in MESH_TYPES if number.startswith(prefix)), "")
+        for number in tree_numbers
+    )
+    return list(dict.fromkeys(filter(None, types)))
+
+
+def _distinct(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(other for other in names if other and other != name))
+
+
+def read_mesh(paths: Sequence[Path]) -> Iterator[Concept]:
+    """Read MeSH: descriptors with tree numbers, the terms of all their concepts, and supplementary records.
+
+    A supplementary record has the types of the headings that it is mapped to.
+    """
+    descriptors, terms, supplementary = paths
+    names: dict[str, list[str]] = defaultdict(list)
+    for row in read_table(terms, ("id", "term")):
+        names[row["id"]].append(row["term"])
+
+    types: dict[str, list[str]] = {}
+    for row in read_table(descriptors, ("id", "name", "synonyms", "tree_numbers")):
+        number, name = row["id"], row["name"]
+        types[number] = mesh_types(split_cell(row["tree_numbers"]))
+        further = _distinct(name, [*split_cell(row["synonyms"]), *names[number]])
+        for label in types[number]:
+            yield Concept(f"MESH:{number}", name, further, label, "mesh")
+
+    for row in read_table(supplementary, ("id", "name", "synonyms", "mapped_to")):
+        headings = split_cell(row["mapped_to"])
+        labels = dict.fromkeys(label for heading in headings for label in types.get(heading, ()))
+        for label in labels:
+            further = _distinct(row["name"], split_cell(row["synonyms"]))
+            yield Concept(f"MESH:{row['id']}", row["name"], further, label, "mesh")
+
+
+def _ontology(
+    label: str, terminology: str, prefix: str = ""
+) -> Callable[[Sequence[Path]], Iterator[Concept]]:
+    """Make a reader of tables with ``id``, ``name`` and ``synonyms``, whose concepts have one type."""
+
+    def read(paths: Sequence[Path]) -> Iterator[Concept]:
+        for row in read_table(paths[0], ("id", "name", "synonyms")):
+            number = row["id"] if not prefix or ":" in row["id"] else f"{prefix}:{row['id']}"
+            if row["name"]:
+                further = _distinct(row["name"], split_cell(row["synonyms"]))
+                yield Concept(number, row["name"], further, label, terminology)
+
+    return read
+
+
+def read_hgnc(paths: Sequence[Path]) -> Iterator[Concept]:
+    """Read the approved human genes: symbol, name, alias and previous symbols."""
+    for row in read_table(paths[0], ("HGNC ID", "Approved symbol", "Approved name", "Status")):
+        if row["Status"] == "Approved":
+            aliases = [*split_cell(row["Alias symbols"], ","), *split_cell(row["Previous symbols"], ",")]
+            symbol = row["Approved symbol"]
+            further = _distinct(symbol, [row["Approved name"], *aliases])
+            yield Concept(row["HGNC ID"], symbol, further, "Gene", "hgnc")
+
+
+def _rodent_genes(terminology: str) -> Callable[[Sequence[Path]], Iterator[Concept]]:
+    def read(paths: Sequence[Path]) -> Iterator[Concept]:
+        for row in read_table(paths[0], ("ID", "symbol", "synonyms")):
+            synonyms = split_cell(row["synonyms"].replace(";", "|"))
+            number = f"{terminology.upper()}:{row['ID']}"
+            if row["symbol"]:
+                yield Concept(number, row["symbol"], _distinct(row["symbol"], synonyms), "Gene", terminology)
+
+    return read
+
+
+def read_taxonomy(paths: Sequence[Path]) -> Iterator[Concept]:
+    """Read genera, binomials and common names of the NCBI Taxonomy.
+
+    A binomial has its abbreviated form as well ("E. coli").
+    """
+    scientific, common = paths
+    names: dict[str, list[str]] = defaultdict(list)
+    for row in read_table(scientific, ("name", "taxid")):
+        names[row["taxid"]].append(row["name"])
+        genus, _, species = row["name"].partition(" ")
+        if species and genus[:1].isupper():
+            names[row["taxid"]].append(f"{genus[0]}. {species}")
+    for row in read_table(common, ("taxid", "common_name")):
+        names[row["taxid"]].append(row["common_name"])
+    for taxon, (name, *further) in names.items():
+        yield Concept(f"NCBITaxon:{taxon}", name, _distinct(name, further), "Species", "ncbitaxon")
+
+
+SOURCES = (
+    Source(
+        "mesh",
+        "Medical Subject Headings: descriptors and supplementary records of 2024, entry terms of 2022",
+        "2024",
+        "CC0-1.0",
+        "https://www.nlm.nih.gov/mesh",
+        (
+            "mesh2024-descriptors.tsv.xz",
+            "mesh2022-descriptor-terms.tsv.xz",
+            "mesh2024-supplementary.tsv.xz",
+        ),
+        read_mesh,
+    ),
+    Source(
+        "mondo",
+        "Mondo Disease Ontology",
+        "2026-05-05",
+        "CC-BY-4.0",
+        "https://mondo.monarchinitiative.org",
+        ("mondo-2026-05-names.tsv.xz",),
+        _ontology("Disease", "mondo"),
+    ),
+    Source(
+        "mondo-xrefs",
+        "Mondo Disease Ontology, an earlier edition with cross-references",
+        "",
+        "CC-BY-4.0",
+        "https://mondo.monarchinitiative.org",
+        ("mondo-names-xrefs.tsv.xz",),
+        _ontology("Disease", "mondo-xrefs", "MONDO"),
+    ),
+    Source(
+        "doid",
+        "Human Disease Ontology",
+        "",
+        "CC0-1.0",
+        "https://disease-ontology.org",
+        ("doid-names-xrefs.tsv.xz",),
+        _ontology("Disease", "doid"),
+    ),
+    Source(
+        "hgnc",
+        "HGNC gene names",
+        "",
+        "CC0-1.0",
+        "https://www.genenames.org",
+        ("hgnc-genes.tsv.xz",),
+        read_hgnc,
+    ),
+    Source(
+        "mgi",
+        "Mouse Genome Informatics",
+        "",
+        "CC-BY-4.0",
+        "https://www.informatics.jax.org",
+        ("mgi-genes.tsv.xz",),
+        _rodent_genes("mgi"),
+    ),
+    Source(
+        "rgd",
+        "Rat Genome Database",
+        "",
+        "CC-BY-4.0",
+        "https://rgd.mcw.edu",
+        ("rgd-genes.tsv.xz",),
+        _rodent_genes("rgd"),
+    ),
+    Source(
+        "uberon",
+        "Uberon multi-species anatomy ontology",
+        "2026-04-01",
+        "CC-BY-3.0",
+        "https://uberon.github.io",
+        ("uberon-2026-04.tsv.xz",),
+        _ontology("Anatomy", "uberon"),
+    ),
+    Source(
+        "cl",
+        "Cell Ontology",
+        "2026-03-26",
+        "CC-BY-4.0",
+        "https://obophenotype.github.io/cell-ontology",
+        ("cl-2026-03.tsv.xz",),
+        _ontology("CellType", "cl"),
+    ),
+    Source(
+        "cellosaurus",
+        "Cellosaurus",
+        "55.0",
+        "CC-BY-4.0",
+        "https://www.cellosaurus.org",
+        ("cellosaurus-55-labels.tsv.xz",),
+        _ontology("CellLine", "cellosaurus"),
+    ),
+    Source(
+        "ncbitaxon",
+        "NCBI Taxonomy: genera, binomials and common names",
+        "2024-09-07",
+        "CC0-1.0",
+        "https://www.ncbi.nlm.nih.gov/taxonomy",
+        ("ncbi-taxonomy-2024-binomials.tsv.xz", "ncbi-taxonomy-2024-common-names.tsv.xz"),
+        read_taxonomy,
+    ),
+)
+"""The terminologies whose licences permit converted copies. The Human Phenotype Ontology is not among them,
+since its licence asks for unchanged content."""

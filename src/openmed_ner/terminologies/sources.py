@@ -1,0 +1,101 @@
+"""Read the files of public terminologies into concepts.
+
+A source is a row: its files, version, licence, and the function that reads them. The files are tables with a
+row of column names, separated by tabs, compressed by xz or not. Several values in a cell are separated by
+``|``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import lzma
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.terminologies.concept import Concept
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A terminology and the files it is read from.
+
+    Attributes:
+        name: short name, unique.
+        title: name that its authors gave it, with the edition.
+        version: version as its authors state it; empty if the file does not state one.
+        licence: terms, as an SPDX identifier where there is one.
+        home: address of its authors.
+        files: names of its files, in the order in which ``read`` takes them.
+        read: reads the files.
+    """
+
+    name: str
+    title: str
+    version: str
+    licence: str
+    home: str
+    files: tuple[str, ...]
+    read: Callable[[Sequence[Path]], Iterator[Concept]]
+
+
+def read_table(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of a table.
+
+    Args:
+        path: the file; compressed if it ends in ``.xz``.
+        columns: columns that must be there.
+
+    Raises:
+        CorpusFormatError: a column is missing, a row has another number of cells, or the file is damaged.
+    """
+    line = 1
+    try:
+        with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as file:
+            rows = csv.reader(
+                io.TextIOWrapper(file, encoding="utf-8", newline="\n"), delimiter="\t", quoting=csv.QUOTE_NONE
+            )
+            header = next(rows, [])
+            if missing := [name for name in columns if name not in header]:
+                raise CorpusFormatError(f"{path}, line 1: there is no column {missing[0]!r}")
+            for line, row in enumerate(rows, start=2):
+                if len(row) != len(header):
+                    raise CorpusFormatError(
+                        f"{path}, line {line}: {len(row)} cells; expected {len(header)}, as in line 1"
+                    )
+                yield dict(zip(header, row, strict=True))
+    except (lzma.LZMAError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusFormatError(f"{path}, after line {line}: {error}") from error
+
+
+def find_files(paths: Sequence[Path], sources: Sequence[Source]) -> dict[Source, list[Path]]:
+    """Assign files and the files of folders to the sources that read them.
+
+    Raises:
+        InputError: a source lacks a file, or there is none at all.
+    """
+    files = {
+        file.name: file
+        for path in paths
+        for file in (sorted(path.iterdir()) if path.is_dir() else [path])
+        if file.is_file()
+    }
+    available = {source: [files[name] for name in source.files if name in files] for source in sources}
+    for source, present in available.items():
+        if present and len(present) < len(source.files):
+            missing = next(name for name in source.files if name not in files)
+            raise InputError(f"{source.name} is read from {' and '.join(source.files)}; {missing} is missing")
+    found = {source: present for source, present in available.items() if present}
+    if not found:
+        known = ", ".join(name for source in sources for name in source.files)
+        raise InputError(f"no terminology in {', '.join(map(str, paths))}; known files: {known}")
+    return found
+
+
+def split_cell(cell: str, separator: str = "|") -> list[str]:
+    """Split the values of a cell; blanks around a value are dropped, as are empty values."""
+    return [value.strip() for value in cell.split(separator) if value.strip()]
