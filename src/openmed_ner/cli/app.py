@@ -100,6 +100,14 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "overlap": Entry("corpora:overlap", "List documents that appear in more than one split."),
         },
     ),
+    "terminologies": Group(
+        "Compile public terminologies.",
+        {
+            "build": Entry(
+                "terminologies:build", "Compile terminologies into tables of concepts and a lexicon."
+            ),
+        },
+    ),
 }
 
 

@@ -1,0 +1,104 @@
+"""``openmed-ner terminologies``: compile public terminologies into a store and a lexicon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, split_names
+from openmed_ner.cli.output import print_json
+from openmed_ner.corpora import find_corpus, load_split
+from openmed_ner.errors import InputError
+from openmed_ner.formats import read_documents
+from openmed_ner.inference.attributes.abbreviations import find_definitions
+from openmed_ner.terminologies import TYPES, DefinitionCounts, TrainingText
+from openmed_ner.terminologies import build as build_terminologies
+from openmed_ner.text import Document
+
+
+def build(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE", help="Files of terminologies, and folders of such files.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="PATH", help="Folder to write or replace.", rich_help_panel=OUTPUT
+        ),
+    ],
+    passages: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="File of unlabelled text whose abbreviations become names; repeatable.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    corpora: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Drop names that are mostly not annotated in the training splits of these corpora; "
+            "comma-separated.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compile terminologies into tables of concepts and a lexicon.
+
+    Example:
+        openmed-ner terminologies build terminologies/ -o compiled
+    """
+    if output.exists() and not (output / "manifest.json").is_file():
+        raise InputError(f"{output} exists and holds no compiled terminologies; choose another folder")
+    console = Console(stderr=True, quiet=as_json)
+    with console.status("reading texts") as status:
+        manifest = build_terminologies(
+            paths,
+            output,
+            definitions=_count_definitions(passages or []),
+            training=_load_training(split_names(corpora) or []),
+            on_stage=lambda stage: status.update(stage),
+        )
+    if as_json:
+        print_json(manifest)
+        return
+    for label, row in manifest["types"].items():
+        typer.echo(
+            f"{label}: {row['concepts']:,} concepts, {row['names']:,} names in the lexicon "
+            f"({row['short_forms']:,} short forms added, {row['removed']:,} names of low precision removed)"
+        )
+    for source in manifest["sources"]:
+        typer.echo(f"{source['name']}: {source['title']}; {source['licence']}")
+
+
+def _count_definitions(paths: Sequence[Path]) -> DefinitionCounts:
+    counts = DefinitionCounts()
+    for path in paths:
+        for document in read_documents(path):
+            text = document.text
+            pairs = [
+                (text[slice(*found.short)], text[slice(*found.long)]) for found in find_definitions(text)
+            ]
+            counts.add(text, pairs)
+    return counts
+
+
+def _load_training(names: Sequence[str]) -> TrainingText:
+    documents: dict[str, list[Document]] = {label: [] for label in TYPES}
+    for name in names:
+        types = [label for label in find_corpus(name).types if label in documents]
+        if not types:
+            raise InputError(f"{name} annotates none of the types {', '.join(TYPES)}")
+        texts = load_split(name, "train").documents
+        for label in types:
+            documents[label] += texts
+    return TrainingText(tuple(names), documents)
