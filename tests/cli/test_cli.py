@@ -1,7 +1,12 @@
-"""The command as users run it: in a process of its own, with its exit status and both its streams."""
+"""The command as users run it, with its exit status and both its streams.
+
+What depends on how Python starts and ends runs in a process of its own: the real streams, help, Ctrl-C, the
+demonstration. The rest runs in this process, through the same entry point.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from commands import invoke
+import openmed_ner.data
+from commands import call_main, invoke
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.data import read_examples
 from openmed_ner.errors import InputError, RunError
@@ -27,11 +33,24 @@ from openmed_ner.inference.tagger import Tagger
 from sentences import DOCUMENTS, only
 
 TEXT = DOCUMENTS[0].text
+EXAMPLES = Path(openmed_ner.data.__file__).parent / "examples"
 
 
-def run(
-    *arguments: str | Path, stdin: bytes = b"", status: int = 0, **environment: str
-) -> subprocess.CompletedProcess[bytes]:
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wide screen without colours."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def run(*arguments: str | Path, stdin: bytes = b"", status: int = 0) -> subprocess.CompletedProcess[bytes]:
+    words, stdout, stderr = ["openmed-ner", *map(str, arguments)], io.BytesIO(), io.BytesIO()
+    returned = call_main(words, stdin, stdout, stderr)
+    done = subprocess.CompletedProcess(words, returned, stdout.getvalue(), stderr.getvalue())
+    return require(done, status)
+
+
+def start(*arguments: str | Path, stdin: bytes = b"", status: int = 0) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-W", "error", "-m", "openmed_ner"]
     done = subprocess.run(
         [*command, *map(str, arguments)],
@@ -39,8 +58,13 @@ def run(
         capture_output=True,
         timeout=120,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+    return require(done, status)
+
+
+def require(done: subprocess.CompletedProcess[bytes], status: int) -> subprocess.CompletedProcess[bytes]:
+    """Expect an exit status, and no traceback whatever it is."""
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     assert done.returncode == status, (done.returncode, done.stderr.decode())
     return done
@@ -68,7 +92,7 @@ def test_a_file_is_tagged(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
 
 def test_standard_input_is_tagged(tag: tuple[str | Path, ...]) -> None:
     for arguments in ((), ("-",)):
-        (line,) = lines(run(*tag, *arguments, "--to", "jsonl", stdin=TEXT.encode()))
+        (line,) = lines(start(*tag, *arguments, "--to", "jsonl", stdin=TEXT.encode()))
         assert (line["id"], line["text"]) == ("stdin", TEXT)
     stream = "".join(json.dumps({"text": each.text}) + "\n" for each in DOCUMENTS).encode()
     found = lines(run(*tag, "--from", "jsonl", "--to", "jsonl", stdin=stream))
@@ -161,7 +185,7 @@ def test_line_ends_and_odd_characters_survive(tag: tuple[str | Path, ...], tmp_p
     text = f"\ufeff{TEXT}\r\n\0 e\u0301 👩\u200d⚕️\r{TEXT}\u2028"
     path = tmp_path / "a.txt"
     path.write_bytes(text.encode())
-    (line,) = lines(run(*tag, path, "--to", "jsonl"))
+    (line,) = lines(start(*tag, path, "--to", "jsonl"))
     assert line["text"] == text
     for span in line["spans"]:  # type: ignore[attr-defined]
         assert text[span["start"] : span["end"]] == span["text"]
@@ -294,7 +318,7 @@ def test_a_wrong_command_line_is_explained(
 
 
 def test_an_unreadable_standard_input_is_named(tag: tuple[str | Path, ...]) -> None:
-    assert "stdin: not UTF-8: byte 0xff" in run(*tag, "-", stdin=b"\xff", status=1).stderr.decode()
+    assert "stdin: not UTF-8: byte 0xff" in start(*tag, "-", stdin=b"\xff", status=1).stderr.decode()
 
 
 def test_empty_and_blank_input_have_no_entities(tag: tuple[str | Path, ...]) -> None:
@@ -437,24 +461,26 @@ def test_evaluation_explains_what_is_wrong(
 
 
 def test_help_is_there_for_every_command() -> None:
-    for command in (("tag",), ("train",), ("evaluate",), ("doctor",), ("bundles",), ("bundles", "export")):
+    for command in (("tag",), ("train",), ("evaluate",), ("doctor",), ("bundles",)):
         assert b"Usage" in run(*command, "--help").stdout
-    assert run("--version").stdout.strip()
+    assert b"Usage" in start("bundles", "export", "--help").stdout
+    assert start("--version").stdout.strip()
 
 
 def test_the_embedded_model_tags_the_examples() -> None:
     """What `make demo` does, with the model that users get."""
-    for document in read_examples():
-        found = run("tag", "--to", "jsonl", stdin=document.text.encode())
-        (line,) = lines(found)
+    found = lines(start("tag", EXAMPLES, "--to", "jsonl"))
+    assert [line["text"] for line in found] == [document.text for document in read_examples()]
+    for line in found:
         assert line["coverage"]["complete"] is True  # type: ignore[index]
         assert {span["label"] for span in line["spans"]} >= {"Disease"}  # type: ignore[attr-defined]
 
 
-def test_the_doctor_finds_the_embedded_model_well() -> None:
+def test_the_doctor_finds_the_embedded_model_well(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = json.loads(run("doctor", "--json").stdout)
     assert findings["embedded"] == "works" and not any(findings["extras"].values())
-    report = run("doctor", OPENMED_NER_CORPORA="/nowhere").stdout.decode()
+    monkeypatch.setenv("OPENMED_NER_CORPORA", "/nowhere")
+    report = run("doctor").stdout.decode()
     assert "OPENMED_NER_CORPORA names /nowhere, which is not a folder" in report
 
 

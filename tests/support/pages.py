@@ -1,7 +1,7 @@
 """The pages' console blocks, run, and what they print compared with what they say.
 
 A line that begins with ``$`` is a command, what follows it is its output. Commands of this package run in the
-test's process, because starting Python for each takes longer than all of them; others run without a shell.
+test's process, others without a shell.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import io
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from types import ModuleType
 
 import pytest
 
-from openmed_ner.cli.main import main
+from commands import call_main
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = Path(__file__).parent
@@ -81,7 +80,6 @@ class Terminal:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.status = 0
         self.words: dict[str, str] = {}
-        self._patch = patch
         patch.chdir(folder)
 
     def run(self, line: str) -> str:
@@ -101,28 +99,12 @@ class Terminal:
 
     def _call(self, words: list[str], given: bytes, output: io.BytesIO, screen: io.BytesIO) -> None:
         if words[0] == "openmed-ner":
-            self.status = self._call_here(words, given, output, screen)
+            self.status = call_main(words, given, output, screen)
             return
         result = subprocess.run(words, input=given, capture_output=True, check=False)
         output.write(result.stdout)
         screen.write(result.stderr)
         self.status = result.returncode
-
-    def _call_here(self, words: list[str], given: bytes, output: io.BytesIO, screen: io.BytesIO) -> int:
-        streams = [io.TextIOWrapper(each, "utf-8", write_through=True) for each in (output, screen)]
-        with self._patch.context() as patch:
-            patch.setattr(sys, "argv", words)
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8"))
-            patch.setattr(sys, "stdout", streams[0])
-            patch.setattr(sys, "stderr", streams[1])
-            try:
-                main()
-            except SystemExit as end:
-                return end.code if isinstance(end.code, int) else 0
-            finally:
-                for stream in streams:
-                    stream.detach()  # else it closes what it writes to
-        return 0
 
 
 def _read_words(line: str) -> list[str]:
