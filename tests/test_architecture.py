@@ -100,6 +100,22 @@ def test_the_page_on_architecture_lists_the_layers() -> None:
     assert listed == dict(enumerate(LAYERS[:-1], start=1))
 
 
+def test_the_path_of_a_text_names_what_is_defined() -> None:
+    page = (PACKAGE.parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| `([\w/]+\.py)` \| `([\w.]+)` \|$", page, re.MULTILINE)
+    assert len(rows) > 10
+    for path, name in rows:
+        scope: ast.AST = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+        for part in name.split("."):
+            definitions = {
+                node.name: node
+                for node in ast.iter_child_nodes(scope)
+                if isinstance(node, ast.ClassDef | ast.FunctionDef)
+            }
+            assert part in definitions, f"{path} defines no {name}"
+            scope = definitions[part]
+
+
 def loaded_after(code: str) -> set[str]:
     """Which modules a fresh interpreter has loaded after running some code, torch being out of reach."""
     script = (

@@ -184,12 +184,15 @@ def tag(
 
     try:
         with ExitStack() as stack:
-            started = (
+            # In this process or on a cluster: a function that tags documents, and a reader of the inputs.
+            computation = (
                 computer.start_cluster(folder, options, identity)
                 if engine == "ray"
                 else nullcontext((tag_documents, iter_items))
             )
-            run = Run(inputs, destination, identity, *stack.enter_context(started))
+            tag_function, reader = stack.enter_context(computation)
+            run = Run(inputs, destination, identity, tag_function, reader)
+
             # On the terminal of the results, a bar would be drawn across them.
             hidden = quiet or not sys.stderr.isatty() or destination.is_terminal
             sizes = [file.size for file in inputs]

@@ -171,15 +171,15 @@ class _SpanBuilder:
 
     def add(self, best: TagArray, logs: FloatArray, starts: Sequence[int], ends: Sequence[int]) -> None:
         """Add the next words: tag, log-probability, first character and end of each."""
-        tags, confidences, first, final = self._open
+        open_tags, open_logs, open_starts, open_ends = self._open
         position = -1
-        for index in np.flatnonzero(best).tolist():
+        for index in np.flatnonzero(best).tolist():  # every word but those tagged O
             if index != position + 1:
                 self.flush()
-            tags.append(self._head.tags[best[index]])
-            confidences.append(float(logs[index]))
-            first.append(starts[index])
-            final.append(ends[index])
+            open_tags.append(self._head.tags[best[index]])
+            open_logs.append(float(logs[index]))
+            open_starts.append(starts[index])
+            open_ends.append(ends[index])
             position = index
         if position != len(best) - 1:
             self.flush()

@@ -126,7 +126,15 @@ class Chunk:
         return [problem for *_, problem in sorted(self._problems, key=lambda entry: entry[:2])]
 
     def write(self, write: Callable[..., None], target: object) -> None:
-        """Tag all items, and write them with a writer of :mod:`openmed_ner.formats`."""
+        """Tag all items, and write them with a writer of :mod:`openmed_ner.formats`.
+
+        The writer takes tagged documents one by one, and documents are read and tagged as it takes them, so
+        none of them is kept.
+
+        Args:
+            write: writer of a format; takes documents, ``target`` and ``on_bad``.
+            target: open file, or path of a folder, as the writer expects.
+        """
         write(self._iter_counted(), target, on_bad=self._refuse)
 
     def _iter_counted(self) -> Iterator[Document]:
