@@ -23,6 +23,7 @@ from schemathesis.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from schemathesis.python.asgi import shutdown_lifespans
 from starlette.testclient import TestClient
 
 from asgi import tag_scope
@@ -40,7 +41,15 @@ CHECKS = [
     response_schema_conformance,
 ]
 APP = make_app(StubTagger())
-SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP)
+SCHEMA = schemathesis.openapi.from_dict(APP.openapi())  # from_asgi would start the application
+SCHEMA.app = APP
+
+
+@pytest.fixture(scope="module", autouse=True)
+def end_application() -> Iterator[None]:
+    """End what schemathesis starts; its plugin for pytest would, but costs every worker a second."""
+    yield
+    shutdown_lifespans()
 
 
 @pytest.fixture(scope="module")
