@@ -15,13 +15,16 @@ DEMO := .venv/demo
 DEV := .venv/dev
 PYTEST := $(DEV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
+# Python compiles modules once and keeps them: otherwise each worker of a test run compiles them all again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo check test test-slow test-all fuzz lint docs serve wheel clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/openmed-ner tag src/openmed_ner/data/examples --types Chemical,Disease,Gene,Species,Anatomy,CellLine
 
 check: $(DEV)/.installed
-	OPENMED_NER_EXAMPLES=$${OPENMED_NER_EXAMPLES:-10} $(PYTEST) --no-torch -m "not slow"
+	$(PYTEST) --no-torch -m "not slow"
 
 test: $(DEV)/.installed
 	$(PYTEST) -m "not slow"

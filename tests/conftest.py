@@ -30,7 +30,7 @@ settings.register_profile(
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
-    max_examples=int(os.environ.get("OPENMED_NER_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("OPENMED_NER_EXAMPLES", "10")),
 )
 settings.load_profile("offline")
 
@@ -145,7 +145,7 @@ def full_bundle(backbone: Path, build_once: BuildOnce) -> Bundle:
     from openmed_ner.training.finetune import finetune
     from tiny import CORPORA, make_recipe
 
-    recipe = replace(make_recipe(backbone, learning_rate=4e-3, warmup=0.3), method="full")
+    recipe = replace(make_recipe(backbone, epochs=30, learning_rate=4e-3, warmup=0.3), method="full")
     folder = build_once("full", lambda folder: finetune(recipe, CORPORA, folder, name="tiny"))
     return open_bundle(folder / "bundle")
 

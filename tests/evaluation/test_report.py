@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openmed_ner.errors import InputError
@@ -17,7 +17,7 @@ from openmed_ner.evaluation.errors import KINDS, count_errors, find_errors
 from openmed_ner.evaluation.report import System, write_comparison, write_report
 from openmed_ner.evaluation.significance import Comparison
 from openmed_ner.text import Document, Span
-from strategies import CHARACTERS, documents, texts
+from strategies import CHARACTERS, at_most, documents, texts
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" 'single' & &lt; </p></main><img src=x onerror=y>"
 TAGS = {
@@ -149,7 +149,7 @@ def corpora(draw: st.DrawFn, n_systems: int = 1) -> list[list[Document]]:
 
 
 @given(corpus=corpora(), name=st.text(CHARACTERS, max_size=9) | st.just(HOSTILE))
-@settings(max_examples=50)
+@at_most(50)
 def test_whatever_the_texts_hold_the_page_is_ours(corpus: list[list[Document]], name: str) -> None:
     gold, predicted = corpus
     _, page = report(gold, predicted, corpus=name, training=gold, n_documents=9)
@@ -160,7 +160,7 @@ def test_whatever_the_texts_hold_the_page_is_ours(corpus: list[list[Document]], 
 
 
 @given(corpus=corpora(2))
-@settings(max_examples=30)
+@at_most(30)
 def test_a_comparison_of_any_two_systems_is_a_safe_page(corpus: list[list[Document]]) -> None:
     gold, left, right = corpus
     file = io.StringIO()

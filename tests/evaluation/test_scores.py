@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.scheme import IOB2
@@ -12,7 +12,7 @@ from seqeval.scheme import IOB2
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation import Counts, Scores, bootstrap_f1, score_document, score_documents, total
 from openmed_ner.text import Document, Span, TagScheme
-from strategies import LABELS, documents, random_tags
+from strategies import LABELS, at_most, documents, random_tags
 
 counts = st.builds(Counts, *[st.integers(0, 50)] * 3)
 scores = st.builds(Scores, st.dictionaries(st.sampled_from(LABELS), counts))
@@ -182,7 +182,7 @@ def test_the_interval_narrows_with_more_documents() -> None:
 
 
 @given(sample=st.lists(scores, max_size=5), seed=st.integers(0, 99))
-@settings(max_examples=30)
+@at_most(30)
 def test_the_interval_is_reproducible_and_lies_between_0_and_1(sample: list[Scores], seed: int) -> None:
     low, high = bootstrap_f1(sample, seed=seed, rounds=50)
     assert (low, high) == bootstrap_f1(sample, seed=seed, rounds=50)
@@ -194,7 +194,7 @@ def test_another_seed_draws_other_documents() -> None:
 
 
 @given(found=st.lists(st.integers(0, 5), min_size=1, max_size=40))
-@settings(max_examples=30)
+@at_most(30)
 def test_the_interval_of_perfect_predictions_is_a_point(found: list[int]) -> None:
     """However many documents have no entity at all."""
     sample = [Scores({"Disease": Counts(tp=number)}) for number in found]

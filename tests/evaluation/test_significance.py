@@ -7,7 +7,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openmed_ner.errors import InputError
@@ -20,6 +20,7 @@ from openmed_ner.evaluation import (
     paired_randomisation,
     total,
 )
+from strategies import at_most
 
 Pair = tuple[list[Scores], list[Scores]]
 
@@ -67,7 +68,7 @@ def exact_p_value(first: list[Scores], second: list[Scores]) -> float:
 
 
 @given(pair=systems())
-@settings(max_examples=40)
+@at_most(40)
 def test_a_comparison_holds_what_it_compares(pair: Pair) -> None:
     found = paired_randomisation(*pair, rounds=99)
     assert (found.f1_first, found.f1_second) == tuple(total(each).micro.f1 for each in pair)
@@ -78,7 +79,7 @@ def test_a_comparison_holds_what_it_compares(pair: Pair) -> None:
 
 
 @given(pair=systems(), seed=st.integers(0, 9))
-@settings(max_examples=40)
+@at_most(40)
 def test_swapping_the_systems_flips_the_difference_and_keeps_p(pair: Pair, seed: int) -> None:
     forth = paired_randomisation(*pair, rounds=99, seed=seed)
     back = paired_randomisation(*pair[::-1], rounds=99, seed=seed)
@@ -87,7 +88,7 @@ def test_swapping_the_systems_flips_the_difference_and_keeps_p(pair: Pair, seed:
 
 
 @given(pair=systems(), seed=st.integers(0, 9))
-@settings(max_examples=40)
+@at_most(40)
 def test_a_system_does_not_differ_from_itself(pair: Pair, seed: int) -> None:
     f1 = total(pair[0]).micro.f1
     found = paired_randomisation(pair[0], pair[0], rounds=99, seed=seed)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from torch.utils.flop_counter import FlopCounterMode
@@ -56,6 +56,7 @@ from openmed_ner.training.finetune import finetune
 from openmed_ner.training.objectives.token_tags import TrainingCorpus
 from openmed_ner.training.pretrain import pretrain
 from pages import load_tool
+from strategies import at_most
 from tiny import make_recipe
 
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -118,7 +119,7 @@ def test_under_one_and_a_half_per_cent_of_each_of_the_papers_backbones_is_traine
     assert trained / total == BACKBONES[name].shape.trained_share(16, n_tags=5 * 13) < 0.015
 
 
-@settings(max_examples=25)
+@at_most(25)
 @given(
     name=st.sampled_from(sorted(CONFIGURATIONS)),
     layers=st.integers(1, 3),

@@ -12,12 +12,13 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import openmed_ner
 from openmed_ner.formats import read_documents
 from openmed_ner.text.html import iter_pieces
+from strategies import at_most
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 uvicorn = pytest.importorskip("uvicorn", reason="needs the service: pip install 'openmed-ner[serve]'")
@@ -655,7 +656,7 @@ def test_a_screen_reader_finds_every_part_by_name(open_page: OpenPage) -> None:
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=50)
+@at_most(50)
 def test_code_points_become_units(module_page: Any, text: str) -> None:
     units = module_page.evaluate(
         """async (text) => {
@@ -668,7 +669,7 @@ def test_code_points_become_units(module_page: Any, text: str) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(1, 9)), max_size=8))
-@settings(max_examples=50)
+@at_most(50)
 def test_pieces_are_those_of_python(module_page: Any, places: list[tuple[int, int]]) -> None:
     text = "abcdefghijklmnopqrst"
     ranges = [

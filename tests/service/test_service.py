@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
@@ -39,6 +39,7 @@ from openmed_ner.service.middleware import HEADERS
 from openmed_ner.service.outputs import MEDIA_TYPES
 from openmed_ner.service.settings import DOCUMENT_COST, TOKEN, ServiceSettings
 from openmed_ner.text import Document
+from strategies import at_most
 from stub_service import MARKER, SECRET, StubTagger, asgi, code, make_app
 
 
@@ -275,7 +276,7 @@ jobs = st.lists(
 
 
 @given(jobs=jobs)
-@settings(max_examples=min(25, settings().max_examples))
+@at_most(25)
 def test_results_do_not_depend_on_what_shares_a_batch(jobs: list[Any]) -> None:
     tagger = StubTagger()
 

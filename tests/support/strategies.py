@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
@@ -19,13 +20,18 @@ TRICKY = [
     "α", "Ω", "β2", "糖尿病", "👩\u200d⚕️", "𝛼", "İ", "ß", "_", "-", "IL-2", "<b>", "&lt;", '"', "\\", "\t|a|",
 ]  # fmt: skip
 CHARACTERS = st.characters(exclude_categories=("Cs",))
-texts = st.lists(st.sampled_from(TRICKY) | CHARACTERS | st.text("abc 12.", max_size=8), max_size=20).map(
+texts = st.lists(st.sampled_from(TRICKY) | CHARACTERS | st.text("abc 12.", max_size=8), max_size=12).map(
     "".join
 )
 words = st.sampled_from(["aspirin", "cancer", "the", "IL-2", "of", "zzz", "tumors.", "(", "p53", "\u200b"])
-sentences = st.lists(st.tuples(words, st.sampled_from([" ", "\n"])), max_size=60).map(
+sentences = st.lists(st.tuples(words, st.sampled_from([" ", "\n"])), max_size=40).map(
     lambda pairs: "".join(word + blank for word, blank in pairs)
 )
+
+
+def at_most(n_examples: int) -> settings:
+    """Limit the examples of a costly property, however many a run asks for."""
+    return settings(max_examples=min(n_examples, settings().max_examples))
 
 
 @st.composite

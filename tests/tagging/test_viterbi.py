@@ -8,7 +8,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openmed_ner.tagging import (
@@ -20,7 +20,7 @@ from openmed_ner.tagging import (
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.viterbi import decode_tags
 from openmed_ner.text import Document, Span, TagScheme, iter_tokens
-from strategies import LABELS
+from strategies import LABELS, at_most
 
 
 def to_scores(rows: list[list[int]]) -> FloatArray:
@@ -51,7 +51,7 @@ any_head = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.scheme.v
 
 @any_head
 @given(data=st.data(), last=st.booleans())
-@settings(max_examples=60)
+@at_most(60)
 def test_decoding_finds_the_best_of_all_well_formed_sequences(
     head: Head, data: st.DataObject, last: bool
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import openmed_ner
@@ -16,7 +16,7 @@ from openmed_ner import Document, MissingExtraError, Span
 from openmed_ner.errors import UnrepresentableError
 from openmed_ner.text.dataframe import COLUMNS, to_dataframe
 from openmed_ner.text.html import SHOWN, legend, mark, show
-from strategies import documents
+from strategies import at_most, documents
 
 pd = pytest.importorskip("pandas")
 
@@ -77,7 +77,7 @@ def test_a_table_has_a_row_per_entity_and_a_column_per_attribute() -> None:
     assert frame.long_form.tolist()[1] == "acute renal failure"
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(corpus=st.lists(documents(scored=True), max_size=3))
 def test_columns_keep_their_types_whatever_is_in_them(corpus: list[Document]) -> None:
     frame = openmed_ner.to_dataframe(corpus)
@@ -121,7 +121,7 @@ def test_what_is_shown_is_the_text_and_its_legend(document: Document) -> None:
     assert {name for name, _ in page.attributes} <= {"style", "title"}
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(document=documents(scored=True), limit=st.integers(0, 12))
 def test_a_long_text_is_cut_and_says_what_is_missing(document: Document, limit: int) -> None:
     page = Reader(show(document, limit=limit))

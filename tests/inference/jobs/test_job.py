@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import line, write_inputs
@@ -32,6 +32,7 @@ from openmed_ner.inference.jobs.inputs import Input, find_inputs, iter_items
 from openmed_ner.inference.jobs.job import Job
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, JobProgress, TagFunction
 from openmed_ner.text import Document, Span
+from strategies import at_most
 
 BAD = '{"text": 3}'
 POISON = "poison"
@@ -95,7 +96,7 @@ def to_lines(kinds: list[list[str]]) -> list[list[str]]:
     return [[to_line(number, kind) for number, kind in enumerate(entry)] for entry in kinds]
 
 
-@settings(max_examples=15)
+@at_most(15)
 @given(st.lists(st.lists(KINDS, max_size=8), min_size=1, max_size=4), st.integers(1, 12), st.integers(1, 5))
 def test_a_cut_into_parts_and_a_look_ahead_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[list[str]], size: int, n_ahead: int
@@ -114,7 +115,7 @@ def test_a_cut_into_parts_and_a_look_ahead_change_nothing(
     assert receipt["complete"] is (whole.errors == 0)
 
 
-@settings(max_examples=15)
+@at_most(15)
 @given(st.lists(st.integers(0, 9), max_size=4), st.integers(1, 5), st.integers(1, 4))
 def test_a_run_interrupted_anywhere_ends_like_one_that_was_not(
     tmp_path_factory: pytest.TempPathFactory, stops: list[int], size: int, n_ahead: int

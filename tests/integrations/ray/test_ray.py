@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import line, write_inputs
@@ -39,6 +39,7 @@ from openmed_ner.integrations.ray.engine import _complete
 from openmed_ner.integrations.ray.worker import Worker
 from openmed_ner.text import Document, Span
 from sentences import DOCUMENTS
+from strategies import at_most
 
 pytestmark = [
     pytest.mark.slow,
@@ -79,7 +80,7 @@ def results(folder: Path) -> dict[str, bytes]:
 KINDS = st.sampled_from(["good", "bad"])
 
 
-@settings(max_examples=20)
+@at_most(20)
 @given(
     st.lists(st.lists(KINDS, max_size=7), min_size=1, max_size=4),
     st.integers(1, 4),

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.text import Document, Span, iter_tokens
-from strategies import documents, sentences, texts, word_documents
+from strategies import at_most, documents, sentences, texts, word_documents
 
 spacy = pytest.importorskip("spacy")
 
@@ -140,7 +140,7 @@ def test_two_components_keep_their_layers_apart(folder: str) -> None:
 # --- boundaries
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(document=documents(sentences, scored=True))
 def test_strict_alignment_moves_no_boundary_and_loses_nothing_unseen(document: Document) -> None:
     doc = annotate(document)
@@ -151,7 +151,7 @@ def test_strict_alignment_moves_no_boundary_and_loses_nothing_unseen(document: D
         assert (span.start_char, span.end_char, span.label_) == source.key[:3]
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(document=word_documents())
 @pytest.mark.parametrize(("alignment", "sign"), [("expand", 1), ("contract", -1)])
 def test_boundaries_move_the_way_one_asks_for(alignment: str, sign: int, document: Document) -> None:
@@ -195,7 +195,7 @@ def test_spacys_tokens_cut_through_chemical_names() -> None:
 # --- the flat view
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(document=documents(sentences, scored=True))
 @pytest.mark.parametrize("ents", [None, ["ncbi", "bc5cdr"], ["bc5cdr"], []])
 def test_the_flat_view_does_not_overlap_and_leaves_out_only_for_a_better_one(

@@ -15,7 +15,6 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -38,6 +37,7 @@ from openmed_ner.publish.cards.energy import (
 from openmed_ner.publish.cards.markdown import NOT_RECORDED, OPEN, table
 from openmed_ner.publish.cards.metadata import dataset_revision
 from openmed_ner.tagging import Head
+from strategies import at_most
 
 PINNED = Path(__file__).parents[2] / "pinned"
 NUMBER = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?")
@@ -316,7 +316,7 @@ def shown(value: float) -> set[str]:
     return texts | {str(round(value, 6)), str(round(1000 * value, 6)), str(value + 1), json.dumps(value)}
 
 
-@examples(max_examples=25)
+@at_most(25)
 @given(st.data())
 def test_no_figure_comes_from_nowhere(data: st.DataObject) -> None:
     inputs = copy.deepcopy(INPUTS)
