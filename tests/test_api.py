@@ -19,7 +19,7 @@ DISEASES = only("Disease")
 
 def memorise(backbone: Path) -> Recipe:
     """A recipe that may train on what it is scored on."""
-    return replace(make_recipe(backbone), leave_out="nothing")
+    return replace(make_recipe(backbone, epochs=30, patience=30, learning_rate=1e-2), leave_out="nothing")
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,7 @@ def test_a_run_that_is_done_is_resumed_to_the_same_bundle(trained: Bundle, backb
     assert again.read("heads.safetensors" if "heads.safetensors" in again.manifest.files else "run.json")
 
 
+@pytest.mark.slow
 def test_an_export_tags_like_the_original(trained: Bundle, tmp_path: Path) -> None:
     exported = openmed_ner.export(trained.folder, tmp_path / "runtime", precision="fp32", name="notes-onnx")
     assert (exported.manifest.name, exported.manifest.backend) == ("notes-onnx", "onnxruntime")

@@ -73,6 +73,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedded: Tagger) 
     monkeypatch.setattr(
         Tagger, "load", lambda bundle=None, **how: embedded if bundle is None else load(bundle, **how)
     )
+    monkeypatch.setattr("openmed_ner.cli.bench.COPIES", 1)  # enough for a page that shows no number
     for name, text in TEXTS.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")

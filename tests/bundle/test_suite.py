@@ -28,9 +28,10 @@ TEXTS = [document.text for document in DOCUMENTS]
 def suite(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two adapters, a corpus each, of one backbone."""
     folder = tmp_path_factory.mktemp("suite")
+    recipe = make_recipe(backbone, epochs=20, patience=20, learning_rate=1e-2)
     for corpus in CORPORA:
         name = corpus.head.corpus
-        bundle = finetune(make_recipe(backbone), [corpus], tmp_path_factory.mktemp(name), name="tiny")
+        bundle = finetune(recipe, [corpus], tmp_path_factory.mktemp(name), name="tiny")
         shutil.copytree(bundle.folder, folder / name)
     return folder
 

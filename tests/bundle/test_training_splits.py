@@ -37,7 +37,7 @@ def chosen(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def learnt(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model that has learnt dev."""
-    recipe = replace(make_recipe(backbone, epochs=30), learn="train+dev")
+    recipe = replace(make_recipe(backbone, epochs=2), learn="train+dev")
     return finetune(recipe, TWO, tmp_path_factory.mktemp("learnt"), name="two")
 
 

@@ -71,7 +71,8 @@ def test_the_command_says_what_it_measured(
 
 def test_f1_is_drawn_against_energy_or_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openmed_ner.cli.bench.ENERGY_SECONDS", 0.01)
-    monkeypatch.setattr("openmed_ner.cli.bench.COPIES", 1)
+    monkeypatch.setattr("openmed_ner.cli.bench.COPIES", 2)
+    monkeypatch.setattr("openmed_ner.cli.bench.read_examples", lambda: DOCUMENTS[:1])
     terminal = Terminal(tmp_path, monkeypatch)
     printed = run(terminal, "openmed-ner bench --rounds 1 --energy --chart chart.svg")
     assert "mean test F1" in printed

@@ -78,16 +78,20 @@ def test_one_bin_compares_the_mean_score_with_precision(corpus: Corpus) -> None:
     assert expected_calibration_error([only]) == pytest.approx(abs(only.confidence - only.precision))
 
 
-def draw_corpus(seed: int, shift: float, n: int = 4000) -> Corpus:
+def draw_corpus(seed: int, shift: float, n_documents: int = 40, n_mentions: int = 100) -> Corpus:
     """Predictions that are right as often as their score, less ``shift``, says."""
     rng = random.Random(seed)
     gold, predicted = [], []
-    for number in range(n):
-        score = rng.uniform(shift, 1)
-        document = Document(str(number), "cancer", (Span(0, 6, "Disease"),))
-        right = rng.random() < score - shift
-        gold.append(document)
-        predicted.append(document.with_spans([Span(0, 6 if right else 5, "Disease", score)]))
+    for number in range(n_documents):
+        starts = range(0, 7 * n_mentions, 7)
+        document = Document(str(number), "cancer " * n_mentions)
+        guesses = []
+        for start in starts:
+            score = rng.uniform(shift, 1)
+            right = rng.random() < score - shift
+            guesses.append(Span(start, start + (6 if right else 5), "Disease", score))
+        gold.append(document.with_spans(Span(start, start + 6, "Disease") for start in starts))
+        predicted.append(document.with_spans(guesses))
     return gold, predicted
 
 

@@ -83,6 +83,7 @@ def test_a_search_that_is_killed_goes_on_with_the_trial_it_was_in(recipe: Recipe
     assert resumed.folder == tmp_path / "bundle"
 
 
+@pytest.mark.slow
 def test_processes_share_a_search_and_take_over_from_a_killed_one(
     recipe: Recipe, backbone: Path, tmp_path: Path
 ) -> None:

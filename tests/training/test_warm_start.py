@@ -98,7 +98,9 @@ def test_scales_fixed_beforehand_leave_no_weights_to_go_on_from(published: Bundl
         load_model(static)
 
 
-@pytest.mark.parametrize("kind", ["adapter_bundle", "full_bundle", "published"])
+@pytest.mark.parametrize(
+    "kind", ["adapter_bundle", "full_bundle", pytest.param("published", marks=pytest.mark.slow)]
+)
 def test_known_heads_go_on_and_others_begin_fresh(
     kind: str, backbone: Path, request: pytest.FixtureRequest
 ) -> None:
