@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: demo check test test-slow test-all fuzz lint docs serve wheel clean
 
 demo: $(DEMO)/.installed
-	$(DEMO)/bin/openmed-ner tag src/openmed_ner/data/examples --types Chemical,Disease,Gene,Species,Anatomy,CellLine
+	$(DEMO)/bin/openmed-ner tag src/openmed_ner/data/examples
 
 check: $(DEV)/.installed
 	$(PYTEST) --no-torch -m "not slow"

@@ -155,7 +155,7 @@ def load_ours(
     from openmed_ner.inference.tagger import Tagger
 
     tagger = Tagger.load(folder / f"{name}-{precision}", backend=backend, workers=workers)
-    return lambda texts: sum(len(document.spans) for document in tagger.pipe(texts))
+    return lambda texts: sum(len(document.spans) for document in tagger.pipe(texts, layers=True))
 
 
 def load_passes(folder: Path) -> Tag:

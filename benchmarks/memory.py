@@ -42,7 +42,7 @@ def measure(bundle: Path, backend: str | None, kind: str, count: int) -> dict[st
     characters = spans = windows = 0
     complete = True
     begin = time.perf_counter()
-    for document in tagger.pipe(texts(kind, count)):
+    for document in tagger.pipe(texts(kind, count), layers=True):
         characters += len(document.text)
         spans += len(document.spans)
         windows += document.meta["coverage"]["windows"]

@@ -26,7 +26,7 @@ def measure(folder: str) -> dict[str, float]:
     begin = time.perf_counter()
     tagger = openmed_ner.load(folder)
     loaded = time.perf_counter()
-    documents = list(tagger.pipe(read_examples()))
+    documents = list(tagger.pipe(read_examples(), layers=True))
     return {
         "heads": len(tagger.corpora),
         "spans": sum(len(document.spans) for document in documents),

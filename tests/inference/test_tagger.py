@@ -5,6 +5,7 @@ import sys
 import threading
 import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from openmed_ner.bundle import Bundle, seal
 from openmed_ner.bundle.manifest import RUNTIMES, Precision
+from openmed_ner.data import read_examples
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.inference.backends import Backend, layout
 from openmed_ner.inference.backends.onnx import OnnxBackend
@@ -93,6 +95,25 @@ def test_types_and_threshold_only_leave_out(tagger: Tagger) -> None:
     middle = scores[len(scores) // 2]
     assert tagger(text, threshold=middle).spans == tuple(s for s in everything if (s.score or 0) >= middle)
     assert tagger(text, threshold=1.0).spans == tuple(s for s in everything if s.score == 1.0)
+
+
+def test_by_default_each_main_type_has_one_layer() -> None:
+    tagger = Tagger.load()
+    assert "Organ" in tagger.types and "Organ" not in tagger.main_types and "Anatomy" in tagger.main_types
+    (default,), (named,), (layers,) = (
+        list(tagger.pipe(read_examples()[:1], **options))
+        for options in ({}, {"types": tagger.main_types}, {"layers": True})
+    )
+    assert default.spans == named.spans and default.spans != layers.spans
+    assert set(default.spans) <= set(layers.spans)
+    for label in tagger.main_types:
+        layer = [span for span in default.spans if span.label == label]
+        assert all(one.end <= other.start for one, other in pairwise(layer))
+
+    everything = tagger(layers.text, corpora=tagger.corpora)
+    assert everything.spans == layers.spans
+    genes = [span for span in layers.spans if span.label == "Gene"]
+    assert list(tagger(layers.text, types=["Gene"], layers=True).spans) == genes
 
 
 def test_what_the_bundle_does_not_know_is_named(tagger: Tagger) -> None:

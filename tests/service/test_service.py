@@ -157,7 +157,7 @@ def test_conll_takes_one_head_and_refuses_entities_that_overlap(real: TestClient
     text = "Cisplatin caused nephrotoxicity."
     chosen = real.post("/tag", json={"text": text, "output": "conll", "corpora": ["bc5cdr-disease"]})
     assert "nephrotoxicity\t17\t31\tB-Disease" in chosen.text
-    refused = real.post("/tag", json={"text": text, "output": "conll"})
+    refused = real.post("/tag", json={"text": text, "output": "conll", "layers": True})
     assert (refused.status_code, code(refused)) == (422, "unrepresentable")
 
 

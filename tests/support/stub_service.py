@@ -28,7 +28,7 @@ class StubTagger:
     """Finds every ``drug…`` and ``ill…``; fails on ``FAIL``; waits for ``go`` where a text says ``WAIT``."""
 
     corpora = ("drugs", "ills")
-    types = ("Chemical", "Disease")
+    types = main_types = ("Chemical", "Disease")
 
     def __init__(self) -> None:
         self.manifest = open_bundle(embedded_bundle()).manifest
@@ -42,6 +42,7 @@ class StubTagger:
         *,
         corpora: Sequence[str] | None = None,
         types: Sequence[str] | None = None,
+        layers: bool = False,
         threshold: float = 0.0,
     ) -> Iterator[Document]:
         for name in (*(corpora or ()), *(types or ())):

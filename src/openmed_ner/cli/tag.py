@@ -88,18 +88,29 @@ def tag(
     corpora: Annotated[
         str | None,
         typer.Option(
-            metavar="NAMES", help="Heads to use, separated by commas (default: all).", rich_help_panel=MODEL
+            metavar="NAMES",
+            help="Heads to use, separated by commas, each with a layer of its own (default: all heads, "
+            "with one layer for each type).",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     types: Annotated[
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Entity types to keep, separated by commas (default: all). Heads of the same type are "
-            "merged, unless --corpora names heads.",
+            help="Entity types to keep, separated by commas (default: the main types, or all with "
+            "--corpora or --layers).",
             rich_help_panel=MODEL,
         ),
     ] = None,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers",
+            help="Keep a layer for each head, instead of one for each type.",
+            rich_help_panel=MODEL,
+        ),
+    ] = False,
     threshold: Annotated[
         float, typer.Option(metavar="P", help="Lowest score to keep, from 0 to 1.", rich_help_panel=MODEL)
     ] = 0.0,
@@ -177,7 +188,7 @@ def tag(
         raise InputError("nothing to tag: name a file or a folder, or pipe text in")
 
     tagger = computer.load(bundle)
-    options = TaggingOptions(split_names(corpora), split_names(types), threshold, steps)
+    options = TaggingOptions(split_names(corpora), split_names(types), layers, threshold, steps)
     tag_documents = options.bind(tagger)
     folder = bundle or embedded_bundle()
     identity = _identify(tagger, folder, options)

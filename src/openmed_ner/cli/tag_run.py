@@ -37,23 +37,25 @@ class TaggingOptions:
 
     Attributes:
         corpora: heads to use; all if ``None``.
-        types: entity types to keep; all if ``None``.
+        types: entity types to keep; the main types if ``None``.
+        layers: if true, a layer for each head instead of one for each type.
         threshold: lowest score to keep.
         add: attributes to add.
     """
 
     corpora: list[str] | None
     types: list[str] | None
+    layers: bool
     threshold: float
     add: list[str]
 
     def for_tagger(self) -> dict[str, Any]:
         """Keyword arguments of :meth:`openmed_ner.inference.tagger.Tagger.pipe`."""
-        return {"corpora": self.corpora, "types": self.types, "threshold": self.threshold}
+        return {name: value for name, value in asdict(self).items() if name != "add"}
 
     def to_json(self) -> dict[str, Any]:
         """Record of the options for receipts and plans."""
-        return {**self.for_tagger(), "add": self.add}
+        return asdict(self)
 
     def bind(self, tagger: Tagger) -> TagFunction:
         """A tagger with these options.

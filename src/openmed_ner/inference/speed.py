@@ -67,18 +67,18 @@ def measure_speed(
     """
     begin = time.perf_counter()
     tagger = load()
-    tagger(texts[0])
+    tagger(texts[0], layers=True)
     start_up = time.perf_counter() - begin
 
     batched, single = [], []
     for _ in range(rounds):
         begin = time.perf_counter()
-        for _ in tagger.pipe(texts):
+        for _ in tagger.pipe(texts, layers=True):
             pass
         batched.append(time.perf_counter() - begin)
         for text in texts[:N_SINGLE]:
             begin = time.perf_counter()
-            tagger(text)
+            tagger(text, layers=True)
             single.append(1000 * (time.perf_counter() - begin))
 
     subwords = sum(len(piece.ids) for text in texts for piece in tagger.tokenizer.iter_encodings(text))

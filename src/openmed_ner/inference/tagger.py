@@ -20,6 +20,7 @@ from openmed_ner.errors import BundleError, InputError
 from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.entity_types import find_main_types
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.tagging.type_merging import TypeMerge
@@ -46,11 +47,11 @@ class Tagger:
     >>> from openmed_ner import load
     >>> tagger = load()
     >>> document = tagger("Cisplatin caused nephrotoxicity in 3 of 40 patients.")
-    >>> [document.mention(span) for span in document.spans if span.corpus == "bc5cdr-disease"]
-    ['nephrotoxicity']
-    >>> document = tagger(document.text, types=["Chemical", "Disease"])
-    >>> [(document.mention(span), span.label) for span in document.spans]
+    >>> [(document.mention(span), span.label) for span in document.spans if span.label != "Species"]
     [('Cisplatin', 'Chemical'), ('nephrotoxicity', 'Disease')]
+    >>> document = tagger(document.text, layers=True)
+    >>> [document.mention(span) for span in document.spans if span.corpus == "ncbi-disease"]
+    ['nephrotoxicity']
     """
 
     def __init__(
@@ -132,21 +133,28 @@ class Tagger:
         """The entity types of this model."""
         return tuple(dict.fromkeys(label for head in self.manifest.heads for label in head.labels))
 
+    @property
+    def main_types(self) -> tuple[str, ...]:
+        """The entity types that are kept by default: without those that are part of another one."""
+        return find_main_types(self.types)
+
     def __call__(
         self,
         text: str | Document,
         *,
         corpora: Sequence[str] | None = None,
         types: Sequence[str] | None = None,
+        layers: bool = False,
         threshold: float = 0.0,
     ) -> Document:
         """Tag one text.
 
         Args:
             text: plain string, or a document whose spans are replaced.
-            corpora: heads to use; all if ``None``.
-            types: entity types to keep; all if ``None``. If ``corpora`` is ``None``, the spans of each type
-                become one layer, see :meth:`pipe`.
+            corpora: heads to use, each with a layer of its own; all, merged by type, if ``None``.
+            types: entity types to keep; :attr:`main_types` if ``None``, or all types of the heads in use if
+                ``corpora`` or ``layers`` are given.
+            layers: if true, keep a layer for each head instead of one for each type.
             threshold: lowest score of a span to keep, between 0 and 1.
 
         Returns:
@@ -155,7 +163,7 @@ class Tagger:
         Raises:
             InputError: a corpus or type is unknown to this model, or the threshold is out of range.
         """
-        (document,) = self.pipe([text], corpora=corpora, types=types, threshold=threshold)
+        (document,) = self.pipe([text], corpora=corpora, types=types, layers=layers, threshold=threshold)
         return document
 
     def pipe(
@@ -164,15 +172,18 @@ class Tagger:
         *,
         corpora: Sequence[str] | None = None,
         types: Sequence[str] | None = None,
+        layers: bool = False,
         threshold: float = 0.0,
     ) -> Iterator[Document]:
         """Tag a stream of texts, in order, in constant memory.
 
         Args:
             texts: plain strings, which are numbered, or documents, whose spans are replaced.
-            corpora: heads to use; all if ``None``.
-            types: entity types to keep; all if ``None``. If ``corpora`` is ``None``, the spans of each type
-                become one layer by the rules of the bundle's manifest (``merges``).
+            corpora: heads to use, each with a layer of its own; all if ``None``, and then the spans of each
+                type become one layer by the rules of the bundle's manifest (``merges``).
+            types: entity types to keep; :attr:`main_types` if ``None``, or all types of the heads in use if
+                ``corpora`` or ``layers`` are given.
+            layers: if true, keep a layer for each head instead of one for each type.
             threshold: lowest score of a span to keep, between 0 and 1.
 
         Returns:
@@ -186,7 +197,10 @@ class Tagger:
         _check_names(types, self.types, "type")
         _check_names(corpora, self.corpora, "corpus")
 
-        merges = {label: self.manifest.merge_of(label) for label in types or ()} if corpora is None else {}
+        merges: dict[str, TypeMerge] = {}
+        if corpora is None and not layers:
+            types = self.main_types if types is None else types
+            merges = {label: self.manifest.merge_of(label) for label in types}
         needed = self._needed_corpora(corpora, merges)
         parts = [part.select(needed) for part in self._parts if part.has(needed)]
         heads = tuple(head for part in parts for head in part.heads)

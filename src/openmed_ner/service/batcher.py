@@ -19,8 +19,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 from openmed_ner.errors import ClosedError, QueueFullError, RunError, TaggingFailedError
 from openmed_ner.inference.attributes import add_attributes
@@ -45,6 +45,7 @@ class Pipe(Protocol):
         *,
         corpora: Sequence[str] | None,
         types: Sequence[str] | None,
+        layers: bool,
         threshold: float,
     ) -> Iterator[Document]:
         """Tag texts, in order."""
@@ -56,8 +57,13 @@ class PipeOptions:
 
     corpora: tuple[str, ...] | None = None
     types: tuple[str, ...] | None = None
+    layers: bool = False
     threshold: float = 0.0
     add: tuple[str, ...] = ()
+
+    def for_tagger(self) -> dict[str, Any]:
+        """Keyword arguments of :meth:`Pipe.pipe`."""
+        return {name: value for name, value in asdict(self).items() if name != "add"}
 
 
 @dataclass(eq=False, slots=True)
@@ -243,9 +249,7 @@ def _tag_batch(
 ) -> list[Document | Exception]:
     """Tag a batch; if that fails, tag each document alone, so that one bad text spoils no other."""
     try:
-        tagged = tagger.pipe(
-            documents, corpora=options.corpora, types=options.types, threshold=options.threshold
-        )
+        tagged = tagger.pipe(documents, **options.for_tagger())
         results = list(add_attributes(tagged, options.add))
         if len(results) != len(documents):
             raise RunError(f"the model returned {len(results)} documents for {len(documents)}")

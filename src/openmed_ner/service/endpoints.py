@@ -118,9 +118,8 @@ class Service:
                 f"the texts have {total} characters; the limit is {self.batcher.limit}; send fewer at once"
             )
             raise RefusedError(422, "too_many_texts", message)
-        names = options.pipe_options
         try:
-            self.tagger.pipe((), corpora=names.corpora, types=names.types, threshold=names.threshold)
+            self.tagger.pipe((), **options.pipe_options.for_tagger())
         except InputError as error:
             raise RefusedError(422, "unknown_name", str(error), places=["corpora", "types"]) from error
 
@@ -170,6 +169,7 @@ def describe_bundle(tagger: Tagger, sha256: str | None) -> dict[str, Any]:
         "licence": manifest.licence,
         "backbone": manifest.backbone.name,
         "types": list(tagger.types),
+        "main_types": list(tagger.main_types),
         "heads": [
             {"corpus": head.corpus, "types": list(head.labels), "scheme": head.scheme.value}
             for head in manifest.heads

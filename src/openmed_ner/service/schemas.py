@@ -37,9 +37,11 @@ class TagOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     corpora: _Names | SkipJsonSchema[None] = None
-    """Heads to use; all by default."""
+    """Heads to use, each with a layer of its own. By default all heads, with one layer for each type."""
     types: _Names | SkipJsonSchema[None] = None
-    """Entity types to keep; all by default. The layers of a type are merged, unless corpora are given."""
+    """Entity types to keep; by default the main types, or all with ``corpora`` or ``layers``."""
+    layers: bool = False
+    """Keep a layer for each head, instead of one for each type."""
     threshold: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     """Lowest score to keep."""
     add: list[AttributeStep] = Field(default=[], max_length=len(STEPS))
@@ -54,6 +56,7 @@ class TagOptions(BaseModel):
         return PipeOptions(
             None if corpora is None else tuple(corpora),
             None if types is None else tuple(types),
+            self.layers,
             self.threshold,
             tuple(self.add),
         )
@@ -198,6 +201,8 @@ class BundleInfo(_Answer):
     """Name of its pretrained encoder."""
     types: list[str]
     """Entity types that it finds."""
+    main_types: list[str]
+    """Entity types that it returns by default."""
     heads: list[HeadInfo]
     """Its heads, one per annotation guideline."""
 

@@ -42,6 +42,8 @@ class ComponentSettings:
         bundle: folder of a bundle or a suite; the embedded bundle if ``None``.
         corpora: heads to use, as for :meth:`Tagger.pipe`.
         types: entity types to keep, as for :meth:`Tagger.pipe`.
+        layers: if true, or if ``ents`` names corpora, keep a layer for each head instead of one for
+            each type.
         threshold: lowest score of a span that is kept.
         threads: processor threads; if ``None`` all of them, but one in a worker of ``nlp.pipe(n_process=…)``.
         ents: corpora for ``doc.ents``, the preferred one first; all, none preferred, if ``None``.
@@ -54,6 +56,7 @@ class ComponentSettings:
     bundle: str | None = None
     corpora: list[str] | None = None
     types: list[str] | None = None
+    layers: bool = False
     threshold: float = 0.0
     threads: int | None = None
     ents: list[str] | None = None
@@ -104,7 +107,14 @@ class EntityTagger:
     @property
     def labels(self) -> tuple[str, ...]:
         """Entity types of this component's entities."""
-        return tuple(self.settings.types or self.tagger.types)
+        if self.settings.types:
+            return tuple(self.settings.types)
+        is_merged = self.settings.corpora is None and not self._has_layers
+        return self.tagger.main_types if is_merged else self.tagger.types
+
+    @property
+    def _has_layers(self) -> bool:
+        return self.settings.layers or bool(self.settings.ents)
 
     def __call__(self, doc: Doc) -> Doc:
         """Tag one document."""
@@ -189,6 +199,7 @@ class EntityTagger:
             (doc.text for doc in docs),
             corpora=settings.corpora,
             types=settings.types,
+            layers=self._has_layers,
             threshold=settings.threshold,
         )
 
@@ -249,6 +260,7 @@ def make_component(
     bundle: str | None,
     corpora: list[str] | None,
     types: list[str] | None,
+    layers: bool,
     threshold: float,
     threads: int | None,
     ents: list[str] | None,
@@ -259,6 +271,6 @@ def make_component(
     """Factory behind ``nlp.add_pipe("openmed_ner", config={…})``; see :class:`ComponentSettings`."""
     add_extensions()
     settings = ComponentSettings(
-        bundle, corpora, types, threshold, threads, ents, overwrite_ents, spans_key, alignment
+        bundle, corpora, types, layers, threshold, threads, ents, overwrite_ents, spans_key, alignment
     )
     return EntityTagger(name, settings)

@@ -1,0 +1,37 @@
+"""Entity types that are part of others, and the types that a result shows by default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+BROADER: Mapping[str, str] = {
+    "Protein": "Gene",
+    "DNA": "Gene",
+    "RNA": "Gene",
+    "GeneFamily": "Gene",
+    "Domain": "Gene",
+    "AminoAcid": "Chemical",
+    "Cancer": "Disease",
+    "AnatomicalSystem": "Anatomy",
+    "Cell": "Anatomy",
+    "CellularComponent": "Anatomy",
+    "DevelopingAnatomicalStructure": "Anatomy",
+    "ImmaterialAnatomicalEntity": "Anatomy",
+    "MultiTissueStructure": "Anatomy",
+    "Organ": "Anatomy",
+    "OrganismSubdivision": "Anatomy",
+    "OrganismSubstance": "Anatomy",
+    "PathologicalFormation": "Anatomy",
+    "Tissue": "Anatomy",
+}
+"""For a fine type of one corpus, the type of other corpora that includes it."""
+
+
+def find_main_types(types: Iterable[str]) -> tuple[str, ...]:
+    """Leave out each type whose broader type is also there.
+
+    >>> find_main_types(["Protein", "CellType", "Gene"])
+    ('CellType', 'Gene')
+    """
+    distinct = tuple(dict.fromkeys(types))
+    return tuple(label for label in distinct if BROADER.get(label) not in distinct)

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmed_ner.corpora import CATALOG
+from openmed_ner.tagging.entity_types import BROADER, find_main_types
+
+TYPES = sorted({label for corpus in CATALOG.values() for label in corpus.types})
+
+
+@given(types=st.lists(st.sampled_from([*TYPES, "Custom"])))
+def test_a_type_is_left_out_only_for_a_broader_one(types: list[str]) -> None:
+    main = find_main_types(types)
+    assert list(main) == [label for label in dict.fromkeys(types) if label in main]
+    assert all(BROADER[label] in main for label in set(types) - set(main))
+
+
+def test_types_and_their_broader_types_are_those_of_corpora() -> None:
+    assert {*BROADER, *BROADER.values()} <= set(TYPES)
+    assert not set(BROADER) & set(BROADER.values())
