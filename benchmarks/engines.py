@@ -135,11 +135,13 @@ def load_torch(folder: Path) -> Tag:
     bundle = open_bundle(folder / ADAPTER)
     manifest, model = bundle.manifest, load_model(bundle).eval()
     tokenizer = SubwordTokenizer.from_json(bundle.read("tokenizer.json").decode("utf-8"))
-    reader = WindowReader(tokenizer, manifest.heads, manifest.window, manifest.overlap)
+    reader = WindowReader(
+        tokenizer, manifest.heads, manifest.window, manifest.overlap, matcher=bundle.read_matcher()
+    )
 
-    def run(ids: LongArray, mask: LongArray) -> FloatArray:
+    def run(*inputs: LongArray) -> FloatArray:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return model.run(ids, mask)
+            return model.run(*inputs)
 
     def tag(texts: list[str]) -> int:
         documents = [Document(str(number), text) for number, text in enumerate(texts)]

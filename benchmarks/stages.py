@@ -64,7 +64,9 @@ def profile(bundle: Bundle, texts: Sequence[str], *, rounds: int, tflops: float)
     manifest = bundle.manifest
     (backend,), _ = load_backends([bundle], backend=None, threads=1, workers=1)
     tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
-    reader = WindowReader(tokenizer, manifest.heads, manifest.window, manifest.overlap)
+    reader = WindowReader(
+        tokenizer, manifest.heads, manifest.window, manifest.overlap, matcher=bundle.read_matcher()
+    )
     results = [measure(texts, reader, backend) for _ in range(rounds + 1)][1:]
     subwords = sum(len(window.ids) + 2 for text in texts for window in reader.windows(text)) / len(texts)
     return {

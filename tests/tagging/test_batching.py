@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -34,3 +35,15 @@ def test_padding_is_masked_and_the_rest_is_framed(tokenizer: SubwordTokenizer, t
     for row, retained, window in zip(ids, mask, windows, strict=True):
         assert row[retained == 1].tolist() == [tokenizer.prefix, *window.ids, tokenizer.suffix]
         assert (np.diff(retained) <= 0).all()
+
+
+@given(text=sentences)
+def test_lexicon_tags_are_padded_like_subwords(tokenizer: SubwordTokenizer, text: str) -> None:
+    encodings = (replace(encoding, lexicon_tags=encoding.ends) for encoding in tokenizer.iter_encodings(text))
+    windows = list(iter_windows(encodings, capacity=10, overlap=4))
+    assume(windows)
+    ids, mask, lexicon_tags = pad_windows(windows, tokenizer)
+    assert lexicon_tags.shape == ids.shape and lexicon_tags.dtype == np.int64
+    assert (lexicon_tags[mask == 0] == 0).all()
+    for row, retained, window in zip(lexicon_tags, mask, windows, strict=True):
+        assert row[retained == 1].tolist() == [0, *window.subword_lexicon_tags, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice, pairwise
 
 import numpy as np
@@ -126,3 +127,18 @@ def test_a_word_longer_than_a_window_is_named(numbers: list[int], place: int) ->
 def test_windows_overlap_by_half_at_most(overlap: int) -> None:
     with pytest.raises(InputError, match="at most half"):
         list(iter_windows(encode_lengths([1]), capacity=8, overlap=overlap))
+
+
+@given(numbers=lengths, capacity=capacities, block=st.integers(1, 9))
+def test_lexicon_tags_stay_with_their_words(
+    numbers: list[int], capacity: tuple[int, int], block: int
+) -> None:
+    encodings = (
+        replace(encoding, lexicon_tags=encoding.starts * 10)
+        for encoding in encode_lengths(numbers, block=block)
+    )
+    for window in iter_windows(encodings, capacity=capacity[0], overlap=capacity[1]):
+        assert window.lexicon_tags is not None
+        assert window.lexicon_tags.tolist() == (window.starts * 10).tolist()
+        words = np.searchsorted(window.first_subwords, np.arange(len(window.ids)), side="right") - 1
+        assert window.subword_lexicon_tags.tolist() == window.lexicon_tags[words].tolist()

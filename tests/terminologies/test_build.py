@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import lzma
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from lexicons import look_up
+from lexicons import look_up, write_table
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.storage import read_json, sha256_file
 from openmed_ner.terminologies import TYPES, DefinitionCounts, TrainingText, build, name_key, open_lexicon
@@ -49,11 +48,6 @@ TABLES = {
     "ncbi-taxonomy-2024-binomials.tsv.xz": ["name\ttaxid", "Escherichia coli\t562"],
     "ncbi-taxonomy-2024-common-names.tsv.xz": ["taxid\tcommon_name", "9606\thuman"],
 }
-
-
-def write_table(path: Path, lines: Sequence[str]) -> None:
-    with lzma.open(path, "wt", encoding="utf-8", newline="\n") as file:
-        file.write("".join(f"{line}\n" for line in lines))
 
 
 @pytest.fixture(scope="module")

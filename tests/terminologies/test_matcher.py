@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.terminologies import AMBIGUOUS, CERTAIN, TAGS, TYPES, Lexicon, Matcher, name_key, read_words
+from openmed_ner.terminologies import (
+    AMBIGUOUS,
+    CERTAIN,
+    PLACES,
+    TAGS,
+    TYPES,
+    Lexicon,
+    Matcher,
+    name_key,
+    read_words,
+)
 from openmed_ner.terminologies import matcher as module
 from strategies import texts
 
@@ -105,6 +115,18 @@ def test_text_after_a_full_stop_does_not_change_what_stands_before(words: list[s
     tags = MATCHER.tag(whole, np.ones(len(whole), dtype=bool))
     assert np.array_equal(tags[: len(words)], alone)
     assert np.array_equal(tags[len(words) + 1 :], alone)
+
+
+@given(texts)
+def test_packed_tags_unpack_to_the_tags(text: str) -> None:
+    tokens, words, spaced = read_words(text)
+    starts, ends = (
+        np.array([getattr(token, edge) for token in tokens], dtype=np.int32) for edge in ("start", "end")
+    )
+    packed = MATCHER.encode(text, starts, ends)
+    unpacked = packed[:, None] // PLACES % len(TAGS)
+    assert packed.dtype == np.int32
+    assert np.array_equal(unpacked, MATCHER.tag(words, spaced))
 
 
 def test_an_empty_lexicon_finds_nothing() -> None:

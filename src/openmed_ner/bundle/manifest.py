@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
-from openmed_ner.errors import BundleError
+from openmed_ner.errors import BundleError, InputError
 from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
 from openmed_ner.tagging.heads import Head
 from openmed_ner.tagging.type_merging import TypeMerge
+from openmed_ner.terminologies import Lexicon, Matcher
 from openmed_ner.text import TagScheme
 
 FORMAT = 1
@@ -28,8 +29,9 @@ MODEL = "model.onnx"
 RECORD = "run.json"
 SCORES = "scores.json"
 PARITY = "parity.json"
+LEXICON = "lexicon.npy"
 SUFFIXES = (".json", ".md", ".onnx", ".safetensors", ".txt")
-"""Suffixes of the files that a bundle may hold."""
+"""Suffixes of the files that a bundle may hold, beside its lexicon."""
 MAX_JSON = 4 << 20
 """Most bytes of a manifest."""
 Kind = Literal["adapter", "full", "runtime"]
@@ -67,6 +69,32 @@ class Adaptation:
 
 
 @dataclass(frozen=True, slots=True)
+class Terminology:
+    """A terminology whose names are in a lexicon; an empty version is not stated by its authors."""
+
+    name: str
+    title: str
+    version: str
+    licence: str
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class LexiconReference:
+    """The lexicon that a model reads beside the text.
+
+    Attributes:
+        sha256: digest of the lexicon's file.
+        names: number of its names.
+        terminologies: sources of the names.
+    """
+
+    sha256: str
+    names: int
+    terminologies: tuple[Terminology, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """Size in bytes and SHA-256 of a file."""
 
@@ -92,6 +120,7 @@ class Manifest:
         adaptation: earlier pretraining of the backbone on domain text, if any.
         encoder_layers: numbers, from 0, of the backbone's layers that were kept; all if empty.
         merges: for a type of several heads, the rule that joins their layers of spans; chosen on dev.
+        lexicon: lexicon that the model reads, if any.
         files: every file but the manifest itself, by relative path.
     """
 
@@ -108,6 +137,7 @@ class Manifest:
     adaptation: Adaptation | None = None
     encoder_layers: tuple[int, ...] = ()
     merges: Mapping[str, TypeMerge] = field(default_factory=dict)
+    lexicon: LexiconReference | None = None
     files: Mapping[str, FileEntry] = field(default_factory=dict)
 
     def merge_of(self, label: str) -> TypeMerge:
@@ -132,7 +162,7 @@ class Manifest:
             for key, value in asdict(self).items()
             if key not in ("heads", "files")
         }
-        for optional in ("adaptation", "layers", "merges"):
+        for optional in ("adaptation", "layers", "merges", "lexicon"):
             if not rest[optional]:
                 del rest[optional]
         if self.backend == RUNTIMES[0]:
@@ -171,6 +201,7 @@ class Manifest:
                     str(label): TypeMerge(tuple(map(str, merge["order"])), merge["rule"])
                     for label, merge in record.get("merges", {}).items()
                 },
+                lexicon=_read_lexicon(record["lexicon"]) if record.get("lexicon") else None,
                 files={
                     str(path): FileEntry(int(file["size"]), str(file["sha256"]))
                     for path, file in record["files"].items()
@@ -187,6 +218,14 @@ def _read_head(record: Mapping[str, Any]) -> Head:
         TagScheme(record["scheme"]),
         tuple(tuple(map(float, row)) for row in record.get("transitions", ())),
     )
+
+
+def _read_lexicon(record: Mapping[str, Any]) -> LexiconReference:
+    terminologies = (
+        Terminology(**{key: str(value) for key, value in source.items()})
+        for source in record["terminologies"]
+    )
+    return LexiconReference(str(record["sha256"]), int(record["names"]), tuple(terminologies))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +258,22 @@ class Bundle:
                 "damaged; get the bundle again"
             )
         return content
+
+    def read_matcher(self) -> Matcher | None:
+        """Read the bundle's lexicon; ``None`` if it has none.
+
+        Raises:
+            BundleError: the lexicon is damaged, or not the one that the manifest names.
+        """
+        if self.manifest.lexicon is None:
+            return None
+        content = self.read(LEXICON)
+        if sha256(content) != self.manifest.lexicon.sha256:
+            raise BundleError(f"{self.folder}: {LEXICON} is not the lexicon that the model was trained with")
+        try:
+            return Matcher(Lexicon.from_bytes(content, self.folder / LEXICON))
+        except InputError as error:
+            raise BundleError(str(error)) from error
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON object from a file and check its digest.
@@ -330,7 +385,7 @@ def _check_name(name: str, folder: Path) -> None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or name == MANIFEST:
         raise BundleError(f"{folder}: the manifest lists {name!r}, which does not lie inside the bundle")
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in SUFFIXES and name != LEXICON:
         raise BundleError(
             f"{folder}: {name} is of a kind that a bundle must not contain; allowed: {', '.join(SUFFIXES)}. "
             "Formats that can run code on loading, such as pickle, are refused"

@@ -43,6 +43,7 @@ def _require_same_input(bundle: Bundle, first: Bundle) -> None:
         ("tokenizer", one.files[TOKENIZER].sha256 == other.files[TOKENIZER].sha256),
         ("window", one.window == other.window),
         ("overlap", one.overlap == other.overlap),
+        ("lexicon", one.lexicon == other.lexicon),
         ("kind", (one.kind == "runtime") == (other.kind == "runtime")),
     ):
         if not same:

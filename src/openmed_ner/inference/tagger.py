@@ -24,6 +24,7 @@ from openmed_ner.tagging.entity_types import find_main_types
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.tagging.type_merging import TypeMerge
+from openmed_ner.terminologies import Matcher
 from openmed_ner.text import Document, Span
 
 
@@ -62,12 +63,13 @@ class Tagger:
         *,
         backend: str = "torch",
         workers: int = 1,
+        matcher: Matcher | None = None,
     ) -> None:
         self.manifest = manifest
         self.backend = backend
         self._parts = parts
         self._reader = WindowReader(
-            tokenizer, manifest.heads, manifest.window, manifest.overlap, workers=workers
+            tokenizer, manifest.heads, manifest.window, manifest.overlap, workers=workers, matcher=matcher
         )
 
     @classmethod
@@ -110,7 +112,8 @@ class Tagger:
 
         manifest = join_manifests(bundles)
         name = "torch" if manifest.kind != "runtime" else backend or manifest.backend
-        return cls(manifest, tokenizer, parts, backend=name, workers=workers)
+        matcher = bundles[0].read_matcher()
+        return cls(manifest, tokenizer, parts, backend=name, workers=workers, matcher=matcher)
 
     @property
     def tokenizer(self) -> SubwordTokenizer:
@@ -205,8 +208,8 @@ class Tagger:
         parts = [part.select(needed) for part in self._parts if part.has(needed)]
         heads = tuple(head for part in parts for head in part.heads)
 
-        def run(ids: LongArray, mask: LongArray) -> FloatArray:
-            return np.concatenate([part.run(ids, mask) for part in parts], axis=-1)
+        def run(*inputs: LongArray) -> FloatArray:
+            return np.concatenate([part.run(*inputs) for part in parts], axis=-1)
 
         documents = (
             text if isinstance(text, Document) else Document(str(number), text)
@@ -262,9 +265,9 @@ class ModelPart:
         columns = np.concatenate([np.arange(bounds[index], bounds[index + 1]) for index in chosen])
         return ModelPart(tuple(self.heads[index] for index in chosen), self.backend, columns)
 
-    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
+    def run(self, *inputs: LongArray) -> FloatArray:
         """Compute the logits of these heads."""
-        logits = self.backend.run(ids, mask)
+        logits = self.backend.run(*inputs)
         return logits if self.columns is None else logits[..., self.columns]
 
 
@@ -281,9 +284,11 @@ def _check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer
 
     Raises:
         BundleError: they differ.
+        RunError: the model cannot compute it, such as one that does not read the bundle's lexicon.
     """
     empty_text = np.array([[tokenizer.prefix, tokenizer.suffix]], dtype=np.int64)
-    n_outputs = backend.run(empty_text, np.ones_like(empty_text)).shape[-1]
+    lexicon_tags = [np.zeros_like(empty_text)] if bundle.manifest.lexicon else []
+    n_outputs = backend.run(empty_text, np.ones_like(empty_text), *lexicon_tags).shape[-1]
     n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
     if n_outputs != n_tags:
         raise BundleError(f"{bundle.folder}: the model has {n_outputs} outputs, its heads have {n_tags} tags")

@@ -15,12 +15,19 @@ from openmed_ner.bundle.manifest import MODEL, TOKENIZER
 from openmed_ner.errors import BundleError, InputError, RecipeError
 from openmed_ner.model.backbones import BACKBONES, find_backbone
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
-from openmed_ner.model.tagger import TokenTagger, keep_layers, load_encoder
+from openmed_ner.model.tagger import (
+    LexiconEmbedding,
+    TokenTagger,
+    keep_layers,
+    load_encoder,
+    make_lexicon,
+)
 from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
 
 HEADS = "heads.safetensors"
 ENCODER = "encoder.safetensors"
+LEXICON_WEIGHTS = "lexicon.safetensors"
 LM_HEAD_WEIGHTS = "lm_head.safetensors"
 
 
@@ -57,6 +64,8 @@ def save_model(
         for kind, value in layer.state_dict().items()
     }
     save_file(heads, target / HEADS)
+    if model.lexicon is not None:
+        save_file(model.lexicon.state_dict(), target / LEXICON_WEIGHTS)
     if adapted is not None and isinstance(model.encoder, PeftModel):
         (folder / ADAPTED).mkdir()
         for path in _adapted_files(adapted):
@@ -147,7 +156,9 @@ def _load_runtime(bundle: Bundle) -> TokenTagger:
             f"{bundle.folder} is int8-static, and its weights cannot be read back; expected int8 or fp32"
         )
     bundle.require_heads()
-    model = TokenTagger(_load_backbone(bundle), bundle.manifest.heads)
+    encoder = _load_backbone(bundle)
+    lexicon = make_lexicon(encoder) if bundle.manifest.lexicon else None
+    model = TokenTagger(encoder, bundle.manifest.heads, lexicon=lexicon)
     _load(model, read_weights(bundle.read(MODEL)), bundle)
     return model.eval()
 
@@ -168,7 +179,8 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
         if manifest.kind == "full":
             encoder = _load_backbone(bundle)
             _load(encoder, load(bundle.read(ENCODER)), bundle)
-            yield _load_heads(TokenTagger(encoder, manifest.heads), bundle, HEADS)
+            model = TokenTagger(encoder, manifest.heads, lexicon=_load_lexicon(encoder, bundle))
+            yield _load_heads(model, bundle, HEADS)
             continue
         # Adapters on the same encoder share it, so its weights are loaded once.
         base = manifest.backbone.sha256, manifest.adaptation, manifest.encoder_layers
@@ -176,7 +188,9 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
             shared[base] = _load_backbone(bundle)
         folder, name = f"adapter/{manifest.name}", f"{ADAPTER}-{number}" if number else ADAPTER
         shared[base] = load_lora(shared[base], str(bundle.folder / folder), name=name)
-        yield _load_heads(TokenTagger(shared[base], manifest.heads, name), bundle, f"{folder}/{HEADS}")
+        lexicon = _load_lexicon(shared[base], bundle, f"{folder}/")
+        model = TokenTagger(shared[base], manifest.heads, name, lexicon)
+        yield _load_heads(model, bundle, f"{folder}/{HEADS}")
 
 
 def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> WindowReader:
@@ -188,14 +202,20 @@ def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> WindowReader:
     """
     manifest = bundle.manifest
     tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
-    return WindowReader(tokenizer, tuple(heads) or manifest.heads, manifest.window, manifest.overlap)
+    return WindowReader(
+        tokenizer,
+        tuple(heads) or manifest.heads,
+        manifest.window,
+        manifest.overlap,
+        matcher=bundle.read_matcher(),
+    )
 
 
 def merge_adapter(model: TokenTagger) -> TokenTagger:
     """Fold a LoRA adapter into the encoder's weights; a model without one is returned unchanged."""
     if not isinstance(model.encoder, PeftModel):
         return model
-    merged = TokenTagger(model.encoder.merge_and_unload(), model.heads)
+    merged = TokenTagger(model.encoder.merge_and_unload(), model.heads, lexicon=model.lexicon)
     merged.layers.load_state_dict(model.layers.state_dict())
     return merged.eval()
 
@@ -228,6 +248,15 @@ def _load_heads(model: TokenTagger, bundle: Bundle, name: str) -> TokenTagger:
         }
         _load(layer, tensors, bundle)
     return model.eval()
+
+
+def _load_lexicon(encoder: Any, bundle: Bundle, folder: str = "") -> LexiconEmbedding | None:
+    """Load the embedding of lexicon tags, if the bundle has a lexicon."""
+    if bundle.manifest.lexicon is None:
+        return None
+    lexicon = make_lexicon(encoder)
+    _load(lexicon, load(bundle.read(f"{folder}{LEXICON_WEIGHTS}")), bundle)
+    return lexicon
 
 
 def _load(module: nn.Module, weights: dict[str, Tensor], bundle: Bundle) -> None:

@@ -24,6 +24,44 @@ from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.lora import use_lora
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray, Head
+from openmed_ner.terminologies import PLACES, TAGS, TYPES
+
+
+class LexiconEmbedding(nn.Module):
+    """Vectors of lexicon tags, added to those of the subwords.
+
+    All vectors are zero at first, so a model that was trained without a lexicon is unchanged.
+
+    Attributes:
+        dropout: share of types whose tags are dropped from a whole window in training, so that the model does
+            not rely on them.
+    """
+
+    SCALE = 8.0
+    """Factor of the vectors. AdamW moves a weight by about the learning rate in a step, so vectors that start
+    at zero would otherwise take a whole training run to become as long as those of subwords."""
+    places: Tensor
+    first_rows: Tensor
+
+    def __init__(self, size: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+        # Not drawn and then zeroed, so that other weights are those of a model without a lexicon.
+        self.table = nn.Embedding.from_pretrained(torch.zeros(len(TYPES) * len(TAGS), size), freeze=False)
+        self.register_buffer("places", torch.from_numpy(PLACES.astype(np.int64)), persistent=False)
+        first_rows = len(TAGS) * torch.arange(len(TYPES))
+        self.register_buffer("first_rows", first_rows, persistent=False)
+
+    def forward(self, packed: Tensor) -> Tensor:
+        """Embed packed tags: ``(batch, n_subwords)`` to ``(batch, n_subwords, size)``."""
+        tags = packed[..., None] // self.places % len(TAGS)
+        known = tags > 0
+        if self.training and self.dropout:
+            shape = (len(packed), 1, len(TYPES))
+            known = known & (torch.rand(shape, device=packed.device) >= self.dropout)
+        vectors = self.table(tags + self.first_rows) * known[..., None]
+        scaled: Tensor = self.SCALE * vectors.sum(dim=-2)
+        return scaled
 
 
 class TokenTagger(nn.Module):
@@ -34,12 +72,20 @@ class TokenTagger(nn.Module):
         heads: labels and tags of the outputs, in order.
         layers: one linear layer per head. Exported graphs and checkpoints contain this name.
         adapter: name of the adapter to run with, if several models share the encoder; else empty.
+        lexicon: embedding of lexicon tags, if the model reads them.
     """
 
-    def __init__(self, encoder: Any, heads: Sequence[Head], adapter: str = "") -> None:
+    def __init__(
+        self,
+        encoder: Any,
+        heads: Sequence[Head],
+        adapter: str = "",
+        lexicon: LexiconEmbedding | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.adapter = adapter
+        self.lexicon = lexicon
         self.heads = tuple(heads)
         layers = [nn.Linear(encoder.config.hidden_size, len(head.tags)) for head in self.heads]
         for layer in layers:
@@ -52,25 +98,43 @@ class TokenTagger(nn.Module):
         """Most subwords the encoder reads at once, special ones included."""
         return longest_input(self.encoder.config)
 
-    def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Contextual vectors: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_hidden)``."""
-        states: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+    def hidden(self, ids: Tensor, mask: Tensor, lexicon_tags: Tensor | None = None) -> Tensor:
+        """Compute contextual vectors.
+
+        Args:
+            ids: subword ids, ``(batch, n_subwords)``.
+            mask: attention mask, ``(batch, n_subwords)``.
+            lexicon_tags: lexicon tags, ``(batch, n_subwords)``; if ``None``, no name was found.
+
+        Returns:
+            ``(batch, n_subwords, n_hidden)``.
+        """
+        if self.lexicon is None or lexicon_tags is None:
+            states: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            return states
+        vectors = self.encoder.get_input_embeddings()(ids) + self.lexicon(lexicon_tags)
+        states = self.encoder(inputs_embeds=vectors, attention_mask=mask).last_hidden_state
         return states
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Logits of all heads: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``."""
-        states = self.hidden(ids, mask)
+    def forward(self, ids: Tensor, mask: Tensor, lexicon_tags: Tensor | None = None) -> Tensor:
+        """Logits of all heads, ``(batch, n_subwords, n_tags)``; the arguments are those of :meth:`hidden`."""
+        states = self.hidden(ids, mask, lexicon_tags)
         return torch.cat([layer(states) for layer in self.layers], dim=-1)
 
     @torch.inference_mode()
-    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
+    def run(self, *inputs: LongArray) -> FloatArray:
         """Compute logits of arrays, as :func:`openmed_ner.tagging.predict` expects."""
         if self.adapter:
             use_lora(self.encoder, self.adapter)
         device = next(self.layers.parameters()).device
-        logits = self(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+        logits = self(*(torch.from_numpy(array).to(device) for array in inputs))
         result: FloatArray = logits.float().cpu().numpy().astype(np.float32, copy=False)
         return result
+
+
+def make_lexicon(encoder: Any, *, dropout: float = 0.0) -> LexiconEmbedding:
+    """Make the embedding of lexicon tags for an encoder."""
+    return LexiconEmbedding(encoder.get_input_embeddings().embedding_dim, dropout=dropout)
 
 
 def load_encoder(

@@ -11,6 +11,8 @@ from openmed_ner.tagging.subwords import SubwordTokenizer
 from openmed_ner.tagging.windows import Window
 
 LongArray = NDArray[np.int64]
+INPUTS = ("ids", "mask", "lexicon_tags")
+"""Names of a model's inputs; only a model that reads a lexicon has the last."""
 MULTIPLE = 16
 """Padded lengths are multiples of this: few distinct shapes, for which CPU kernels are prepared once."""
 
@@ -68,13 +70,32 @@ def group_by_width(lengths: Sequence[int], *, budget: int, at_least: int = 1) ->
     return batches
 
 
-def pad_windows(windows: Sequence[Window], tokenizer: SubwordTokenizer) -> tuple[LongArray, LongArray]:
+def pad_windows(windows: Sequence[Window], tokenizer: SubwordTokenizer) -> tuple[LongArray, ...]:
     """Frame windows with special subwords and pad them to one length.
 
     Returns:
-        Subword ids and attention mask, both ``(n_windows, padded length)``.
+        Subword ids, attention mask, and lexicon tags if the windows have them, each
+        ``(n_windows, padded length)``.
     """
-    return pad_rows([window.ids for window in windows], tokenizer)
+    ids, mask = pad_rows([window.ids for window in windows], tokenizer)
+    if windows[0].lexicon_tags is None:
+        return ids, mask
+    lexicon_tags = np.zeros_like(ids)
+    for row, window in zip(lexicon_tags, windows, strict=True):
+        row[1 : len(window.ids) + 1] = window.subword_lexicon_tags
+    return ids, mask, lexicon_tags
+
+
+def name_inputs(inputs: Sequence[LongArray], names: Sequence[str]) -> dict[str, LongArray]:
+    """Name the inputs of a graph; lexicon tags that it reads and that are missing are those of no name.
+
+    Raises:
+        ValueError: there are more inputs than the graph has.
+    """
+    if len(inputs) > len(names):
+        raise ValueError(f"the model reads {', '.join(names)} only")
+    missing = [np.zeros_like(inputs[0])] * (len(names) - len(inputs))
+    return dict(zip(names, [*inputs, *missing], strict=True))
 
 
 def pad_rows(

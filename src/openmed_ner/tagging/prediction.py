@@ -23,6 +23,7 @@ from openmed_ner.tagging.heads import FloatArray, Head
 from openmed_ner.tagging.subwords import SubwordTokenizer
 from openmed_ner.tagging.viterbi import DocumentDecoder
 from openmed_ner.tagging.windows import Window, iter_windows
+from openmed_ner.terminologies import Matcher
 from openmed_ner.text import Document
 
 BUDGET = 2048
@@ -31,9 +32,9 @@ BUFFER = 128
 """Windows that are batched together."""
 IN_FLIGHT = 2
 """Buffers that a model may be computing while the next is filled."""
-ModelFunction = Callable[[LongArray, LongArray], FloatArray]
-"""A model: subword ids and attention mask, both ``(batch, n_subwords)``, to logits of all heads side
-by side, ``(batch, n_subwords, n_tags)``."""
+ModelFunction = Callable[..., FloatArray]
+"""A model: subword ids, attention mask and, for a model that reads a lexicon, lexicon tags, each
+``(batch, n_subwords)``, to logits of all heads side by side, ``(batch, n_subwords, n_tags)``."""
 Item = TypeVar("Item")
 
 
@@ -48,6 +49,7 @@ class WindowReader:
         overlap: subwords that neighbouring windows share.
         budget: most subwords in a batch.
         workers: batches that a model computes at the same time.
+        matcher: finds the names of the model's lexicon; ``None`` if it has none.
     """
 
     tokenizer: SubwordTokenizer
@@ -56,10 +58,20 @@ class WindowReader:
     overlap: int
     budget: int = BUDGET
     workers: int = 1
+    matcher: Matcher | None = None
 
     def windows(self, text: str) -> Iterator[Window]:
-        """Cut a text into windows."""
+        """Cut a text into windows.
+
+        The names of a lexicon are found in blocks of :data:`~openmed_ner.tagging.subwords.BLOCK` words. One
+        that lies across the border of two blocks is not found.
+        """
         encodings = self.tokenizer.iter_encodings(text)
+        if (matcher := self.matcher) is not None:
+            encodings = (
+                replace(block, lexicon_tags=matcher.encode(text, block.starts, block.ends))
+                for block in encodings
+            )
         return iter_windows(encodings, capacity=self.window - 2, overlap=self.overlap)
 
 
@@ -70,8 +82,8 @@ class BatchResult(Protocol):
         """Wait for the logits, and raise any error of the computation."""
 
 
-Submit = Callable[[ModelFunction, LongArray, LongArray], BatchResult]
-"""Begins to compute a batch."""
+Submit = Callable[..., BatchResult]
+"""Begins to compute a batch: a model function and its input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +94,9 @@ class _Computed:
         return self.logits
 
 
-def compute_now(run: ModelFunction, ids: LongArray, mask: LongArray) -> BatchResult:
+def compute_now(run: ModelFunction, *inputs: LongArray) -> BatchResult:
     """Compute a batch in this thread before returning: the simplest ``Submit``."""
-    return _Computed(run(ids, mask))
+    return _Computed(run(*inputs))
 
 
 class ScoreCollector(Protocol):
@@ -191,8 +203,8 @@ class _Scores:
         self._batches = []
         lengths = [len(window.ids) + 2 for window in windows]
         for batch in group_by_width(lengths, budget=reader.budget, at_least=reader.workers):
-            ids, mask = pad_windows([windows[index] for index in batch], reader.tokenizer)
-            self._batches.append((batch, mask, submit(run, ids, mask)))
+            inputs = pad_windows([windows[index] for index in batch], reader.tokenizer)
+            self._batches.append((batch, inputs[1], submit(run, *inputs)))
 
     def wait(self) -> list[FloatArray]:
         """Logits of the first subword of each word, ``(n_words, n_tags)``, for each window."""

@@ -46,12 +46,15 @@ class Encoding:
         ends: one past the last character of each word, ``(n_words,)``.
         lengths: number of subwords of each word, at least 1, ``(n_words,)``.
         ids: subword ids, ``(lengths.sum(),)``.
+        lexicon_tags: lexicon tags of each word, see :meth:`openmed_ner.terminologies.Matcher.encode`,
+            ``(n_words,)``; ``None`` without a lexicon.
     """
 
     starts: IntArray
     ends: IntArray
     lengths: IntArray
     ids: IntArray
+    lexicon_tags: IntArray | None = None
 
 
 class SubwordTokenizer:

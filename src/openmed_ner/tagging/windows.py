@@ -27,6 +27,7 @@ class Window:
         ids: subword ids without special ones, ``(n_subwords,)``.
         first_subwords: position in ``ids`` of each word's first subword, ``(n_words,)``.
         owned: range of the words that are decoded from this window, within the window.
+        lexicon_tags: lexicon tags of each word, ``(n_words,)``; ``None`` without a lexicon.
     """
 
     first: int
@@ -35,6 +36,14 @@ class Window:
     ids: IntArray
     first_subwords: IntArray
     owned: slice
+    lexicon_tags: IntArray | None = None
+
+    @property
+    def subword_lexicon_tags(self) -> IntArray:
+        """Lexicon tags of each subword, those of its word, ``(n_subwords,)``; 0 without a lexicon."""
+        if self.lexicon_tags is None:
+            return np.zeros(len(self.ids), dtype=np.int32)
+        return np.repeat(self.lexicon_tags, np.diff(self.first_subwords, append=len(self.ids)))
 
 
 def iter_windows(encodings: Iterable[Encoding], *, capacity: int, overlap: int) -> Iterator[Window]:
@@ -83,7 +92,10 @@ def iter_windows(encodings: Iterable[Encoding], *, capacity: int, overlap: int) 
 def _window(words: Encoding, n_words: int, first: int, owned: slice) -> Window:
     first_subwords = (np.cumsum(words.lengths[:n_words]) - words.lengths[:n_words]).astype(np.int32)
     ids = words.ids[: int(words.lengths[:n_words].sum())]
-    return Window(first, words.starts[:n_words], words.ends[:n_words], ids, first_subwords, owned)
+    lexicon_tags = None if words.lexicon_tags is None else words.lexicon_tags[:n_words]
+    return Window(
+        first, words.starts[:n_words], words.ends[:n_words], ids, first_subwords, owned, lexicon_tags
+    )
 
 
 def _join(left: Encoding, right: Encoding) -> Encoding:
@@ -92,11 +104,20 @@ def _join(left: Encoding, right: Encoding) -> Encoding:
         np.concatenate([left.ends, right.ends]),
         np.concatenate([left.lengths, right.lengths]),
         np.concatenate([left.ids, right.ids]),
+        _join_optional(left.lexicon_tags, right.lexicon_tags),
     )
+
+
+def _join_optional(left: IntArray | None, right: IntArray | None) -> IntArray | None:
+    return None if left is None or right is None else np.concatenate([left, right])
 
 
 def _drop(words: Encoding, n_words: int) -> Encoding:
     n_subwords = int(words.lengths[:n_words].sum())
     return Encoding(
-        words.starts[n_words:], words.ends[n_words:], words.lengths[n_words:], words.ids[n_subwords:]
+        words.starts[n_words:],
+        words.ends[n_words:],
+        words.lengths[n_words:],
+        words.ids[n_subwords:],
+        None if words.lexicon_tags is None else words.lexicon_tags[n_words:],
     )

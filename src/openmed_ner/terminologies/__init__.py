@@ -3,7 +3,7 @@
 from openmed_ner.terminologies.build import TrainingText, build
 from openmed_ner.terminologies.concept import TYPES, Concept
 from openmed_ner.terminologies.lexicon import AMBIGUOUS, CERTAIN, Lexicon
-from openmed_ner.terminologies.matcher import TAGS, Matcher, read_words
+from openmed_ner.terminologies.matcher import PLACES, TAGS, Matcher, read_words
 from openmed_ner.terminologies.normalisation import name_key, normalise
 from openmed_ner.terminologies.short_forms import DefinitionCounts
 from openmed_ner.terminologies.store import open_lexicon
@@ -11,6 +11,7 @@ from openmed_ner.terminologies.store import open_lexicon
 __all__ = [
     "AMBIGUOUS",
     "CERTAIN",
+    "PLACES",
     "TAGS",
     "TYPES",
     "Concept",

@@ -32,6 +32,8 @@ from openmed_ner.text import Token, iter_tokens
 
 TAGS = ("O", "B-ambiguous", "I-ambiguous", "B-certain", "I-certain")
 """Tags of a word for one type."""
+PLACES = len(TAGS) ** np.arange(len(TYPES), dtype=np.int32)
+"""Value of a tag of each type in the number for the tags of all types, ``(n_types,)``."""
 MAX_WORDS = 6
 """Words of the longest name that is found, punctuation not counted."""
 REMEMBERED = 1 << 15
@@ -152,6 +154,27 @@ class Matcher:
                     for word in range(start + 1, end):
                         tags[word * n_types + column] = inside
         return np.frombuffer(tags, dtype=np.uint8).reshape(len(words), n_types)
+
+    def encode(self, text: str, starts: NDArray[np.int32], ends: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Tag consecutive words of a text, with one number for the tags of all types.
+
+        Args:
+            text: the text.
+            starts: first character of each word, ``(n_words,)``.
+            ends: one past the last character of each word, ``(n_words,)``.
+
+        Returns:
+            Numbers whose digits to the base of ``len(TAGS)`` are the tags of the types, the first type's
+            last, ``(n_words,)``; 0 is outside for all types.
+        """
+        edges = list(zip(starts.tolist(), ends.tolist(), strict=True))
+        words = [text[start:end] for start, end in edges]
+        spaced = np.ones(len(words), dtype=bool)
+        spaced[1:] = starts[1:] > ends[:-1]
+        if edges and edges[0][0]:
+            spaced[0] = text[edges[0][0] - 1].isspace()
+        packed: NDArray[np.int32] = self.tag(words, spaced) @ PLACES
+        return packed
 
     def find(self, words: Sequence[str], spaced: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
         """Find all names, overlapping ones included.

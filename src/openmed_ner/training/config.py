@@ -143,6 +143,24 @@ class Distillation:
 
 
 @dataclass(frozen=True, slots=True)
+class LexiconSettings:
+    """Names of terminologies as an input beside the text.
+
+    Attributes:
+        folder: folder of compiled terminologies (``openmed-ner terminologies build``); empty: the lexicon of
+            the start if it has one, else none.
+        dropout: share of entity types whose names are hidden in a window in training, so that the model also
+            works where the lexicon knows nothing.
+    """
+
+    folder: str = ""
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        require(0 <= self.dropout < 1, "lexicon.dropout", self.dropout, "a share from 0 to below 1")
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Recipe of a fine-tuning run.
 
@@ -173,6 +191,7 @@ class Recipe:
             ``nothing`` keeps all.
         lora: adapter; unused by ``full``.
         distillation: teacher and soft targets.
+        lexicon: names of terminologies as an input.
         schedule: schedule of the optimisation.
         search: search space of ``train --search``.
     """
@@ -195,6 +214,7 @@ class Recipe:
     leave_out: Literal["held-out", "nothing"] = "held-out"
     lora: LoraSettings = field(default_factory=LoraSettings)
     distillation: Distillation = field(default_factory=Distillation)
+    lexicon: LexiconSettings = field(default_factory=LexiconSettings)
     schedule: Schedule = field(default_factory=Schedule)
     search: Search = field(default_factory=Search)
 

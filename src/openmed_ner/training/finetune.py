@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
-from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
+from openmed_ner.bundle.manifest import LEXICON, RECORD, TOKENIZER, Adaptation
 from openmed_ner.bundle.record import provenance, training_splits, version
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.architectures import check_fit
@@ -25,6 +25,7 @@ from openmed_ner.model.tagger import (
     count_parameters,
     keep_layers,
     load_encoder,
+    make_lexicon,
 )
 from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, learn_transitions
@@ -33,6 +34,7 @@ from openmed_ner.training.config import Recipe
 from openmed_ner.training.engine.loop import StepReport, Trainer
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write_bundle
+from openmed_ner.training.lexicon import TrainingLexicon, open_training_lexicon
 from openmed_ner.training.objectives.distillation import TeacherModel
 from openmed_ner.training.objectives.token_tags import Example, TokenTagging, TrainingCorpus, list_texts
 from openmed_ner.training.warm_start import TrainedModel, open_start, open_trained
@@ -72,11 +74,13 @@ def finetune(
     backbone = find_backbone(recipe.backbone)
     tokenizer = SubwordTokenizer.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
     heads = tuple(corpus.head for corpus in corpora)
-    reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
     start = open_start(recipe, backbone) if recipe.start else None
     teacher = _open_teacher(recipe, heads)
-    model = build_model(recipe, backbone, heads, adapted=adapted, start=start)
+    lexicon = open_training_lexicon(recipe, start)
+    matcher = lexicon.matcher if lexicon else None
+    reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap, matcher=matcher)
+    model = build_model(recipe, backbone, heads, adapted=adapted, start=start, lexicon=lexicon)
 
     with measure(processes) as meter:
         soft_targets = None
@@ -119,6 +123,7 @@ def finetune(
         **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
         **({"start": describe_start(start)} if start else {}),
         **({"teacher": describe_trained(teacher.source.bundle)} if teacher else {}),
+        **({"lexicon": lexicon.record} if lexicon else {}),
         "history": history.to_json(),
         "energy": history.energy.to_json(),
     }
@@ -132,9 +137,14 @@ def finetune(
         backbone=describe_backbone(recipe.backbone, backbone),
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
         encoder_layers=recipe.layers,
+        lexicon=lexicon.reference if lexicon else None,
     )
 
-    save = partial(save_model, model, name=name, backbone=manifest.backbone, adapted=adapted)
+    def save(target: Path) -> None:
+        save_model(model, target, name=name, backbone=manifest.backbone, adapted=adapted)
+        if lexicon:
+            (target / LEXICON).write_bytes(lexicon.content)
+
     processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, tokenizer))
     return open_bundle(folder / BUNDLE)
 
@@ -222,6 +232,7 @@ def _without_paths(
         start=name(start.bundle if start else None),
         soup=tuple(map(name, start.soup if start else ())),
         silver=Path(recipe.silver).name,
+        lexicon=replace(recipe.lexicon, folder=Path(recipe.lexicon.folder).name),
         distillation=replace(
             recipe.distillation,
             teacher=name(teacher.source.bundle if teacher else None),
@@ -237,6 +248,7 @@ def build_model(
     *,
     adapted: Bundle | None = None,
     start: TrainedModel | None = None,
+    lexicon: TrainingLexicon | None = None,
 ) -> TokenTagger:
     """Load the backbone, attach the adapter of ``lora``, and add heads, copied from the start if it has them.
 
@@ -262,6 +274,8 @@ def build_model(
     if recipe.method == "lora":
         encoder = attach_lora(encoder, **asdict(recipe.lora))
     model = TokenTagger(encoder, heads)
+    if lexicon is not None:
+        model.lexicon = make_lexicon(encoder, dropout=recipe.lexicon.dropout)
     if start is not None:
         start.copy_heads(model)
     return model

@@ -47,10 +47,12 @@ class TrainedModel:
             keep_layers(encoder, layers)
 
     def copy_heads(self, model: TokenTagger) -> None:
-        """Copy the weights of the heads that both models have."""
+        """Copy the weights of the heads that both models have, and of the lexicon tags if both read them."""
         for head, layer in zip(model.heads, model.layers, strict=True):
             if (source := self.head_layer(head.corpus, head.tags)) is not None:
                 layer.load_state_dict(source.state_dict())
+        if model.lexicon is not None and self.model.lexicon is not None:
+            model.lexicon.load_state_dict(self.model.lexicon.state_dict())
 
 
 def default_overrides(start: Bundle) -> list[str]:
@@ -86,7 +88,7 @@ def open_start(recipe: Recipe, backbone: Path) -> TrainedModel:
     Raises:
         BundleError: a bundle is missing, damaged, or of a kind that torch cannot load.
         RecipeError: a model has another backbone or other encoder layers than the recipe, or the models of a
-            soup differ in heads or layers.
+            soup differ in heads, layers or lexicon.
     """
     start = _open_matching(recipe, backbone, "start", recipe.start)
     soup = [_open_matching(recipe, backbone, "soup", folder) for folder in recipe.soup]
@@ -95,7 +97,10 @@ def open_start(recipe: Recipe, backbone: Path) -> TrainedModel:
     for trained in soup:
         if _describe_shape(trained) != _describe_shape(start):
             raise RecipeError(f"soup: {trained.bundle.folder} has other heads or layers than {recipe.start}")
-        models.append(TokenTagger(trained.model.encoder, start.model.heads))  # heads in the same order
+        if trained.bundle.manifest.lexicon != start.bundle.manifest.lexicon:
+            raise RecipeError(f"soup: {trained.bundle.folder} has another lexicon than {recipe.start}")
+        # Heads in the same order.
+        models.append(TokenTagger(trained.model.encoder, start.model.heads, lexicon=trained.model.lexicon))
         trained.copy_heads(models[-1])
 
     # The mean replaces the weights of the start, whose heads and layers the others share.

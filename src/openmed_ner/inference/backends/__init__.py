@@ -22,8 +22,16 @@ Workers = int | Literal["auto"] | None
 class Backend(Protocol):
     """A loaded model."""
 
-    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
-        """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``."""
+    def run(self, *inputs: LongArray) -> FloatArray:
+        """Compute logits.
+
+        Args:
+            inputs: subword ids, attention mask and, for a model that reads a lexicon, lexicon tags, each
+                ``(batch, n_subwords)``; without the tags, no name was found.
+
+        Returns:
+            ``(batch, n_subwords, n_tags)``.
+        """
 
 
 def usable_cores() -> int:

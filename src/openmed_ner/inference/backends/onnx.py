@@ -6,7 +6,7 @@ import numpy as np
 
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.offline import disable_telemetry
-from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.batching import INPUTS, LongArray, name_inputs
 from openmed_ner.tagging.heads import FloatArray
 
 disable_telemetry()
@@ -38,21 +38,22 @@ class OnnxBackend:
 
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}
-        if inputs != {"ids", "mask"} or outputs != {"logits"}:
+        self._inputs = INPUTS[: len(inputs)]
+        if inputs not in ({*INPUTS[:2]}, {*INPUTS}) or outputs != {"logits"}:
             raise BundleError(
                 f"model.onnx maps {', '.join(sorted(inputs))} to {', '.join(sorted(outputs))}; "
-                "expected ids, mask to logits"
+                "expected ids, mask to logits, or ids, mask, lexicon_tags to logits"
             )
 
-    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
-        """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``.
+    def run(self, *inputs: LongArray) -> FloatArray:
+        """Compute logits; see :class:`openmed_ner.inference.backends.Backend`.
 
         Raises:
             RunError: the runtime fails, for lack of memory or because model and tokenizer do not fit.
         """
         try:
-            (logits,) = self._session.run(["logits"], {"ids": ids, "mask": mask})
+            (logits,) = self._session.run(["logits"], name_inputs(inputs, self._inputs))
         except Exception as error:
-            raise RunError(f"ONNX Runtime failed on a batch of {ids.shape}: {error}") from error
+            raise RunError(f"ONNX Runtime failed on a batch of {inputs[0].shape}: {error}") from error
         result: FloatArray = np.asarray(logits, dtype=np.float32)
         return result

@@ -14,7 +14,7 @@ import numpy as np
 
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.offline import disable_telemetry
-from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.batching import INPUTS, LongArray, name_inputs
 from openmed_ner.tagging.heads import FloatArray
 
 disable_telemetry()
@@ -51,23 +51,24 @@ class OpenVinoBackend:
         except Exception as error:  # the runtime raises bare RuntimeError
             raise BundleError(f"model.onnx cannot be loaded: {error}") from error
 
+        self._inputs = INPUTS[: len(compiled.inputs)]
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(workers):
             self._requests.put(compiled.create_infer_request())
 
-    def run(self, ids: LongArray, mask: LongArray) -> FloatArray:
-        """Compute logits: two ``(batch, n_subwords)`` to ``(batch, n_subwords, n_tags)``.
+    def run(self, *inputs: LongArray) -> FloatArray:
+        """Compute logits; see :class:`openmed_ner.inference.backends.Backend`.
 
         Raises:
             RunError: the runtime fails, for lack of memory or because model and tokenizer do not fit.
         """
         request = self._requests.get()
         try:
-            request.start_async({"ids": ids, "mask": mask})
+            request.start_async(name_inputs(inputs, self._inputs))
             request.wait()  # infer() hides errors, and returns the previous result
             (logits,) = request.results.values()
             return np.array(logits, dtype=np.float32)  # a copy: the request reuses its buffer
         except Exception as error:
-            raise RunError(f"OpenVINO failed on a batch of {ids.shape}: {error}") from error
+            raise RunError(f"OpenVINO failed on a batch of {inputs[0].shape}: {error}") from error
         finally:
             self._requests.put(request)

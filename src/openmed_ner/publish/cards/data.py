@@ -2,9 +2,9 @@
 
 The format is the hub's for data sets. No card holds a text: it says where the texts are, and pins them.
 
-A data source has terms of its own: the backbone, a corpus, a set of passages. The catalog knows the terms of
-its corpora, and the run record those of the passages. A corpus that is in neither is listed as its owner's
-to describe.
+A data source has terms of its own: the backbone, a corpus, a set of passages, a terminology. The catalog
+knows the terms of its corpora, the run record those of the passages, and the manifest those of the
+terminologies. A corpus that is in neither is listed as its owner's to describe.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from openmed_ner.bundle.manifest import Manifest
+from openmed_ner.bundle.manifest import Manifest, Terminology
 from openmed_ner.corpora import CATALOG, Corpus
 from openmed_ner.publish.cards.markdown import (
     NOT_RECORDED,
@@ -44,10 +44,10 @@ class DataSource:
 
     Attributes:
         name: name in the bundle, the catalog or the account of the passages.
-        role: ``backbone``, ``corpus`` (annotated text) or ``passages`` (unlabelled text).
+        role: ``backbone``, ``corpus`` (annotated text), ``passages`` (unlabelled text) or ``terminology``.
         licence: the terms, as far as they are stated.
         licence_class: class of the passages' terms: ``permissive``, ``non-commercial`` or ``unknown``.
-        citation: paper to cite; empty if unknown.
+        citation: paper to cite, or edition of a terminology; empty if unknown.
         home: place of publication; empty if unknown.
     """
 
@@ -64,7 +64,7 @@ class DataSource:
 
 
 def find_sources(manifest: Manifest, record: Mapping[str, Any]) -> list[DataSource]:
-    """List the sources of a bundle: its backbone, the corpora of its heads, the passages of its adaptation.
+    """List the sources of a bundle: backbone, corpora of the heads, passages of an adaptation, terminologies.
 
     Args:
         manifest: the bundle's manifest.
@@ -75,6 +75,7 @@ def find_sources(manifest: Manifest, record: Mapping[str, Any]) -> list[DataSour
         DataSource(backbone.name, "backbone", backbone.licence, home=backbone.hub_id),
         *(_corpus_source(head.corpus) for head in manifest.heads),
         *(_passage_source(row) for row in iter_passages(find_adaptation(manifest, record))),
+        *map(_terminology_source, manifest.lexicon.terminologies if manifest.lexicon else ()),
     ]
 
 
@@ -90,6 +91,11 @@ def _passage_source(row: Mapping[str, Any]) -> DataSource:
         str(row.get(key, "")) for key in ("name", "licence", "licence_class", "home")
     )
     return DataSource(name, "passages", licence, licence_class, home=home)
+
+
+def _terminology_source(row: Terminology) -> DataSource:
+    title = f"{row.title}, {row.version}" if row.version else row.title
+    return DataSource(row.name, "terminology", row.licence, citation=title, home=row.home)
 
 
 def find_adaptation(manifest: Manifest, record: Mapping[str, Any]) -> Mapping[str, Any]:

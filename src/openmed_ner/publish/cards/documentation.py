@@ -264,7 +264,7 @@ def _content_general(manifest: Manifest, record: Mapping[str, Any]) -> list[str]
 
 def _content_sources(manifest: Manifest, record: Mapping[str, Any]) -> list[str]:
     sources = [source for source in find_sources(manifest, record) if source.role != "backbone"]
-    public = [source for source in sources if source.role == "passages" or source.name in CATALOG]
+    public = [source for source in sources if source.role != "corpus" or source.name in CATALOG]
     private = [source for source in sources if source not in public]
     none = "None recorded.\n"
 

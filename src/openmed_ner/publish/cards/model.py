@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.bundle import Bundle, seal
-from openmed_ner.bundle.manifest import CARD, PARITY, RECORD, SCORES, Manifest
+from openmed_ner.bundle.manifest import CARD, PARITY, RECORD, SCORES, LexiconReference, Manifest
 from openmed_ner.corpora import CATALOG
 from openmed_ner.publish.cards import performance
 from openmed_ner.publish.cards.data import (
@@ -152,6 +152,7 @@ def _tagger(
         ("Use", describe_use(manifest)),
         ("Training data", describe_data(manifest, record)),
         *(adapted if adaptation else []),
+        *([("Lexicon", describe_lexicon(manifest.lexicon))] if manifest.lexicon else []),
         ("Training", describe_training(record)),
         ("Scores", performance.describe_scores(scores)),
         *(profile if scores else []),
@@ -252,6 +253,18 @@ def describe_adaptation(record: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def describe_lexicon(lexicon: LexiconReference) -> str:
+    """Describe the names that a model reads beside the text, with the terms of their terminologies."""
+    rows = [
+        (source.title, source.version or NOT_RECORDED, source.licence, source.home)
+        for source in lexicon.terminologies
+    ]
+    return (
+        f"The model sees which words are among {lexicon.names:,} names of these terminologies.\n\n"
+        + table(("terminology", "version", "licence", "home"), rows)
+    )
 
 
 def _guard(guard: Mapping[str, Any] | None) -> str:

@@ -19,13 +19,19 @@ def export_onnx(model: TokenTagger) -> bytes:
     """Export a merged model.
 
     Returns:
-        A graph from ``ids`` and ``mask``, both int64 ``(batch, n_subwords)``, to ``logits``, float32
-        ``(batch, n_subwords, n_tags)``, the heads side by side in the order of ``model.heads``.
+        A graph from ``ids``, ``mask`` and, if the model reads a lexicon, ``lexicon_tags``, each int64
+        ``(batch, n_subwords)``, to ``logits``, float32 ``(batch, n_subwords, n_tags)``, the heads side by
+        side in the order of ``model.heads``.
     """
     # two rows, since torch.export treats a size of 1 as fixed
     ids = torch.ones(2, 16, dtype=torch.int64)
     mask = torch.ones_like(ids)
     mask[1, 8:] = 0
+    inputs = {
+        "ids": ids,
+        "mask": mask,
+        **({"lexicon_tags": ids.clone()} if model.lexicon is not None else {}),
+    }
     axes = {
         0: torch.export.Dim("batch", max=4096),
         1: torch.export.Dim("n_subwords", min=2, max=model.longest),
@@ -34,11 +40,11 @@ def export_onnx(model: TokenTagger) -> bytes:
     with _quiet_exporter():
         program = torch.onnx.export(
             model.eval(),
-            (ids, mask),
+            tuple(inputs.values()),
             dynamo=True,  # the older exporter does not take dynamic_shapes
-            input_names=["ids", "mask"],
+            input_names=[*inputs],
             output_names=["logits"],
-            dynamic_shapes={"ids": axes, "mask": axes},
+            dynamic_shapes=dict.fromkeys(inputs, axes),
             opset_version=OPSET,
             verbose=False,
         )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openmed_ner.bundle import Bundle, open_bundle, seal
-from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, Precision
+from openmed_ner.bundle.manifest import CARD, LEXICON, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, Precision
 from openmed_ner.bundle.record import describe_host, training_splits, version
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.backends import load_runtime
@@ -103,6 +103,8 @@ def export_runtime(
     with atomic_folder(target) as folder:
         (folder / MODEL).write_bytes(content)
         (folder / TOKENIZER).write_bytes(source.read(TOKENIZER))
+        if manifest.lexicon is not None:
+            (folder / LEXICON).write_bytes(source.read(LEXICON))
         write_json(folder / RECORD, record)
         write_json(folder / PARITY, parity)
         write_card(folder / CARD, manifest, record=record, parity=parity)

@@ -20,7 +20,7 @@ import onnx
 from openmed_ner.errors import InputError, require_extra
 from openmed_ner.offline import disable_telemetry
 from openmed_ner.tagging import WindowReader
-from openmed_ner.tagging.batching import pad_windows
+from openmed_ner.tagging.batching import INPUTS, pad_windows
 from openmed_ner.text import Document
 from openmed_ner.training.export.quantise import name_heads
 
@@ -50,7 +50,7 @@ def quantise_static(model: bytes, documents: Sequence[Document], reader: WindowR
     with _quiet_nncf() as nncf:
         proto = onnx.load_from_string(model)
         batches = [
-            dict(zip(("ids", "mask"), pad_windows([window], reader.tokenizer), strict=True))
+            dict(zip(INPUTS, pad_windows([window], reader.tokenizer), strict=False))
             for window in spread(windows)
         ]
         quantised = nncf.quantize(

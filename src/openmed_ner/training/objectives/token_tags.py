@@ -188,13 +188,13 @@ class TokenTagging:
     def loss(self, batch: Sequence[Example]) -> Loss:
         """Mean loss over all annotated words and heads of a batch; soft targets cover all words and heads."""
         device = next(self.model.layers.parameters()).device
-        windows = pad_windows([example.window for example in batch], self._reader.tokenizer)
-        ids, mask = (torch.from_numpy(array).to(device) for array in windows)
+        arrays = pad_windows([example.window for example in batch], self._reader.tokenizer)
+        inputs = [torch.from_numpy(array).to(device) for array in arrays]
 
         # Hidden states of each word's first subword; position 0 of a row is the prefix subword.
         rows = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch]))
         columns = torch.from_numpy(np.concatenate([example.window.first_subwords + 1 for example in batch]))
-        words = self.model.hidden(ids, mask)[rows, columns]
+        words = self.model.hidden(*inputs)[rows, columns]
 
         # A head without tags in this batch is not computed, unless it has soft targets.
         tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
@@ -222,7 +222,7 @@ class TokenTagging:
             teacher = [soft.of(example.text, example.window) for example in batch]
             mean = torch.lerp(mean, soft.divergence(teacher, list(logits.values())), soft.weight)
             n_targets = tags.numel()
-        return Loss(mean, n_targets, int(mask.sum()))
+        return Loss(mean, n_targets, int(inputs[1].sum()))
 
     def evaluate(self) -> Mapping[str, float]:
         """Strict mention-level F1 on dev, per corpus; ``score`` is their mean. Empty without dev."""

@@ -67,8 +67,8 @@ def write_silver(bundle: Bundle, documents: Iterable[Document], path: Path) -> N
     precision = Precision("auto", device)
 
     # not a Tagger: it would compute in its own threads, which autocast in this one does not reach
-    def run(ids: LongArray, mask: LongArray) -> FloatArray:
+    def run(*inputs: LongArray) -> FloatArray:
         with precision.autocast():
-            return model.run(ids, mask)
+            return model.run(*inputs)
 
     write_documents(predict(documents, run=run, reader=make_reader(bundle)), path)

@@ -1,0 +1,58 @@
+"""The lexicon of a training run, from a folder of compiled terminologies or from the run's start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openmed_ner.bundle.manifest import LEXICON, RECORD, LexiconReference, Terminology
+from openmed_ner.storage import sha256
+from openmed_ner.terminologies import Matcher, open_lexicon
+from openmed_ner.training.config import Recipe
+from openmed_ner.training.warm_start import TrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLexicon:
+    """A lexicon with its origin.
+
+    Attributes:
+        content: contents of its file.
+        reference: its digest and sources, for the manifest of a bundle.
+        record: how it was compiled, for the record of a run.
+        matcher: finds its names.
+    """
+
+    content: bytes
+    reference: LexiconReference
+    record: Mapping[str, Any]
+    matcher: Matcher
+
+
+def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> TrainingLexicon | None:
+    """Open the lexicon that a recipe names, or else that of the start; ``None`` if there is none.
+
+    Raises:
+        InputError: the folder holds no compiled terminologies, or damaged ones.
+        BundleError: the lexicon of the start is damaged.
+    """
+    if recipe.lexicon.folder:
+        lexicon, manifest = open_lexicon(Path(recipe.lexicon.folder))
+        content = lexicon.to_bytes()
+        sources = manifest["sources"]
+        terminologies = tuple(
+            Terminology(**{key: source[key] for key in Terminology.__slots__}) for source in sources
+        )
+        reference = LexiconReference(sha256(content), len(lexicon), terminologies)
+        record = {key: manifest[key] for key in ("sources", "texts", "precision", "types")}
+        return TrainingLexicon(content, reference, record, Matcher(lexicon))
+
+    bundle = start.bundle if start else None
+    if bundle is None or bundle.manifest.lexicon is None:
+        return None
+    matcher = bundle.read_matcher()
+    assert matcher is not None
+    record = bundle.read_json(RECORD).get("lexicon", {})
+    return TrainingLexicon(bundle.read(LEXICON), bundle.manifest.lexicon, record, matcher)
