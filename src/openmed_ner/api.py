@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 PathLike = str | Path
 
 
-def load(bundle: PathLike | None = None, *, backend: str | None = None, threads: int | None = None) -> Tagger:
+def load(
+    bundle: PathLike | None = None,
+    *,
+    backend: str | None = None,
+    threads: int | None = None,
+    document_decoding: bool = True,
+) -> Tagger:
     """Load a tagger: the embedded model, or the bundle or suite in a folder.
 
     Args:
@@ -35,12 +41,14 @@ def load(bundle: PathLike | None = None, *, backend: str | None = None, threads:
         backend: engine of a runtime bundle, ``onnxruntime`` or ``openvino``; if ``None`` the one in its
             certificate.
         threads: processor threads; all of them if ``None``.
+        document_decoding: if false, every span is decided by its own place in the text, never by
+            abbreviations and repeated names of the whole document.
 
     Raises:
         BundleError: the bundle is missing, damaged, tampered with or unsafe.
         MissingExtraError: torch or OpenVINO is needed, and not installed.
     """
-    return Tagger.load(bundle, backend=backend, threads=threads)
+    return Tagger.load(bundle, backend=backend, threads=threads, document_decoding=document_decoding)
 
 
 def train(
@@ -148,6 +156,7 @@ def evaluate(
     split: str = "test",
     head: str | None = None,
     protocols: Sequence[ScoringProtocol] = ("mention",),
+    document_decoding: bool = True,
 ) -> list[dict[str, Any]]:
     """Score a bundle on your gold documents, or on corpora of the catalog.
 
@@ -158,6 +167,7 @@ def evaluate(
         split: split of these corpora.
         head: head to score on the documents; may be left out if the bundle has one.
         protocols: units to count, ``mention``, ``word`` or ``subword``, on the same predictions.
+        document_decoding: if false, document-level decoding is left out, see :func:`load`.
 
     Returns:
         One record for each corpus and protocol: the objects that ``openmed-ner evaluate --json`` writes.
@@ -167,7 +177,7 @@ def evaluate(
         CorpusError: a corpus is unknown, or its archive is not available.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle or embedded_bundle()))
-    tagger = Tagger.load(bundle)
+    tagger = Tagger.load(bundle, document_decoding=document_decoding)
 
     if documents and corpora:
         raise InputError("expected either documents or corpora, not both")

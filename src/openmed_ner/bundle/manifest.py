@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
+from openmed_ner.tagging.document_decoding import DocumentChoice, DocumentMode
 from openmed_ner.tagging.heads import Head
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.terminologies import Lexicon, Matcher
@@ -121,6 +122,7 @@ class Manifest:
         encoder_layers: numbers, from 0, of the backbone's layers that were kept; all if empty.
         merges: for a type of several heads, the rule that joins their layers of spans; chosen on dev.
         lexicon: lexicon that the model reads, if any.
+        document_decoding: document-level decoding of each head, by corpus; chosen on dev, off if missing.
         files: every file but the manifest itself, by relative path.
     """
 
@@ -138,7 +140,13 @@ class Manifest:
     encoder_layers: tuple[int, ...] = ()
     merges: Mapping[str, TypeMerge] = field(default_factory=dict)
     lexicon: LexiconReference | None = None
+    document_decoding: Mapping[str, DocumentChoice] = field(default_factory=dict)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
+
+    @property
+    def document_modes(self) -> dict[str, DocumentMode]:
+        """Modes of document-level decoding, by corpus; heads without one are off."""
+        return {corpus: choice.mode for corpus, choice in self.document_decoding.items()}
 
     def merge_of(self, label: str) -> TypeMerge:
         """Return the rule that joins the span layers of a type: the recorded one, or else by score."""
@@ -162,7 +170,7 @@ class Manifest:
             for key, value in asdict(self).items()
             if key not in ("heads", "files")
         }
-        for optional in ("adaptation", "layers", "merges", "lexicon"):
+        for optional in ("adaptation", "layers", "merges", "lexicon", "document_decoding"):
             if not rest[optional]:
                 del rest[optional]
         if self.backend == RUNTIMES[0]:
@@ -202,6 +210,10 @@ class Manifest:
                     for label, merge in record.get("merges", {}).items()
                 },
                 lexicon=_read_lexicon(record["lexicon"]) if record.get("lexicon") else None,
+                document_decoding={
+                    str(corpus): DocumentChoice(choice["mode"], float(choice["gain"]))
+                    for corpus, choice in record.get("document_decoding", {}).items()
+                },
                 files={
                     str(path): FileEntry(int(file["size"]), str(file["sha256"]))
                     for path, file in record["files"].items()

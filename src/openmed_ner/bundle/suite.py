@@ -70,5 +70,10 @@ def join_manifests(bundles: Sequence[Bundle]) -> Manifest:
         heads=tuple(head for bundle in bundles for head in bundle.manifest.heads),
         adaptation=None,
         merges={},
+        document_decoding={
+            corpus: choice
+            for bundle in bundles
+            for corpus, choice in bundle.manifest.document_decoding.items()
+        },
         files={},
     )

@@ -17,6 +17,7 @@ from openmed_ner.cli.options import (
     OUTPUT,
     Backend,
     BundleFolder,
+    DocumentDecoding,
     DocumentFormat,
     SplitName,
     Threads,
@@ -159,6 +160,7 @@ def evaluate(
         bool,
         typer.Option(help="Also write the scores into the bundle and its card.", rich_help_panel=OUTPUT),
     ] = False,
+    document_decoding: DocumentDecoding = True,
     backend: Backend = None,
     threads: Threads = None,
 ) -> None:
@@ -172,13 +174,15 @@ def evaluate(
     protocols = PROTOCOLS if protocol == "all" else _read_protocols(protocol)
     if attach and (predicted or compare or across):
         raise InputError("--attach writes a bundle's own scores; omit --predicted, --compare and --across")
+    if attach and not document_decoding:
+        raise InputError("--attach writes the scores of a bundle as it tags; omit --no-document-decoding")
     if compare and (predicted or bundle):
         raise InputError("--compare names two systems; omit the bundle and --predicted")
     gold_source = GoldSource(tuple(corpus or ()), split, data, source, head)
     label_names = _read_names(rename or [])
 
     def load(opened: Bundle) -> Tagger:
-        return Tagger.load(opened, backend=backend, threads=threads)
+        return Tagger.load(opened, backend=backend, threads=threads, document_decoding=document_decoding)
 
     if compare:
         # Predictions in brat are a folder, too, so only a manifest tells a bundle.
@@ -202,6 +206,8 @@ def evaluate(
             identity = describe_bundle(opened, backend)
         results = _score(by_head, protocols, precision)
         record = {"results": results, **identity}
+        if not document_decoding:
+            record["document_decoding"] = False
         if predictions:
             _write_predictions(predictions, by_head)
         if report:

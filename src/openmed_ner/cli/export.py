@@ -53,12 +53,14 @@ def export(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    merges: Annotated[
+    choices: Annotated[
         Path | None,
         typer.Option(
+            "--choices",
+            "--merges",
             metavar="PATH",
-            help="Copy the per-type merge rules from this bundle, which must have the same heads (default: "
-            "select them on dev, or none if the model was trained on dev).",
+            help="Copy document-level decoding and per-type merge rules from this bundle, which must have "
+            "the same heads (default: select them on dev, or none if the model was trained on dev).",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -87,7 +89,7 @@ def export(
         precision=precision,
         backend=backend,
         name=name,
-        merges=open_bundle(merges) if merges else None,
+        choices=open_bundle(choices) if choices else None,
         calibration=list(read_documents(calibrate)) if calibrate else None,
     )
 
@@ -97,4 +99,6 @@ def export(
     for corpus, row in parity["corpora"].items():
         f1, difference = 100 * row["f1_exported"], 100 * row["f1_difference"]
         typer.echo(f"  {corpus}: dev F1 {f1:.2f}, {difference:+.2f} against the original")
+    for corpus, choice in exported.manifest.document_decoding.items():
+        typer.echo(f"  {corpus}: document-level decoding {choice.mode}, {100 * choice.gain:+.2f} dev F1")
     typer.echo(f"bundle: {exported.folder}")

@@ -106,6 +106,14 @@ Resume = Annotated[
     typer.Option("--resume", help="Resume from the checkpoint in the folder.", rich_help_panel=TRAINING),
 ]
 
+DocumentDecoding = Annotated[
+    bool,
+    typer.Option(
+        help="Let abbreviations that a text defines, and names that it repeats, decide mentions in the whole "
+        "document, as far as the bundle says so.",
+        rich_help_panel=MODEL,
+    ),
+]
 Backend = Annotated[
     Runtime | None,
     typer.Option(

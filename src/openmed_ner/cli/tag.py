@@ -22,6 +22,7 @@ from openmed_ner.cli.options import (
     SPEED,
     AnyFormat,
     Backend,
+    DocumentDecoding,
     TaggedFormat,
     Threads,
     WorkersOption,
@@ -114,6 +115,7 @@ def tag(
     threshold: Annotated[
         float, typer.Option(metavar="P", help="Lowest score to keep, from 0 to 1.", rich_help_panel=MODEL)
     ] = 0.0,
+    document_decoding: DocumentDecoding = True,
     add: Annotated[
         str | None,
         typer.Option(
@@ -188,7 +190,9 @@ def tag(
         raise InputError("nothing to tag: name a file or a folder, or pipe text in")
 
     tagger = computer.load(bundle)
-    options = TaggingOptions(split_names(corpora), split_names(types), layers, threshold, steps)
+    options = TaggingOptions(
+        split_names(corpora), split_names(types), layers, threshold, steps, document_decoding
+    )
     tag_documents = options.bind(tagger)
     folder = bundle or embedded_bundle()
     identity = _identify(tagger, folder, options)

@@ -41,6 +41,7 @@ class TaggingOptions:
         layers: if true, a layer for each head instead of one for each type.
         threshold: lowest score to keep.
         add: attributes to add.
+        document_decoding: whether the whole document may decide a mention.
     """
 
     corpora: list[str] | None
@@ -48,6 +49,7 @@ class TaggingOptions:
     layers: bool
     threshold: float
     add: list[str]
+    document_decoding: bool = True
 
     def for_tagger(self) -> dict[str, Any]:
         """Keyword arguments of :meth:`openmed_ner.inference.tagger.Tagger.pipe`."""

@@ -18,6 +18,7 @@ from itertools import pairwise
 from openmed_ner.evaluation.matching import boundaries, distinct_spans
 from openmed_ner.evaluation.scores import score_document
 from openmed_ner.text import Document, Span
+from openmed_ner.text.definitions import find_definitions
 
 KINDS = {
     "type": "right boundaries, wrong label: “cisplatin” is Chemical, predicted as Disease",
@@ -289,26 +290,13 @@ def _is_abbreviation(text: str, start: int, end: int) -> bool:
 
 
 def _is_defined(text: str, start: int, end: int) -> bool:
-    """Return whether a short form is in brackets behind words that contain its letters in order.
-
-    After Schwartz and Hearst, A simple algorithm for identifying abbreviation definitions in
-    biomedical text, 2003: the first letter begins a word, at most n + 5 or 2 n words before.
-    """
+    """Return whether the text defines a mention as a short form in brackets right here."""
     # Ten letters allow at most 15 words before the bracket, which 200 characters nearly always hold.
-    before, after = text[max(0, start - 200) : start].rstrip(), text[end : end + 5].lstrip()
-    if not (before.endswith("(") and after.startswith(")")):
-        return False
-    letters = [letter for letter in text[start:end].lower() if letter.isalnum()]
-    words = before[:-1].lower().split()[-min(len(letters) + 5, 2 * len(letters)) :] if letters else []
+    first = max(0, start - 200)
     return any(
-        word.startswith(letters[0]) and _has_in_order(" ".join(words[index:]), letters)
-        for index, word in enumerate(words)
+        definition.short == (start - first, end - first)
+        for definition in find_definitions(text[first : end + 5])
     )
-
-
-def _has_in_order(text: str, letters: Iterable[str]) -> bool:
-    rest = iter(text)
-    return all(letter in rest for letter in letters)
 
 
 def _describe(document: Document, group: _Group, kind: str) -> Error:

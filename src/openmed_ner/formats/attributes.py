@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 
 from openmed_ner.formats.tolerance import excerpt
+from openmed_ner.text.document import EVIDENCE, Evidence
 
 Attributes = tuple[tuple[str, str | bool], ...]
 
@@ -47,3 +48,20 @@ def write_attributes(attributes: Iterable[tuple[str, str | bool]]) -> str:
     """Write attributes as the text of a JSON object; empty if there are none."""
     record = dict(attributes)
     return json.dumps(record, ensure_ascii=False) if record else ""
+
+
+def parse_evidence(value: object) -> Evidence:
+    """Check the evidence of a span; without one it is the sentence.
+
+    Raises:
+        ValueError: the value is not a kind of evidence.
+    """
+    for evidence in EVIDENCE:
+        if value == evidence or value is None:
+            return evidence
+    raise ValueError(f'expected {" or ".join(EVIDENCE)} as "evidence", found {value!r:.60}')
+
+
+def write_evidence(evidence: Evidence) -> dict[str, str]:
+    """The entry of a span's record for its evidence; none for the sentence."""
+    return {} if evidence == EVIDENCE[0] else {"evidence": evidence}

@@ -15,7 +15,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from openmed_ner.errors import CorpusFormatError
-from openmed_ner.formats.attributes import read_attributes, write_attributes
+from openmed_ner.formats.attributes import (
+    parse_evidence,
+    read_attributes,
+    write_attributes,
+    write_evidence,
+)
 from openmed_ner.formats.tolerance import require_characters
 from openmed_ner.text import Document, Span
 
@@ -121,7 +126,8 @@ def _to_span(annotation: BioCAnnotation, document: Document) -> Span:
     inner = fragments if len(fragments) > 1 else ()
     raw = infons.get("attributes")
     attributes = read_attributes("" if raw is None else _require_text(raw, "attributes"))
-    span = Span(fragments[0][0], fragments[-1][1], label, score, corpus, inner, attributes)
+    evidence = parse_evidence(infons.get("evidence"))
+    span = Span(fragments[0][0], fragments[-1][1], label, score, corpus, inner, attributes, evidence)
 
     mention = document.with_spans([span]).mention(span)
     if mention != annotation.text:
@@ -156,6 +162,7 @@ def _to_annotation(document: Document, span: Span, id: str) -> BioCAnnotation:
         **({} if span.score is None else {"score": repr(float(span.score))}),
         **({} if span.corpus is None else {"corpus": span.corpus}),
         **({"attributes": write_attributes(span.attributes)} if span.attributes else {}),
+        **write_evidence(span.evidence),
     }
     for start, end in span.fragments or ((span.start, span.end),):
         annotation.add_location(BioCLocation(start, end - start))

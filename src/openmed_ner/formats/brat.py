@@ -22,7 +22,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
-from openmed_ner.formats.attributes import Attributes, parse_attributes
+from openmed_ner.formats.attributes import Attributes, parse_attributes, parse_evidence, write_evidence
 from openmed_ner.formats.files import CONVERT, describe_byte
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
@@ -246,9 +246,10 @@ def _add_attributes(span: Span | None, attributes: Attributes) -> Span:
 
 def _read_note(span: Span | None, content: str) -> Span:
     record = json.loads(content)
-    if not isinstance(record, dict) or not record.keys() <= {"score", "corpus", "attributes"}:
+    if not isinstance(record, dict) or not record.keys() <= {"score", "corpus", "attributes", "evidence"}:
         raise ValueError(
-            f'expected a JSON object of "score", "corpus" and "attributes", found {excerpt(content)}'
+            'expected a JSON object of "score", "corpus", "attributes" and "evidence", found '
+            f"{excerpt(content)}"
         )
 
     score, corpus = record.get("score"), record.get("corpus")
@@ -261,7 +262,7 @@ def _read_note(span: Span | None, content: str) -> Span:
 
     (corpus or "").encode()  # half of a surrogate pair is not a character
     span = _add_attributes(span, parse_attributes(record.get("attributes", {})))
-    return replace(span, score=score, corpus=corpus)
+    return replace(span, score=score, corpus=corpus, evidence=parse_evidence(record.get("evidence")))
 
 
 def _lines(document: Document) -> Iterator[str]:
@@ -280,6 +281,7 @@ def _lines(document: Document) -> Iterator[str]:
             **({} if span.score is None else {"score": float(span.score)}),
             **({} if span.corpus is None else {"corpus": span.corpus}),
             **({"attributes": noted} if noted else {}),
+            **write_evidence(span.evidence),
         }
         if note:
             yield f"#{number}\t{_NOTE_TYPE} T{number}\t{json.dumps(note)}\n"

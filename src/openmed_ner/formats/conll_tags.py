@@ -105,7 +105,7 @@ def _refusal(span: Span, starts: dict[int, int], ends: dict[int, int], *, exact:
         return "does not begin and end with a word"
     if BREAKING.search(span.label) or span.label != span.label.strip(" "):
         return "has a label with a tab, a line end or an outer blank"
-    if exact and (span.score is not None or span.corpus is not None or span.attributes):
+    if exact and span != Span(span.start, span.end, span.label):
         return (
             "has a score, a corpus or attributes, for which there is no column; "
             "pass exact=False to leave them out"

@@ -5,8 +5,9 @@ required, and columns of other names are ignored. A document is a run of rows wi
 its text, the others repeat it or leave it empty. A document without spans is one row without ``start``.
 Fragments are written ``0-3;5-9``. Scores and texts are exact; ``Document.meta`` is not written.
 
-On request, a last column ``attributes`` holds a JSON object. It is not automatic, because the header is
-written before the spans are known.
+On request, two last columns follow: ``attributes`` holds a JSON object, and ``evidence`` is ``document`` or
+empty. They are not automatic, because the header is written before the spans are known. Without the columns,
+evidence is left out.
 """
 
 from __future__ import annotations
@@ -20,14 +21,19 @@ from threading import Lock
 from typing import Any, NamedTuple, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
-from openmed_ner.formats.attributes import read_attributes, write_attributes
+from openmed_ner.formats.attributes import (
+    parse_evidence,
+    read_attributes,
+    write_attributes,
+    write_evidence,
+)
 from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
 
 COLUMNS = ("id", "text", "start", "end", "label", "mention", "score", "corpus", "fragments")
 DELIMITERS = ",\t;"
 
-_ALL_COLUMNS = (*COLUMNS, "attributes")
+_ALL_COLUMNS = (*COLUMNS, "attributes", "evidence")
 _SPAN_COLUMNS = _ALL_COLUMNS[2:]
 _OFFSET = re.compile("[0-9]{1,18}")
 _SCORE = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -82,7 +88,7 @@ def write_csv(
     Args:
         documents: the documents.
         file: target.
-        attributes: if true, add a column of attributes.
+        attributes: if true, add the columns of attributes and evidence.
         on_bad: called with the error of each refused document.
 
     Raises:
@@ -219,7 +225,7 @@ def _to_span(cells: Mapping[str, str], text: str) -> Span:
     Raises:
         ValueError: a cell is missing or malformed, or the span does not fit the text.
     """
-    start, end, label, mention, score, corpus, fragments, attributes = (
+    start, end, label, mention, score, corpus, fragments, attributes, evidence = (
         cells[column] for column in _SPAN_COLUMNS
     )
     if not _OFFSET.fullmatch(start) or not _OFFSET.fullmatch(end) or not label:
@@ -240,6 +246,7 @@ def _to_span(cells: Mapping[str, str], text: str) -> Span:
         corpus or None,
         tuple(_to_pair(fragment) for fragment in fragments.split(";") if fragment),
         read_attributes(attributes),
+        parse_evidence(evidence or None),
     )
 
     if span.end > len(text):
@@ -280,4 +287,5 @@ def _from_span(document: Document, span: Span) -> list[Any]:
         span.corpus,
         ";".join(f"{start}-{end}" for start, end in span.fragments),
         write_attributes(span.attributes),
+        write_evidence(span.evidence).get("evidence", ""),
     ]

@@ -2,7 +2,7 @@ r"""JSON lines: one document per line, offsets in characters of ``text``.
 
 ``{"id": …, "text": …, "spans": [{"start", "end", "text", "label", "score", "corpus"}], …}``. Every other key
 is kept as ``Document.meta``, so reading what was written loses nothing. A span has ``fragments`` and
-``attributes`` only if they are not empty.
+``attributes`` only if they are not empty, and ``evidence`` only if it is not ``sentence``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
-from openmed_ner.formats.attributes import parse_attributes
+from openmed_ner.formats.attributes import parse_attributes, parse_evidence, write_evidence
 from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
 from openmed_ner.text import Document, Span
 
@@ -129,7 +129,8 @@ def _span_from_json(record: object, text: str) -> Span:
 
     fragments = _fragments_from_json(record.get("fragments", []))
     attributes = parse_attributes(record.get("attributes", {}))
-    span = Span(start, end, label, score, corpus, fragments, attributes)
+    evidence = parse_evidence(record.get("evidence"))
+    span = Span(start, end, label, score, corpus, fragments, attributes, evidence)
 
     mention = record.get("text")
     if mention is not None and mention != (covered := Document("", text, (span,)).mention(span)):
@@ -159,4 +160,5 @@ def _span_to_json(document: Document, span: Span) -> dict[str, Any]:
         "corpus": span.corpus,
         **fragments,
         **attributes,
+        **write_evidence(span.evidence),
     }

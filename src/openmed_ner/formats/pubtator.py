@@ -148,8 +148,8 @@ def write_pubtator(
 
 
 def _flatten(document: Document) -> Document:
-    """Replace each tab and line break of the text by a blank; drop scores, corpora and attributes."""
-    spans = tuple(replace(span, score=None, corpus=None, attributes=()) for span in document.spans)
+    """Replace each tab and line break of the text by a blank; drop all but the places and labels of spans."""
+    spans = tuple(Span(span.start, span.end, span.label, fragments=span.fragments) for span in document.spans)
     return replace(document, text=_BREAKS.sub(" ", document.text), spans=spans)
 
 
@@ -168,7 +168,7 @@ def _refusal(document: Document) -> str | None:
             return f"{subject}, whose label has a tab or a line break"
         if "\t" in document.mention(span):
             return f"{subject}, whose mention has a tab"
-        if span.score is not None or span.corpus is not None or span.attributes:
+        if span != Span(span.start, span.end, span.label):
             return f"{subject}, which has a score, a corpus or attributes"
     return None
 

@@ -20,6 +20,7 @@ from openmed_ner.errors import BundleError, InputError
 from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.document_decoding import DocumentMode
 from openmed_ner.tagging.entity_types import find_main_types
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.prediction import ModelFunction
@@ -80,6 +81,7 @@ class Tagger:
         backend: str | None = None,
         threads: int | None = None,
         workers: Workers = None,
+        document_decoding: bool = True,
     ) -> Self:
         """Load a bundle, or a suite: a folder of bundles that are used together.
 
@@ -91,6 +93,7 @@ class Tagger:
             workers: batches to compute at the same time, among which the threads are divided; one for each
                 thread if ``None``; the fastest number here, after seconds of trying, if ``auto``. It changes
                 speed, never results.
+            document_decoding: if false, the tagger never uses document-level decoding, see :meth:`pipe`.
 
         Raises:
             BundleError: a bundle is missing, damaged, tampered with or unsafe, or the bundles of a suite
@@ -111,6 +114,8 @@ class Tagger:
             parts.append(ModelPart(opened.manifest.heads, loaded))
 
         manifest = join_manifests(bundles)
+        if not document_decoding:
+            manifest = replace(manifest, document_decoding={})
         name = "torch" if manifest.kind != "runtime" else backend or manifest.backend
         matcher = bundles[0].read_matcher()
         return cls(manifest, tokenizer, parts, backend=name, workers=workers, matcher=matcher)
@@ -149,6 +154,7 @@ class Tagger:
         types: Sequence[str] | None = None,
         layers: bool = False,
         threshold: float = 0.0,
+        document_decoding: bool = True,
     ) -> Document:
         """Tag one text.
 
@@ -159,6 +165,7 @@ class Tagger:
                 ``corpora`` or ``layers`` are given.
             layers: if true, keep a layer for each head instead of one for each type.
             threshold: lowest score of a span to keep, between 0 and 1.
+            document_decoding: if false, every span is decided by its own place in the text, see :meth:`pipe`.
 
         Returns:
             The text with its spans; ``meta["coverage"]`` is the account of the text read.
@@ -166,7 +173,14 @@ class Tagger:
         Raises:
             InputError: a corpus or type is unknown to this model, or the threshold is out of range.
         """
-        (document,) = self.pipe([text], corpora=corpora, types=types, layers=layers, threshold=threshold)
+        (document,) = self.pipe(
+            [text],
+            corpora=corpora,
+            types=types,
+            layers=layers,
+            threshold=threshold,
+            document_decoding=document_decoding,
+        )
         return document
 
     def pipe(
@@ -177,6 +191,7 @@ class Tagger:
         types: Sequence[str] | None = None,
         layers: bool = False,
         threshold: float = 0.0,
+        document_decoding: bool = True,
     ) -> Iterator[Document]:
         """Tag a stream of texts, in order, in constant memory.
 
@@ -188,6 +203,9 @@ class Tagger:
                 ``corpora`` or ``layers`` are given.
             layers: if true, keep a layer for each head instead of one for each type.
             threshold: lowest score of a span to keep, between 0 and 1.
+            document_decoding: if true, definitions of abbreviations and repeated names decide spans anywhere
+                in the text, in the modes of the bundle's manifest (``document_decoding``); if false, every
+                span is decided by its own place in the text.
 
         Returns:
             One document per text; ``meta["coverage"]`` is the account of the text read.
@@ -215,19 +233,24 @@ class Tagger:
             text if isinstance(text, Document) else Document(str(number), text)
             for number, text in enumerate(texts)
         )
-        tagged = self._predict(documents, run, replace(self._reader, heads=heads))
+        modes = self.manifest.document_modes if document_decoding else {}
+        tagged = self._predict(documents, run, replace(self._reader, heads=heads), modes)
         return (
             document.with_spans(_select_spans(document.spans, types, merges, threshold))
             for document in tagged
         )
 
     def _predict(
-        self, documents: Iterable[Document], run: ModelFunction, reader: WindowReader
+        self,
+        documents: Iterable[Document],
+        run: ModelFunction,
+        reader: WindowReader,
+        modes: Mapping[str, DocumentMode],
     ) -> Iterator[Document]:
         """Tag in this thread and compute in others, which end with the stream."""
         pool = ThreadPoolExecutor(reader.workers, thread_name_prefix="openmed-ner")
         try:
-            yield from predict(documents, run=run, reader=reader, submit=pool.submit)
+            yield from predict(documents, run=run, reader=reader, modes=modes, submit=pool.submit)
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -47,6 +47,7 @@ class Pipe(Protocol):
         types: Sequence[str] | None,
         layers: bool,
         threshold: float,
+        document_decoding: bool,
     ) -> Iterator[Document]:
         """Tag texts, in order."""
 
@@ -59,6 +60,7 @@ class PipeOptions:
     types: tuple[str, ...] | None = None
     layers: bool = False
     threshold: float = 0.0
+    document_decoding: bool = True
     add: tuple[str, ...] = ()
 
     def for_tagger(self) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class TagOptions(BaseModel):
     """Keep a layer for each head, instead of one for each type."""
     threshold: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     """Lowest score to keep."""
+    document_decoding: bool = True
+    """Let abbreviations and repeated names decide mentions in the whole document, if the model does so."""
     add: list[AttributeStep] = Field(default=[], max_length=len(STEPS))
     """Attributes to add: the long forms of abbreviations; negation and other context."""
     output: Output = DEFAULT_OUTPUT
@@ -58,6 +60,7 @@ class TagOptions(BaseModel):
             None if types is None else tuple(types),
             self.layers,
             self.threshold,
+            self.document_decoding,
             tuple(self.add),
         )
 
@@ -132,6 +135,8 @@ class Mention(_Answer):
     """Confidence, 0 to 1."""
     corpus: str | None
     """Corpus whose annotation guideline it follows."""
+    evidence: Literal["document"] | SkipJsonSchema[None] = None
+    """``document`` if other places of the text decided it; missing if its own place did."""
 
 
 class TaggedDocument(_Answer):

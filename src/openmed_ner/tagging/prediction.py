@@ -11,7 +11,7 @@ not on its batch, on the number of threads, or on the order of documents.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from openmed_ner.errors import RunError
 from openmed_ner.tagging.batching import LongArray, group_by_width, pad_windows
+from openmed_ner.tagging.document_decoding import DocumentMode
 from openmed_ner.tagging.heads import FloatArray, Head
 from openmed_ner.tagging.subwords import SubwordTokenizer
 from openmed_ner.tagging.viterbi import DocumentDecoder
@@ -117,7 +118,12 @@ class _QueuedWindow:
 
 
 def predict(
-    documents: Iterable[Document], *, run: ModelFunction, reader: WindowReader, submit: Submit = compute_now
+    documents: Iterable[Document],
+    *,
+    run: ModelFunction,
+    reader: WindowReader,
+    modes: Mapping[str, DocumentMode] | None = None,
+    submit: Submit = compute_now,
 ) -> Iterator[Document]:
     """Yield each document with the spans that a model predicts, in order.
 
@@ -127,11 +133,12 @@ def predict(
         documents: documents to tag; their spans are replaced.
         run: the model.
         reader: settings by which it reads text.
+        modes: document-level decoding of each head, by corpus; off for heads that are missing.
         submit: begins to compute a batch, perhaps in another thread.
     """
 
     def make_decoder(text: str) -> DocumentDecoder:
-        return DocumentDecoder(text, reader.heads)
+        return DocumentDecoder(text, reader.heads, modes)
 
     for document, decoder in collect_scores(documents, make_decoder, run=run, reader=reader, submit=submit):
         meta = {**document.meta, "coverage": asdict(decoder.coverage)}

@@ -3,23 +3,35 @@
 Viterbi search finds the best well-formed tag sequence of each head. Most words are certainly ``O`` in that
 sequence. Arithmetic over all words at once finds these, and the search covers only the blocks of words
 between them. Windows are decoded in order as they arrive, each starting from the last tag decided, so memory
-does not grow with the document.
+does not grow with the document. Only document-level decoding keeps words, those that may belong to a mention.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from openmed_ner.tagging.document_decoding import (
+    FLOOR,
+    LEAST,
+    REPETITION,
+    DocumentMode,
+    WordScores,
+    decode_document,
+)
 from openmed_ner.tagging.heads import FloatArray, Head
+from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.tagging.windows import Window
 from openmed_ner.text import Coverage, Span, count_visible
 
 TagArray = NDArray[np.intp]
+_LOG_MOST = np.float32(np.log1p(-LEAST))
+"""Largest log-probability of ``O`` that is told from certainty."""
 
 
 def decode_tags(head: Head, scores: FloatArray, *, previous: int = 0, last: bool = True) -> TagArray:
@@ -138,13 +150,14 @@ class _Decoder:
             tags[firsts[inside] + index, heads[inside]] = best[inside]
             best = np.where(inside, pointers[index, block_index, best], best)
 
-    def log_probabilities(self, scores: FloatArray, tags: TagArray) -> FloatArray:
-        """Log-probability of one tag per word and head, ``(n_words, n_heads)``."""
+    def log_probabilities(self, scores: FloatArray, *tags: TagArray) -> list[FloatArray]:
+        """Log-probability of one tag per word and head, ``(n_words, n_heads)``, for each choice of tags."""
         peaks = np.maximum.reduceat(scores, self.begins, axis=1)
         sums = np.add.reduceat(np.exp(scores - peaks[:, self._head_of_column]), self.begins, axis=1)
-        chosen = np.take_along_axis(scores, tags + self.begins, axis=1)
-        logs: FloatArray = chosen - peaks - np.log(sums)
-        return logs
+        log_sums = np.log(sums)
+        return [
+            np.take_along_axis(scores, choice + self.begins, axis=1) - peaks - log_sums for choice in tags
+        ]
 
 
 class _Blocks(NamedTuple):
@@ -194,6 +207,30 @@ class _SpanBuilder:
             column.clear()
 
 
+class _WordScoreBuilder:
+    """Collects the words of one head that may belong to a mention."""
+
+    def __init__(self) -> None:
+        self._starts: list[IntArray] = []
+        self._log_odds: list[FloatArray] = []
+
+    def add(self, outside: FloatArray, starts: IntArray) -> None:
+        """Add the next words: log-probability of ``O``, and first character of each."""
+        listed = np.flatnonzero(outside < _LOG_MOST)
+        if len(listed):
+            inside = outside[listed].astype(np.float64)
+            log_odds = np.log(-np.expm1(inside)) - inside
+            self._starts.append(starts[listed])
+            self._log_odds.append(np.clip(log_odds, FLOOR, -FLOOR).astype(np.float32))
+
+    @property
+    def scores(self) -> WordScores:
+        """The words added so far."""
+        if not self._starts:
+            return WordScores(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+        return WordScores(np.concatenate(self._starts), np.concatenate(self._log_odds))
+
+
 class DocumentDecoder:
     """Joins the windows of one document into spans of every head, and proves that no word was skipped.
 
@@ -201,10 +238,19 @@ class DocumentDecoder:
     lower the score of a long name.
     """
 
-    def __init__(self, text: str, heads: Sequence[Head]) -> None:
+    def __init__(
+        self, text: str, heads: Sequence[Head], modes: Mapping[str, DocumentMode] | None = None
+    ) -> None:
         self._text = text
+        self._modes = modes or {}
+        self._corpora = [head.corpus for head in heads]
         self._decoder = _decoder(tuple(heads))
         self._builders = [_SpanBuilder(head) for head in heads]
+        self._word_scores = {
+            index: _WordScoreBuilder()
+            for index, head in enumerate(heads)
+            if self._modes.get(head.corpus) == REPETITION
+        }
         self._previous: TagArray = np.zeros(len(heads), dtype=np.intp)
         self._n_words = self._n_characters = self._n_windows = 0
         self._in_order = True
@@ -225,23 +271,40 @@ class DocumentDecoder:
         self._n_windows += 1
 
         if len(starts):
-            self._decode(scores[owned], starts.tolist(), ends.tolist(), last=last)
+            self._decode(scores[owned], starts, ends, last=last)
         if last:
             for builder in self._builders:
                 builder.flush()
 
-    def _decode(self, scores: FloatArray, starts: Sequence[int], ends: Sequence[int], *, last: bool) -> None:
+    def _decode(self, scores: FloatArray, starts: IntArray, ends: IntArray, *, last: bool) -> None:
         tags = self._decoder.decode(scores, self._previous, last=last)
-        logs = self._decoder.log_probabilities(scores, tags)
+        logs, *outside = self._decoder.log_probabilities(
+            scores, tags, *([np.zeros_like(tags)] if self._word_scores else [])
+        )
         self._previous = tags[-1]
+        first, final = starts.tolist(), ends.tolist()
         for index, builder in enumerate(self._builders):
-            builder.add(tags[:, index], logs[:, index], starts, ends)
+            builder.add(tags[:, index], logs[:, index], first, final)
+        for index, word_scores in self._word_scores.items():
+            word_scores.add(outside[0][:, index], starts)
 
     @property
     def spans(self) -> list[Span]:
-        """Spans by position, then by head."""
-        spans = [span for builder in self._builders for span in builder.spans]
-        return sorted(spans, key=lambda span: (span.start, span.end))
+        """Spans by position, then by head, decided by the whole document where a mode says so."""
+        return self.decode_document(self._modes)
+
+    def decode_document(self, modes: Mapping[str, DocumentMode]) -> list[Span]:
+        """Spans by position, then by head, in other modes than those of this decoder.
+
+        Args:
+            modes: mode of each head; repetition needs word scores, so it must be a mode of this decoder too.
+        """
+        sentence_spans = {
+            corpus: builder.spans for corpus, builder in zip(self._corpora, self._builders, strict=True)
+        }
+        word_scores = {self._corpora[index]: words.scores for index, words in self._word_scores.items()}
+        layers = decode_document(self._text, sentence_spans, modes, word_scores)
+        return sorted(chain.from_iterable(layers.values()), key=lambda span: (span.start, span.end))
 
     @property
     def coverage(self) -> Coverage:

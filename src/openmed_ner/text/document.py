@@ -10,13 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from openmed_ner.text.dataframe import to_dataframe
 from openmed_ner.text.html import show
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+Evidence = Literal["sentence", "document"]
+EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
+"""What may have decided a span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Span:
             empty for a contiguous mention.
         attributes: properties of the mention, as (name, value) pairs sorted by name: ``("negated", True)``,
             ``("long_form", "acute kidney injury")``.
+        evidence: ``sentence`` if the words at this place and around it decided the span; ``document`` if
+            other places of the text did, see :mod:`openmed_ner.tagging.document_decoding`.
     """
 
     start: int
@@ -54,6 +61,7 @@ class Span:
     corpus: str | None = None
     fragments: tuple[tuple[int, int], ...] = ()
     attributes: tuple[tuple[str, str | bool], ...] = ()
+    evidence: Evidence = "sentence"
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
@@ -74,6 +82,8 @@ class Span:
 
         if any(before >= after for (before, _), (after, _) in pairwise(self.attributes)):
             raise ValueError(f"attributes are sorted by name, each name once, not {self.attributes}")
+        if self.evidence not in EVIDENCE:
+            raise ValueError(f"evidence is one of {', '.join(EVIDENCE)}, not {self.evidence!r}")
 
     @property
     def key(self) -> tuple[int, int, str, *tuple[tuple[int, int], ...]]:

@@ -75,6 +75,7 @@ def _mark(spans: list[Span], piece: str) -> str:
 def _describe(span: Span) -> str:
     details = [span.corpus] if span.corpus else []
     details += [f"{span.score:.2f}"] if span.score is not None else []
+    details += ["from the document"] if span.evidence == "document" else []
     details += [name if value is True else f"{name}: {value}" for name, value in span.attributes]
     return f"{span.label} ({', '.join(details)})" if details else span.label
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from openmed_ner.errors import InputError
-from openmed_ner.inference.attributes.abbreviations import Definition, add_abbreviations, find_definitions
+from openmed_ner.inference.attributes.abbreviations import add_abbreviations
 from openmed_ner.inference.attributes.context import add_context
 from openmed_ner.text import Document
+from openmed_ner.text.definitions import Definition, find_definitions
 
 __all__ = ["STEPS", "Definition", "add_abbreviations", "add_attributes", "add_context", "find_definitions"]
 

@@ -1,50 +1,19 @@
-"""Abbreviations that a text defines itself, after Schwartz and Hearst (2003).
+"""Long forms for the mentions of abbreviations that a text defines itself.
 
-"long form (SF)" and "SF (long form)" are definitions if every letter and digit of the short form appears
-in the long form, in order, and the first begins a word there. A definition applies to its whole document.
-If a short form is defined several times, a mention gets the nearest definition before it.
-
-A. Schwartz and M. Hearst: A simple algorithm for identifying abbreviation definitions in biomedical text.
-Pacific Symposium on Biocomputing 8 (2003), 451-462. Implemented here because existing packages give no
-offsets, and keep one definition of a short form per text. There is no dictionary, so abbreviations that the
-text does not define stay unexplained, and a long form can begin a word late ("in acute renal failure (RF)"
-defines "renal failure").
+A definition applies to its whole document. If a short form is defined several times, a mention gets the
+nearest definition before it.
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from string import whitespace
 
 from openmed_ner.text import Document, Span
-from openmed_ner.text.sentences import iter_sentences
+from openmed_ner.text.definitions import MAX_SHORT, find_definitions, singular
 
-_MAX_SHORT = 10
-"""Characters of the longest short form, as published."""
-_MAX_LONG = 400
-"""Most characters of a long form, so that a text without full stops is still read fast."""
-_BRACKETS = re.compile(r"(?<=\s)\(([^()]+)\)")
-_REST = re.compile(r"[;,]\s.*", re.DOTALL)
-_WORD = re.compile(r"\S+")
-_TRAILING = f"{whitespace},;:"
 _Forms = Mapping[str, list[tuple[int, str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A place where a text defines an abbreviation.
-
-    Attributes:
-        short: range of the short form.
-        long: range of the long form.
-    """
-
-    short: tuple[int, int]
-    long: tuple[int, int]
 
 
 def add_abbreviations(documents: Iterable[Document]) -> Iterator[Document]:
@@ -53,83 +22,6 @@ def add_abbreviations(documents: Iterable[Document]) -> Iterator[Document]:
     A mention that only ends in a short form ("early-onset AD") gets the long form of its end.
     """
     return map(_expand, documents)
-
-
-def find_definitions(text: str) -> Iterator[Definition]:
-    """Yield the definitions of a text, in order of their brackets."""
-    for start, end in iter_sentences(text):
-        for brackets in _BRACKETS.finditer(text, start, end):
-            if definition := _read_brackets(text, start, brackets):
-                yield definition
-
-
-# --- Definitions
-
-
-def _read_brackets(text: str, start: int, brackets: re.Match[str]) -> Definition | None:
-    """Read the brackets as a short form, or else the word before them."""
-    inner = _strip(text, brackets.start(1), brackets.start(1) + len(_REST.sub("", brackets[1])))
-    before = _strip(text, max(start, brackets.start() - _MAX_LONG), brackets.start())
-    if _is_short(text[slice(*inner)]):
-        return _define(text, inner, before)
-
-    words = list(_WORD.finditer(text, *before))
-    if words and _is_short(words[-1][0]) and any(map(str.isupper, words[-1][0])):
-        return _define(text, words[-1].span(), inner)
-    return None
-
-
-def _strip(text: str, start: int, end: int) -> tuple[int, int]:
-    piece = text[start:end]
-    return end - len(piece.lstrip()), start + len(piece.rstrip(_TRAILING))
-
-
-def _is_short(text: str) -> bool:
-    return (
-        2 <= len(text) <= _MAX_SHORT
-        and len(text.split()) <= 2
-        and text[0].isalnum()
-        and any(map(str.isalpha, text))
-    )
-
-
-def _define(text: str, short: tuple[int, int], within: tuple[int, int]) -> Definition | None:
-    """Find the shortest long form that ends where ``within`` does."""
-    form = text[slice(*short)]
-    n_letters = sum(map(str.isalnum, form))
-    # The published bound: a long form has at most min(n + 5, 2 n) words for n letters.
-    words = list(_WORD.finditer(text, *within))[-min(n_letters + 5, 2 * n_letters) :]
-    if not words:
-        return None
-    start, end = words[0].start(), within[1]
-    place = _match(form, text[start:end])
-    if place is None:
-        return None
-    long = text[start + place : end]
-    if len(long) <= len(form) or form in long.split() or long.count("(") != long.count(")"):
-        return None
-    return Definition(short, (start + place, end))
-
-
-def _match(short: str, long: str) -> int | None:
-    """Match the short form from right to left; return the offset of its first character, if all match."""
-    letters = [letter for letter in _lower(short) if letter.isalnum()]
-    text = _lower(long)
-    place = len(text)
-    for letter in letters[:0:-1]:
-        place = text.rfind(letter, 0, max(place, 0))
-    place = text.rfind(letters[0], 0, max(place, 0))
-    while place > 0 and text[place - 1].isalnum():
-        place = text.rfind(letters[0], 0, place)
-    return place if place >= 0 else None
-
-
-def _lower(text: str) -> str:
-    """Lower-case letters one by one; a letter whose lower case has two characters stays, so offsets hold."""
-    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
-
-
-# --- Mentions
 
 
 def _expand(document: Document) -> Document:
@@ -141,9 +33,8 @@ def _expand(document: Document) -> Document:
     for definition in definitions:
         short = document.text[slice(*definition.short)]
         long = " ".join(document.text[slice(*definition.long)].split())
-        place = min(definition.short[0], definition.long[0])
-        long_forms[_singular(short)].append((place, long))
-        short_forms[long.lower()].append((place, short))
+        long_forms[singular(short)].append((definition.start, long))
+        short_forms[long.lower()].append((definition.start, short))
     return document.with_spans(_add_forms(document, span, long_forms, short_forms) for span in document.spans)
 
 
@@ -159,16 +50,11 @@ def _add_forms(document: Document, span: Span, long_forms: _Forms, short_forms: 
 
 def _find_head(mention: str, long_forms: _Forms) -> str | None:
     """Find the longest short form at the end of a mention, beginning with a word."""
-    head = _singular(mention)
-    for start in range(max(0, len(head) - _MAX_SHORT), len(head)):
+    head = singular(mention)
+    for start in range(max(0, len(head) - MAX_SHORT), len(head)):
         if head[start:] in long_forms and not head[:start][-1:].isalnum():
             return head[start:]
     return None
-
-
-def _singular(short: str) -> str:
-    """Remove the "s" of a plural from a short form: "NSAIDs"."""
-    return short[:-1] if short.endswith("s") and short[-2:-1].isupper() else short
 
 
 def _nearest(forms: list[tuple[int, str]], place: int) -> str:

@@ -51,6 +51,7 @@ class ComponentSettings:
         spans_key: key of the layers in ``doc.spans``.
         alignment: ``strict`` leaves out entities that do not fit the tokens, ``expand`` and ``contract``
             move their boundaries to the next tokens outside or inside.
+        document_decoding: whether the whole document may decide a span, as for :meth:`Tagger.pipe`.
     """
 
     bundle: str | None = None
@@ -63,6 +64,7 @@ class ComponentSettings:
     overwrite_ents: bool = False
     spans_key: str = KEY
     alignment: Literal["strict", "expand", "contract"] = "strict"
+    document_decoding: bool = True
 
 
 class EntityTagger:
@@ -201,6 +203,7 @@ class EntityTagger:
             types=settings.types,
             layers=self._has_layers,
             threshold=settings.threshold,
+            document_decoding=settings.document_decoding,
         )
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
@@ -267,10 +270,21 @@ def make_component(
     overwrite_ents: bool,
     spans_key: str,
     alignment: Literal["strict", "expand", "contract"],
+    document_decoding: bool,
 ) -> EntityTagger:
     """Factory behind ``nlp.add_pipe("openmed_ner", config={…})``; see :class:`ComponentSettings`."""
     add_extensions()
     settings = ComponentSettings(
-        bundle, corpora, types, layers, threshold, threads, ents, overwrite_ents, spans_key, alignment
+        bundle,
+        corpora,
+        types,
+        layers,
+        threshold,
+        threads,
+        ents,
+        overwrite_ents,
+        spans_key,
+        alignment,
+        document_decoding,
     )
     return EntityTagger(name, settings)

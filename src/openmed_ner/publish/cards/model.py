@@ -145,6 +145,7 @@ def _tagger(
         ("Seen and unseen", performance.describe_seen(scores)),
         ("Error profile", performance.describe_errors(scores)),
     ]
+    decoding = [("Document-level decoding", performance.describe_document_decoding(manifest))]
     export = [("Parity with the original in fp32", performance.describe_parity(parity))]
 
     return [
@@ -155,6 +156,7 @@ def _tagger(
         *([("Lexicon", describe_lexicon(manifest.lexicon))] if manifest.lexicon else []),
         ("Training", describe_training(record)),
         ("Scores", performance.describe_scores(scores)),
+        *(decoding if manifest.document_decoding else []),
         *(profile if scores else []),
         *(export if manifest.kind == "runtime" else []),
         ("Energy", write_steps(find_steps(record))),

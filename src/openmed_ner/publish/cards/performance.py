@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from openmed_ner.bundle import Manifest
 from openmed_ner.evaluation.errors import KINDS
 from openmed_ner.publish.cards.markdown import NOT_RECORDED, dig, percent, show, table
 
@@ -85,6 +86,19 @@ def _rules(scores: Sequence[Mapping[str, Any]]) -> str:
 
 def _name(score: Mapping[str, Any]) -> str:
     return f"{show(score.get('corpus'))} {show(score.get('split'))}"
+
+
+def describe_document_decoding(manifest: Manifest) -> str:
+    """Write the mode of document-level decoding of each head, and its gain on dev."""
+    rows = [
+        [corpus, choice.mode, show(choice.gain, "+.2f", scale=100)]
+        for corpus, choice in manifest.document_decoding.items()
+    ]
+    return (
+        "Abbreviations that a text defines, and names that it repeats, decide mentions in the whole text. "
+        "The mode of each head was chosen on dev; `--no-document-decoding` turns it off.\n\n"
+        + table(("head", "mode", "difference in dev F1, points"), rows)
+    )
 
 
 def describe_parity(parity: Mapping[str, Any] | None) -> str:

@@ -50,7 +50,8 @@ function startMention(text, label, ranges) {
 
 function readLayer(span) {
   const record = span.attributes ?? {};
-  const attributes = Array.isArray(record) ? record : Object.entries(record);
+  const attributes = Array.isArray(record) ? [...record] : Object.entries(record);
+  if (span.evidence) attributes.push(["evidence", span.evidence]);
   return { corpus: span.corpus ?? "", score: span.score ?? null, attributes, lane: 0 };
 }
 

@@ -27,7 +27,7 @@ def export_bundle(
     precision: Precision = "int8",
     backend: str | None = None,
     name: str | None = None,
-    merges: Bundle | None = None,
+    choices: Bundle | None = None,
     calibration: Sequence[Document] | None = None,
 ) -> Bundle:
     """Export an adapter or full bundle to ONNX and certify how far it agrees with the original.
@@ -42,7 +42,7 @@ def export_bundle(
         backend: engine that runs the bundle and is certified; if ``None``, ``openvino`` for ``int8-static``
             and ``onnxruntime`` otherwise.
         name: name of the new bundle; the original's if ``None``.
-        merges: bundle with the same heads whose rules for merging the layers of a type are copied.
+        choices: bundle with the same heads whose type merges and document-level decoding are copied.
         calibration: documents that fix the scales of ``int8-static``; if ``None``, the training splits of the
             heads' corpora, or the example abstracts.
 
@@ -79,7 +79,7 @@ def export_bundle(
         gold=gold,
         texts=texts,
         calibration=calibration,
-        merges=merges,
+        choices=choices,
         name=name,
     )
 

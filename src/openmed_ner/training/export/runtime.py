@@ -1,7 +1,9 @@
 """Export an adapter or full bundle to a runtime bundle, which needs no torch.
 
-The steps: merge the adapter, write ONNX, quantise, tag the same documents with both models, choose the type
-merges, seal. The source model tags in fp32, so the certificate covers export and quantisation together.
+The steps: merge the adapter, write ONNX, quantise, tag the same documents with both models, choose the modes
+of document-level decoding and the type merges, seal. The source model tags in fp32, so the certificate covers
+export and quantisation together. It compares what the models find in each place, without document-level
+decoding.
 """
 
 from __future__ import annotations
@@ -19,9 +21,17 @@ from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.publish.cards import write_card
 from openmed_ner.storage import atomic_folder, write_json
-from openmed_ner.tagging import WindowReader, predict
+from openmed_ner.tagging import DocumentDecoder, WindowReader, collect_scores, predict
+from openmed_ner.tagging.document_decoding import (
+    DOCUMENT_MODES,
+    OFF,
+    REPETITION,
+    DocumentChoice,
+    DocumentMode,
+)
 from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.text import Document
+from openmed_ner.training.export.document_choices import choose_document_modes
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.parity import certify
 from openmed_ner.training.export.quantise import quantise
@@ -38,7 +48,7 @@ def export_runtime(
     gold: Mapping[str, Sequence[Document]],
     texts: str,
     calibration: Sequence[Document] = (),
-    merges: Bundle | None = None,
+    choices: Bundle | None = None,
     name: str | None = None,
 ) -> Bundle:
     """Merge, export, quantise, certify and seal.
@@ -48,16 +58,16 @@ def export_runtime(
         target: folder of the new bundle; must not exist.
         precision: precision of the linear layers and embeddings.
         backend: backend to certify with, and the default of the bundle.
-        gold: per head's corpus, documents to certify on and to choose type merges on; see
+        gold: per head's corpus, documents to certify and to choose on; see
             :func:`openmed_ner.training.export.parity.certify`.
         texts: description of those documents.
         calibration: documents like those to be tagged, on which ``int8-static`` measures ranges.
-        merges: bundle with the same heads to copy the type merges from. If ``None``, they are chosen on
-            ``gold``, or left out if the source was trained on dev.
+        choices: bundle with the same heads to copy the type merges and the document-level decoding from. If
+            ``None``, they are chosen on ``gold``, or left out if the source was trained on dev.
         name: name of the new bundle; that of the source if ``None``.
 
     Raises:
-        InputError: no text to calibrate on, or the bundle to copy merges from has other heads.
+        InputError: no text to calibrate on, or the bundle to copy choices from has other heads.
         BundleError: the source is a runtime bundle already.
         RunError: the target exists.
     """
@@ -65,8 +75,8 @@ def export_runtime(
         raise BundleError(f"{source.folder} is a runtime bundle already; export from the adapter bundle")
     if target.exists():
         raise RunError(f"{target} already exists; choose another folder, or remove it")
-    if merges is not None and _labels(merges) != _labels(source):
-        raise InputError(f"{merges.folder}: its heads differ from those of {source.folder}")
+    if choices is not None and _labels(choices) != _labels(source):
+        raise InputError(f"{choices.folder}: its heads differ from those of {source.folder}")
 
     reader = make_reader(source)
     content = _export_graph(source, precision, calibration, reader)
@@ -74,21 +84,24 @@ def export_runtime(
     record = source.read_json(RECORD)
     distinct = {document.text: document for documents in gold.values() for document in documents}.values()
     reference, reference_speed = _tag(distinct, load_model(source).run, reader)
-    exported, exported_speed = _tag(distinct, load_runtime(content, backend).run, reader)
+    by_mode, exported_speed = _tag_in_modes(distinct, load_runtime(content, backend).run, reader)
     parity = {
         "backend": backend,
-        **certify(reference, exported, gold=gold, texts=texts),
+        **certify(reference, by_mode[OFF], gold=gold, texts=texts),
         "documents_per_second_reference": reference_speed,
         "documents_per_second_exported": exported_speed,
         "host": describe_host(),
     }
 
-    if merges is not None:
-        type_merges = dict(merges.manifest.merges)
+    if choices is not None:
+        document_choices = dict(choices.manifest.document_decoding)
+        type_merges = dict(choices.manifest.merges)
     elif "dev" in training_splits(record):  # gold is dev, where this model cannot be compared
-        type_merges = {}
+        document_choices, type_merges = {}, {}
     else:
-        type_merges = choose_merges(source.manifest.heads, gold, exported)
+        document_choices = choose_document_modes(gold, by_mode)
+        chosen = _join_modes(by_mode, document_choices)
+        type_merges = choose_merges(source.manifest.heads, gold, chosen)
 
     manifest = replace(
         source.manifest,
@@ -98,6 +111,7 @@ def export_runtime(
         precision=precision,
         backend=backend,
         merges=type_merges,
+        document_decoding=document_choices,
         files={},
     )
     with atomic_folder(target) as folder:
@@ -135,3 +149,41 @@ def _tag(
     begin = time.perf_counter()
     tagged = list(predict(documents, run=run, reader=reader))
     return tagged, len(documents) / (time.perf_counter() - begin)
+
+
+def _tag_in_modes(
+    documents: Collection[Document], run: ModelFunction, reader: WindowReader
+) -> tuple[dict[DocumentMode, list[Document]], float]:
+    """Tag documents once and decode them in every mode; return them by mode, and documents per second."""
+    corpora = [head.corpus for head in reader.heads]
+
+    def make_decoder(text: str) -> DocumentDecoder:
+        return DocumentDecoder(text, reader.heads, dict.fromkeys(corpora, REPETITION))
+
+    begin = time.perf_counter()
+    decoded = list(collect_scores(documents, make_decoder, run=run, reader=reader))
+    seconds = time.perf_counter() - begin
+    by_mode = {
+        mode: [
+            document.with_spans(decoder.decode_document(dict.fromkeys(corpora, mode)))
+            for document, decoder in decoded
+        ]
+        for mode in DOCUMENT_MODES
+    }
+    return by_mode, len(documents) / seconds
+
+
+def _join_modes(
+    by_mode: Mapping[DocumentMode, Sequence[Document]], choices: Mapping[str, DocumentChoice]
+) -> list[Document]:
+    """Take the spans of each head from the documents in its mode."""
+    modes = {corpus: choice.mode for corpus, choice in choices.items()}
+    return [
+        versions[0].with_spans(
+            span
+            for mode, version in zip(by_mode, versions, strict=True)
+            for span in version.spans
+            if modes.get(span.corpus or "", OFF) == mode
+        )
+        for versions in zip(*by_mode.values(), strict=True)
+    ]
