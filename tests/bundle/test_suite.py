@@ -14,6 +14,7 @@ from openmed_ner.cli.app import app
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.bundles import load_models
+from openmed_ner.tagging.document_decoding import DocumentChoice
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Document
 from openmed_ner.training.finetune import finetune
@@ -156,6 +157,35 @@ def test_types_merge_their_layers_as_the_bundle_says(runtime_bundle: Bundle, tmp
     assert tagger.manifest == Manifest.from_json(json.loads((folder / MANIFEST).read_text()))
     seal(folder, replace(runtime_bundle.manifest, heads=heads))
     assert Tagger.load(folder).manifest.merge_of("Disease") == TypeMerge(("diseases", "chemicals"))
+
+
+def test_document_decoding_is_kept_and_can_be_left_out(runtime_bundle: Bundle, tmp_path: Path) -> None:
+    folder = shutil.copytree(runtime_bundle.folder, tmp_path / "one")
+    choices = {
+        "diseases": DocumentChoice("definitions+repetition", 0.0123),
+        "chemicals": DocumentChoice("off"),
+    }
+    without = replace(runtime_bundle.manifest, document_decoding={})
+    assert "document_decoding" not in without.to_json(), "older versions wrote none"
+    bundle = seal(folder, replace(without, document_decoding=choices))
+    assert open_bundle(folder).manifest.document_decoding == choices
+    assert Tagger.load(bundle).manifest.document_modes == {
+        "diseases": "definitions+repetition",
+        "chemicals": "off",
+    }
+    assert Tagger.load(bundle, document_decoding=False).manifest.document_modes == {}
+
+    other = shutil.copytree(runtime_bundle.folder, tmp_path / "other")
+    heads = tuple(replace(head, corpus=f"other-{head.corpus}") for head in bundle.manifest.heads)
+    seal(other, replace(without, heads=heads))
+    assert Tagger.load(tmp_path).manifest.document_decoding == choices, "a suite has those of its bundles"
+
+
+def test_a_damaged_mode_is_refused(runtime_bundle: Bundle) -> None:
+    for damage in ({"mode": "always", "gain": 0.1}, {"mode": "off"}, {"mode": "off", "gain": "much"}):
+        record = {**runtime_bundle.manifest.to_json(), "document_decoding": {"diseases": damage}}
+        with pytest.raises(BundleError, match="the manifest is damaged"):
+            Manifest.from_json(record)
 
 
 def test_a_damaged_merge_is_refused(runtime_bundle: Bundle) -> None:

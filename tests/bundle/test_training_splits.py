@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from openmed_ner.errors import InputError
 from openmed_ner.evaluation import gold as evaluation
 from openmed_ner.evaluation.predictions import Predictions
 from openmed_ner.inference.tagger import Tagger
+from openmed_ner.tagging.document_decoding import DocumentChoice
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.text import Account, Document, Span
 from openmed_ner.training.export.runtime import export_runtime
@@ -45,17 +47,26 @@ def learnt(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def test_dev_chooses_no_merge_for_a_model_that_has_learnt_it(
     chosen: Bundle, learnt: Bundle, adapter_bundle: Bundle, tmp_path: Path
 ) -> None:
-    def export(source: Bundle, name: str, merges: Bundle | None = None) -> Bundle:
-        how = {"precision": "fp32", "gold": GOLD, "texts": "eight", "merges": merges}
+    def export(source: Bundle, name: str, choices: Bundle | None = None) -> Bundle:
+        how = {"precision": "fp32", "gold": GOLD, "texts": "eight", "choices": choices}
         return export_runtime(source, tmp_path / name, **how)  # type: ignore[arg-type]
 
     by_dev = export(chosen, "chosen").manifest
     assert by_dev.merges.keys() == {"Disease"}
-    assert export(learnt, "learnt").manifest.merges == {}
-    other = replace(
-        chosen, manifest=replace(chosen.manifest, merges={"Disease": TypeMerge(NAMES[:1], "first")})
+    assert by_dev.document_decoding.keys() == set(NAMES)
+    without = export(learnt, "learnt").manifest
+    assert (without.merges, without.document_decoding) == ({}, {})
+    choices = replace(
+        chosen.manifest,
+        merges={"Disease": TypeMerge(NAMES[:1], "first")},
+        document_decoding={NAMES[0]: DocumentChoice("definitions", 0.01)},
     )
-    assert export(learnt, "taken", other).manifest.merges == other.manifest.merges
+    other = replace(chosen, manifest=choices)
+    copied = export(learnt, "taken", other)
+    assert copied.manifest.merges == other.manifest.merges
+    assert copied.manifest.document_decoding == other.manifest.document_decoding
+    card = (copied.folder / "README.md").read_text()
+    assert re.search(r"\| diseases +\| definitions +\| \+?1\.00", card)
     with pytest.raises(InputError, match=r"its heads differ from those of"):
         export(learnt, "wrong", adapter_bundle)
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from definitions import HEAD, MENTIONS, TEXT, decide
 from openmed_ner.bundle import Bundle, seal
 from openmed_ner.bundle.manifest import RUNTIMES, Precision
 from openmed_ner.data import read_examples
@@ -114,6 +115,23 @@ def test_by_default_each_main_type_has_one_layer() -> None:
     assert everything.spans == layers.spans
     genes = [span for span in layers.spans if span.label == "Gene"]
     assert list(tagger(layers.text, types=["Gene"], layers=True).spans) == genes
+
+
+def test_the_document_decides_only_if_the_bundle_and_the_call_say_so() -> None:
+    tagger = Tagger.load(threads=1)
+    deciding = decide(tagger, "definitions")
+
+    def mentions(tagger: Tagger, **options: bool) -> list[str]:
+        document = tagger(TEXT, corpora=[HEAD], **options)
+        assert document == next(tagger.pipe([TEXT], corpora=[HEAD], **options))
+        return [document.mention(span) for span in document.spans]
+
+    assert mentions(tagger) == MENTIONS
+    assert mentions(deciding) == MENTIONS[1:]
+    assert mentions(deciding, document_decoding=False) == MENTIONS
+    # Of several heads, each decides by its own spans.
+    alone = deciding(TEXT, corpora=[HEAD]).spans
+    assert alone == tuple(span for span in deciding(TEXT, layers=True).spans if span.corpus == HEAD)
 
 
 def test_what_the_bundle_does_not_know_is_named(tagger: Tagger) -> None:

@@ -96,6 +96,15 @@ def test_options_choose_heads_types_and_scores(client: TestClient) -> None:
     assert mentions(corpora=None, types=None) == ["drug", "ill"]
 
 
+def test_a_request_may_turn_document_decoding_off(stub: StubTagger, client: TestClient) -> None:
+    for options in ({}, {"document_decoding": False}):
+        stub.document_decoding.clear()
+        client.post("/tag", json={"text": "drug", **options})
+        assert stub.document_decoding[-1] is not bool(options)
+    client.post("/tag/file", files={"file": ("x.txt", b"drug")}, data={"document_decoding": "false"})
+    assert stub.document_decoding[-1] is False
+
+
 def test_attributes_are_added_on_request(real: TestClient) -> None:
     text = "Acute kidney injury (AKI) was not seen. No nephrotoxicity."
     body = {"text": text, "add": ["abbreviations", "context"], "corpora": ["ncbi-disease"]}

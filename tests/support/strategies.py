@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
+from openmed_ner.text.document import EVIDENCE
 from openmed_ner.text.tags import Entity
 
 LABELS = ("Disease", "Chemical")
@@ -90,7 +91,8 @@ def standoff(draw: st.DrawFn) -> Document:
         fragments = tuple(zip(edge[::2], edge[1::2], strict=False))
         spans.append(Span(edge[0], fragments[-1][1], draw(st.sampled_from(LABELS)), fragments=fragments))
     corpus = st.none() | texts
-    spans = [replace(span, corpus=draw(corpus)) for span in spans]
+    evidence = st.sampled_from(EVIDENCE)
+    spans = [replace(span, corpus=draw(corpus), evidence=draw(evidence)) for span in spans]
     return document.with_spans(draw(st.permutations(spans)))
 
 

@@ -35,6 +35,7 @@ class StubTagger:
         self.go = threading.Event()
         self.started = threading.Event()
         self.batches: list[list[str]] = []
+        self.document_decoding: list[bool] = []
 
     def pipe(
         self,
@@ -44,11 +45,13 @@ class StubTagger:
         types: Sequence[str] | None = None,
         layers: bool = False,
         threshold: float = 0.0,
+        document_decoding: bool = True,
     ) -> Iterator[Document]:
         for name in (*(corpora or ()), *(types or ())):
             if name not in (*self.corpora, *self.types):
                 raise InputError(f"unknown name {name!r}")
         documents = [text if isinstance(text, Document) else Document("0", text) for text in texts]
+        self.document_decoding.append(document_decoding)
         return self._tag(documents, corpora, types, threshold)
 
     def _tag(

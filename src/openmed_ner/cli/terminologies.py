@@ -14,10 +14,10 @@ from openmed_ner.cli.output import print_json
 from openmed_ner.corpora import find_corpus, load_split
 from openmed_ner.errors import InputError
 from openmed_ner.formats import read_documents
-from openmed_ner.inference.attributes.abbreviations import find_definitions
 from openmed_ner.terminologies import TYPES, DefinitionCounts, TrainingText
 from openmed_ner.terminologies import build as build_terminologies
 from openmed_ner.text import Document
+from openmed_ner.text.definitions import find_definitions
 
 
 def build(

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from definitions import HEAD, MENTIONS, TEXT, decide
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.text import Document, Span, iter_tokens
@@ -128,6 +129,20 @@ def test_settings_reach_the_tagger(tagger: Tagger) -> None:
         assert doc._.openmed_ner == tagger(TEXTS[0], **config)
     other = holding(tagger, spans_key="layers")(blank().make_doc(TEXTS[0]))
     assert list(other.spans) == ["layers"] and other._.openmed_ner == tagger(TEXTS[0])
+
+
+def test_document_decoding_can_be_turned_off(tagger: Tagger) -> None:
+    deciding = decide(tagger, "definitions")
+    for config, mentions in (({}, MENTIONS[1:]), ({"document_decoding": False}, MENTIONS)):
+        doc = holding(deciding, corpora=[HEAD], **config)(blank().make_doc(TEXT))
+        assert [span.text for span in doc.spans["openmed_ner"]] == mentions
+
+
+def test_what_decided_a_span_survives() -> None:
+    spans = [Span(0, 9, "Chemical", 0.9, CHEMICAL, evidence="document")]
+    doc = annotate(Document("0", TEXTS[0], tuple(spans)))
+    copied = Doc(doc.vocab).from_bytes(doc.to_bytes())
+    assert list(copied._.openmed_ner.spans) == spans
 
 
 def test_two_components_keep_their_layers_apart(folder: str) -> None:
