@@ -98,7 +98,7 @@ def test_what_stands_in_a_split_that_was_learnt_is_seen(monkeypatch: pytest.Monk
         gold = evaluation.load_gold("ncbi-disease", "test", training_splits(record))
         result = Predictions(gold, gold.documents, ("Disease",)).score()
         assert (result["seen"]["tp"], result["unseen"]["tp"]) == (seen, 1 - seen)
-    assert evaluation.load_gold("fsu", "test", ("train",)).training is None, "it has no training split"
+    assert evaluation.load_gold("bc4chemd", "test", ("train",)).training is None, "it has no training split"
 
 
 def test_scores_on_what_was_learnt_are_called_no_measure(

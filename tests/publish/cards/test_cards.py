@@ -245,7 +245,7 @@ def test_revisions_tell_the_splits_of_a_corpus_apart() -> None:
         revisions = [dataset_revision(row.name, split) for split in row.splits]
         assert len(set(revisions)) == len(revisions) and None not in revisions
     assert dataset_revision("mine", "test") is None
-    assert dataset_revision("fsu", "train") is None
+    assert dataset_revision("bc4chemd", "train") is None
 
 
 def iter_leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

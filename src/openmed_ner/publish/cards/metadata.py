@@ -56,10 +56,11 @@ def dataset_revision(corpus: str, split: str) -> str | None:
     row = CATALOG.get(corpus)
     if row is None or split not in row.splits:
         return None
-    # The layout is hashed too: two splits may be read from the same files by different layouts.
+    # Layout and fold are hashed too: two splits may be read from the same files in different ways.
     files = row.splits[split]
+    fold = [f"{files.fold.by} {files.fold.numbers}\n"] if files.fold else []
     lines = sorted(f"{member.sha256}  {member.path}\n" for member in files.members)
-    return sha256("".join([f"{files.layout}\n", *lines]).encode())
+    return sha256("".join([f"{files.layout}\n", *fold, *lines]).encode())
 
 
 def _result(score: Mapping[str, Any]) -> dict[str, Any]:
