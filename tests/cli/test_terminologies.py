@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from commands import invoke
+from openmed_ner.cli import terminologies as command
 from openmed_ner.errors import InputError
 from openmed_ner.terminologies import Matcher, open_lexicon, read_words
+from openmed_ner.text import Document
 
 
 def test_terminologies_are_compiled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +29,22 @@ def test_terminologies_are_compiled(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     invoke("terminologies", "build", table, "-o", output, "--json")
     assert json.loads(capsys.readouterr().out)["texts"] == {"texts": 0, "definitions": 0}
+
+
+def test_held_out_documents_do_not_count_for_the_precision_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    leak = "A neuron of the dorsal root ganglion was seen in every single section of it"
+    splits = {
+        "train": (
+            Document("1", f"{leak}."),
+            Document("2", "Another neuron was not seen in any of the sections."),
+        ),
+        "test": (Document("9", f"{leak}."),),
+    }
+    monkeypatch.setattr(command, "load_splits", lambda name: splits)
+    monkeypatch.setattr(command, "load_guarded", lambda names: [])
+    training = command._load_training(["jnlpba"])
+    assert [document.id for document in training.documents["CellType"]] == ["2"]
+    assert not training.documents["Disease"]
 
 
 def test_another_folder_is_not_replaced(tmp_path: Path) -> None:

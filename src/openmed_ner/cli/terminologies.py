@@ -11,7 +11,8 @@ from rich.console import Console
 
 from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, split_names
 from openmed_ner.cli.output import print_json
-from openmed_ner.corpora import find_corpus, load_split
+from openmed_ner.corpora import find_corpus, load_guarded, load_splits
+from openmed_ner.corpora.overlap import exclude_overlap
 from openmed_ner.errors import InputError
 from openmed_ner.formats import read_documents
 from openmed_ner.terminologies import TYPES, DefinitionCounts, TrainingText
@@ -93,12 +94,27 @@ def _count_definitions(paths: Sequence[Path]) -> DefinitionCounts:
 
 
 def _load_training(names: Sequence[str]) -> TrainingText:
+    """Load the training documents of each type, without those that appear in a dev or test split.
+
+    Raises:
+        InputError: a corpus annotates none of the types.
+        CorpusError: a corpus is unknown, or its archive is missing or another release.
+    """
     documents: dict[str, list[Document]] = {label: [] for label in TYPES}
+    splits = {name: load_splits(name) for name in names}
+    held_out = load_guarded(names)
+    held_out += [
+        document
+        for parts in splits.values()
+        for split in ("dev", "test")
+        for document in parts.get(split, ())
+    ]
+
     for name in names:
         types = [label for label in find_corpus(name).types if label in documents]
         if not types:
             raise InputError(f"{name} annotates none of the types {', '.join(TYPES)}")
-        texts = load_split(name, "train").documents
+        texts, _ = exclude_overlap(splits[name]["train"], held_out)
         for label in types:
             documents[label] += texts
     return TrainingText(tuple(names), documents)
