@@ -10,6 +10,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
         models.suite,
+        models.document,
         models.details,
         models.suite_runs,
         models.searches,

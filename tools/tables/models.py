@@ -65,6 +65,33 @@ def suite() -> str:
     return "\n".join([report.table(("corpus", *systems, *counted), rows), "", bundle, "", *_notes(joint)])
 
 
+def document() -> str:
+    """For each corpus the mode of document-level decoding, its gain on dev, and test scores without and with it."""
+    choices = read("trials/document")["heads"]
+    record = read("joint-document")
+    without = _shipped(JOINT)
+    scores = {row["corpus"]: row["micro"] for row in record["results"] if row["protocol"] == "mention"}
+
+    rows, pairs = [], []
+    for corpus, micro in scores.items():
+        before = without[corpus, "mention"]["micro"]["f1"]
+        low, high = micro["ci95"]
+        choice = choices[corpus]
+        pairs.append((before, micro["f1"]))
+        cells = (
+            corpus,
+            choice["choice"],
+            f"{100 * choice['gain']:+.2f}",
+            percent(before),
+            percent(micro["f1"]),
+        )
+        rows.append((*cells, f"{100 * low:.1f} to {100 * high:.1f}"))
+    means = (percent(fmean(values)) for values in zip(*pairs, strict=True))
+    rows.append(("mean", "", "", *means, ""))
+    names = ("corpus", "mode", "gain on dev", "test, each mention alone", "test, document", "95 % interval")
+    return "\n".join([report.table(names, rows), "", _of_bundle(record)])
+
+
 def details() -> str:
     """Precision, recall, and F1 on seen and unseen mentions of every system."""
     intervals = {system: _test_scores(system) for system in STUDIES}

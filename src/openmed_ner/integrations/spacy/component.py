@@ -51,7 +51,7 @@ class ComponentSettings:
         spans_key: key of the layers in ``doc.spans``.
         alignment: ``strict`` leaves out entities that do not fit the tokens, ``expand`` and ``contract``
             move their boundaries to the next tokens outside or inside.
-        document_decoding: whether the whole document may decide a span, as for :meth:`Tagger.pipe`.
+        document_decoding: if true, the whole document may decide a span, as for :meth:`Tagger.pipe`.
     """
 
     bundle: str | None = None
