@@ -6,6 +6,7 @@ Nothing here imports torch at the top, so tests of the pure packages start at on
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import re
@@ -81,6 +82,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--no-torch"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("torch")])
         items[:] = [item for item in items if not item.get_closest_marker("torch")]
+
+
+def pytest_collection() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Never look again for garbage among the million objects of imported libraries."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
