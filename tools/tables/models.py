@@ -66,7 +66,7 @@ def suite() -> str:
 
 
 def document() -> str:
-    """For each corpus the mode of document-level decoding, its gain on dev, and test scores without and with it."""
+    """For each corpus the mode of document-level decoding, its gain on dev, and test scores."""
     choices = read("trials/document")["heads"]
     record = read("joint-document")
     without = _shipped(JOINT)
