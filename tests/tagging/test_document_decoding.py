@@ -29,7 +29,6 @@ from openmed_ner.training.export.document_choices import choose_document_modes
 
 MARKED = re.compile(r"\[([^]]*)\]")
 DEFINITIONS = DOCUMENT_MODES[1]
-NO_SCORES = WordScores(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
 
 
 def read(marked: str) -> tuple[str, list[Span]]:
@@ -58,10 +57,14 @@ def score_words(text: str, spans: Sequence[Span], log_odds: float = 1.0) -> Word
     return WordScores(np.array(tokens, dtype=np.int32), np.full(len(tokens), log_odds, dtype=np.float32))
 
 
+def refuse(corpus: str) -> WordScores:
+    raise AssertionError(f"{corpus} needs no scores")
+
+
 def decode(marked: str, mode: DocumentMode = DEFINITIONS, log_odds: float = 1.0) -> str:
     text, spans = read(marked)
-    scores = {"c": score_words(text, spans, log_odds)}
-    return mark(text, decode_document(text, {"c": spans}, {"c": mode}, scores)["c"])
+    scores = score_words(text, spans, log_odds)
+    return mark(text, decode_document(text, {"c": spans}, {"c": mode}, lambda _: scores)["c"])
 
 
 LONG = "chronic kidney disease"
@@ -132,7 +135,7 @@ def test_repetition_decides_by_the_mean(before: str, log_odds: float, after: str
 def test_a_decision_keeps_type_and_corpus_and_says_what_made_it() -> None:
     text, spans = read(f"[{LONG}] (CKD) or [gout], gout, [gout].")
     scores = score_words(text, spans, 2.0)
-    decoded = decode_document(text, {"c": spans}, {"c": REPETITION}, {"c": scores})["c"]
+    decoded = decode_document(text, {"c": spans}, {"c": REPETITION}, lambda _: scores)["c"]
     added = {text[span.start : span.end]: span for span in decoded if span.evidence == "document"}
     assert [span for span in decoded if span.evidence == "sentence"] == spans
     assert {(span.label, span.corpus) for span in added.values()} == {("Disease", "c")}
@@ -177,8 +180,8 @@ def test_decisions_are_flat_stay_within_words_and_do_not_change_when_repeated(
 ) -> None:
     text, spans, scores = layer
 
-    def decode_again(before: Sequence[Span]) -> list[Span]:
-        return decode_document(text, {"c": before}, {"c": mode}, {"c": scores})["c"]
+    def decode_again(before: list[Span]) -> list[Span]:
+        return decode_document(text, {"c": before}, {"c": mode}, lambda _: scores)["c"]
 
     decoded = decode_again(spans)
     assert all(one.end <= other.start for one, other in pairwise(decoded))
@@ -200,9 +203,11 @@ def test_heads_do_not_influence_each_other(
 ) -> None:
     text, spans, scores = one
     half = spans[::2]
-    both = decode_document(text, {"a": spans, "b": half}, {"a": REPETITION, "b": DEFINITIONS}, {"a": scores})
-    assert both["a"] == decode_document(text, {"a": spans}, {"a": REPETITION}, {"a": scores})["a"]
-    assert both["b"] == decode_document(text, {"b": half}, {"b": DEFINITIONS}, {})["b"]
+    both = decode_document(
+        text, {"a": spans, "b": half}, {"a": REPETITION, "b": DEFINITIONS}, lambda _: scores
+    )
+    assert both["a"] == decode_document(text, {"a": spans}, {"a": REPETITION}, lambda _: scores)["a"]
+    assert both["b"] == decode_document(text, {"b": half}, {"b": DEFINITIONS}, refuse)["b"]
 
 
 # --- Streams
@@ -273,7 +278,8 @@ def test_only_words_that_may_belong_to_a_mention_are_kept(tokenizer: SubwordToke
         scores[:, [0, 3]] = 5.0
         scores[window.starts == 0, 1] = 9.0
         decoder.add(window, scores, last=window is windows[-1])
-    assert [len(builder.scores.starts) for builder in decoder._word_scores.values()] == [1]
+    assert decoder._word_scores is not None
+    assert sum(map(len, decoder._word_scores._starts)) == 1
 
 
 # --- The choice

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from math import exp, log
 from typing import Literal, get_args
 
@@ -83,11 +84,15 @@ class WordScores:
         return mean
 
 
+_Scores = Callable[[], WordScores]
+"""Gives the word scores of one head, which most texts do not need."""
+
+
 def decode_document(
     text: str,
-    layers: Mapping[str, Sequence[Span]],
+    layers: Mapping[str, list[Span]],
     modes: Mapping[str, DocumentMode],
-    scores: Mapping[str, WordScores],
+    score_words: Callable[[str], WordScores],
 ) -> dict[str, list[Span]]:
     """Decide the spans of one document by all of its text.
 
@@ -95,14 +100,15 @@ def decode_document(
         text: the text.
         layers: spans of each head, in the order of the text, without overlaps.
         modes: mode of each head; heads that are missing are ``off``.
-        scores: word scores of each head whose mode has repetition.
+        score_words: gives the word scores of a head whose mode has repetition; it is called only if a name
+            is a mention in some places and not in others.
 
     Returns:
         Spans of each head, in the order of the text, without overlaps. Spans that this function added have
         ``evidence`` ``document``.
     """
     active = {corpus: spans for corpus, spans in layers.items() if spans and modes.get(corpus, OFF) != OFF}
-    decoded = {corpus: list(spans) for corpus, spans in layers.items()}
+    decoded = dict(layers)
     if not active:
         return decoded
 
@@ -114,11 +120,12 @@ def decode_document(
 
     for corpus, spans in active.items():
         layer = _Layer(text, spans)
+        scores = cache(partial(score_words, corpus))
         if corpus in repeated:
             # A name that is dropped may free a place for a shorter one.
-            while layer.apply(_repeat(layer, index, short_forms, scores[corpus])):
+            while layer.apply(_repeat(layer, index, short_forms, scores)):
                 pass
-        layer.apply(_define(layer, short_forms, scores[corpus] if corpus in repeated else None))
+        layer.apply(_define(layer, short_forms, scores if corpus in repeated else None))
         decoded[corpus] = layer.spans
     return decoded
 
@@ -142,19 +149,18 @@ class _Layer:
         return any((span.start, span.end) == place for span in self.overlapping(place))
 
     def apply(self, changes: Iterable[_Change]) -> bool:
-        """Apply changes of disjoint places; return true if there were any."""
+        """Apply changes of disjoint places; return true if a span was dropped."""
         added: list[Span] = []
         dropped: set[Range] = set()
         for change in changes:
             added += change.added
             dropped.update(change.dropped)
-        if not added and not dropped:
-            return False
 
-        rest = [span for span in self.spans if (span.start, span.end) not in dropped]
-        self.spans = sorted([*rest, *added], key=lambda span: span.start)
-        self._starts = [span.start for span in self.spans]
-        return True
+        if added or dropped:
+            rest = [span for span in self.spans if (span.start, span.end) not in dropped]
+            self.spans = sorted([*rest, *added], key=lambda span: span.start)
+            self._starts = [span.start for span in self.spans]
+        return bool(dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +216,7 @@ def _forms(text: str, definition: Definition) -> list[str]:
     return [form, f"{form}s"] if form[-1].isupper() else [form]
 
 
-def _define(layer: _Layer, short_forms: _ShortForms, scores: WordScores | None) -> Iterator[_Change]:
+def _define(layer: _Layer, short_forms: _ShortForms, scores: _Scores | None) -> Iterator[_Change]:
     """Let definitions decide short forms; with scores, repetition decides the rest of them.
 
     Evidence is every span that no other definition can change, so that the decisions are independent.
@@ -245,7 +251,7 @@ def _add(layer: _Layer, places: Iterable[Range], like: Span, score: float | None
 
 
 def _repeat(
-    layer: _Layer, index: OccurrenceIndex, short_forms: _ShortForms, scores: WordScores
+    layer: _Layer, index: OccurrenceIndex, short_forms: _ShortForms, scores: _Scores
 ) -> Iterator[_Change]:
     """Decide all names of a layer that are not short forms."""
     names = {
@@ -261,7 +267,7 @@ def _repeat(
         yield from _decide(layer, places, scores)
 
 
-def _decide(layer: _Layer, places: Sequence[Range], scores: WordScores) -> Iterator[_Change]:
+def _decide(layer: _Layer, places: Sequence[Range], scores: _Scores) -> Iterator[_Change]:
     """Make all occurrences of a name mentions, or none, if some but not all of them are."""
     tagged = [place for place in places if layer.has(place)]
     free = [place for place in places if not layer.overlapping(place)]
@@ -269,7 +275,7 @@ def _decide(layer: _Layer, places: Sequence[Range], scores: WordScores) -> Itera
         return
 
     n_words = sum(1 for _ in iter_tokens(layer.text[slice(*places[0])]))
-    log_odds = scores.pool([*tagged, *free], n_words)
+    log_odds = scores().pool([*tagged, *free], n_words)
     if log_odds <= 0:
         yield _Change(dropped=tagged)
         return

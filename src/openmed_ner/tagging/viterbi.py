@@ -208,27 +208,33 @@ class _SpanBuilder:
 
 
 class _WordScoreBuilder:
-    """Collects the words of one head that may belong to a mention."""
+    """Collects the words that may belong to a mention of some heads."""
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Sequence[int]) -> None:
+        self._heads = list(heads)
         self._starts: list[IntArray] = []
+        self._places: list[TagArray] = []
         self._log_odds: list[FloatArray] = []
 
     def add(self, outside: FloatArray, starts: IntArray) -> None:
-        """Add the next words: log-probability of ``O``, and first character of each."""
-        listed = np.flatnonzero(outside < _LOG_MOST)
-        if len(listed):
-            inside = outside[listed].astype(np.float64)
-            log_odds = np.log(-np.expm1(inside)) - inside
-            self._starts.append(starts[listed])
-            self._log_odds.append(np.clip(log_odds, FLOOR, -FLOOR).astype(np.float32))
+        """Add the next words.
 
-    @property
-    def scores(self) -> WordScores:
-        """The words added so far."""
-        if not self._starts:
-            return WordScores(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
-        return WordScores(np.concatenate(self._starts), np.concatenate(self._log_odds))
+        Args:
+            outside: log-probability of ``O`` for each word and head of the model, ``(n_words, n_heads)``.
+            starts: first character of each word, ``(n_words,)``.
+        """
+        outside = outside[:, self._heads]
+        words, places = np.nonzero(outside < _LOG_MOST)
+        logs = outside[words, places].astype(np.float64)
+        log_odds = np.log(-np.expm1(logs)) - logs
+        self._starts.append(starts[words])
+        self._places.append(places)
+        self._log_odds.append(np.clip(log_odds, FLOOR, -FLOOR).astype(np.float32))
+
+    def scores(self, head: int) -> WordScores:
+        """The words added so far that may belong to a mention of one head."""
+        chosen = np.concatenate(self._places) == self._heads.index(head)
+        return WordScores(np.concatenate(self._starts)[chosen], np.concatenate(self._log_odds)[chosen])
 
 
 class DocumentDecoder:
@@ -246,11 +252,8 @@ class DocumentDecoder:
         self._corpora = [head.corpus for head in heads]
         self._decoder = _decoder(tuple(heads))
         self._builders = [_SpanBuilder(head) for head in heads]
-        self._word_scores = {
-            index: _WordScoreBuilder()
-            for index, head in enumerate(heads)
-            if self._modes.get(head.corpus) == REPETITION
-        }
+        repeating = [index for index, head in enumerate(heads) if self._modes.get(head.corpus) == REPETITION]
+        self._word_scores = _WordScoreBuilder(repeating) if repeating else None
         self._previous: TagArray = np.zeros(len(heads), dtype=np.intp)
         self._n_words = self._n_characters = self._n_windows = 0
         self._in_order = True
@@ -279,14 +282,14 @@ class DocumentDecoder:
     def _decode(self, scores: FloatArray, starts: IntArray, ends: IntArray, *, last: bool) -> None:
         tags = self._decoder.decode(scores, self._previous, last=last)
         logs, *outside = self._decoder.log_probabilities(
-            scores, tags, *([np.zeros_like(tags)] if self._word_scores else [])
+            scores, tags, *([] if self._word_scores is None else [np.zeros_like(tags)])
         )
         self._previous = tags[-1]
         first, final = starts.tolist(), ends.tolist()
         for index, builder in enumerate(self._builders):
             builder.add(tags[:, index], logs[:, index], first, final)
-        for index, word_scores in self._word_scores.items():
-            word_scores.add(outside[0][:, index], starts)
+        if self._word_scores is not None:
+            self._word_scores.add(outside[0], starts)
 
     @property
     def spans(self) -> list[Span]:
@@ -299,12 +302,16 @@ class DocumentDecoder:
         Args:
             modes: mode of each head; repetition needs word scores, so it must be a mode of this decoder too.
         """
-        sentence_spans = {
+        layers = {
             corpus: builder.spans for corpus, builder in zip(self._corpora, self._builders, strict=True)
         }
-        word_scores = {self._corpora[index]: words.scores for index, words in self._word_scores.items()}
-        layers = decode_document(self._text, sentence_spans, modes, word_scores)
+        layers = decode_document(self._text, layers, modes, self._score_words)
         return sorted(chain.from_iterable(layers.values()), key=lambda span: (span.start, span.end))
+
+    def _score_words(self, corpus: str) -> WordScores:
+        if self._word_scores is None:
+            raise ValueError(f"{corpus}: the words of this head were not kept")
+        return self._word_scores.scores(self._corpora.index(corpus))
 
     @property
     def coverage(self) -> Coverage:

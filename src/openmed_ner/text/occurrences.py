@@ -37,21 +37,28 @@ class OccurrenceIndex:
             Ranges in the order of the text that do not overlap: of occurrences that do, the first counts, and
             of those with one start, the longest. Names without letters and digits have none.
         """
-        ranges = [place for name in set(names) for place in self._find_name(name)]
+        by_run: dict[str, dict[tuple[int, int], set[str]]] = defaultdict(lambda: defaultdict(set))
+        for name in names:
+            if run := _RUN.search(name):
+                by_run[run[0]][run.start(), len(name)].add(name)
+
+        # Names are looked up by their length, so that a thousand names with one first word cost no more than
+        # their lengths.
+        ranges = [
+            (place - offset, place - offset + length)
+            for run, by_shape in by_run.items()
+            for (offset, length), alike in by_shape.items()
+            for place in self._places.get(run, ())
+            if place >= offset
+            and self._text[place - offset : place - offset + length] in alike
+            and self._is_whole(place - offset, place - offset + length)
+        ]
         ranges.sort(key=lambda place: (place[0], -place[1]))
         disjoint: list[tuple[int, int]] = []
         for start, end in ranges:
             if not disjoint or disjoint[-1][1] <= start:
                 disjoint.append((start, end))
         return disjoint
-
-    def _find_name(self, name: str) -> Iterable[tuple[int, int]]:
-        run = _RUN.search(name)
-        for place in self._places.get(run[0], ()) if run else ():
-            start = place - run.start() if run else place
-            end = start + len(name)
-            if start >= 0 and self._text.startswith(name, start) and self._is_whole(start, end):
-                yield start, end
 
     def _is_whole(self, start: int, end: int) -> bool:
         """True if no word crosses the bounds of a range."""

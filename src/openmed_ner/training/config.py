@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from openmed_ner.tagging.document_decoding import DocumentMode
 from openmed_ner.training.recipes import require
 
 
@@ -182,6 +183,8 @@ class Recipe:
         weights: times that an epoch reads the training documents of a corpus; 1 by default.
         transitions: weight, in decoding, of the tag transitions in the training documents; 0 only forbids
             malformed sequences.
+        document_decoding: mode of document-level decoding in which dev documents are scored; an export
+            chooses the mode of each head.
         learn: ``train`` selects the epoch on dev; ``train+dev`` also trains on dev and keeps the last epoch,
             for a final model with settings chosen before.
         silver: file of documents tagged by another model (``openmed-ner tag --to jsonl``) to train on as
@@ -209,6 +212,7 @@ class Recipe:
     overlap: int = 128
     weights: Mapping[str, float] = field(default_factory=dict)
     transitions: float = 0.2
+    document_decoding: DocumentMode = "off"
     learn: Literal["train", "train+dev"] = "train"
     silver: str = ""
     leave_out: Literal["held-out", "nothing"] = "held-out"

@@ -96,6 +96,7 @@ def finetune(
             seed=recipe.seed,
             weights=recipe.weights,
             soft_targets=soft_targets,
+            document_mode=recipe.document_decoding,
         )
         trainer: Trainer[list[Example]] = Trainer(
             objective,

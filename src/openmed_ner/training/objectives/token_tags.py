@@ -17,6 +17,7 @@ from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.tagging import Head, Window, WindowReader, encode_spans, predict
 from openmed_ner.tagging.batching import group_by_length, pad_windows
+from openmed_ner.tagging.document_decoding import DocumentMode
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.engine.objective import Loss
@@ -138,6 +139,7 @@ class TokenTagging:
         seed: int,
         weights: Mapping[str, float] | None = None,
         soft_targets: SoftTargets | None = None,
+        document_mode: DocumentMode = "off",
     ) -> None:
         """Set up a run.
 
@@ -149,6 +151,7 @@ class TokenTagging:
             seed: seed of the order of batches.
             weights: number of times that an epoch reads the documents of a corpus; 1 by default.
             soft_targets: teacher logits of all texts (see :func:`list_texts`), if there is a teacher.
+            document_mode: document-level decoding of every head on dev.
 
         Raises:
             CorpusError: a corpus has no training documents.
@@ -165,6 +168,7 @@ class TokenTagging:
         self._schedule = schedule
         self._seed = seed
         self._soft_targets = soft_targets
+        self._document_modes = dict.fromkeys(names, document_mode)
 
     def batches(self, epoch: int) -> list[list[Example]]:
         """Batches of examples of similar length, in an order that the seed and the epoch determine."""
@@ -230,7 +234,9 @@ class TokenTagging:
         documents = {(document.id, document.text): document for _, dev in self._dev for document in dev}
         if not documents:
             return {}
-        predicted = predict(documents.values(), run=self.model.run, reader=self._reader)
+        predicted = predict(
+            documents.values(), run=self.model.run, reader=self._reader, modes=self._document_modes
+        )
         predictions = dict(zip(documents, predicted, strict=True))
         f1 = {head.corpus: _score(head, dev, predictions).micro.f1 for head, dev in self._dev}
         return {**f1, "score": sum(f1.values()) / len(f1)}
