@@ -23,6 +23,8 @@ import pytest
 
 import openmed_ner.data
 from commands import call_main, invoke
+from definitions import HEAD, MENTIONS
+from definitions import TEXT as TEXT_WITH_DEFINITION
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.data import read_examples
 from openmed_ner.errors import InputError, RunError
@@ -30,6 +32,7 @@ from openmed_ner.formats import WRITERS, read_documents
 from openmed_ner.formats.brat import write_brat
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
+from openmed_ner.text import Document, Span
 from sentences import DOCUMENTS, only
 
 TEXT = DOCUMENTS[0].text
@@ -319,6 +322,33 @@ def test_a_wrong_command_line_is_explained(
 
 def test_an_unreadable_standard_input_is_named(tag: tuple[str | Path, ...]) -> None:
     assert "stdin: not UTF-8: byte 0xff" in start(*tag, "-", stdin=b"\xff", status=1).stderr.decode()
+
+
+def test_the_document_decides_unless_told_otherwise() -> None:
+    command = ["tag", "--corpora", HEAD, "--to", "jsonl", "--threads", "1"]
+    for options, mentions in (([], MENTIONS[1:]), (["--no-document-decoding"], MENTIONS)):
+        (line,) = lines(run(*command, *options, stdin=TEXT_WITH_DEFINITION.encode()))
+        assert [span["text"] for span in line["spans"]] == mentions  # type: ignore[attr-defined]
+
+
+def test_scores_can_leave_the_document_out(tmp_path: Path) -> None:
+    """The gold is what the model finds in each place."""
+    spans = [
+        Span(start, start + len(name), "Disease")
+        for name in MENTIONS
+        for start in [TEXT_WITH_DEFINITION.rindex(name)]
+    ]
+    gold, scores = tmp_path / "gold.jsonl", tmp_path / "scores.json"
+    with gold.open("w") as file:
+        write_jsonl([Document("1", TEXT_WITH_DEFINITION, tuple(spans))], file)
+    command = ["evaluate", "--data", gold, "--head", HEAD, "--json", scores, "--threads", "1"]
+    for options, recall in (([], 0.5), (["--no-document-decoding"], 1.0)):
+        run(*command, *options)
+        record = json.loads(scores.read_text())
+        assert record["results"][0]["micro"]["recall"] == recall
+        assert record.get("document_decoding", True) is not bool(options)
+    done = run("evaluate", "--attach", "--no-document-decoding", status=2)
+    assert b"omit --no-document-decoding" in done.stderr
 
 
 def test_empty_and_blank_input_have_no_entities(tag: tuple[str | Path, ...]) -> None:

@@ -126,7 +126,7 @@ def test_the_document_decides_only_if_the_bundle_and_the_call_say_so() -> None:
         assert document == next(tagger.pipe([TEXT], corpora=[HEAD], **options))
         return [document.mention(span) for span in document.spans]
 
-    assert mentions(tagger) == MENTIONS
+    assert mentions(decide(tagger, "off")) == MENTIONS
     assert mentions(deciding) == MENTIONS[1:]
     assert mentions(deciding, document_decoding=False) == MENTIONS
     # Of several heads, each decides by its own spans.

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +18,15 @@ from openmed_ner.bundle import Bundle
 from openmed_ner.errors import CorpusError, InputError, RecipeError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
+from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import padded_length
+from openmed_ner.tagging.document_decoding import DOCUMENT_MODES
 from openmed_ner.text import Document, Span
 from openmed_ner.training.config import PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.corpora import build_corpora
 from openmed_ner.training.engine.loop import CHECKPOINT, StepReport, Trainer, learning_rate
 from openmed_ner.training.finetune import build_model, finetune
+from openmed_ner.training.objectives import token_tags
 from openmed_ner.training.objectives.token_tags import IGNORED, TokenTagging, TrainingCorpus, make_examples
 from openmed_ner.training.recipes import read_recipe
 from openmed_ner.training.search import search
@@ -421,3 +425,19 @@ def test_overrides_reach_every_group(tmp_path: Path) -> None:
     path.write_text("seed = [", encoding="utf-8")
     with pytest.raises(RecipeError, match=r"recipe\.toml"):
         read_recipe(path, kind=Recipe)
+
+
+def test_dev_is_scored_with_document_decoding_if_the_recipe_says_so(
+    backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+
+    def record(*arguments: Any, **options: Any) -> Iterator[Document]:
+        modes.append(options["modes"])
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr(token_tags, "predict", record)
+    for mode in DOCUMENT_MODES[:2]:
+        recipe = replace(make_recipe(backbone, epochs=1), document_decoding=mode)
+        finetune(recipe, CORPORA[:1], tmp_path / mode, name="tiny")
+        assert modes.pop() == {"diseases": mode}
