@@ -515,9 +515,11 @@ COUNTS = {
     "gnormplus": [(388, 5142, 3), (44, 651, 1), (262, 4849, 9)],
     "biored": [(450, 15096, 67), (50, 1788, 3), (100, 3535, 12)],
     "tmvar3": [(307, 7094, 27), (35, 863, 37)],
-    "bioid": [(4085, 3759, 1), (445, 378, 0)],
+    "bioid": [(4085, 3759, 0), (445, 378, 0)],
     "maccrobat": [(119, 14364, 201), (18, 2076, 25), (34, 3910, 142)],
 }
+HAIR_SPACES = ("28422883", "28353569")
+"""Documents of MACCROBAT with a mention that begins or ends with a hair space."""
 JNLPBA_TRAIN = {"Protein": 27803, "DNA": 8481, "CellType": 6192, "CellLine": 3430, "RNA": 844}
 
 
@@ -544,9 +546,10 @@ class TestReleases:
     def test_no_mention_begins_or_ends_with_white_space(self, name: str) -> None:
         for split in CATALOG[name].splits:
             for document in release(name, split).documents:
-                assert all(
-                    document.mention(span) == document.mention(span).strip() for span in document.spans
-                )
+                if document.id not in HAIR_SPACES:
+                    assert all(
+                        document.mention(span) == document.mention(span).strip() for span in document.spans
+                    )
 
 
 @pytest.mark.corpora
@@ -588,6 +591,22 @@ class TestLeaks:
             ("bc2gm/train", "bc5cdr-disease/test"): 1,
             ("bionlp13-cg/train", "anatem/test"): 3,
             ("bionlp13-cg/train", "gellus/test"): 3,
+            ("ncbi-disease/train", "biored/test"): 1,
+            ("bc5cdr-chemical/train", "biored/test"): 10,
+            ("bc5cdr-disease/train", "biored/test"): 10,
+            ("chemprot/train", "biored/test"): 1,
+            ("chemprot-gene/train", "biored/test"): 1,
+            ("bc2gm/train", "gnormplus/test"): 5,
+            ("nlm-gene/train", "biored/test"): 18,
+            ("gnormplus/train", "bc2gm/test"): 3,
+            ("gnormplus/train", "biored/test"): 5,
+            ("biored/train", "ncbi-disease/test"): 1,
+            ("biored/train", "bc5cdr-chemical/test"): 59,
+            ("biored/train", "bc5cdr-disease/test"): 59,
+            ("biored/train", "chemprot/test"): 1,
+            ("biored/train", "chemprot-gene/test"): 1,
+            ("biored/train", "nlm-gene/test"): 18,
+            ("biored/train", "gnormplus/test"): 3,
         }
 
     def test_training_on_everything_leaves_nothing_of_a_held_out_split(self) -> None:
@@ -611,8 +630,7 @@ class TestRoundTrips:
     @pytest.mark.parametrize("format", ROUND_TRIPS)
     def test_what_a_format_can_hold_reads_back_identical(self, name: str, format: str) -> None:
         refused: Counter[str] = Counter()
-        split = "dev" if "dev" in CATALOG[name].splits else "test"
-        documents = release(name, split).documents[:500]
+        documents = release(name, scored_split(name)).documents[:500]
         for document in documents:
             file = io.StringIO(newline="\n")
             try:
@@ -628,15 +646,19 @@ class TestRoundTrips:
     def test_brat_holds_every_document(self, name: str, tmp_path: Path) -> None:
         documents = [
             replace(document, id=str(number))
-            for number, document in enumerate(release(name, "dev").documents[:500])
+            for number, document in enumerate(release(name, scored_split(name)).documents[:500])
         ]
         write_brat(documents, tmp_path / "brat")
         found = {document.id: in_order(document) for document in read_brat(tmp_path / "brat")}
         assert found == {document.id: in_order(document) for document in documents}
 
 
-REASONS = ("white space", "does not begin and end with a word", "overlap", "line breaks")
+REASONS = ("white space", "is discontinuous", "does not begin and end with a word", "overlap", "line breaks")
 """Why CoNLL or PubTator may refuse a corpus document."""
+
+
+def scored_split(name: str) -> str:
+    return "dev" if "dev" in CATALOG[name].splits else "test"
 
 
 def in_order(document: Document) -> tuple[object, ...]:

@@ -54,6 +54,8 @@ def _single_files(prefix: str, repository: str, commit: str, inside: str) -> Ori
 
 
 _AITSLAB = ("Aitslab/BioNLP", "7d087e081c9cfc7bace9216206dbc8f474695ab7")
+_AIONER = ("ncbi/AIONER", "b8fa941dc8f49e1c99756832da0c61e9c58dcef8")
+_MACCROBAT = "f2b522984cc621d5c7e00fbce02ddeee2a5b8077"
 _HUNER = "Salma/HUNER_DATASET/HUNER_DATASET/HUNER_NER_DATASETS_MINIMAL/"
 ORIGINS: tuple[Origin, ...] = (
     _github("ncbi-disease/spyysalo/", "spyysalo/ncbi-disease", "5a266c6fc76fb2b5184cfa397ff0a5ecdb133aec"),
@@ -85,6 +87,11 @@ ORIGINS: tuple[Origin, ...] = (
     _single_files("gellus/hunflair/", *_AITSLAB, _HUNER),
     _single_files("fsu/hunflair/", *_AITSLAB, _HUNER),
     _single_files("bc4chemd/hunflair/", *_AITSLAB, _HUNER),
+    *(
+        _single_files(f"{archive}/", *_AIONER, "data/pubtator/")
+        for archive in ("nlm-gene", "gnormplus", "biored", "tmvar3", "bioid")
+    ),
+    Origin("maccrobat/", f"https://github.com/Saieiei/NLP/archive/{_MACCROBAT}.tar.gz", "MACCROBAT2020/"),
 )
 
 

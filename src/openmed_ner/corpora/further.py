@@ -166,6 +166,14 @@ FURTHER: tuple[Corpus, ...] = (
         home="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-vi/track-1/",
         note=f"Figure captions. {_NO_TEST} Dev has the captions of every tenth article by id. Of captions "
         "without a cell line, two thirds of all, every fifth is read.",
+        corrections=(
+            Correction(
+                _BIOID,
+                "47728491017\t186\t194\tJurkat \tCellLine\tCVCL_0065",
+                "47728491017\t186\t192\tJurkat\tCellLine\tCVCL_0065",
+                "the offsets take in the next word",
+            ),
+        ),
         complete=False,
     ),
     Corpus(
