@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from openmed_ner.bundle import Bundle, Manifest, open_bundle, seal
-from openmed_ner.bundle.manifest import MANIFEST
+from openmed_ner.bundle.files import MANIFEST
 from openmed_ner.cli.app import app
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.tagger import Tagger

@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmed_ner.bundle import BackboneReference, Bundle, Manifest, open_bundle, seal
-from openmed_ner.bundle.manifest import MANIFEST, MAX_JSON
+from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import MAX_JSON
 from openmed_ner.cli.main import main
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.publish import Reference, fetch_bundle, plan_push, push, resolve

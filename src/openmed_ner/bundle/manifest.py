@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from openmed_ner.bundle.files import LEXICON, MANIFEST, check_name, iter_files
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
 from openmed_ner.tagging.document_decoding import DocumentChoice, DocumentMode
@@ -23,16 +24,12 @@ from openmed_ner.terminologies import Lexicon, Matcher
 from openmed_ner.text import TagScheme
 
 FORMAT = 1
-MANIFEST = "manifest.json"
 CARD = "README.md"
 TOKENIZER = "tokenizer.json"
 MODEL = "model.onnx"
 RECORD = "run.json"
 SCORES = "scores.json"
 PARITY = "parity.json"
-LEXICON = "lexicon.npy"
-SUFFIXES = (".json", ".md", ".onnx", ".safetensors", ".txt")
-"""Suffixes of the files that a bundle may hold, beside its lexicon."""
 MAX_JSON = 4 << 20
 """Most bytes of a manifest."""
 Kind = Literal["adapter", "full", "runtime"]
@@ -321,7 +318,7 @@ def read_manifest(content: bytes, folder: Path) -> Manifest:
     """
     manifest = Manifest.from_json(parse_json(content, folder / MANIFEST, error=BundleError))
     for name in manifest.files:
-        _check_name(name, folder)
+        check_name(name, folder)
     return manifest
 
 
@@ -339,7 +336,7 @@ def open_bundle(folder: Path) -> Bundle:
 
     bundle = Bundle(folder, read_manifest(path.read_bytes(), folder))
     # Both ways: a file that is not listed has no digest, so nobody vouches for it.
-    present = set(_iter_files(folder))
+    present = set(iter_files(folder))
     for name in bundle.manifest.files:
         if name not in present:
             raise BundleError(f"{folder}: {name} is missing")
@@ -358,8 +355,8 @@ def seal(folder: Path, manifest: Manifest) -> Bundle:
         BundleError: the folder holds a kind of file that a bundle may not.
     """
     files = {}
-    for name in sorted(set(_iter_files(folder)) - {MANIFEST}):
-        _check_name(name, folder)
+    for name in sorted(set(iter_files(folder)) - {MANIFEST}):
+        check_name(name, folder)
         path = folder / name
         path.chmod(0o644)  # safetensors writes files that only their owner can read
         files[name] = FileEntry(path.stat().st_size, sha256_file(path))
@@ -383,22 +380,3 @@ def _one_of(choices: Sequence[str], value: object) -> str:
     if value not in choices:
         raise ValueError(f"expected one of {', '.join(choices)}, found {value!r}")
     return str(value)
-
-
-def _iter_files(folder: Path) -> Iterator[str]:
-    for path in folder.rglob("*"):
-        if path.is_symlink():
-            raise BundleError(f"{path} is a symbolic link; a bundle holds only plain files")
-        if path.is_file():
-            yield path.relative_to(folder).as_posix()
-
-
-def _check_name(name: str, folder: Path) -> None:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or name == MANIFEST:
-        raise BundleError(f"{folder}: the manifest lists {name!r}, which does not lie inside the bundle")
-    if path.suffix not in SUFFIXES and name != LEXICON:
-        raise BundleError(
-            f"{folder}: {name} is of a kind that a bundle must not contain; allowed: {', '.join(SUFFIXES)}. "
-            "Formats that can run code on loading, such as pickle, are refused"
-        )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from openmed_ner.bundle.manifest import MANIFEST, TOKENIZER, Bundle, Manifest, open_bundle
+from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import TOKENIZER, Bundle, Manifest, open_bundle
 from openmed_ner.errors import BundleError
 from openmed_ner.storage import sha256, sha256_file
 

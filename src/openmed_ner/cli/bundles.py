@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import MANIFEST
+from openmed_ner.bundle.files import MANIFEST
 from openmed_ner.bundle.registry import RegistryEntry, read_registry
 from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, BundleFolder
 from openmed_ner.cli.output import print_json

@@ -10,7 +10,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import MANIFEST, TOKENIZER
+from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import describe_bundle, read_training_splits
 from openmed_ner.cli.options import (
     INPUT,

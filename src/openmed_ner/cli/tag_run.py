@@ -41,7 +41,7 @@ class TaggingOptions:
         layers: if true, a layer for each head instead of one for each type.
         threshold: lowest score to keep.
         add: attributes to add.
-        document_decoding: whether the whole document may decide a mention.
+        document_decoding: if true, the whole document may decide a mention.
     """
 
     corpora: list[str] | None

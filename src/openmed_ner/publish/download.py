@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from openmed_ner.bundle import Bundle, FileEntry, Manifest, open_bundle
-from openmed_ner.bundle.manifest import MANIFEST, MAX_JSON, read_manifest
+from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import MAX_JSON, read_manifest
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.offline import require_network
 from openmed_ner.publish.hub import RETRY, Reference, explain, file_url, open_url

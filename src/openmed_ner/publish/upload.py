@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openmed_ner.bundle import Bundle, FileEntry, open_bundle
-from openmed_ner.bundle.manifest import CARD, MANIFEST, RECORD
+from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import CARD, RECORD
 from openmed_ner.bundle.registry import RegistryEntry
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.offline import require_network

@@ -25,7 +25,7 @@ DOUBTED_COUNT = 5
 
 @dataclass(frozen=True, slots=True)
 class ShortForm:
-    """What a short form means in the definitions of one type.
+    """The meaning of a short form in the definitions of one type.
 
     Attributes:
         short: the short form as written most often.

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
-from openmed_ner.bundle.manifest import LEXICON, RECORD, TOKENIZER, Adaptation
+from openmed_ner.bundle.files import LEXICON
+from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
 from openmed_ner.bundle.record import provenance, training_splits, version
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.architectures import check_fit

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openmed_ner.bundle.manifest import LEXICON, RECORD, LexiconReference, Terminology
+from openmed_ner.bundle.files import LEXICON
+from openmed_ner.bundle.manifest import RECORD, LexiconReference, Terminology
 from openmed_ner.storage import sha256
 from openmed_ner.terminologies import Matcher, open_lexicon
 from openmed_ner.training.config import Recipe
@@ -21,7 +22,7 @@ class TrainingLexicon:
     Attributes:
         content: contents of its file.
         reference: its digest and sources, for the manifest of a bundle.
-        record: how it was compiled, for the record of a run.
+        record: settings and sources of its compilation, for the record of a run.
         matcher: finds its names.
     """
 

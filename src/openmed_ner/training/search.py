@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import MANIFEST, RECORD
+from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import RECORD
 from openmed_ner.bundle.record import provenance
 from openmed_ner.errors import DivergenceError, RecipeError, RunError
 from openmed_ner.model.backbones import find_backbone

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from openmed_ner.bundle import Bundle, open_bundle, seal
-from openmed_ner.bundle.manifest import CARD, LEXICON, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, Precision
+from openmed_ner.bundle.files import LEXICON
+from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, Precision
 from openmed_ner.bundle.record import describe_host, training_splits, version
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.backends import load_runtime

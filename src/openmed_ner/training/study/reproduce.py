@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import MANIFEST, RECORD
+from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import RECORD
 from openmed_ner.bundle.record import provenance, training_splits
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.evaluation.predictions import predict_gold
