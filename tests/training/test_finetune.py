@@ -359,6 +359,23 @@ def test_a_final_model_learns_from_dev_and_keeps_the_last_epoch(backbone: Path, 
         search(recipe, [corpus], tmp_path / "search", name="tiny")
 
 
+def test_a_final_model_can_keep_the_dev_split_of_some_corpora() -> None:
+    """What is kept selects the epoch and is held out from the others; the rest is trained on."""
+    halves = {"train": DOCUMENTS[:4], "dev": DOCUMENTS[4:7], "test": DOCUMENTS[7:]}
+    first, second = Head("ncbi-disease", ("Disease",)), Head("cll", ("CellLine",))
+    names = (first.corpus, second.corpus)
+    recipe = Recipe(corpora=names, learn="train+dev", keep_dev=(second.corpus,))
+    learnt, kept = build_corpora({first: halves, second: halves}, recipe)
+    assert not learnt.dev and kept.dev == halves["dev"]
+    assert learnt.left_out and not set(learnt.left_out) & {document.id for document in kept.train}
+    learnt, kept = build_corpora({first: halves, second: halves}, replace(recipe, leave_out="nothing"))
+    assert (learnt.train, kept.train) == (DOCUMENTS[:7], halves["train"])
+    with pytest.raises(RecipeError, match="keep_dev"):
+        replace(recipe, learn="train")
+    with pytest.raises(RecipeError, match="keep_dev"):
+        replace(recipe, keep_dev=("unknown",))
+
+
 def test_windows_longer_than_the_backbone_are_refused(backbone: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="at most 96"):
         finetune(replace(make_recipe(backbone), window=97), CORPORA, tmp_path, name="tiny")

@@ -124,8 +124,8 @@ class Distillation:
     """Training on a teacher's probabilities beside the annotations.
 
     Attributes:
-        teacher: folder of a bundle with all heads of the student, of any backbone that torch can load; empty:
-            no teacher.
+        teacher: folder of a bundle with some heads of the student, of any backbone that torch can load; heads
+            that it lacks learn from annotations alone. Empty: no teacher.
         texts: file of documents without annotation, for the teacher's probabilities only; empty: none.
         weight: share of the teacher in the loss, from 0 to 1; the annotations have the rest.
         temperature: divisor of the logits of teacher and student; above 1, unlikely tags count for more.
@@ -187,6 +187,8 @@ class Recipe:
             chooses the mode of each head.
         learn: ``train`` selects the epoch on dev; ``train+dev`` also trains on dev and keeps the last epoch,
             for a final model with settings chosen before.
+        keep_dev: corpora whose dev split is not trained on even so; it selects the epoch, and can serve
+            choices made afterwards. Needs ``train+dev``.
         silver: file of documents tagged by another model (``openmed-ner tag --to jsonl``) to train on as
             well; each head is trained on the spans of its corpus. Empty: none.
         leave_out: ``held-out`` leaves out training documents that appear in the dev or test split of any of
@@ -214,6 +216,7 @@ class Recipe:
     transitions: float = 0.2
     document_decoding: DocumentMode = "off"
     learn: Literal["train", "train+dev"] = "train"
+    keep_dev: tuple[str, ...] = ()
     silver: str = ""
     leave_out: Literal["held-out", "nothing"] = "held-out"
     lora: LoraSettings = field(default_factory=LoraSettings)
@@ -235,6 +238,10 @@ class Recipe:
         stacked = self.adapted_as == "stacked" and self.method == "full"
         require(not stacked, "adapted_as", self.adapted_as, "merged, since method is full")
 
+        if self.keep_dev:
+            require(self.learn == "train+dev", "learn", self.learn, "train+dev, since keep_dev names corpora")
+            unknown = sorted(set(self.keep_dev) - set(self.corpora))
+            require(not unknown, "keep_dev", unknown, "corpora of the recipe")
         # An adapter on a start could only be loaded on that model, not on the backbone.
         if self.start:
             require(self.method == "full", "method", self.method, "full, since a start is named")

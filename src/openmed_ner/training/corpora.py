@@ -41,17 +41,24 @@ def build_corpora(
         recipe: use of the dev split, silver documents, texts for distillation, and left-out documents.
         guarded: documents of corpora that are only scored on, held out like those of dev and test.
     """
-    train, dev = (("train", "dev"), ()) if recipe.learn == "train+dev" else (("train",), ("dev",))
+    learnt = {head: recipe.learn == "train+dev" and head.corpus not in recipe.keep_dev for head in corpora}
 
     def select(splits: Splits, names: Sequence[str]) -> tuple[Document, ...]:
         return tuple(document for name in names for document in splits.get(name, ()))
 
     selected = [
-        TrainingCorpus(head, select(splits, train), select(splits, dev)) for head, splits in corpora.items()
+        TrainingCorpus(head, select(splits, ("train", "dev")), ())
+        if learnt[head]
+        else TrainingCorpus(head, select(splits, ("train",)), select(splits, ("dev",)))
+        for head, splits in corpora.items()
     ]
     held_out = []
     if recipe.leave_out == "held-out":
-        held_out = [document for splits in corpora.values() for document in select(splits, (*dev, "test"))]
+        held_out = [
+            document
+            for head, splits in corpora.items()
+            for document in select(splits, ("test",) if learnt[head] else ("dev", "test"))
+        ]
         held_out += guarded
         selected = [_exclude(corpus, held_out) for corpus in selected]
 

@@ -62,7 +62,9 @@ def test_the_divergence_is_that_of_scipy(logits: np.ndarray, temperature: float)
     for part in (slice(2), slice(2, 6)):
         right, predicted = (softmax(rows[:, part].astype(float) / temperature, axis=-1) for rows in logits)
         expected.append(temperature**2 * rel_entr(right, predicted).sum(axis=-1).mean())
-    targets = SoftTargets(TeacherScores(Path("none"), {}), (2, 4), weight=1.0, temperature=temperature)
+    targets = SoftTargets(
+        TeacherScores(Path("none"), {}), (2, 4), (0, 1), weight=1.0, temperature=temperature
+    )
     heads = torch.from_numpy(student).float().split((2, 4), dim=-1)
     divergence = targets.divergence([teacher[:2], teacher[2:]], heads)
     assert divergence.item() == pytest.approx(np.mean(expected), rel=1e-3, abs=1e-4)
@@ -243,7 +245,31 @@ def test_without_weight_a_teacher_changes_nothing(
         assert along.loss(with_it).mean.item() == alone.loss(without).mean.item()
 
 
-def test_a_teacher_has_to_know_every_head(full_bundle: Bundle, backbone: Path) -> None:
+def test_a_head_that_the_teacher_lacks_learns_from_annotations_alone(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    """Of two students of a second head, only the one with annotations changes this head."""
+    other = replace(HEADS[0], corpus="other")
+    recipe = make_student(backbone, full_bundle, epochs=1)
+    teacher = TeacherModel(open_trained(str(full_bundle.folder)), (other, *HEADS), recipe.distillation)
+    texts = [document.text for document in CORPORA[0].train]
+    targets = teacher.soft_targets(texts, tmp_path, Processes(), "fp32")
+    assert targets.heads == tuple(range(1, 1 + len(HEADS)))
+    assert targets.scores[texts[0]].shape[1] == sum(len(head.tags) for head in HEADS)
+
+    corpora = [replace(CORPORA[0], head=other, train=CORPORA[0].train[:1]), *CORPORA]
+    model = build_model(recipe, backbone, [corpus.head for corpus in corpora])
+    reader = WindowReader(SubwordTokenizer(tiny_tokenizer()), model.heads, 64, 16)
+    objective = TokenTagging(model, corpora, reader, schedule=recipe.schedule, seed=0, soft_targets=targets)
+    for batch in objective.batches(0):
+        model.zero_grad()
+        objective.loss(batch).mean.backward()
+        annotated = any(0 in example.annotators for example in batch)
+        assert (model.layers[0].weight.grad is not None) == annotated
+        assert model.layers[1].weight.grad is not None
+
+
+def test_a_teacher_has_to_know_a_head(full_bundle: Bundle, backbone: Path) -> None:
     source, settings = open_trained(str(full_bundle.folder)), Distillation("tiny")
     for head in (replace(HEADS[0], corpus="other"), replace(HEADS[0], labels=("Disease", "Drug"))):
         with pytest.raises(RecipeError, match=f"'tiny' has no head of {head.corpus} with the same tags"):

@@ -102,13 +102,15 @@ class SoftTargets:
 
     Attributes:
         scores: logits by text.
-        sizes: number of tags of each head.
+        sizes: number of tags of each head that the teacher has.
+        heads: indices of these heads in the student; the others have annotations alone.
         weight: share of the soft targets in the loss, from 0 to 1; the annotations have the rest.
         temperature: divisor of the logits of teacher and student; above 1, unlikely tags count for more.
     """
 
     scores: TeacherScores
     sizes: tuple[int, ...]
+    heads: tuple[int, ...]
     weight: float
     temperature: float
 
@@ -124,7 +126,7 @@ class SoftTargets:
 
         Args:
             teacher: teacher logits for the words of each window, ``(n_words, n_tags)``.
-            student: student logits of each head for all these words, ``(n_words, n_tags of the head)``.
+            student: student logits of each of ``heads`` for all these words, ``(n_words, n_tags)``.
         """
         targets = torch.from_numpy(np.concatenate(teacher)).to(student[0].device).float()
         losses = [
@@ -140,7 +142,7 @@ class SoftTargets:
 
 
 class TeacherModel:
-    """A trained model that provides soft targets for the heads of another model."""
+    """A trained model that provides soft targets for the heads that another model shares with it."""
 
     def __init__(self, source: TrainedModel, heads: Sequence[Head], settings: Distillation) -> None:
         """Use a trained model as a teacher.
@@ -151,20 +153,27 @@ class TeacherModel:
             settings: settings of the distillation.
 
         Raises:
-            RecipeError: the teacher lacks one of the heads.
+            RecipeError: the teacher has none of the heads.
         """
         self.source = source
         self._settings = settings
 
-        layers = [source.head_layer(head.corpus, head.tags) for head in heads]
-        for head, layer in zip(heads, layers, strict=True):
-            if layer is None:
-                setting = f"distillation.teacher = {settings.teacher!r}"
-                raise RecipeError(f"{setting} has no head of {head.corpus} with the same tags")
+        layers = {
+            index: layer
+            for index, head in enumerate(heads)
+            if (layer := source.head_layer(head.corpus, head.tags)) is not None
+        }
+        if not layers:
+            names = ", ".join(head.corpus for head in heads)
+            raise RecipeError(
+                f"distillation.teacher = {settings.teacher!r} has no head of {names} with the same tags"
+            )
 
-        self._model = TokenTagger(source.model.encoder, heads).eval()
-        self._model.layers = nn.ModuleList(filter(None, layers))
-        self._sizes = tuple(len(head.tags) for head in heads)
+        shared = [heads[index] for index in layers]
+        self._model = TokenTagger(source.model.encoder, shared).eval()
+        self._model.layers = nn.ModuleList(layers.values())
+        self._indices = tuple(layers)
+        self._sizes = tuple(len(head.tags) for head in shared)
 
     def soft_targets(
         self, texts: Sequence[str], folder: Path, processes: Processes, precision: str
@@ -198,7 +207,8 @@ class TeacherModel:
         self._model.to(processes.device)
         processes.on_main(compute)
         scores = TeacherScores(folder / SCORES, identity)
-        return SoftTargets(scores, self._sizes, self._settings.weight, self._settings.temperature)
+        settings = self._settings
+        return SoftTargets(scores, self._sizes, self._indices, settings.weight, settings.temperature)
 
     def _score(self, texts: Sequence[str]) -> Iterator[FloatArray]:
         """Yield the logits of the words of each text, read in the windows of the teacher's training."""

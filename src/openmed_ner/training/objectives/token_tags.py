@@ -190,7 +190,10 @@ class TokenTagging:
         return int(weight) + (draw < weight % 1)
 
     def loss(self, batch: Sequence[Example]) -> Loss:
-        """Mean loss over all annotated words and heads of a batch; soft targets cover all words and heads."""
+        """Mean loss over all annotated words and heads of a batch.
+
+        Soft targets cover all words and the heads that the teacher has.
+        """
         device = next(self.model.layers.parameters()).device
         arrays = pad_windows([example.window for example in batch], self._reader.tokenizer)
         inputs = [torch.from_numpy(array).to(device) for array in arrays]
@@ -201,12 +204,14 @@ class TokenTagging:
         words = self.model.hidden(*inputs)[rows, columns]
 
         # A head without tags in this batch is not computed, unless it has soft targets.
+        soft = self._soft_targets
+        taught = soft.heads if soft else ()
         tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
         annotated = (tags != IGNORED).any(dim=0).tolist()
         logits = {
             index: layer(words).float()
             for index, layer in enumerate(self.model.layers)
-            if annotated[index] or self._soft_targets
+            if annotated[index] or index in taught
         }
         losses = [
             nn.functional.cross_entropy(
@@ -222,14 +227,15 @@ class TokenTagging:
 
         n_targets = int((tags != IGNORED).sum())
         mean = torch.stack(losses).sum() / n_targets if losses else words.new_zeros(())
-        if soft := self._soft_targets:
+        if soft:
             teacher = [soft.of(example.text, example.window) for example in batch]
-            mean = torch.lerp(mean, soft.divergence(teacher, list(logits.values())), soft.weight)
+            student = [logits[index] for index in taught]
+            mean = torch.lerp(mean, soft.divergence(teacher, student), soft.weight)
             n_targets = tags.numel()
         return Loss(mean, n_targets, int(inputs[1].sum()))
 
     def evaluate(self) -> Mapping[str, float]:
-        """Strict mention-level F1 on dev, per corpus; ``score`` is their mean. Empty without dev."""
+        """Strict mention-level F1 per corpus that has dev documents; ``score`` is their mean."""
         # Corpora share documents, such as the two heads of BC5CDR; each text is predicted once.
         documents = {(document.id, document.text): document for _, dev in self._dev for document in dev}
         if not documents:
@@ -238,7 +244,7 @@ class TokenTagging:
             documents.values(), run=self.model.run, reader=self._reader, modes=self._document_modes
         )
         predictions = dict(zip(documents, predicted, strict=True))
-        f1 = {head.corpus: _score(head, dev, predictions).micro.f1 for head, dev in self._dev}
+        f1 = {head.corpus: _score(head, dev, predictions).micro.f1 for head, dev in self._dev if dev}
         return {**f1, "score": sum(f1.values()) / len(f1)}
 
 
