@@ -51,6 +51,8 @@ ANNOTATED: dict[str, tuple[Document, ...]] = {
     "annotations/test": DOCUMENTS,
 }
 """The files that pages name: whoever names another adds it here."""
+TRAINING = {"docs/train.md", "docs/performance.md"}
+"""Pages whose commands take seconds of processor time."""
 
 
 def pages_with(pattern: re.Pattern[str]) -> list[Path]:
@@ -125,7 +127,13 @@ def test_examples_in_docstrings_run(module: str) -> None:
     assert result.attempted and not result.failed
 
 
-@pytest.mark.parametrize("page", pages_with(re.compile("^```console", re.MULTILINE)), ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] if name_of(page) in TRAINING else [])
+        for page in pages_with(re.compile("^```console", re.MULTILINE))
+    ],
+)
 def test_commands_do_what_the_page_shows(
     page: Path, terminal: Terminal, random_backbone: None, request: pytest.FixtureRequest
 ) -> None:

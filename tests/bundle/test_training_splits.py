@@ -71,6 +71,7 @@ def test_dev_chooses_no_merge_for_a_model_that_has_learnt_it(
         export(learnt, "wrong", adapter_bundle)
 
 
+@pytest.mark.slow
 def test_who_goes_on_from_a_model_that_has_learnt_dev_has_learnt_it(
     chosen: Bundle, learnt: Bundle, backbone: Path, tmp_path: Path
 ) -> None:

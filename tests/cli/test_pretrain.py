@@ -30,6 +30,7 @@ def read_json(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_from_passages_to_a_tagger(
     backbone: Path, passages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,6 +159,7 @@ def test_any_text_is_read_to_its_last_character(tagger: Tagger, text: str) -> No
     assert all(span.end <= len(text) and document.mention(span).strip() for span in document.spans)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["a" * 20_000, "糖" * 20_000, "é" * 8_000, "-" * 20_000, "👩\u200d⚕️" * 2_000]
 )

@@ -96,7 +96,9 @@ def count(model: torch.nn.Module) -> int:
     return count_parameters(model)[1]
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if "large" in name else []) for name in BACKBONES]
+)
 def test_sizes_are_those_of_transformers_and_peft(name: str) -> None:
     config, shape = PUBLISHED[name], BACKBONES[name].shape
     assert Shape.from_config(config) == shape
@@ -294,6 +296,7 @@ def test_from_adaptation_to_exact_offsets(name: str, tmp_path: Path, monkeypatch
         assert np.abs(eight_bits - expected).mean() < 0.1 * expected.std()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(name for name, entry in ARCHITECTURES.items() if entry.layers))
 def test_a_model_keeps_the_layers_it_is_told_to(name: str) -> None:
     make_config = CONFIGURATIONS["deberta-always" if name == "deberta-v2" else name]

@@ -178,6 +178,7 @@ def runs(tmp_path: Path) -> dict[str, Path]:
     return {"first": a_run(tmp_path / "a"), "second": a_run(tmp_path / "b", level=3)}
 
 
+@pytest.mark.slow
 def test_the_same_logs_give_the_same_picture(runs: dict[str, Path], tmp_path: Path) -> None:
     import matplotlib
 
@@ -255,6 +256,7 @@ def test_a_missing_matplotlib_is_named_with_its_extra(
         plot_curves({"a": a_run(tmp_path / "a")}, tmp_path / "x.svg")
 
 
+@pytest.mark.slow
 def test_drawing_needs_neither_torch_nor_pyplot(runs: dict[str, Path], tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import openmed_ner.cli.plot as cli\n"

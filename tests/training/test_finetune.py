@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from openmed_ner.tagging.document_decoding import DOCUMENT_MODES
 from openmed_ner.text import Document, Span
 from openmed_ner.training.config import PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.corpora import build_corpora
+from openmed_ner.training.engine import loop
 from openmed_ner.training.engine.loop import CHECKPOINT, StepReport, Trainer, learning_rate
 from openmed_ner.training.finetune import build_model, finetune
 from openmed_ner.training.objectives import token_tags
@@ -43,6 +46,7 @@ def test_eight_sentences_are_learnt_by_heart(adapter_bundle: Bundle, full_bundle
         assert history["scores"][history["best_epoch"]] == {"diseases": 1.0, "chemicals": 1.0, "score": 1.0}
 
 
+@pytest.mark.slow
 def test_stop_and_resume_equals_no_stop(backbone: Path, tmp_path: Path) -> None:
     recipe = make_recipe(backbone, epochs=4, dropout=0.1, precision="auto")
 
@@ -68,6 +72,39 @@ def test_stop_and_resume_equals_no_stop(backbone: Path, tmp_path: Path) -> None:
         assert len(whole) - stop <= len(resumed) < len(whole) + (stop == 1)
         assert resumed == whole[-len(resumed) :]
         assert (folder / "best.safetensors").read_bytes() == expected
+
+
+@pytest.mark.slow
+def test_a_run_with_a_time_limit_ends_in_time_with_a_full_schedule(
+    backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock gains a second whenever it is asked, so a step takes a second. A stop changes nothing."""
+    seconds = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    recipe = make_recipe(backbone, epochs=100, minutes=0.5, warmup=0.2)
+    rates: list[float] = []
+
+    def on_step(report: StepReport) -> None:
+        if report.scores is None:
+            rates.append(report.learning_rate)
+            if len(rates) == 7:
+                raise KeyboardInterrupt
+
+    def run() -> Bundle:
+        return finetune(
+            recipe, CORPORA, tmp_path, name="tiny", resume=True, checkpoint_seconds=0.0, on_step=on_step
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    history = run().read_json("run.json")["history"]
+    assert 30 <= history["seconds"] <= 31
+    assert len(history["scores"]) < 100
+
+    peak = recipe.schedule.learning_rate
+    top = rates.index(max(rates))
+    assert rates[:top] == sorted(rates[:top]) and rates[top:] == sorted(rates[top:], reverse=True)
+    assert max(rates) > 0.9 * peak and rates[-1] < 0.05 * peak
 
 
 def test_the_same_seed_gives_the_same_weights(backbone: Path, tmp_path: Path) -> None:
@@ -298,6 +335,7 @@ def test_averaged_weights_are_what_is_scored_and_kept(backbone: Path, tmp_path: 
     assert not torch.equal(best[name], seen[-1][name])
 
 
+@pytest.mark.slow
 def test_a_stopped_run_averages_on(backbone: Path, tmp_path: Path) -> None:
     recipe = make_recipe(backbone, epochs=2, average=0.9)
 

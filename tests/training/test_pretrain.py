@@ -291,6 +291,7 @@ def test_a_head_need_not_be_taught_alone(backbone: Path, passages: Path, tmp_pat
     assert "head" not in record and record["history"]["step"] > 0
 
 
+@pytest.mark.slow
 def test_encoders_are_kept_along_the_way(backbone: Path, passages: Path, tmp_path: Path) -> None:
     last = pretrain(make_pretraining(backbone, keep=2), passages, tmp_path, name="adapted-tiny")
     assert [path.name for path in (tmp_path / "rounds").iterdir()] == ["2"]
@@ -320,6 +321,7 @@ def test_plain_peft_loads_the_adapted_encoder(adapted: Bundle, backbone: Path) -
     assert lora and all(torch.equal(state[name], weights[name]) for name in lora)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [(), (1,)])
 @pytest.mark.parametrize("mode", ["merged", "stacked"])
 def test_fine_tuning_stands_on_an_adapted_encoder(
@@ -344,6 +346,7 @@ def test_fine_tuning_stands_on_an_adapted_encoder(
     assert "## Adaptation to biomedical text" in card and "| source-0 |" in card
 
 
+@pytest.mark.slow
 def test_merged_and_stacked_learn_the_same(adapted: Bundle, backbone: Path, tmp_path: Path) -> None:
     heads = []
     for mode in ("merged", "stacked"):
@@ -505,6 +508,7 @@ class Regression:
         return {"score": 0.0}
 
 
+@pytest.mark.slow
 @given(sizes=st.lists(st.integers(1, 5), min_size=2, max_size=6))
 def test_accumulated_batches_are_one_batch(sizes: list[int]) -> None:
     import tempfile
@@ -530,6 +534,7 @@ def test_accumulated_batches_are_one_batch(sizes: list[int]) -> None:
     assert results[0][1] == pytest.approx(results[1][1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_activations_computed_again_change_nothing(backbone: Path, passages: Path, tmp_path: Path) -> None:
     weights = []
     for recompute in (False, True):
@@ -544,6 +549,7 @@ def test_activations_computed_again_change_nothing(backbone: Path, passages: Pat
         torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_whole_words_and_single_passages_train_as_well(
     backbone: Path, passages: Path, tmp_path: Path
 ) -> None:

@@ -163,6 +163,7 @@ def test_time_ends_a_search_after_its_first_trial_at_the_earliest(recipe: Recipe
     assert len(json.loads((tmp_path / "search.json").read_text())["trials"]) == 1
 
 
+@pytest.mark.slow
 def test_only_small_adapters_are_tried(recipe: Recipe) -> None:
     everything = small_adapters(recipe, CORPORA)
     assert everything == ["query-value/2", "query-value/4", "all-linear/2", "all-linear/4"]

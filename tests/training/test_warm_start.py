@@ -146,6 +146,7 @@ def test_a_smaller_model_goes_on_with_the_layers_it_has(
         start_from(small, backbone, HEADS, layers=(0,))
 
 
+@pytest.mark.slow
 def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
     full_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:

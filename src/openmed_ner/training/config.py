@@ -40,6 +40,8 @@ class Schedule:
 
     Attributes:
         epochs: maximum number of passes over the training data.
+        minutes: maximum time of the steps and of all evaluations but the last. The learning rate then falls
+            with the time that has passed, and reaches zero when it is over; 0 sets no limit.
         patience: epochs without a better dev score before the run stops.
         batch_subwords: maximum number of subwords in a batch, padding included.
         accumulate: number of batches per step.
@@ -59,6 +61,7 @@ class Schedule:
     """
 
     epochs: int = 10
+    minutes: float = 0.0
     patience: int = 3
     batch_subwords: int = 2048
     accumulate: int = 1
@@ -76,6 +79,7 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_subwords", "accumulate", "learning_rate", "clip"):
             require(getattr(self, name) > 0, f"schedule.{name}", getattr(self, name), "a number above 0")
+        require(self.minutes >= 0, "schedule.minutes", self.minutes, "0 or more")
         for name in ("warmup", "average", "label_smoothing", "dropout", "attention_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"schedule.{name}", value, "a share from 0 to below 1")

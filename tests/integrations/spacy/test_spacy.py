@@ -303,6 +303,7 @@ def test_a_wrong_setting_is_an_error_whatever_becomes_of_bad_documents(tagger: T
         make_pipeline(alignment="nearest")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # fork with torch
 def test_two_processes_find_what_one_finds(nlp: Language, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,6 +348,7 @@ def saved(folder: str, tmp_path: Path) -> Iterator[tuple[Language, Path]]:
     yield nlp, tmp_path / "pipeline"
 
 
+@pytest.mark.slow
 def test_a_saved_pipeline_holds_its_model_and_settings(saved: tuple[Language, Path], tagger: Tagger) -> None:
     _, path = saved
     nlp = spacy.load(path)
@@ -368,6 +370,7 @@ def test_a_tampered_pipeline_is_refused(saved: tuple[Language, Path]) -> None:
         spacy.load(path)
 
 
+@pytest.mark.slow
 def test_a_pipeline_travels_as_bytes(nlp: Language, tagger: Tagger) -> None:
     packed = nlp.to_bytes()
     other = make_pipeline(bundle="nowhere").from_bytes(packed)

@@ -187,6 +187,7 @@ texts = 5
 """
 
 
+@pytest.mark.slow
 def test_a_model_learns_the_probabilities_of_another_one(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +245,7 @@ training = {method = "full"}
 """
 
 
+@pytest.mark.slow
 def test_a_model_goes_on_from_another_one(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +312,7 @@ def test_a_model_goes_on_from_the_same_encoder(recipe: Path) -> None:
         read_study(recipe)
 
 
+@pytest.mark.slow
 def test_a_model_learns_from_texts_that_another_one_tagged(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

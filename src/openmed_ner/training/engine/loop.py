@@ -4,6 +4,9 @@ A run can be stopped at any moment and resumes as if it had not been stopped. Th
 from the seed, and every random number from the seed, the step and the position of the batch in the step. So
 a checkpoint holds only weights, optimiser moments and the history. For the same reason several processes
 that share the batches of a step compute what one would, and a run may resume with more of them or fewer.
+
+With a time limit, the learning rate follows the clock instead of the steps alone. A run then ends in time on
+any machine, but two runs are no longer equal to the last digit.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ class StepReport:
     scores: Mapping[str, float] | None = None
 
 
-def learning_rate(step: int, *, n_steps: int, schedule: Schedule) -> float:
+def learning_rate(step: float, *, n_steps: int, schedule: Schedule) -> float:
     """Linear warm-up to the peak, then half a cosine down to zero; ``step`` counts from 0."""
     n_warmup = math.ceil(schedule.warmup * n_steps)
     if step < n_warmup:
@@ -127,9 +130,9 @@ class Trainer(Generic[Batch]):
         clock = saved = time.monotonic()
         for epoch in range(self.schedule.epochs):
             begin = sum(lengths[:epoch])
-            if self.history.step >= begin + lengths[epoch] and len(self.history.scores) > epoch:
+            if len(self.history.scores) > epoch:
                 continue  # finished before the checkpoint
-            if self._patience_ended():
+            if self._patience_ended() or self._time_share() >= 1:
                 break
 
             # A resumed run skips the batches of its earlier steps.
@@ -143,8 +146,10 @@ class Trainer(Generic[Batch]):
                 if now - saved > self._checkpoint_seconds:
                     self.save_checkpoint()
                     saved = now
+                if self._time_share() >= 1:
+                    break
 
-            report = self._end_epoch(epoch, n_epoch_steps=lengths[epoch], n_steps=n_steps)
+            report = self._end_epoch(epoch, n_epoch_steps=self.history.step - begin, n_steps=n_steps)
             now = time.monotonic()
             self.history.seconds += now - clock
             clock = saved = now
@@ -176,8 +181,9 @@ class Trainer(Generic[Batch]):
         """Make one optimiser step on some batches, shared by all processes."""
         step, several = self.history.step, len(batches) > 1
 
-        # 1. Learning rate: linear warm-up, then half a cosine.
-        rate = learning_rate(step, n_steps=n_steps, schedule=self.schedule)
+        # 1. Learning rate: linear warm-up, then half a cosine, over the steps or the time if that is shorter.
+        progress = max(step, self._time_share() * n_steps)
+        rate = learning_rate(progress, n_steps=n_steps, schedule=self.schedule)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
@@ -284,6 +290,13 @@ class Trainer(Generic[Batch]):
             self._processes.sum([total])
             kwh, co2e_kg = (total - figures).tolist()
             self._remote_energy = replace(local, kwh=kwh, co2e_kg=co2e_kg) if kwh else Energy()
+
+    def _time_share(self) -> float:
+        """Share of the time limit that has passed, by the clock of the main process; 0 without a limit."""
+        if not self.schedule.minutes:
+            return 0.0
+        seconds = self._processes.on_main(lambda: self.history.seconds)
+        return min(1.0, seconds / (60 * self.schedule.minutes))
 
     def _patience_ended(self) -> bool:
         history = self.history
