@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openmed_ner.bundle import Bundle
-from openmed_ner.bundle.record import training_splits
+from openmed_ner.bundle.record import corpora_with_dev_learnt, training_splits
 from openmed_ner.cli.evaluate import predict_bundle
 from openmed_ner.corpora import CATALOG, Split
 from openmed_ner.errors import InputError
@@ -67,7 +67,7 @@ def test_dev_chooses_no_merge_for_a_model_that_has_learnt_it(
     assert copied.manifest.document_decoding == other.manifest.document_decoding
     card = (copied.folder / "README.md").read_text()
     assert re.search(r"\| diseases +\| definitions +\| \+?1\.00", card)
-    with pytest.raises(InputError, match=r"its heads differ from those of"):
+    with pytest.raises(InputError, match=r"is not one of"):
         export(learnt, "wrong", adapter_bundle)
 
 
@@ -82,6 +82,21 @@ def test_who_goes_on_from_a_model_that_has_learnt_dev_has_learnt_it(
         again = replace(recipe, start=str(bundle.folder))
         last = finetune(again, TWO, tmp_path / f"{number}-again", name="last")
         assert training_splits(last.read_json("run.json")) == splits
+
+
+def test_the_record_tells_of_which_corpora_dev_was_learnt() -> None:
+    own = {"recipe": {"learn": "train+dev", "keep_dev": ["cll"]}, "data": {"cll": {}, "bc2gm": {}}}
+    start = {"learnt": ["train", "dev"], "learnt_dev_of": ["gellus"]}
+    former = {"learnt": ["train", "dev"]}
+    for record, corpora in (
+        ({"recipe": {}}, set()),
+        ({**own, "recipe": {"learn": "train"}}, set()),
+        (own, {"bc2gm"}),
+        ({**own, "start": start}, {"bc2gm", "gellus"}),
+        ({**own, "start": {"learnt": ["train"], "soup": [start]}}, {"bc2gm", "gellus"}),
+        ({**own, "teacher": former}, {"bc2gm", "cll"}),
+    ):
+        assert corpora_with_dev_learnt(record) == corpora
 
 
 def test_what_stands_in_a_split_that_was_learnt_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

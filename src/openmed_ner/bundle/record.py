@@ -51,10 +51,24 @@ def training_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
 
     Splits of the models that it started from, and of its teacher, count as well.
     """
+    return ("train", "dev") if corpora_with_dev_learnt(record) else ("train",)
+
+
+def corpora_with_dev_learnt(record: Mapping[str, Any]) -> frozenset[str]:
+    """Return the corpora whose dev split a model was trained on.
+
+    Those of the models that it started from, and of its teacher, count as well. If one of these was trained
+    on dev and its record does not say of which corpora, all corpora of the model count.
+    """
+    recipe = record.get("recipe", {})
+    heads = record.get("data", {}).keys() or recipe.get("corpora", ())
+    names = set(heads) - set(recipe.get("keep_dev", ())) if recipe.get("learn") == "train+dev" else set()
+
     start, teacher = (record.get(origin, {}) for origin in ("start", "teacher"))
-    dev = record.get("recipe", {}).get("learn") == "train+dev"
-    dev |= any("dev" in origin.get("learnt", ()) for origin in (start, teacher, *start.get("soup", ())))
-    return ("train", "dev") if dev else ("train",)
+    for origin in (start, teacher, *start.get("soup", ())):
+        if "dev" in origin.get("learnt", ()):
+            names.update(origin.get("learnt_dev_of", heads))
+    return frozenset(names)
 
 
 def read_training_splits(bundle: Bundle) -> tuple[str, ...]:

@@ -10,15 +10,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Literal, get_args
 
 from openmed_ner.text import Span
 
 Rule = Literal["score", "fill", "first"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-MANY = 4
-"""Number of guidelines from which only the first place is varied, not the whole order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +60,13 @@ class TypeMerge:
         return accepted
 
 
-def iter_merges(corpora: Sequence[str]) -> Iterator[TypeMerge]:
-    """Yield every merge that is a candidate for selection on dev."""
-    yield TypeMerge(tuple(corpora))
-    orders = (
-        permutations(corpora)
-        if len(corpora) < MANY
-        else ((first, *(corpus for corpus in corpora if corpus != first)) for first in corpora)
-    )
-    yield from (TypeMerge(tuple(order), "fill") for order in orders)
-    yield from (TypeMerge((corpus,), "first") for corpus in corpora)
+def iter_merges(ranking: Sequence[str]) -> Iterator[TypeMerge]:
+    """Yield every merge that is a candidate for selection, the simplest first.
+
+    Args:
+        ranking: the guidelines, the best one first.
+    """
+    yield TypeMerge(tuple(ranking[:1]), "first")
+    for size in range(2, len(ranking) + 1):
+        yield TypeMerge(tuple(ranking[:size]), "fill")
+        yield TypeMerge(tuple(ranking[:size]), "score")

@@ -14,7 +14,7 @@ import torch
 from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
-from openmed_ner.bundle.record import provenance, training_splits, version
+from openmed_ner.bundle.record import corpora_with_dev_learnt, provenance, training_splits, version
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.architectures import check_fit
 from openmed_ner.model.backbones import find_backbone
@@ -217,6 +217,7 @@ def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
         **{key: record[key] for key in ("commit", "energy", "start") if key in record},
         "seconds": record["history"]["seconds"],
         "learnt": list(training_splits(record)),
+        "learnt_dev_of": sorted(corpora_with_dev_learnt(record)),
     }
 
 

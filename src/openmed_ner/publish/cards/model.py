@@ -281,11 +281,13 @@ def describe_training(record: Mapping[str, Any]) -> str:
         return NO_RECORD
     best = dig(record, "history", "best_epoch")  # from 0
     scores = dig(record, "history", "scores")
-    selection = (
-        "Trained on the dev splits, too; the last epoch is kept"
-        if dig(record, "recipe", "learn") == "train+dev"
-        else "Epoch selected on the dev splits"
-    )
+    selection = "Epoch selected on the dev splits"
+    if dig(record, "recipe", "learn") == "train+dev":
+        kept = ", ".join(dig(record, "recipe", "keep_dev") or ())
+        selection = "Trained on the dev splits, too"
+        selection += (
+            f", but not those of {kept}, which select the epoch" if kept else "; the last epoch is kept"
+        )
     return (
         f"{_method(record)}; {_parameters(record)}.{_start(record)}{_teacher(record)} {selection}: "
         f"{show(None if best is None else best + 1)} of {show(scores and len(scores))}. {_time(record)} "

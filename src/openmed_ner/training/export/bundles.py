@@ -9,7 +9,7 @@ from typing import get_args
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import RECORD, RUNTIMES, Precision
-from openmed_ner.bundle.record import training_splits
+from openmed_ner.bundle.record import corpora_with_dev_learnt
 from openmed_ner.corpora import CATALOG, load_split
 from openmed_ner.corpora.archive import ENVIRONMENT
 from openmed_ner.data import read_examples
@@ -42,7 +42,7 @@ def export_bundle(
         backend: engine that runs the bundle and is certified; if ``None``, ``openvino`` for ``int8-static``
             and ``onnxruntime`` otherwise.
         name: name of the new bundle; the original's if ``None``.
-        choices: bundle with the same heads whose type merges and document-level decoding are copied.
+        choices: bundle whose type merges and document-level decoding are copied where dev cannot choose them.
         calibration: documents that fix the scales of ``int8-static``; if ``None``, the training splits of the
             heads' corpora, or the example abstracts.
 
@@ -64,8 +64,10 @@ def export_bundle(
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
     if os.environ.get(ENVIRONMENT) and names:
         gold = {name: list(load_split(name, "dev").documents) for name in names}
-        trained_on_dev = "dev" in training_splits(source.read_json(RECORD))
-        texts = f"dev splits of {', '.join(names)}{', which were trained on' if trained_on_dev else ''}"
+        learnt = corpora_with_dev_learnt(source.read_json(RECORD))
+        trained_on = [name for name in names if name in learnt]
+        some = "" if len(trained_on) == len(names) else f" ({', '.join(trained_on)})"
+        texts = f"dev splits of {', '.join(names)}{f', which were trained on{some}' if trained_on else ''}"
     else:
         gold, texts = {source.manifest.heads[0].corpus: read_examples()}, "the example abstracts"
 

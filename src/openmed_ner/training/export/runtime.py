@@ -16,7 +16,7 @@ from pathlib import Path
 from openmed_ner.bundle import Bundle, open_bundle, seal
 from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, Precision
-from openmed_ner.bundle.record import describe_host, training_splits, version
+from openmed_ner.bundle.record import corpora_with_dev_learnt, describe_host, version
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.inference.backends import load_runtime
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
@@ -63,12 +63,13 @@ def export_runtime(
             :func:`openmed_ner.training.export.parity.certify`.
         texts: description of those documents.
         calibration: documents like those to be tagged, on which ``int8-static`` measures ranges.
-        choices: bundle with the same heads to copy the type merges and the document-level decoding from. If
-            ``None``, they are chosen on ``gold``, or left out if the source was trained on dev.
+        choices: bundle to copy the document-level decoding from, for heads that were trained on dev, and type
+            merges, for types that ``gold`` cannot decide. If ``None``, these are left out. All else is chosen
+            on ``gold``.
         name: name of the new bundle; that of the source if ``None``.
 
     Raises:
-        InputError: no text to calibrate on, or the bundle to copy choices from has other heads.
+        InputError: no text to calibrate on, or ``choices`` has a head that the source lacks.
         BundleError: the source is a runtime bundle already.
         RunError: the target exists.
     """
@@ -76,8 +77,8 @@ def export_runtime(
         raise BundleError(f"{source.folder} is a runtime bundle already; export from the adapter bundle")
     if target.exists():
         raise RunError(f"{target} already exists; choose another folder, or remove it")
-    if choices is not None and _labels(choices) != _labels(source):
-        raise InputError(f"{choices.folder}: its heads differ from those of {source.folder}")
+    if choices is not None and (other := sorted(_labels(choices) - _labels(source))):
+        raise InputError(f"{choices.folder}: its head {other[0][0]} is not one of {source.folder}")
 
     reader = make_reader(source)
     content = _export_graph(source, precision, calibration, reader)
@@ -94,15 +95,13 @@ def export_runtime(
         "host": describe_host(),
     }
 
-    if choices is not None:
-        document_choices = dict(choices.manifest.document_decoding)
-        type_merges = dict(choices.manifest.merges)
-    elif "dev" in training_splits(record):  # gold is dev, where this model cannot be compared
-        document_choices, type_merges = {}, {}
-    else:
-        document_choices = choose_document_modes(gold, by_mode)
-        chosen = _join_modes(by_mode, document_choices)
-        type_merges = choose_merges(source.manifest.heads, gold, chosen)
+    # Gold is dev, which cannot choose anything for the heads that were trained on it.
+    learnt = corpora_with_dev_learnt(record)
+    held_out = {corpus: documents for corpus, documents in gold.items() if corpus not in learnt}
+    document_choices = dict(choices.manifest.document_decoding) if choices else {}
+    document_choices |= choose_document_modes(held_out, by_mode)
+    type_merges = dict(choices.manifest.merges) if choices else {}
+    type_merges |= choose_merges(source.manifest.heads, held_out, _join_modes(by_mode, document_choices))
 
     manifest = replace(
         source.manifest,
@@ -139,8 +138,8 @@ def _export_graph(
     return content
 
 
-def _labels(bundle: Bundle) -> list[tuple[str, tuple[str, ...]]]:
-    return [(head.corpus, head.labels) for head in bundle.manifest.heads]
+def _labels(bundle: Bundle) -> set[tuple[str, tuple[str, ...]]]:
+    return {(head.corpus, head.labels) for head in bundle.manifest.heads}
 
 
 def _tag(
