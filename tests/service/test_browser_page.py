@@ -143,6 +143,22 @@ def test_typed_text_is_tagged_as_by_the_tagger(open_page: OpenPage) -> None:
     assert page.locator("#main").get_attribute("aria-busy") == "false"
 
 
+def test_every_guideline_can_be_shown_and_downloaded(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page()
+    tag(page, "Aspirin caused gastric ulcer.")
+    page.get_by_label("Every guideline in a layer of its own").check()
+    page.locator("#status", has_text="found").wait_for()
+    layers = openmed_ner.load(threads=1)("Aspirin caused gastric ulcer.", layers=True).spans
+    guidelines = {span.corpus for span in layers}
+    page.locator("#corpora label", has_text=max(guidelines)).wait_for()
+    page.get_by_text("Download").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON lines", exact=True).click()
+    download.value.save_as(tmp_path / "entities.jsonl")
+    (document,) = read_documents(tmp_path / "entities.jsonl")
+    assert {span.corpus for span in document.spans} == guidelines
+
+
 def test_offsets_hold_beyond_the_basic_plane(open_page: OpenPage) -> None:
     page = open_page()
     tag(page, TEXT)

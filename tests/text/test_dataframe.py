@@ -71,7 +71,7 @@ def test_a_table_has_a_row_per_entity_and_a_column_per_attribute() -> None:
     assert frame.text.tolist() == ["fever", "ARF", "No fever"]
     assert frame.iloc[0].to_dict() | {"long_form": None} == {
         "document": "note", "start": 3, "end": 8, "text": "fever", "label": "Disease", "score": 0.75,
-        "corpus": "ncbi-disease", "long_form": None, "negated": True,
+        "corpus": "ncbi-disease", "evidence": "sentence", "long_form": None, "negated": True,
     }  # fmt: skip
     assert frame.negated.isna().tolist() == [False, True, True]
     assert frame.long_form.tolist()[1] == "acute renal failure"

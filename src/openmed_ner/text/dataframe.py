@@ -24,6 +24,7 @@ COLUMNS = {
     "label": "string",
     "score": "float64",
     "corpus": "string",
+    "evidence": "string",
 }
 """Type of each column that every frame has; attributes follow in order of their names."""
 
@@ -42,7 +43,16 @@ def to_dataframe(documents: Iterable[Document]) -> DataFrame:
     pandas = require_extra("pandas", "notebooks")
     entities = [(document, span) for document in documents for span in document.spans]
     rows = [
-        (document.id, span.start, span.end, document.mention(span), span.label, span.score, span.corpus)
+        (
+            document.id,
+            span.start,
+            span.end,
+            document.mention(span),
+            span.label,
+            span.score,
+            span.corpus,
+            span.evidence,
+        )
         for document, span in entities
     ]
     frame: DataFrame = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

@@ -64,11 +64,16 @@ function tag(source) {
   }
   const name = "text" in source ? "the text" : source.file.name;
   run(`Reading ${name}…`, async (signal) => {
-    const answer = await (await requestTags(source, {}, signal)).json();
+    const answer = await (await requestTags(source, layersOption(), signal)).json();
     signal.throwIfAborted();
     tagged = source;
     return describeResult(result.show(answer.documents), answer.documents.length);
   });
+}
+
+/** By default, the guidelines of a type are merged into one layer. */
+function layersOption() {
+  return find("layers").checked ? { layers: true } : {};
 }
 
 function describeResult(n_mentions, n_documents) {
@@ -85,7 +90,7 @@ function download({ name, title, file }) {
     return;
   }
   run(`Preparing ${title}…`, async (signal) => {
-    const response = await requestTags(tagged, { ...options, output: name }, signal);
+    const response = await requestTags(tagged, { ...layersOption(), ...options, output: name }, signal);
     save(await response.blob(), file);
     return `${file} is ready.`;
   });
@@ -123,6 +128,9 @@ listenForInput(
 offerInputs(find("from"));
 offerDownloads(find("formats"), download);
 find("cancel").addEventListener("click", () => running?.abort());
+find("layers").addEventListener("change", () => {
+  if (tagged) tag(tagged);
+});
 find("theme").addEventListener("change", (event) => {
   document.documentElement.dataset.theme = event.target.value;
 });

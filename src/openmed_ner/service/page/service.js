@@ -56,7 +56,7 @@ export async function fetchBundles() {
 /**
  * Ask the service to tag a text or a file.
  * @param {Source} source
- * @param {Record<string, unknown>} options `output`, `corpora`, `types`, `threshold`
+ * @param {Record<string, unknown>} options `output`, `layers`, `corpora`, `types`, `threshold`
  * @param {AbortSignal} signal
  * @returns {Promise<Response>}
  */
