@@ -1,6 +1,6 @@
 """Carry a study to a machine without a network, run it there in a few timed calls, bring the results home.
 
-    here:   python tools/box.py pack -o DIR --backbones DIR --corpora DIR --python 3.12
+    here:   python tools/box.py pack -o DIR --backbones DIR --corpora DIR --terminologies DIR --python 3.12
     there:  python tools/box.py receive DIR/part-N                        once per part
             python tools/box.py run STUDY.toml --seconds 480 --out OUT    again, until it says "complete"
             python tools/box.py send --out OUT --first 0                  again with --first 4, 8 …
@@ -41,17 +41,23 @@ STOPPING_SECONDS = 20
 """Time that a run has to end after it was interrupted; a checkpoint is at most a minute old."""
 WHEELS = ("bioc", "intervaltree", "jsonlines", "rich", "shellingham", "typer")
 """Packages that a machine with torch, transformers, peft, accelerate, onnx and pyyaml still lacks."""
+LEXICON_FILES = ("lexicon.npy", "manifest.json")
+"""Files of compiled terminologies that training reads."""
 _INDEX = "part.json"
 _CONTENT = "content"
 
 
-def pack(target: Path, *, backbones: Path, corpora: Path, python: str) -> list[Path]:
-    """Write parts that hold backbones, corpora and wheels.
+def pack(
+    target: Path, *, backbones: Path, corpora: Path, terminologies: Path | None = None, python: str
+) -> list[Path]:
+    """Write parts that hold backbones, corpora, a lexicon and wheels.
 
     Args:
         target: new folder of the parts.
         backbones: folder with one folder per backbone, and no others than the study needs.
         corpora: folder of the corpus archives.
+        terminologies: folder with one folder of compiled terminologies per name that the study needs; only
+            their lexicons travel. None: the study needs no lexicon.
         python: version of Python on the other machine, such as ``3.12``.
     """
     buffer = io.BytesIO()
@@ -59,6 +65,9 @@ def pack(target: Path, *, backbones: Path, corpora: Path, python: str) -> list[P
         _download(Path(wheels), python)
         for name, folder in (("backbones", backbones), ("corpora", corpora), ("wheels", wheels)):
             archive.add(folder, name)
+        for path in sorted(terminologies.glob("*/*")) if terminologies else ():
+            if path.name in LEXICON_FILES:
+                archive.add(path, f"terminologies/{path.relative_to(terminologies).as_posix()}")
     return split(buffer.getvalue(), target, PART_BYTES)
 
 
@@ -123,6 +132,7 @@ def run(study: Path, out: Path, *, seconds: float, device: str) -> int:
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(BOX / "site")]),
         "OPENMED_NER_BACKBONES": str(BOX / "backbones"),
         "OPENMED_NER_CORPORA": str(BOX / "corpora"),
+        "OPENMED_NER_TERMINOLOGIES": str(BOX / "terminologies"),
         "OPENMED_NER_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
     }
@@ -253,6 +263,7 @@ def main() -> None:
     command.add_argument("-o", "--output", type=Path, required=True)
     for name in ("backbones", "corpora"):
         command.add_argument(f"--{name}", type=Path, required=True)
+    command.add_argument("--terminologies", type=Path)
     command.add_argument("--python", default="3.12")
     commands.add_parser("receive").add_argument("part", type=Path)
     command = commands.add_parser("run")
@@ -274,6 +285,7 @@ def main() -> None:
             options.output,
             backbones=options.backbones,
             corpora=options.corpora,
+            terminologies=options.terminologies,
             python=options.python,
         )
         print(*folders, sep="\n")

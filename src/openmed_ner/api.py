@@ -15,7 +15,7 @@ from openmed_ner.bundle.manifest import RECORD, Precision
 from openmed_ner.bundle.record import training_splits
 from openmed_ner.errors import InputError, RecipeError, require_extra
 from openmed_ner.evaluation import predictions
-from openmed_ner.evaluation.gold import Gold, load_gold
+from openmed_ner.evaluation.gold import Gold, keep_corpora_with_split, load_gold
 from openmed_ner.evaluation.protocols import ScoringProtocol
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.text import Document
@@ -185,7 +185,8 @@ def evaluate(
         golds = [Gold(_find_head(tagger, head), "documents", documents)]
     else:
         record: Mapping[str, Any] = bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {}
-        names = [_find_head(tagger, name) for name in corpora or tagger.corpora]
+        names = [_find_head(tagger, name) for name in corpora]
+        names = names or keep_corpora_with_split(tagger.corpora, split)
         golds = [load_gold(name, split, training_splits(record)) for name in names]
 
     return list(predictions.evaluate(tagger, golds, protocols=protocols))

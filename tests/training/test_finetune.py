@@ -423,7 +423,7 @@ def test_recipes_in_the_repository_are_valid() -> None:
     folder = Path(__file__).parents[2] / "recipes"
     runs = {
         "adaptation": 26,
-        "broad": 1,
+        "broad": 4,
         "cpu": 10,
         "joint": 5,
         "paper": 78,

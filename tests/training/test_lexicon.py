@@ -23,7 +23,7 @@ from openmed_ner.tagging import predict
 from openmed_ner.training.config import LexiconSettings, Recipe
 from openmed_ner.training.export.runtime import export_runtime
 from openmed_ner.training.finetune import build_model, finetune
-from openmed_ner.training.lexicon import open_training_lexicon
+from openmed_ner.training.lexicon import ENVIRONMENT, find_terminologies, open_training_lexicon
 from openmed_ner.training.warm_start import open_start
 from sentences import DOCUMENTS
 from tiny import CORPORA, make_recipe
@@ -40,6 +40,13 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_lexicon_recipe(backbone: Path, compiled: Path, **schedule: object) -> Recipe:
     recipe = make_recipe(backbone, **{"epochs": 3, **schedule})
     return replace(recipe, lexicon=LexiconSettings(str(compiled)))
+
+
+def test_terminologies_are_found_by_name(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_terminologies("compiled") == Path("compiled"), "without the variable, a path"
+    monkeypatch.setenv(ENVIRONMENT, str(compiled.parent))
+    assert find_terminologies(compiled.name) == compiled
+    assert find_terminologies("other") == Path("other")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmed_ner.corpora import find_corpus, load_alternatives, load_split
-from openmed_ner.errors import InputError
+from openmed_ner.errors import CorpusError, InputError
 from openmed_ner.formats import read_documents
 from openmed_ner.text import Document
 
@@ -42,6 +42,18 @@ def load_gold(corpus: str, split: str, training_splits: Sequence[str] = ("train"
     training = [document for name in available for document in load_split(corpus, name).documents]
     documents = load_split(corpus, split).documents
     return Gold(corpus, split, documents, training if available else None, load_alternatives(corpus, split))
+
+
+def keep_corpora_with_split(corpora: Sequence[str], split: str) -> list[str]:
+    """Keep the catalogued corpora that have a split, for a score of every head.
+
+    Raises:
+        CorpusError: a corpus is unknown, or none has the split.
+    """
+    kept = [name for name in corpora if split in find_corpus(name).splits]
+    if not kept:
+        raise CorpusError(f"no corpus of {', '.join(corpora)} has a split {split!r}")
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +99,11 @@ class GoldSource:
             _require_head(name, heads)
             return [self._read(self.path, name)]
 
-        for name in self.corpora or heads:
+        for name in self.corpora:
             find_corpus(name)
             _require_head(name, heads)
-        return [load_gold(name, self.split, training_splits) for name in self.corpora or heads]
+        corpora = self.corpora or keep_corpora_with_split(heads, self.split)
+        return [load_gold(name, self.split, training_splits) for name in corpora]
 
     def load_for_predictions(self, path: Path) -> Gold:
         """Load the gold documents of a file of predictions, which belongs to one corpus.

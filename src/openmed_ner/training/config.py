@@ -152,8 +152,8 @@ class LexiconSettings:
     """Names of terminologies as an input beside the text.
 
     Attributes:
-        folder: folder of compiled terminologies (``openmed-ner terminologies build``); empty: the lexicon of
-            the start if it has one, else none.
+        folder: folder of compiled terminologies (``openmed-ner terminologies build``), or its name in the
+            folder ``OPENMED_NER_TERMINOLOGIES``; empty: the lexicon of the start if it has one, else none.
         dropout: share of entity types whose names are hidden in a window in training, so that the model also
             works where the lexicon knows nothing.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from openmed_ner.storage import sha256
 from openmed_ner.terminologies import Matcher, open_lexicon
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.warm_start import TrainedModel
+
+ENVIRONMENT = "OPENMED_NER_TERMINOLOGIES"
+"""Name of the variable with the folder that holds folders of compiled terminologies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,13 @@ class TrainingLexicon:
     matcher: Matcher
 
 
+def find_terminologies(name: str) -> Path:
+    """Find a folder of compiled terminologies: a path, or a name in the folder of the environment."""
+    parent = os.environ.get(ENVIRONMENT)
+    inside = Path(parent, name) if parent else None
+    return inside if inside and inside.is_dir() else Path(name)
+
+
 def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> TrainingLexicon | None:
     """Open the lexicon that a recipe names, or else that of the start; ``None`` if there is none.
 
@@ -40,7 +51,7 @@ def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> Trainin
         BundleError: the lexicon of the start is damaged.
     """
     if recipe.lexicon.folder:
-        lexicon, manifest = open_lexicon(Path(recipe.lexicon.folder))
+        lexicon, manifest = open_lexicon(find_terminologies(recipe.lexicon.folder))
         content = lexicon.to_bytes()
         sources = manifest["sources"]
         terminologies = tuple(

@@ -195,7 +195,8 @@ def train_and_score(run: PlannedRun, sources: Sources, folder: Path) -> None:
     trained_on = training_splits(bundle.read_json(RECORD))
     results = []
     for split in run.splits:
-        gold = [sources.gold(name, split, trained_on) for name in recipe.corpora]
+        names = [name for name in recipe.corpora if sources.has_split(name, split)]
+        gold = [sources.gold(name, split, trained_on) for name in names]
         protocols = PROTOCOLS if split == "test" else MENTION
         for predictions in predict_gold(tagger, gold):
             results += [predictions.score(protocol) for protocol in protocols]

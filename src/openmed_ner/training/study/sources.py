@@ -56,6 +56,10 @@ class Sources:
         splits = SPLITS if name in self.custom else find_corpus(name).splits
         return {split: self.documents(name, split) for split in splits}
 
+    def has_split(self, name: str, split: str) -> bool:
+        """Return whether a corpus has a split."""
+        return name in self.custom or split in find_corpus(name).splits
+
     def gold(self, name: str, split: str, trained_on: Sequence[str]) -> Gold:
         """A split to score a head on, with the documents of the splits that it was trained on."""
         if name not in self.custom:
