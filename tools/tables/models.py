@@ -92,6 +92,45 @@ def document() -> str:
     return "\n".join([report.table(names, rows), "", _of_bundle(record)])
 
 
+def further() -> str:
+    """For each corpus the embedded model beside the joint model that it started from, on test."""
+    alone, document = _mentions("joint-int8"), _mentions("joint-document")
+    record = read("further-int8")
+    embedded = _mentions("further-int8")
+
+    rows, triples = [], []
+    for corpus, row in embedded.items():
+        former = document.get(corpus)
+        low, high = row["micro"]["ci95"]
+        before = [_f1(alone[corpus]), _f1(former)] if former else []
+        triples += [[*before, _f1(row)]] if before else []
+        cells = (
+            *(map(percent, before) if before else ("", "")),
+            f"**{percent(_f1(row))}**",
+            f"{100 * low:.1f} to {100 * high:.1f}",
+            *(percent(former[part]["f1"]) if former else "" for part in ("seen", "unseen")),
+            *(percent(row[part]["f1"]) for part in ("seen", "unseen")),
+        )
+        rows.append((corpus, *cells))
+    means = [percent(fmean(values)) for values in zip(*triples, strict=True)]
+    rows.append((f"mean of {len(triples)}", *means, "", "", "", "", ""))
+
+    names = "corpus", "joint", "with the document", "further", "95 % interval"
+    parts = "seen, before", "unseen, before", "seen", "unseen"
+    notes = _notes(corpus for corpus in embedded if corpus not in document)
+    return "\n".join([report.table((*names, *parts), rows), "", _of_bundle(record), "", *notes])
+
+
+def _mentions(name: str) -> dict[str, Mapping[str, Any]]:
+    """The mention scores of a results file, by corpus."""
+    return {row["corpus"]: row for row in read(name)["results"] if row["protocol"] == PROTOCOLS[0]}
+
+
+def _f1(row: Mapping[str, Any]) -> float:
+    f1: float = row["micro"]["f1"]
+    return f1
+
+
 def details() -> str:
     """Precision, recall, and F1 on seen and unseen mentions of every system."""
     intervals = {system: _test_scores(system) for system in STUDIES}
