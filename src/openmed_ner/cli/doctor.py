@@ -32,8 +32,8 @@ PURPOSES = {
     "ray": "clusters",
 }
 """Purpose of each extra that a user may want."""
-VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", "OPENMED_NER_OFFLINE")
-FOLDER_VARIABLES = VARIABLES[:2]
+FOLDER_VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", "OPENMED_NER_TERMINOLOGIES")
+VARIABLES = (*FOLDER_VARIABLES, "OPENMED_NER_OFFLINE")
 _WORKS = "works"
 _REQUIREMENT = re.compile(r"(?P<package>[\w.-]+).*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 
@@ -69,8 +69,15 @@ def examine() -> dict[str, Any]:
 
     # Tagging is the one test that covers the files, the model and its runtime.
     embedded = _WORKS
+    terminologies: list[dict[str, str]] = []
     try:
-        Tagger.load()("A test.")
+        tagger = Tagger.load()
+        tagger("A test.")
+        if lexicon := tagger.manifest.lexicon:
+            terminologies = [
+                {"title": source.title, "version": source.version, "licence": source.licence}
+                for source in lexicon.terminologies
+            ]
     except OpenMedError as error:
         embedded = str(error)
         problems.append("pip install --force-reinstall --no-deps openmed-ner")
@@ -85,6 +92,7 @@ def examine() -> dict[str, Any]:
         "packages": installed_versions(),
         "environment": {variable: os.environ.get(variable) for variable in VARIABLES},
         "embedded": embedded,
+        "terminologies": terminologies,
         "extras": extras,
         "problems": problems,
     }
@@ -111,6 +119,9 @@ def _print_findings(findings: Mapping[str, Any]) -> None:
         typer.echo(f"{name}: {value if value is not None else 'not set'}")
 
     typer.echo(f"embedded model: {findings['embedded']}")
+    for source in findings["terminologies"]:
+        name = f"{source['title']} {source['version']}".rstrip()
+        typer.echo(f"names of: {name} ({source['licence']})")
     for extra, missing in findings["extras"].items():
         typer.echo(f"extra {extra}: {'missing ' + ', '.join(missing) if missing else 'complete'}")
     for problem in findings["problems"]:

@@ -59,8 +59,8 @@ def export(
             "--choices",
             "--merges",
             metavar="PATH",
-            help="Copy document-level decoding and per-type merge rules from this bundle, which must have "
-            "the same heads (default: select them on dev, or none if the model was trained on dev).",
+            help="Copy document-level decoding and per-type merge rules from this bundle where dev cannot "
+            "select them, since the model was trained on it (default: none there).",
             rich_help_panel=INPUT,
         ),
     ] = None,
