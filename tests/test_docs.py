@@ -36,6 +36,7 @@ TEXTS = {
     "notes/one.txt": "Aspirin reduced the risk of myocardial infarction.\n",
     "notes/two.txt": "A girl with ataxia was given phenytoin.\n",
     "broken.jsonl": '{"text": 3}\n',
+    "page.html": "<html><body>Aspirin</body></html>\n",
 }
 ANNOTATED: dict[str, tuple[Document, ...]] = {
     "train.csv": DOCUMENTS[:5],

@@ -5,6 +5,8 @@
     OpenMedError
     ├── InputError               the command line or an input file is wrong (exit status 2)
     │   ├── CorpusFormatError    a file does not follow its format
+    │   │   ├── AnnotationError  only an annotation does not, and the text can be read without it
+    │   │   └── UnreadFormatError a file is of no format that is read
     │   ├── UnrepresentableError a document does not fit the format it is to be written in
     │   ├── CorpusError          a corpus is unknown, missing or not the one we know
     │   ├── BundleError          a bundle is damaged, tampered with or unsafe
@@ -45,6 +47,25 @@ class InputError(OpenMedError):
 
 class CorpusFormatError(InputError):
     """A file does not follow its format; the message names the file and the line."""
+
+
+class AnnotationError(CorpusFormatError):
+    """An annotation does not fit its text, or has the wrong shape; the text itself can be read."""
+
+
+class UnreadFormatError(CorpusFormatError):
+    """A file is of a kind that is not read, or of an unknown one.
+
+    Attributes:
+        finding: description of the kind, without the name of the file.
+    """
+
+    def __init__(self, message: str, finding: str) -> None:
+        super().__init__(message)
+        self.finding = finding
+
+    def __reduce__(self) -> tuple[type[UnreadFormatError], tuple[str, str]]:
+        return type(self), (str(self), self.finding)
 
 
 class UnrepresentableError(InputError):

@@ -288,7 +288,7 @@ def test_control_c_during_an_import_shows_no_traceback(module: str) -> None:
     ("arguments", "message"),
     [
         (["missing.txt"], "missing.txt: no such file"),
-        (["."], "no file ends in .txt"),
+        (["."], ".: no file to tag"),
         (["--from", "pdf", "-"], "'pdf' is not one of 'auto', 'text'"),
         (["--to", "pdf", "-"], "'pdf' is not one of 'table', 'jsonl'"),
         (["--corpora", "gellus", "-"], "unknown corpus 'gellus'"),

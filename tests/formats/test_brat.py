@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.brat import parse_brat, read_brat, write_brat
 from openmed_ner.text import Document, Span
 from strategies import CHARACTERS, TRICKY, damaged, standoff, texts
@@ -293,3 +293,28 @@ def test_a_folder_without_annotated_texts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("nothing of brat's")
     with pytest.raises(InputError, match=r"no \.txt found with \.ann or \.a1"):
         list(read_brat(tmp_path))
+
+
+# --- one bad note costs one note
+
+
+def test_the_notes_around_a_bad_one_are_read(tmp_path: Path) -> None:
+    for name in ("n1", "n2", "n3", "n4"):
+        (tmp_path / f"{name}.txt").write_text("Aspirin.")
+        (tmp_path / f"{name}.ann").write_text("T1\tChemical 0 7\tAspirin\n")
+    (tmp_path / "n2.txt").write_bytes(b"Aspirin \xff")
+    (tmp_path / "n3.ann").unlink()
+    errors: list[InputError] = []
+    documents = list(read_brat(tmp_path, on_bad=errors.append))
+    assert [document.id for document in documents] == ["n1", "n4"]
+    assert ["n2.txt, line 1: not UTF-8" in str(errors[0]), "n3.txt" in str(errors[1])] == [True, True]
+
+
+def test_a_bad_annotation_leaves_the_text_and_the_other_annotations(tmp_path: Path) -> None:
+    (tmp_path / "n1.txt").write_text("Aspirin for pain.")
+    lines = ["T1\tChemical 1 8\tAspirin", "T2\tDisease 12 16\tpain", "A1\tnegated T9", "nonsense"]
+    (tmp_path / "n1.ann").write_text("\n".join(lines))
+    errors: list[InputError] = []
+    (document,) = read_brat(tmp_path, on_bad=errors.append)
+    assert [document.mention(span) for span in document.spans] == ["pain"]
+    assert [type(error) for error in errors] == [AnnotationError] * 3

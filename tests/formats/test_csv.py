@@ -214,37 +214,37 @@ BROKEN = {
     "an empty line": ("\n" + HEADER, 1, "expected one column 'text'"),
     "no text": ("id,body\n1,ab\n", 1, "expected one column 'text', found 0 in the header 'id, body'"),
     "text twice": ("text,Text\na,b\n", 1, "expected one column 'text', found 2"),
-    "label twice": ("text,label,label\na,b,c\n", 1, "expected one column 'label', found 2"),
+    "label twice": ("text,start,end,label,label\na,,,b,c\n", 1, "expected one column 'label', found 2"),
     "a cell too many": ("id,text\n1,a,b\n", 2, "expected 2 cells as in the header, found 3"),
     "a cell too few": ("id,text\n1,a\n2\n", 3, "expected 2 cells as in the header, found 1"),
     "an open quote": ('id,text\n1,a\n2,"b\n3,c\n', 3, "not CSV: unexpected end of data"),
     "an open quote in the header": ('text,"b\n3,c\n', 1, "not CSV"),
     "text after a quote": ('id,text\n1,"a"b\n', 2, "not CSV: ',' expected after '\"'"),
     "a bare return": ("id,text\n1,a\rb\n", 2, "not CSV: new-line character"),
-    "a row without a document": ("id,text,start\n,,1\n", 2, "expected an id or a text in the first row"),
+    "a row without a document": ("id,text,start\n,,1\n", 2, "expected an id or a text"),
     "an id that returns": ("id,text\n1,a\n2,b\n1,\n", 4, "document '1' has rows further up"),
-    "another text": ("id,text\n1,a\n1,b\n", 3, "document '1' has another text in its first row"),
+    "a text that returns": ("id,text\n1,a\n2,b\n1,a\n", 4, "document '1' has rows further up"),
     "a text too late": ("id,text\n1,\n1,b\n", 3, "document '1' has another text"),
     "no end": (ROW.format("0,,x,,,,"), 2, "found '0', '' and 'x'"),
     "no label": (ROW.format("0,1,,,,,"), 2, "a span needs whole numbers as start and end, and a label"),
     "a mention alone": (ROW.format(",,,ab,,,"), 2, "found '', '' and ''"),
     "a score alone": (ROW.format(",,,,0.5,,"), 2, "a span needs"),
     "a negative start": (ROW.format("-1,1,x,,,,"), 2, "found '-1'"),
-    "a broken start": (ROW.format("0.0,1,x,,,,"), 2, "found '0.0'"),
+    "a broken start": (ROW.format("0.5,1,x,,,,"), 2, "found '0.5'"),
     "other digits": (ROW.format("٠,١,x,,,,"), 2, "found '٠'"),
     "endless digits": (ROW.format("0," + "9" * 5000 + ",x,,,,"), 2, "found '0', '9999"),
     "an empty span": (ROW.format("1,1,x,,,,"), 2, "a span needs 0 <= start < end"),
     "a span backwards": (ROW.format("2,1,x,,,,"), 2, "a span needs 0 <= start < end"),
     "a span beyond": (ROW.format("2,5,x,,,,"), 2, "span 2..5 ends beyond the text of 4 characters"),
     "another mention": (ROW.format("0,2,x,bc,,,"), 2, "characters 0..2 are 'ab', but the row has 'bc'"),
-    "NaN": (ROW.format("0,2,x,,nan,,"), 2, "expected a number like 0.5 as score, found 'nan'"),
+    "a score in words": (ROW.format("0,2,x,,high,,"), 2, "expected a number like 0.5 as score, found 'high'"),
     "a decimal comma": (ROW.format('0,2,x,,"0,5",,'), 2, "expected a number like 0.5 as score, found '0,5'"),
     "a score above 1": (ROW.format("0,2,x,,1.5,,"), 2, "a score lies between 0 and 1"),
     "a score beyond floats": (ROW.format("0,2,x,,1e999,,"), 2, "a score lies between 0 and 1"),
     "fragments in words": (ROW.format("0,2,x,,,,first"), 2, "expected fragments like 0-3;5-9, found 'first'"),
     "one fragment": (ROW.format("0,2,x,,,,0-2"), 2, "fragments go from 0 to 2"),
     "fragments elsewhere": (ROW.format("0,4,x,,,,0-1;2-3"), 2, "fragments go from 0 to 4"),
-    "after a text of two lines": ('id,text,start\n1,"a\nb",\n1,,x\n', 4, "a span needs"),
+    "after a text of two lines": ('id,text,start,end,label\n1,"a\nb",,,\n1,,x,,\n', 4, "a span needs"),
 }
 
 
@@ -254,6 +254,66 @@ def test_a_broken_row_is_named(content: str, line: int, message: str, line_end: 
     with pytest.raises(CorpusFormatError, match=f"^corpus.csv, line {line}: .*{re.escape(message)}") as error:
         from_csv(content.replace("\n", line_end))
     assert len(str(error.value)) < 500
+
+
+# --- one bad row costs one row
+
+
+def read_tolerantly(content: str) -> tuple[list[Document], list[str]]:
+    """The documents, and the errors without the name of the file."""
+    errors: list[str] = []
+    file = StringIO(content, newline="\n")
+    documents = list(read_csv(file, source="t", on_bad=lambda error: errors.append(str(error))))
+    return documents, [error.removeprefix("t, ") for error in errors]
+
+
+@pytest.mark.parametrize(
+    ("rows", "texts", "errors"),
+    [
+        ("1,a\n2,b, c\n3,d\n4,e\n", "ade", ["line 3: expected 2 cells"]),
+        ('1,a\n2,"b" c\n3,d\n', "ad", ["line 3: not CSV"]),
+        ('1,a\n2,"b\n3,c\n4,d\n', "acd", ["line 3: not CSV: unexpected end of data (up to 3 lines"]),
+        ("1,a\n2,b\n1,c\n1,d\n3,e\n", "abcde", []),
+        ("1,a\n2,b\n1,\n3,c\n", "abc", ["line 4: document '1' has rows further up"]),
+        ("1,a\n2,b, c\n2,\n3,d\n", "ad", ["line 3: expected 2", "line 4: no text"]),
+        ("1,\n1,a\n2,b\n", ["", "b"], ["line 3: document '1' has another text"]),
+    ],
+)
+def test_rows_around_a_bad_one_are_read(rows: str, texts: str | list[str], errors: list[str]) -> None:
+    documents, found = read_tolerantly("id,text\n" + rows)
+    assert [document.text for document in documents] == [*texts]
+    assert len(found) == len(errors)
+    assert all(one.startswith(other) for one, other in zip(found, errors, strict=True))
+
+
+def test_a_bad_span_leaves_the_text_and_the_other_spans() -> None:
+    documents, errors = read_tolerantly(HEADER + "1,abcd,0,1,x,,,,\n1,,2,9,x,,,,\n1,,1,2,y,,,,\n")
+    assert documents == [Document("1", "abcd", (Span(0, 1, "x"), Span(1, 2, "y")))]
+    assert errors == ["line 3: span 2..9 ends beyond the text of 4 characters"]
+
+
+@pytest.mark.parametrize(
+    "table", ["text,label\nab,positive\n", "text,start,end\nab,2020-01-01,2020-02-01\n", "text,score\nab,1\n"]
+)
+def test_columns_that_mean_something_else_are_no_spans(table: str) -> None:
+    assert from_csv(table) == [Document("corpus.csv:2", "ab")]
+
+
+@pytest.mark.parametrize("missing", ["", "NaN", "nan", "<NA>"])
+def test_a_table_that_went_through_pandas_is_read(missing: str) -> None:
+    rows = f"1,abcd,0.0,2.0,x,ab,0.5,ncbi,{missing}\n2,ef" + f",{missing}" * 7 + "\n"
+    expected = [Document("1", "abcd", (Span(0, 2, "x", 0.5, "ncbi"),)), Document("2", "ef")]
+    assert from_csv(HEADER + rows) == expected
+
+
+def test_a_label_may_be_called_none() -> None:
+    corpus = [Document("1", "ab", (Span(0, 2, "None", corpus="null"),))]
+    assert from_csv(to_csv(corpus)) == corpus
+
+
+def test_ids_may_return_with_other_texts() -> None:
+    corpus = [Document("1", "ab"), Document("2", "cd", (Span(0, 1, "x"),)), Document("1", "ef")]
+    assert from_csv(to_csv(corpus)) == corpus
 
 
 # --- whatever is in a file

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
-from openmed_ner.formats import READERS, detect_format, read_documents
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
+from openmed_ner.formats import READERS, detect_format, read_documents, read_valid_documents
 from openmed_ner.formats.html import write_html
 from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
 from openmed_ner.formats.pubtator import read_pubtator
@@ -157,6 +157,106 @@ def test_a_hostile_line_is_named(line: str) -> None:
     assert next(stream).text == "ab"
     with pytest.raises(CorpusFormatError, match=r"^corpus\.jsonl, line 3: "):
         next(stream)
+
+
+TEXT = "Aspirin caused gastric ulcer."
+SHAPES = {
+    "doccano": {"label": [[0, 7, "Chemical"], [15, 28, "Disease"]]},
+    "doccano, labels": {"labels": [[0, 7, "Chemical"], [15, 28, "Disease"]]},
+    "doccano, entities": {
+        "entities": [
+            {"id": 10, "label": "Chemical", "start_offset": 0, "end_offset": 7},
+            {"id": 11, "label": "Disease", "start_offset": 15, "end_offset": 28},
+        ]
+    },
+    "spaCy": {"entities": [[0, 7, "Chemical"], [15, 28, "Disease"]]},
+    "PubAnnotation": {
+        "denotations": [
+            {"id": "T1", "span": {"begin": 0, "end": 7}, "obj": "Chemical"},
+            {"id": "T2", "span": {"begin": 15, "end": 28}, "obj": "Disease"},
+        ]
+    },
+    "a list of labels": {
+        "label": [
+            {"start": 0, "end": 7, "text": "Aspirin", "labels": ["Chemical"]},
+            {"start": 15, "end": 28, "labels": ["Disease"]},
+        ]
+    },
+}
+
+
+def read_tolerantly(*lines: dict[str, Any]) -> tuple[list[Document], list[InputError]]:
+    errors: list[InputError] = []
+    content = "".join(json.dumps(line) + "\n" for line in lines)
+    return list(read_jsonl(StringIO(content), source="x", on_bad=errors.append)), errors
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_annotations_of_other_tools_are_read(shape: dict[str, Any]) -> None:
+    (document,) = from_jsonl(json.dumps({"text": TEXT, **shape, "note": "x"}))
+    spans = (Span(0, 7, "Chemical"), Span(15, 28, "Disease"))
+    assert document == Document("corpus.jsonl:1", TEXT, spans, {"note": "x"})
+
+
+def test_discontinuous_mentions_of_pubannotation_are_read() -> None:
+    pieces = [{"begin": 0, "end": 7}, {"begin": 15, "end": 22}]
+    (document,) = from_jsonl(json.dumps({"text": TEXT, "denotations": [{"span": pieces, "obj": "X"}]}))
+    assert document.spans == (Span(0, 22, "X", fragments=((0, 7), (15, 22))),)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"label": ["positive"]},
+        {"labels": "x"},
+        {"entities": [{"name": "a"}]},
+        {"annotations": []},
+        {"label": 1},
+    ],
+)
+def test_what_is_not_about_mentions_stays_as_it_is(meta: dict[str, Any]) -> None:
+    assert from_jsonl(json.dumps({"text": TEXT, **meta}))[0].meta == meta
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"label": [[0, 7]]},
+        {"label": [[0, 99, "X"]]},
+        {"entities": [{"start_offset": 0, "end_offset": 7, "label": 3}]},
+        {"entities": [[0, 7, "X"], "Y"]},
+        {"denotations": [{"span": 3, "obj": "X"}]},
+        {"label": [[0, 7, "X"]], "entities": [[0, 7, "X"]]},
+        {"spans": {"start": 0}},
+        {"spans": [[0, 7, "X"]]},
+        {"spans": [{"start": 0, "end": 99, "label": "X"}]},
+        {"spans": [{"start": 0, "end": 7, "label": "X", "text": "aspirin"}]},
+    ],
+)
+def test_a_bad_annotation_is_an_error_of_its_own(annotations: dict[str, Any]) -> None:
+    line = {"text": TEXT, **annotations}
+    with pytest.raises(AnnotationError, match=r"^corpus\.jsonl, line 1: "):
+        from_jsonl(json.dumps(line))
+    documents, errors = read_tolerantly(line, {"text": "b"})
+    assert [document.text for document in documents] == [TEXT, "b"]
+    assert [type(error) for error in errors] == [AnnotationError]
+
+
+def test_good_annotations_beside_a_bad_one_are_kept() -> None:
+    (document,), errors = read_tolerantly({"text": TEXT, "label": [[0, 7, "X"], [3, 2, "Y"], [15, 28, "Z"]]})
+    assert [span.label for span in document.spans] == ["X", "Z"] and len(errors) == 1
+
+
+def test_documents_with_bad_annotations_can_be_left_out(tmp_path: Path) -> None:
+    lines = [{"id": "1", "text": TEXT}, {"id": "2", "text": TEXT, "label": [[0, 99, "X"]] * 2}, {"id": "3"}]
+    lines.append({"id": "4", "text": TEXT})
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    left_out: list[str | None] = []
+    documents = read_valid_documents(
+        tmp_path / "a.jsonl", on_invalid=lambda error, document: left_out.append(document and document.id)
+    )
+    assert [document.id for document in documents] == ["1", "4"]
+    assert left_out == ["2", None]
 
 
 values = json_values | st.floats() | st.text(max_size=3) | st.integers(-2, 4)
@@ -469,6 +569,9 @@ def test_chemdner_abstracts_find_their_annotations_beside_them(tmp_path: Path) -
     (tmp_path / "training.annotations.txt").write_text("9\tA\t0\t7\tAspirin\tTRIVIAL\n")
     with pytest.raises(CorpusFormatError, match=r"training\.annotations\.txt, line 1: "):
         list(read_documents(tmp_path / "training.abstracts.txt", format="chemdner"))
+    errors: list[InputError] = []
+    (document,) = read_documents(tmp_path, format="chemdner", on_bad=errors.append)
+    assert (document.spans, [type(error) for error in errors]) == ((), [AnnotationError])
     for path in (tmp_path / "none", tmp_path / "sub"):
         path.mkdir()
         with pytest.raises(InputError, match=r"no .* found"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from time import monotonic
@@ -18,11 +19,15 @@ from rich.progress import (
 )
 
 from openmed_ner.formats.files import tell_bytes
-from openmed_ner.inference.jobs.inputs import Problem
+from openmed_ner.inference.jobs.inputs import Problem, Skipped
 from openmed_ner.inference.jobs.receipt import JobCounts, JobProgress
 
 if TYPE_CHECKING:
     from openmed_ner.training.engine.loop import StepReport
+
+
+_SHOWN = 3
+"""Messages of a kind that are shown; a file may hold thousands."""
 
 
 def describe_f1(scores: Mapping[str, float]) -> str:
@@ -80,11 +85,21 @@ class TaggingProgress(JobProgress):
         sizes: sizes of the inputs, in bytes.
         quiet: if true, nothing is shown.
         on_problem: called with the reason of each problem.
+        on_skip: called with the message of the first things of each kind that are passed over.
     """
 
-    def __init__(self, sizes: Sequence[int], *, quiet: bool, on_problem: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        quiet: bool,
+        on_problem: Callable[[str], None],
+        on_skip: Callable[[str], None] = lambda message: None,
+    ) -> None:
         self._offsets = [0, *accumulate(sizes)]
         self._on_problem = on_problem
+        self._on_skip = on_skip
+        self._n_skipped: Counter[str] = Counter()
         self._number = 0
         self._file: TextIO | None = None
         self._n_documents = self._n_errors = 0
@@ -128,6 +143,12 @@ class TaggingProgress(JobProgress):
         """Count a problem, and report its reason."""
         self._n_errors += 1
         self._on_problem(problem.reason)
+
+    def skip(self, skipped: Skipped) -> None:
+        """Report the first things of a kind; the others are counted at the end of the run."""
+        self._n_skipped[skipped.reason] += 1
+        if skipped.detail and self._n_skipped[skipped.reason] <= _SHOWN:
+            self._on_skip(skipped.detail)
 
     def _n_bytes(self) -> int:
         n_read = tell_bytes(self._file) if self._file and not self._file.closed else 0

@@ -32,7 +32,7 @@ from openmed_ner.cli.options import (
 )
 from openmed_ner.cli.output import complain
 from openmed_ner.cli.progress import TaggingProgress
-from openmed_ner.cli.tag_run import Computer, Destination, Engine, Run, TaggingOptions
+from openmed_ner.cli.tag_run import Computer, Destination, Engine, Run, TaggingOptions, infer_target
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, PASSAGE_FORMATS, WRITERS
 from openmed_ner.inference.attributes import STEPS
@@ -55,19 +55,21 @@ def tag(
         typer.Option(
             "--from",
             metavar="FORMAT",
-            help=f"Input format: auto, {', '.join(PASSAGE_FORMATS)}. auto infers it from the file names.",
+            help=f"Input format: auto, {', '.join(PASSAGE_FORMATS)}. auto recognises a file by its content, "
+            "then by its name.",
             rich_help_panel=INPUT,
         ),
     ] = "auto",
     target: Annotated[
-        TaggedFormat,
+        TaggedFormat | None,
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help=f"Output format: table, {', '.join((*WRITERS, *FOLDER_WRITERS))}.",
+            help=f"Output format: table, {', '.join((*WRITERS, *FOLDER_WRITERS))} (default: by the name of "
+            "the output, else table).",
             rich_help_panel=OUTPUT,
         ),
-    ] = "table",
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -180,7 +182,12 @@ def tag(
     Example:
         openmed-ner tag notes/ --types Chemical,Disease --to jsonl -o entities.jsonl
     """
-    inputs = find_inputs(files or [STDIN], format=None if source == "auto" else source)
+    target = target or infer_target(output if shard is None else None)
+    inputs = find_inputs(
+        files or [STDIN],
+        format=None if source == "auto" else source,
+        outputs=[path for path in (output, receipt, errors) if path],
+    )
     destination = Destination(target, output, shard, resume, receipt, errors)
     destination.check(inputs)
     computer = Computer(engine, address, backend, threads, read_workers(workers))
@@ -212,13 +219,15 @@ def tag(
             hidden = quiet or not sys.stderr.isatty() or destination.is_terminal
             sizes = [file.size for file in inputs]
             on_problem = _ignore if shard or errors else complain
-            progress = stack.enter_context(TaggingProgress(sizes, quiet=hidden, on_problem=on_problem))
+            progress = stack.enter_context(
+                TaggingProgress(sizes, quiet=hidden, on_problem=on_problem, on_skip=complain)
+            )
             counts = run.write_parts(progress) if shard else run.write(progress)
     except KeyboardInterrupt:
         complain("interrupted" + ("; continue with --resume" if shard else ""))
         raise typer.Exit(130) from None
     listed = output / ERRORS if output and shard else errors
-    _report(counts, listed, quiet=quiet or shard is None)
+    _report(counts, listed, quiet=quiet or (shard is None and not counts.skipped))
 
 
 def _identify(tagger: Tagger, folder: Path, options: TaggingOptions) -> dict[str, Any]:
@@ -234,10 +243,12 @@ def _ignore(reason: str) -> None:
 def _report(counts: JobCounts, errors: Path | None, *, quiet: bool) -> None:
     """Print the result of a run on standard error, and exit with 1 if it is incomplete."""
     documents = f"{counts.documents:,} {'document' if counts.documents == 1 else 'documents'} tagged"
+    passed_over = "; passed over: " if counts.skipped else ""
+    passed_over += ", ".join(f"{reason} ({number:,})" for reason, number in counts.skipped.items())
     if not counts.complete:
         unread = f", {counts.unread:,} of them not to the end" if counts.unread else ""
         failed = f"{counts.errors:,} {'error' if counts.errors == 1 else 'errors'}"
-        complain(f"{documents}{unread}, {failed}" + (f"; see {errors}" if errors else ""))
+        complain(f"{documents}{unread}, {failed}" + (f"; see {errors}" if errors else "") + passed_over)
         raise typer.Exit(1)
     if not quiet:
-        complain(f"{documents}, {counts.spans:,} entities")
+        complain(f"{documents}, {counts.spans:,} entities{passed_over}")

@@ -144,6 +144,22 @@ class Destination:
         return self.path is None and sys.stdout.isatty()
 
 
+def infer_target(path: Path | None) -> str:
+    """Infer the output format from the name of the output; a table for people if it says nothing.
+
+    Raises:
+        InputError: the name has a suffix that is not the one of an output format.
+    """
+    suffix = "" if path is None else path.suffix.lower()
+    for row in REGISTRY.values():
+        extension = f".{(row.extension or '').rpartition('.')[2]}"
+        if row.writer and suffix and suffix in (*row.suffixes, extension):
+            return row.name
+    if suffix not in ("", ".txt"):
+        raise InputError(f"--output {path}: {suffix!r} is the suffix of no output format; name it with --to")
+    return "table"
+
+
 @dataclass(frozen=True, slots=True)
 class Computer:
     """Place and means of computation.

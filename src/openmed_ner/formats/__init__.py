@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from openmed_ner.errors import InputError
+from openmed_ner.errors import AnnotationError, InputError
+from openmed_ner.formats.detection import choose_format
 from openmed_ner.formats.files import note_document, open_text
 from openmed_ner.formats.registry import (
     FOLDER_WRITERS,
@@ -47,6 +48,7 @@ __all__ = [
     "infer_format",
     "open_text",
     "read_documents",
+    "read_valid_documents",
     "tagged_writers",
     "write_documents",
 ]
@@ -64,7 +66,7 @@ def read_documents(
 
     Args:
         path: the file or folder.
-        format: one of ``FORMATS``; inferred from the file name if ``None``.
+        format: one of ``FORMATS``; chosen by the content and the name of the file if ``None``.
         source: name of the file in messages and document ids; its path if ``None``.
         on_bad: called with the error of each bad record, if the reader can continue after one.
         on_open: called with the open file, whose position shows the progress of reading.
@@ -73,14 +75,14 @@ def read_documents(
         InputError: the file cannot be opened, or the format is unknown.
         CorpusFormatError: the file does not follow the format.
     """
-    name = format or detect_format(path)
-    if name in PATH_READERS:
+    if format is not None and format not in FORMATS:
+        raise InputError(f"unknown input format {format!r}; known: {', '.join(FORMATS)}")
+    if format in PATH_READERS:
         if path.suffix.lower() == ".gz" and path.is_file():
-            raise InputError(f"{path}: format {name} is several files, which cannot be compressed into one")
-        yield from PATH_READERS[name](path)
+            raise InputError(f"{path}: format {format} is several files, which cannot be compressed into one")
+        yield from PATH_READERS[format](path, on_bad=on_bad)
         return
-    if name not in READERS:
-        raise InputError(f"unknown input format {name!r}; known: {', '.join(FORMATS)}")
+    name = choose_format(path, format=format, source=source)
 
     tolerant = on_bad is not fail
     errors = "surrogateescape" if tolerant and name in LINEWISE else "strict"
@@ -89,6 +91,36 @@ def read_documents(
         for document in READERS[name](file, source=source or str(path), on_bad=on_bad):
             yield document
             note_document(file)
+
+
+def read_valid_documents(
+    path: Path, *, format: str | None = None, on_invalid: Callable[[InputError, Document | None], None]
+) -> Iterator[Document]:
+    """Yield the documents of a file or folder that have no bad annotation, and pass over bad records.
+
+    Args:
+        path: the file or folder.
+        format: one of ``FORMATS``; chosen by the content and the name of the file if ``None``.
+        on_invalid: called with the first error of what is left out, and with the document if it can be read.
+
+    Raises:
+        InputError, CorpusFormatError: as for :func:`read_documents`, where the reader cannot continue.
+    """
+    problems: list[AnnotationError] = []
+
+    def note(error: InputError) -> None:
+        if isinstance(error, AnnotationError):
+            problems.append(error)
+        else:
+            on_invalid(error, None)
+
+    # A reader reports the bad annotations of a document right before it.
+    for document in read_documents(path, format=format, on_bad=note):
+        if problems:
+            on_invalid(problems[0], document)
+            problems.clear()
+        else:
+            yield document
 
 
 def write_documents(documents: Iterable[Document], path: Path, *, format: str | None = None) -> None:

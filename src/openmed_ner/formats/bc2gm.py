@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from openmed_ner.errors import CorpusFormatError
-from openmed_ner.formats.tolerance import excerpt
+from openmed_ner.errors import AnnotationError, CorpusFormatError
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
 
 LABEL = "GENE"
@@ -18,7 +18,12 @@ _MENTION = re.compile(r"([^|]+)\|([0-9]{1,9}) ([0-9]{1,9})\|(.*)")
 
 
 def read_bc2gm(
-    sentences: Iterable[str], mentions: Iterable[str], *, source: str, mentions_source: str
+    sentences: Iterable[str],
+    mentions: Iterable[str],
+    *,
+    source: str,
+    mentions_source: str,
+    on_bad: OnBad = fail,
 ) -> Iterator[Document]:
     """Yield one document per sentence.
 
@@ -27,31 +32,42 @@ def read_bc2gm(
         mentions: lines ``identifier|start end|mention``.
         source: name of the sentences' file in messages.
         mentions_source: name of the mentions' file in messages.
+        on_bad: called with the error of each bad sentence and of each bad mention.
 
     Raises:
         CorpusFormatError: a line does not parse, an identifier is duplicate or unknown, or a mention
             differs from the text at its offsets.
     """
-    texts = _read_sentences(sentences, source)
+    texts = _read_sentences(sentences, source, on_bad)
     spans: dict[str, list[Span]] = {identifier: [] for identifier in texts}
+    problems: dict[str, list[AnnotationError]] = {}
     for number, line in _iter_numbered(mentions):
         try:
             identifier, span = _parse_mention(line, texts, source)
         except ValueError as error:
-            raise CorpusFormatError(f"{mentions_source}, line {number}: {error}") from error
-        spans[identifier].append(span)
+            problem = AnnotationError(f"{mentions_source}, line {number}: {error}")
+            identifier = line.partition("|")[0]
+            if on_bad is fail or identifier not in texts:
+                on_bad(CorpusFormatError(str(problem)))
+            else:
+                problems.setdefault(identifier, []).append(problem)
+        else:
+            spans[identifier].append(span)
 
     for identifier, text in texts.items():
+        for problem in problems.get(identifier, ()):
+            on_bad(problem)
         yield Document(identifier, text, tuple(spans[identifier]))
 
 
-def _read_sentences(lines: Iterable[str], source: str) -> dict[str, str]:
+def _read_sentences(lines: Iterable[str], source: str, on_bad: OnBad) -> dict[str, str]:
     texts: dict[str, str] = {}
     for number, line in _iter_numbered(lines):
         identifier, separator, text = line.partition(" ")
         if not identifier or not separator or identifier in texts:
             problem = "duplicate identifier" if identifier in texts else "expected 'identifier sentence'"
-            raise CorpusFormatError(f"{source}, line {number}: {problem}, found {excerpt(line)}")
+            on_bad(CorpusFormatError(f"{source}, line {number}: {problem}, found {excerpt(line)}"))
+            continue
         texts[identifier] = text
     return texts
 

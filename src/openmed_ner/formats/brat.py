@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
-from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.attributes import Attributes, parse_attributes, parse_evidence, write_evidence
-from openmed_ner.formats.files import CONVERT, describe_byte
+from openmed_ner.formats.files import advise_encoding, describe_byte
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
 
@@ -39,32 +39,38 @@ _MAX_NAME = 240
 """Longest file name without suffix, in bytes: file systems take 255, and ``.ann.partial`` is 12."""
 
 
-def read_brat(path: Path) -> Iterator[Document]:
+def read_brat(path: Path, *, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the documents of a folder and its subfolders, or of one ``.txt``, ``.ann`` or ``.a1`` file.
 
     Ids are paths relative to the folder, without suffix and percent-decoded; documents come in the order of
-    these paths.
+    these paths. A bad document or annotation is handed to ``on_bad``, and the next one follows.
 
     Raises:
         InputError: a file cannot be opened, or a folder holds no brat files.
-        CorpusFormatError: a text has no annotations or two files of them, annotations have no text, or the
-            content of a file is not brat standoff.
+        CorpusFormatError: a text has no annotations or two files of them, or annotations have no text.
+        AnnotationError: a line of annotations is not brat standoff, or does not fit its text.
     """
     folder, names = (path, _find_names(path)) if path.is_dir() else (path.parent, [_cut_suffix(path.name)])
     if not names:
         raise InputError(f"{folder}: no .txt found with {' or '.join(SUFFIXES)} beside it")
     for name in names:
-        text, annotations = _find_pair(folder, name)
-        yield parse_brat(
-            _read_text(text), _read_text(annotations), id=_decode_name(text, name), source=str(annotations)
-        )
+        try:
+            text, annotations = _find_pair(folder, name)
+            contents = _read_text(text), _read_text(annotations)
+            document = parse_brat(
+                *contents, id=_decode_name(text, name), source=str(annotations), on_bad=on_bad
+            )
+        except InputError as error:
+            on_bad(error)
+        else:
+            yield document
 
 
-def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document:
-    """Build a document from the contents of both files.
+def parse_brat(text: str, annotations: str, *, id: str, source: str, on_bad: OnBad = fail) -> Document:
+    """Build a document from the contents of both files; annotations that are bad go to ``on_bad``.
 
     Raises:
-        CorpusFormatError: a line is not brat standoff, or its mention differs from the text at its offsets.
+        AnnotationError: a line is not brat standoff, or its mention differs from the text at its offsets.
             Blanks, tabs and line breaks count as equal, since brat writes blanks for all of them.
     """
     spans: dict[str, Span] = {}
@@ -75,7 +81,7 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document
         if not content.strip():
             continue
 
-        with _naming(f"{source}, line {number}"):
+        with _reporting(f"{source}, line {number}", on_bad):
             if mention := _MENTION.fullmatch(content):
                 _add(spans, mention[1], _read_mention(mention, text))
             elif note := _NOTE.fullmatch(content):
@@ -87,10 +93,10 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str) -> Document
 
     # Notes and attributes may precede the mention that they are about, so they are applied last.
     for name, (number, content) in notes.items():
-        with _naming(f"{source}, line {number}: {_NOTE_TYPE} note on {name}"):
+        with _reporting(f"{source}, line {number}: {_NOTE_TYPE} note on {name}", on_bad):
             spans[name] = _read_note(spans.get(name), content)
     for number, match in attributes:
-        with _naming(f"{source}, line {number}: attribute {match[1]} of {match[2]}"):
+        with _reporting(f"{source}, line {number}: attribute {match[1]} of {match[2]}", on_bad):
             # A binary attribute has no value: its line says that it holds.
             value = (match[3] or "").strip() or True
             spans[match[2]] = _add_attributes(spans.get(match[2]), ((match[1], value),))
@@ -168,7 +174,7 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         raise CorpusFormatError(
-            f"{path}, line {number}: not UTF-8: {describe_byte(error)}. {CONVERT}"
+            f"{path}, line {number}: not UTF-8: {describe_byte(error)}. {advise_encoding(content)}"
         ) from error
 
 
@@ -209,11 +215,12 @@ def _decode_name(path: Path, name: str) -> str:
 
 
 @contextmanager
-def _naming(place: str) -> Iterator[None]:
+def _reporting(place: str, on_bad: OnBad) -> Iterator[None]:
+    """Hand the error of an annotation to ``on_bad``, with its place."""
     try:
         yield
     except (ValueError, RecursionError) as error:
-        raise CorpusFormatError(f"{place}: {error}") from error
+        on_bad(AnnotationError(f"{place}: {error}"))
 
 
 def _add(entries: dict[str, _Value], name: str, value: _Value) -> None:

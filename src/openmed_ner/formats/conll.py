@@ -68,8 +68,8 @@ def read_conll(
         tag_column: index of the tag's column.
         space_column: index of a column with ``+`` where white space follows the token and ``-`` where
             none does, as Flair writes it; a sentence ends with a line break in any case.
-        on_bad: called with the error of each document whose offsets do not fit. Any other error ends the
-            reading, since the scheme belongs to the whole file.
+        on_bad: called with the error of each document whose offsets do not fit, and of each tag that breaks
+            the scheme. Any other error ends the reading, since the scheme belongs to the whole file.
 
     Raises:
         CorpusFormatError: a line lacks a column, a tag is malformed or breaks the scheme, or offsets do
@@ -81,7 +81,9 @@ def read_conll(
         scheme = detect_file_scheme(file, source=source, label=label, tag_column=tag_column)
 
     mode: DecodeMode = repair or "strict"
-    blocks = check_tags(iter_blocks(file, layout), scheme, mode, source)
+    blocks = check_tags(iter_blocks(file, layout), scheme, mode, source, on_bad)
+    # Tags that broke the scheme have been reported, so they only have to be read in some way.
+    mode = mode if on_bad is fail else "conlleval"
     for docstart, sentences in group_by_document(blocks, source):
         try:
             document = _to_document(docstart, sentences, layout, scheme, mode)

@@ -11,35 +11,39 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from logging import getLogger
 
-from openmed_ner.errors import CorpusFormatError
+from openmed_ner.errors import AnnotationError, CorpusFormatError
 from openmed_ner.formats.conll_rows import BREAKING, Block
-from openmed_ner.formats.tolerance import excerpt
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.text import OUTSIDE, Document, Span, TagScheme, Token
 from openmed_ner.text.tags import DecodeMode, Entity
 
 logger = getLogger(__name__)
 
 
-def check_tags(blocks: Iterator[Block], scheme: TagScheme, mode: DecodeMode, source: str) -> Iterator[Block]:
-    """Yield the blocks that follow the scheme, or all blocks in lenient mode.
+def check_tags(
+    blocks: Iterator[Block], scheme: TagScheme, mode: DecodeMode, source: str, on_bad: OnBad = fail
+) -> Iterator[Block]:
+    """Yield the blocks that follow the scheme, or all blocks in lenient mode or if ``on_bad`` is given.
 
     Raises:
-        CorpusFormatError: a tag belongs to another scheme, or, if ``mode`` is strict, breaks this one.
+        CorpusFormatError: a tag belongs to another scheme.
+        AnnotationError: ``mode`` is strict, and a tag breaks the scheme.
     """
     n_breaks = 0
     for block in blocks:
         _require_known(block, scheme, source)
         breaks = list(_iter_breaks(block, scheme))
-        if breaks and mode == "strict":
+        if on_bad is not fail:
+            for number, message in breaks if mode == "strict" else ():
+                on_bad(AnnotationError(f"{source}, line {number}: {message}"))
+        elif breaks and mode == "strict":
             number, message = breaks[0]
             n_breaks = len(breaks) + sum(len(list(_iter_breaks(rest, scheme))) for rest in blocks)
-            raise CorpusFormatError(
-                f"{source}, line {number}: {message} ({n_breaks} such lines in this file)"
-            )
+            raise AnnotationError(f"{source}, line {number}: {message} ({n_breaks} such lines in this file)")
         n_breaks += len(breaks)
         yield block
 
-    if n_breaks:
+    if n_breaks and mode != "strict":
         logger.warning("%s: %d tags break %s and were read as conlleval does", source, n_breaks, scheme.value)
 
 

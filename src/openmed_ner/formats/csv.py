@@ -1,9 +1,11 @@
 """CSV: one row per span, under a header line.
 
 Columns are ``id, text, start, end, label, mention, score, corpus, fragments``, in any order. Only ``text`` is
-required, and columns of other names are ignored. A document is a run of rows with one id. The first row has
-its text, the others repeat it or leave it empty. A document without spans is one row without ``start``.
-Fragments are written ``0-3;5-9``. Scores and texts are exact; ``Document.meta`` is not written.
+required, and columns of other names are ignored. So are those of spans if ``start``, ``end`` or ``label`` is
+missing, since they then mean something else. A document is a run of rows with one id. The first row has its
+text, the others repeat it or leave it empty. A row with another text is another document, so ids may return,
+as those of patients do. A document without spans is one row without ``start``. Fragments are written
+``0-3;5-9``. Scores and texts are exact; ``Document.meta`` is not written.
 
 On request, two last columns follow: ``attributes`` holds a JSON object, and ``evidence`` is ``document`` or
 empty. They are not automatic, because the header is written before the spans are known. Without the columns,
@@ -14,13 +16,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain
 from logging import getLogger
 from threading import Lock
 from typing import Any, NamedTuple, TextIO
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import (
     parse_evidence,
     read_attributes,
@@ -33,9 +35,15 @@ from openmed_ner.text import Document, Span
 COLUMNS = ("id", "text", "start", "end", "label", "mention", "score", "corpus", "fragments")
 DELIMITERS = ",\t;"
 
-_ALL_COLUMNS = (*COLUMNS, "attributes", "evidence")
-_SPAN_COLUMNS = _ALL_COLUMNS[2:]
-_OFFSET = re.compile("[0-9]{1,18}")
+ALL_COLUMNS = (*COLUMNS, "attributes", "evidence")
+_SPAN_COLUMNS = ALL_COLUMNS[2:]
+_NEEDED_COLUMNS = ("start", "end", "label")
+# A column with empty cells becomes one of floats in many programs, pandas among them.
+_OFFSET = re.compile(r"([0-9]{1,18})(?:\.0+)?")
+_MISSING = ("nan", "<na>", "null", "none")
+"""What programs write into the cells of a span that is not there, in small letters."""
+_MAX_RETRIES = 10
+"""Rows with a quote that is not closed, after which the rest of a table is one error."""
 _SCORE = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _FRAGMENTS = re.compile("[0-9]{1,18}-[0-9]{1,18}(;[0-9]{1,18}-[0-9]{1,18})*")
 _FIELD_LIMIT = 2**31 - 1
@@ -48,36 +56,28 @@ class _Row(NamedTuple):
     """A row that is not empty.
 
     Attributes:
-        document: id of its document.
         number: number of its first line.
         cells: content by column; empty if the file lacks the column.
     """
 
-    document: str
     number: int
     cells: Mapping[str, str]
 
 
 def read_csv(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield one document per run of rows with one id.
+    """Yield one document per run of rows with one id and one text.
 
     The header shows if commas, tabs or semicolons separate the cells. A row without an id opens a document
     named after its source and line if it has a text, and belongs to the document before if it has none. Empty
-    rows are skipped. A document whose rows contradict each other is handed to ``on_bad``; an error of the
-    table itself ends the reading.
+    rows are skipped. A bad row or span is handed to ``on_bad``, and the next row follows.
 
     Raises:
-        CorpusFormatError: the header lacks ``text``; a row does not parse, has another number of cells,
-            another text than the first row of its document, or a span that does not fit; or the rows of an
-            id are not consecutive.
+        CorpusFormatError: the header lacks ``text``; or a row does not parse, has another number of cells, or
+            does not belong to the document before it.
+        AnnotationError: a row has a span that does not fit the text.
     """
-    for identifier, rows in groupby(_iter_rows(file, source), key=lambda row: row.document):
-        try:
-            document = _to_document(identifier, list(rows), source)
-        except CorpusFormatError as error:
-            on_bad(error)
-        else:
-            yield document
+    for identifier, rows in _iter_groups(file, source, on_bad):
+        yield _to_document(identifier, rows, source, on_bad)
 
 
 def write_csv(
@@ -92,21 +92,21 @@ def write_csv(
         on_bad: called with the error of each refused document.
 
     Raises:
-        UnrepresentableError: a document has no id or a duplicate one, or a span has an empty corpus, or
-            attributes without a column for them.
+        UnrepresentableError: a document has no id, or the id and the text of another one, or a span has an
+            empty corpus, or attributes without a column for them.
     """
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    columns = _ALL_COLUMNS if attributes else COLUMNS
+    columns = ALL_COLUMNS if attributes else COLUMNS
     writer.writerow(columns)
     n_cells = len(columns) - 2
 
-    seen: set[str] = set()
+    seen: dict[str, set[int]] = {}
     for document in documents:
         if reason := _refusal(document, seen, attributes=attributes):
             on_bad(UnrepresentableError(f"document {document.id!r} does not fit CSV: {reason}"))
             continue
 
-        seen.add(document.id)
+        seen.setdefault(document.id, set()).add(hash(document.text))
         rows = [_from_span(document, span)[:n_cells] for span in document.spans]
         first, *rest = rows or [[None] * n_cells]
         writer.writerow([document.id, document.text, *first])
@@ -116,69 +116,136 @@ def write_csv(
 # --- reading
 
 
-def _iter_rows(file: TextIO, source: str) -> Iterator[_Row]:
-    """Yield the rows that are not empty, with the id of their document."""
-    seen: set[str] = set()
+def _iter_groups(file: TextIO, source: str, on_bad: OnBad) -> Iterator[tuple[str, list[_Row]]]:
+    """Yield the id and the rows of each document."""
+    texts: dict[str, set[int]] = {}
     identifier = ""
-    for number, cells in _iter_cells(file, source):
-        before = identifier
-        identifier = cells["id"] or (f"{source}:{number}" if cells["text"] else before)
-        place = f"{source}, line {number}"
-        if not identifier:
-            raise CorpusFormatError(f"{place}: expected an id or a text in the first row")
-        if identifier != before and identifier in seen:
-            raise CorpusFormatError(
-                f"{place}: document {excerpt(identifier)} has rows further up; keep its rows together"
-            )
+    rows: list[_Row] = []
+    is_after_bad = False
+    for row in _iter_rows(file, source, on_bad):
+        if row is None:  # it may have been the first one of its document
+            if rows:
+                yield identifier, rows
+            identifier, rows, is_after_bad = "", [], True
+            continue
 
-        seen.add(identifier)
-        yield _Row(identifier, number, cells)
+        name, text = row.cells["id"], row.cells["text"]
+        if rows and name in ("", identifier) and text in (("", rows[0].cells["text"]) if name else ("",)):
+            rows.append(row)
+            continue
+        if rows:
+            yield identifier, rows
+        before, rows = rows, []
+        identifier, is_after_bad = (
+            name or (f"{source}:{row.number}" if text else ""),
+            is_after_bad and not text,
+        )
+        if is_after_bad:
+            reason: str | None = "no text, and the row before it, which may have it, could not be read"
+        elif before and before[-1].cells["id"] == name and not before[0].cells["text"]:
+            reason = f"document {excerpt(identifier)} has another text in its first row"
+        else:
+            reason = _refuse_row(identifier, text, texts)
+        if reason:
+            on_bad(CorpusFormatError(f"{source}, line {row.number}: {reason}"))
+        else:
+            rows = [row]
+            texts.setdefault(identifier, set()).add(hash(text))
+
+    if rows:
+        yield identifier, rows
 
 
-def _iter_cells(file: TextIO, source: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the first line of each row that is not empty, and its cells by column."""
+def _refuse_row(identifier: str, text: str, texts: Mapping[str, Set[int]]) -> str | None:
+    """Return the reason why a row cannot open a document; ``None`` if it can."""
+    if not identifier:
+        return "expected an id or a text, or the row that it belongs to directly before it"
+    if identifier in texts and (not text or hash(text) in texts[identifier]):
+        return f"document {excerpt(identifier)} has rows further up; keep its rows together"
+    return None
+
+
+def _iter_rows(file: TextIO, source: str, on_bad: OnBad) -> Iterator[_Row | None]:
+    """Yield the rows that are not empty, and ``None`` in the places of bad ones."""
     first = file.readline().removeprefix("\ufeff")
     # With a single column any delimiter fits; the first, a comma, then wins.
     delimiter = max(DELIMITERS, key=lambda delimiter: _count_columns(first.split(delimiter)))
-    records = _iter_records(chain([first], file), delimiter, source)
-    _, header = next(records, (1, []))
-    indices = _index_columns(header, source)
+    records = _iter_records(chain([first], file), delimiter, source, on_bad)
+    _, header = next(records, (1, None))
+    indices = _index_columns(header or [], source)
     for number, record in records:
+        if record is None:
+            yield None
+            continue
         if not any(record):
             continue
 
         # Spreadsheets pad rows with empty cells, so more cells than the header has are fine if empty.
-        if len(record) < len(header) or any(record[len(header) :]):
-            raise CorpusFormatError(
-                f"{source}, line {number}: expected {len(header)} cells as in the header, found "
-                f"{len(record)}. Quote a cell that holds the delimiter {delimiter!r}"
+        width = len(header or [])
+        if len(record) < width or any(record[width:]):
+            on_bad(
+                CorpusFormatError(
+                    f"{source}, line {number}: expected {width} cells as in the header, found "
+                    f"{len(record)}. Quote a cell that holds the delimiter {delimiter!r}"
+                )
             )
-        yield number, {name: record[indices[name]] if name in indices else "" for name in _ALL_COLUMNS}
+            yield None
+            continue
+        yield _Row(number, {name: record[indices[name]] if name in indices else "" for name in ALL_COLUMNS})
 
 
-def _iter_records(lines: Iterable[str], delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record and its first line.
+def _iter_records(
+    lines: Iterable[str], delimiter: str, source: str, on_bad: OnBad
+) -> Iterator[tuple[int, list[str] | None]]:
+    """Yield each record and its first line; ``None`` in place of a record that does not parse.
 
     ``csv`` has one limit on the length of a cell for the whole process, so it is raised for one record at a
-    time, under a lock, and restored for other code.
+    time, under a lock, and restored for other code. A quote that is not closed takes in the rest of the file;
+    the lines after its own are then read again.
     """
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    waiting = iter(lines)
+    taken: list[str] = []
+
+    def take() -> Iterator[str]:
+        for line in waiting:
+            taken.append(line)
+            yield line
+
+    reader = csv.reader(take(), delimiter=delimiter, strict=True)
+    n_before = n_retries = 0
     while True:
-        number = reader.line_num + 1
+        number = n_before + reader.line_num + 1
+        taken.clear()
+        record: list[str] | None = None
+        problem: csv.Error | None = None
         with _field_limit_lock:
             limit = csv.field_size_limit(_FIELD_LIMIT)
             try:
                 record = next(reader, None)
             except csv.Error as error:
-                raise CorpusFormatError(
-                    f"{source}, line {number}: not CSV: {error}. "
-                    f'Quote a cell that holds quotes or line ends, and double its quotes: "5"" long"'
-                ) from error
+                problem = error
             finally:
                 csv.field_size_limit(limit)
-        if record is None:
+
+        if problem is not None:
+            on_bad(_to_error(problem, f"{source}, line {number}", n_lines=len(taken)))
+            rest = taken[1:]
+            if rest and n_retries < _MAX_RETRIES and str(problem).startswith("unexpected end"):
+                n_retries += 1
+                waiting = iter(rest)
+                n_before = number
+                reader = csv.reader(take(), delimiter=delimiter, strict=True)
+        elif record is None:
             return
         yield number, record
+
+
+def _to_error(problem: csv.Error, place: str, *, n_lines: int) -> CorpusFormatError:
+    extent = f" (up to {n_lines} lines are left out)" if n_lines > 1 else ""
+    return CorpusFormatError(
+        f"{place}: not CSV: {problem}{extent}. "
+        f'Quote a cell that holds quotes or line ends, and double its quotes: "5"" long"'
+    )
 
 
 def _to_name(cell: str) -> str:
@@ -187,36 +254,47 @@ def _to_name(cell: str) -> str:
 
 
 def _count_columns(header: Iterable[str]) -> int:
-    return sum(_to_name(cell) in _ALL_COLUMNS for cell in header)
+    return sum(_to_name(cell) in ALL_COLUMNS for cell in header)
 
 
 def _index_columns(header: Sequence[str], source: str) -> dict[str, int]:
     """Find the indices of our columns in a header."""
     names = [_to_name(cell) for cell in header]
-    for column in _ALL_COLUMNS:
+    # A table of texts with a column "label", say, for their classes has no spans.
+    known = ALL_COLUMNS if set(_NEEDED_COLUMNS) <= set(names) else ("id", "text")
+    for column in known:
         if names.count(column) > 1 or (column == "text" and column not in names):
             raise CorpusFormatError(
                 f"{source}, line 1: expected one column {column!r}, found {names.count(column)} "
                 f"in the header {excerpt(', '.join(names))}"
             )
 
-    if ignored := [name for name in names if name not in _ALL_COLUMNS]:
+    if ignored := [name for name in names if name not in known]:
         logger.info("%s: ignored columns: %s", source, ", ".join(ignored))
-    return {name: index for index, name in enumerate(names) if name in _ALL_COLUMNS}
+    return {name: index for index, name in enumerate(names) if name in known}
 
 
-def _to_document(identifier: str, rows: Sequence[_Row], source: str) -> Document:
+def _to_document(identifier: str, rows: Sequence[_Row], source: str, on_bad: OnBad) -> Document:
     text = rows[0].cells["text"]
     spans: list[Span] = []
     for row in rows:
-        try:
-            if row.cells["text"] not in ("", text):
-                raise ValueError(f"document {excerpt(identifier)} has another text in its first row")
-            if any(row.cells[column] for column in _SPAN_COLUMNS):
-                spans.append(_to_span(row.cells, text))
-        except ValueError as error:
-            raise CorpusFormatError(f"{source}, line {row.number}: {error}") from error
+        cells = _clear_missing(row.cells)
+        if any(cells[column] for column in _SPAN_COLUMNS):
+            try:
+                spans.append(_to_span(cells, text))
+            except ValueError as error:
+                on_bad(AnnotationError(f"{source}, line {row.number}: {error}"))
     return Document(identifier, text, tuple(spans))
+
+
+def _clear_missing(cells: Mapping[str, str]) -> dict[str, str]:
+    """Empty the cells that other programs fill where there is no value; a label may well be ``None``."""
+    edges = (cells["start"].lower(), cells["end"].lower())
+    optional = ("score", "fragments", "attributes", "evidence")
+    columns = _SPAN_COLUMNS if all(edge in ("", *_MISSING) for edge in edges) else optional
+    return {
+        name: "" if name in columns and cell.lower() in _MISSING else cell for name, cell in cells.items()
+    }
 
 
 def _to_span(cells: Mapping[str, str], text: str) -> Span:
@@ -228,7 +306,8 @@ def _to_span(cells: Mapping[str, str], text: str) -> Span:
     start, end, label, mention, score, corpus, fragments, attributes, evidence = (
         cells[column] for column in _SPAN_COLUMNS
     )
-    if not _OFFSET.fullmatch(start) or not _OFFSET.fullmatch(end) or not label:
+    first, last = _OFFSET.fullmatch(start), _OFFSET.fullmatch(end)
+    if not first or not last or not label:
         raise ValueError(
             f"a span needs whole numbers as start and end, and a label; found {excerpt(start)}, "
             f"{excerpt(end)} and {excerpt(label)}"
@@ -239,8 +318,8 @@ def _to_span(cells: Mapping[str, str], text: str) -> Span:
         raise ValueError(f"expected fragments like 0-3;5-9, found {excerpt(fragments)}")
 
     span = Span(
-        int(start),
-        int(end),
+        int(first[1]),
+        int(last[1]),
         label,
         float(score) if score else None,
         corpus or None,
@@ -266,10 +345,11 @@ def _to_pair(fragment: str) -> tuple[int, int]:
 # --- writing
 
 
-def _refusal(document: Document, seen: set[str], *, attributes: bool) -> str | None:
+def _refusal(document: Document, seen: Mapping[str, Set[int]], *, attributes: bool) -> str | None:
     """Return the reason why a document cannot be written; ``None`` if it can."""
-    if not document.id or document.id in seen:
-        return "its id is empty or duplicate, and ids separate the rows of documents"
+    others = seen.get(document.id)
+    if not document.id or (others and (not document.text or {hash(document.text), hash("")} & others)):
+        return "its id is empty, or duplicate with the same or no text; both separate the rows of documents"
     if any(span.corpus == "" for span in document.spans):
         return "a span has an empty corpus, which would read back as None"
     if not attributes and any(span.attributes for span in document.spans):

@@ -12,11 +12,13 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats import PASSAGE_FORMATS, PATH_READERS, REGISTRY, infer_format, read_documents
-from openmed_ner.formats.files import CONVERT, iter_lines, locate_byte, strip_gz
+from openmed_ner.errors import CorpusFormatError, InputError, UnreadFormatError
+from openmed_ner.formats import PASSAGE_FORMATS, PATH_READERS, REGISTRY, read_documents
+from openmed_ner.formats.detection import detect_text_format
+from openmed_ner.formats.files import advise_encoding, iter_lines, locate_byte, read_head, strip_gz
 from openmed_ner.formats.jsonl import check_record
 from openmed_ner.formats.passage import Passage
+from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import require_characters
 
 MAX_LINE = 16 << 20
@@ -30,10 +32,11 @@ def iter_files(paths: list[Path], *, format: str | None = None) -> Iterator[tupl
 
     Yields:
         Path of the file (or folder, if the format reads folders), its name relative to the given path, and
-        its format; ``None`` for a file of a folder that is hidden or of no known format.
+        its format; ``None`` for a file of a folder that is hidden, or of no known format.
 
     Raises:
         InputError: a path does not exist, or the format is unknown.
+        UnreadFormatError: a file that is named is of unknown format, or of a kind that is not read.
     """
     if format is not None and format not in PASSAGE_FORMATS:
         raise InputError(f"unknown input format {format!r}; known: {', '.join(PASSAGE_FORMATS)}")
@@ -44,7 +47,7 @@ def iter_files(paths: list[Path], *, format: str | None = None) -> Iterator[tupl
             for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
                 yield file, file.relative_to(path).as_posix(), _choose_format(file, format)
         elif path.is_file():
-            yield path, path.name, _choose_format(path, format) or "text"
+            yield path, path.name, detect_text_format(path, format=format)
         else:
             raise InputError(f"{path}: no such file or folder")
 
@@ -74,9 +77,14 @@ def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: N
 
 
 def _choose_format(path: Path, format: str | None) -> str | None:
-    """Return the requested format, or the inferred one; ``None`` for a hidden file."""
+    """Return the format of a file of a folder; ``None`` for a hidden file and for one that is not read."""
     # Folders often hold .DS_Store and the like, which no format can read.
-    return infer_format(path) if format is None or path.name.startswith(".") else format
+    if path.name.startswith("."):
+        return None
+    try:
+        return detect_text_format(path, format=format)
+    except UnreadFormatError:
+        return None
 
 
 def _read_jsonl(path: Path, source: str) -> Iterator[Passage]:
@@ -126,5 +134,6 @@ def _iter_text_lines(path: Path) -> Iterator[tuple[int, str]]:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise CorpusFormatError(f"{path}: not UTF-8: {locate_byte(error, number)}. {CONVERT}") from error
+            way_out = advise_encoding(read_head(path, HEAD))
+            raise CorpusFormatError(f"{path}: not UTF-8: {locate_byte(error, number)}. {way_out}") from error
         yield number, text

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.formats.recognition import HEAD, guess_encoding
 
 MAX_PENDING = 256 << 20
 """Characters that a compressed file may unpack to without a complete document."""
-CONVERT = "Convert it, for example: iconv -f latin1 -t utf-8"
-"""Advice for files that are not UTF-8."""
+_RAW_HEAD = 1 << 16
 _GZIP = b"\x1f\x8b"
 
 
@@ -42,6 +42,8 @@ def open_bytes(path: Path, *, sniff: bool = False) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     with file:
         try:
+            if is_packed and not path.stat().st_size:
+                raise EOFError("the file is empty, and even nothing takes some bytes of gzip")
             yield file
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise CorpusFormatError(f"{path}: damaged: {error}. Get the file again") from error
@@ -71,7 +73,8 @@ def open_text(path: Path, *, errors: str = "strict") -> Iterator[TextIO]:
                 yield file
             except UnicodeDecodeError as error:
                 place = describe_byte(error) if is_packed else _locate(path)
-                raise CorpusFormatError(f"{path}: not UTF-8: {place}. {CONVERT}") from error
+                way_out = advise_encoding(read_head(path, HEAD))
+                raise CorpusFormatError(f"{path}: not UTF-8: {place}. {way_out}") from error
 
 
 def iter_lines(path: Path, *, limit: int, sniff: bool = False) -> Iterator[tuple[int, bytes]]:
@@ -94,6 +97,25 @@ def iter_lines(path: Path, *, limit: int, sniff: bool = False) -> Iterator[tuple
             yield number, line
 
 
+def read_head(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file, unpacked if its name ends in ``.gz``; damage is left to its reader.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_RAW_HEAD if has_gz(path.name) else size)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    if not has_gz(path.name):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, size)
+    except zlib.error:
+        return b""
+
+
 def note_document(file: TextIO) -> None:
     """Tell an open file that a document is complete, so that it may unpack the next."""
     if isinstance(file, _PackedText):
@@ -104,6 +126,16 @@ def tell_bytes(file: TextIO) -> int:
     """Number of bytes read so far from a file on disk, counted before unpacking."""
     buffer: Any = file.buffer
     return int((buffer.fileobj if isinstance(file, _PackedText) else buffer.raw).tell())
+
+
+def advise_encoding(head: bytes) -> str:
+    """Return the way out for a text that is not UTF-8, by its first bytes.
+
+    Any bytes can be converted from Latin-1, so this is for texts only. Files that are no text are refused
+    before they are read.
+    """
+    encoding = guess_encoding(head) or "latin1"
+    return f"Convert it, for example: iconv -f {encoding} -t utf-8"
 
 
 def has_gz(name: str) -> bool:

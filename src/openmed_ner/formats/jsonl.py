@@ -2,17 +2,20 @@ r"""JSON lines: one document per line, offsets in characters of ``text``.
 
 ``{"id": …, "text": …, "spans": [{"start", "end", "text", "label", "score", "corpus"}], …}``. Every other key
 is kept as ``Document.meta``, so reading what was written loses nothing. A span has ``fragments`` and
-``attributes`` only if they are not empty, and ``evidence`` only if it is not ``sentence``.
+``attributes`` only if they are not empty, and ``evidence`` only if it is not ``sentence``. Without ``spans``,
+the annotations of other tools are read (:mod:`openmed_ner.formats.json_shapes`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NoReturn, TextIO
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import parse_attributes, parse_evidence, write_evidence
+from openmed_ner.formats.json_shapes import find_annotations, to_spans
 from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
 from openmed_ner.text import Document, Span
 
@@ -22,21 +25,30 @@ _RESERVED = {"id", "text", "spans"}
 def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield one document per line; blank lines are skipped.
 
-    A line without ``id`` is named after its source and line number. A bad line is handed to ``on_bad``.
+    A line without ``id`` is named after its source and line number. Bad lines and spans go to ``on_bad``.
 
     Raises:
-        CorpusFormatError: a line is not a JSON object, lacks ``text``, or has spans that do not fit it.
+        CorpusFormatError: a line is not a JSON object, or lacks ``text``.
+        AnnotationError: its spans do not fit the text.
     """
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
+        place = f"{source}, line {number}"
+        report = partial(_report, place=place, on_bad=on_bad)
+        # json.loads refuses a byte order mark.
+        content = line.removeprefix("\ufeff") if number == 1 else line
         try:
-            require_utf8(line)
-            document = from_json(json.loads(line), default_id=f"{source}:{number}")
+            require_utf8(content)
+            document = from_json(json.loads(content), default_id=f"{source}:{number}", on_bad_span=report)
         except (ValueError, RecursionError) as error:
-            on_bad(CorpusFormatError(f"{source}, line {number}: {error}"))
+            on_bad(CorpusFormatError(f"{place}: {error}"))
         else:
             yield document
+
+
+def _report(error: ValueError, *, place: str, on_bad: OnBad) -> None:
+    on_bad(AnnotationError(f"{place}: {error}"))
 
 
 def write_jsonl(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
@@ -50,8 +62,19 @@ def write_jsonl(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = 
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def from_json(record: object, *, default_id: str) -> Document:
+def _refuse(error: ValueError) -> NoReturn:
+    raise error
+
+
+def from_json(
+    record: object, *, default_id: str, on_bad_span: Callable[[ValueError], None] = _refuse
+) -> Document:
     """Build a document from a decoded JSON object.
+
+    Args:
+        record: the decoded object.
+        default_id: id of a document without one.
+        on_bad_span: called with the error of each span that is left out.
 
     Raises:
         ValueError: a key is missing or has the wrong type, or a span does not fit the text.
@@ -59,15 +82,37 @@ def from_json(record: object, *, default_id: str) -> Document:
     fields, identifier, text = check_record(record)
     _require_writable(fields)
 
-    spans = fields.get("spans")
-    if not isinstance(spans, list | None):
-        raise ValueError('expected a list under "spans"')
+    spans: list[Span] = []
+    key = "spans"
+    try:
+        key, entries = _find_entries(fields)
+    except ValueError as error:
+        on_bad_span(error)
+        entries = []
+    for entry in entries:
+        try:
+            parts = [entry] if key == "spans" else to_spans(entry)
+            spans += [_span_from_json(part, text) for part in parts]
+        except ValueError as error:
+            on_bad_span(error)
+
+    used = _RESERVED | {key}
     return Document(
         default_id if identifier is None else identifier,
         text,
-        tuple(_span_from_json(span, text) for span in spans or ()),
-        {key: value for key, value in fields.items() if key not in _RESERVED},
+        tuple(spans),
+        {name: value for name, value in fields.items() if name not in used},
     )
+
+
+def _find_entries(fields: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the annotations of a line, and their key."""
+    spans = fields.get("spans")
+    if spans is None and (key := find_annotations(fields)):
+        return key, fields[key]
+    if not isinstance(spans, list | None):
+        raise ValueError('expected a list under "spans"')
+    return "spans", spans or []
 
 
 def to_json(document: Document) -> dict[str, Any]:
@@ -131,6 +176,8 @@ def _span_from_json(record: object, text: str) -> Span:
     attributes = parse_attributes(record.get("attributes", {}))
     evidence = parse_evidence(record.get("evidence"))
     span = Span(start, end, label, score, corpus, fragments, attributes, evidence)
+    if end > len(text):
+        raise ValueError(f"span {start}..{end} ends beyond the text of {len(text)} characters")
 
     mention = record.get("text")
     if mention is not None and mention != (covered := Document("", text, (span,)).mention(span)):

@@ -12,8 +12,8 @@ from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
-from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats.tolerance import excerpt
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.formats.xml import SAFE
 from openmed_ner.text import Document, Span
 
@@ -22,12 +22,15 @@ _LEVEL = "_level.xml"
 _RANGE = re.compile(r"(\S+?)(?:\.\.(\S+))?")
 
 
-def read_mmax(folder: Path, *, levels: Mapping[str, str] | None = None) -> Iterator[Document]:
+def read_mmax(
+    folder: Path, *, levels: Mapping[str, str] | None = None, on_bad: OnBad = fail
+) -> Iterator[Document]:
     """Yield the documents of an MMAX2 project, from its folders ``Basedata`` and ``Markables``.
 
     Args:
         folder: searched for ``Basedata/<document>_words.xml``.
         levels: label by annotation level; by default all levels but ``sentence``, with their names as labels.
+        on_bad: called with the error of each bad document and of each bad mention.
 
     Raises:
         InputError: there is no such file.
@@ -45,7 +48,14 @@ def read_mmax(folder: Path, *, levels: Mapping[str, str] | None = None) -> Itera
                 levels if levels is not None else {name: name for name in files[stem] if name != "sentence"}
             )
             markables = {name: files[stem][name].read_bytes() for name in names if name in files[stem]}
-            yield parse_mmax(base.read_bytes(), markables, id=stem, source=str(base), labels=names)
+            try:
+                document = parse_mmax(
+                    base.read_bytes(), markables, id=stem, source=str(base), labels=names, on_bad=on_bad
+                )
+            except CorpusFormatError as error:
+                on_bad(error)
+            else:
+                yield document
 
 
 def _find_levels(folder: Path, stems: Collection[str]) -> dict[str, dict[str, Path]]:
@@ -68,6 +78,7 @@ def parse_mmax(
     id: str,
     source: str,
     labels: Mapping[str, str] | None = None,
+    on_bad: OnBad = fail,
 ) -> Document:
     """Build a document from the XML of its words and, for each level, of its mentions.
 
@@ -77,6 +88,7 @@ def parse_mmax(
         id: id of the document.
         source: name of the words' file in messages.
         labels: label by level; by default, the name of the level.
+        on_bad: called with the error of each bad mention.
 
     Raises:
         CorpusFormatError: as for :func:`read_mmax`.
@@ -95,9 +107,7 @@ def parse_mmax(
                 fragments = tuple(runs) if len(runs) > 1 else ()
                 spans.append(Span(runs[0][0], runs[-1][1], label, fragments=fragments))
             except (KeyError, ValueError) as error:
-                raise CorpusFormatError(
-                    f"{source}, {level}: {excerpt(reference)} names no words: {error}"
-                ) from error
+                on_bad(AnnotationError(f"{source}, {level}: {excerpt(reference)} names no words: {error}"))
     return Document(id, " ".join(text_words), tuple(sorted(spans, key=lambda span: (span.start, span.end))))
 
 

@@ -10,12 +10,13 @@ from openmed_ner.errors import InputError
 from openmed_ner.formats.bc2gm import read_bc2gm
 from openmed_ner.formats.files import open_text
 from openmed_ner.formats.tables import CHEMDNER, read_abstracts, read_table
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document
 
 _ABSTRACTS, _ANNOTATIONS = "abstracts", "annotations"
 
 
-def read_bc2gm_files(path: Path) -> Iterator[Document]:
+def read_bc2gm_files(path: Path, *, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the sentences of ``<name>.in``, or of every such file in a folder, with ``GENE.eval`` beside it.
 
     Raises:
@@ -26,10 +27,12 @@ def read_bc2gm_files(path: Path) -> Iterator[Document]:
         mentions = sentences.with_name("GENE.eval")
         with ExitStack() as stack:
             first, second = (stack.enter_context(open_text(path)) for path in (sentences, mentions))
-            yield from read_bc2gm(first, second, source=str(sentences), mentions_source=str(mentions))
+            yield from read_bc2gm(
+                first, second, source=str(sentences), mentions_source=str(mentions), on_bad=on_bad
+            )
 
 
-def read_chemdner_files(path: Path) -> Iterator[Document]:
+def read_chemdner_files(path: Path, *, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the abstracts of ``<name>.abstracts.txt``, or of every such file in a folder.
 
     The mentions are in the file with ``annotations`` in its name instead.
@@ -42,8 +45,8 @@ def read_chemdner_files(path: Path) -> Iterator[Document]:
         annotations = abstracts.with_name(abstracts.name.replace(_ABSTRACTS, _ANNOTATIONS))
         with ExitStack() as stack:
             first, second = (stack.enter_context(open_text(path)) for path in (abstracts, annotations))
-            texts = read_abstracts(first, source=str(abstracts))
-            yield from read_table(second, texts, columns=CHEMDNER, source=str(annotations))
+            texts = read_abstracts(first, source=str(abstracts), on_bad=on_bad)
+            yield from read_table(second, texts, columns=CHEMDNER, source=str(annotations), on_bad=on_bad)
 
 
 def _find(path: Path, pattern: str) -> list[Path]:

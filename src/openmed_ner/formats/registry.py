@@ -30,7 +30,7 @@ from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.text import Document
 
 Reader = Callable[..., Iterator[Document]]
-PathReader = Callable[[Path], Iterator[Document]]
+PathReader = Callable[..., Iterator[Document]]
 PassageReader = Callable[..., Iterator[Passage]]
 Writer = Callable[..., None]
 
@@ -44,7 +44,7 @@ class Format:
     Attributes:
         name: name on the command line and in requests.
         reader: reader of an open text file; takes ``source`` and ``on_bad``.
-        path_reader: reader of a path, for formats of more than one file.
+        path_reader: reader of a path, for formats of more than one file; takes ``on_bad``.
         passage_reader: reader of the passages of a public dump; takes a path and ``on_skip``.
         writer: writer of documents to an open text file; takes ``on_bad``.
         folder_writer: writer of documents to a folder; takes ``on_bad``.

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from openmed_ner.errors import CorpusFormatError
-from openmed_ner.formats.tolerance import excerpt
+from openmed_ner.errors import AnnotationError, CorpusFormatError
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
 
 # Longer numbers exceed any text, and int() refuses more than 4,300 digits.
@@ -65,8 +65,10 @@ class Abstract:
         return f"{self.title} {self.body}"
 
 
-def read_abstracts(lines: Iterable[str], *, source: str) -> dict[str, Abstract]:
+def read_abstracts(lines: Iterable[str], *, source: str, on_bad: OnBad = fail) -> dict[str, Abstract]:
     """Read lines of identifier, title and abstract between tabs (ChemProt, CHEMDNER).
+
+    A bad line is handed to ``on_bad``.
 
     Raises:
         CorpusFormatError: a line has another number of fields, or a duplicate identifier.
@@ -78,35 +80,53 @@ def read_abstracts(lines: Iterable[str], *, source: str) -> dict[str, Abstract]:
         fields = line.rstrip("\r\n").split("\t")
         if len(fields) != 3 or fields[0] in abstracts:
             problem = "duplicate identifier" if len(fields) == 3 else f"found {len(fields)} fields"
-            raise CorpusFormatError(
-                f"{source}, line {number}: expected a new identifier, title and abstract between tabs; "
-                f"{problem}"
+            on_bad(
+                CorpusFormatError(
+                    f"{source}, line {number}: expected a new identifier, title and abstract between tabs; "
+                    f"{problem}"
+                )
             )
+            continue
         abstracts[fields[0]] = Abstract(fields[1], fields[2])
     return abstracts
 
 
 def read_table(
-    lines: Iterable[str], texts: Mapping[str, str | Abstract], *, columns: Columns, source: str
+    lines: Iterable[str],
+    texts: Mapping[str, str | Abstract],
+    *,
+    columns: Columns,
+    source: str,
+    on_bad: OnBad = fail,
 ) -> Iterator[Document]:
     """Yield the texts as documents, in their order, with the mentions of a table.
 
-    Lines that begin with ``#`` are headings.
+    Lines that begin with ``#`` are headings. A bad mention is handed to ``on_bad``.
 
     Raises:
-        CorpusFormatError: a line does not parse, names an unknown text, or its mention differs from the text
+        AnnotationError: a line does not parse, names an unknown text, or its mention differs from the text
             at its offsets.
     """
     spans: dict[str, list[Span]] = {key: [] for key in texts}
+    problems: dict[str, list[AnnotationError]] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.startswith("#"):
+            fields = line.rstrip("\r\n").split("\t")
             try:
-                key, span = _parse(line.rstrip("\r\n").split("\t"), texts, columns)
+                key, span = _parse(fields, texts, columns)
             except ValueError as error:
-                raise CorpusFormatError(f"{source}, line {number}: {error}") from error
-            spans[key].append(span)
+                problem = AnnotationError(f"{source}, line {number}: {error}")
+                key = fields[columns.document] if columns.document < len(fields) else ""
+                if on_bad is fail or key not in texts:
+                    on_bad(CorpusFormatError(str(problem)))
+                else:
+                    problems.setdefault(key, []).append(problem)
+            else:
+                spans[key].append(span)
 
     for key, text in texts.items():
+        for problem in problems.get(key, ()):
+            on_bad(problem)
         yield Document(key, text if isinstance(text, str) else text.text, tuple(spans[key]))
 
 

@@ -11,31 +11,36 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import partial
-from glob import glob
+from glob import escape, glob
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
 
-from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnreadFormatError
 from openmed_ner.formats import (
     LINEWISE,
     PASSAGE_FORMATS,
     PATH_READERS,
     READERS,
-    SUFFIXES,
     infer_format,
     read_documents,
 )
+from openmed_ner.formats.detection import judge
 from openmed_ner.formats.discovery import read_passages
+from openmed_ner.formats.files import read_head
+from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import OnBad
 from openmed_ner.text import Document
 
 STDIN = Path("-")
 FORMATS = PASSAGE_FORMATS
 """Every format that can be tagged."""
+BAD_ANNOTATION = "annotation that does not fit its text"
+"""Reason why an annotation is passed over."""
 _BLOCK = 1 << 16
 _MAX_REASON = 500
 
@@ -47,12 +52,18 @@ class Input:
     Attributes:
         path: location of the file or folder.
         name: its name in document ids and messages.
-        format: one of ``FORMATS``.
+        format: one of ``FORMATS``; ``auto`` for standard input whose first bytes will tell.
+        scope: prefix of the ids of its documents, which tells folders with the same names apart.
+        refusal: reason why the file cannot be read; ``None`` if it can.
+        finding: what a file that is not read is, if a search found it; such files are passed over.
     """
 
     path: Path
     name: str
     format: str
+    scope: str = ""
+    refusal: str | None = None
+    finding: str | None = None
 
     @property
     def size(self) -> int:
@@ -94,9 +105,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An article of a dump that has no text to tag, and the reason."""
+    """Something that was passed over: an article without a text, a file that is not read, or an annotation.
+
+    Attributes:
+        reason: the reason, the same for all of a kind, so that they can be counted.
+        detail: message with the place; ``None`` if the reason is enough.
+    """
 
     reason: str
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,42 +138,96 @@ class Item:
         return Problem(self.name, self.number, _writable(str(reason))[:_MAX_REASON], name)
 
 
-def find_inputs(paths: Sequence[Path], *, format: str | None = None) -> list[Input]:
+def find_inputs(
+    paths: Sequence[Path], *, format: str | None = None, outputs: Collection[Path] = ()
+) -> list[Input]:
     """Find the files to tag, in the order of the paths; files of a folder or pattern are sorted by name.
 
-    A folder is searched for files of known suffixes, ``.gz`` included, unless its format reads it as a whole.
-    A path such as ``notes/**/*.txt`` is a pattern if there is no file of that name.
+    A folder is searched for files of known formats, ``.gz`` included, or for all files if a format is named,
+    unless this format reads it as a whole. A path such as ``notes/**/*.txt`` is a pattern if there is no file
+    of that name. Hidden files of folders are left out.
+
+    Args:
+        paths: files, folders and patterns.
+        format: format of all files; chosen for each if ``None``.
+        outputs: files and folders that the run writes, which no folder and no pattern finds.
 
     Raises:
         InputError: the format is unknown; or a path does not exist, or holds no readable file.
     """
     if format is not None and format not in FORMATS:
         raise InputError(f"unknown input format {format!r}; known: auto, {', '.join(FORMATS)}")
-    return [entry for path in paths for entry in _find(path, format)]
+    written = {path.resolve() for path in outputs}
+    # Folders may hold files of the same names, so the names of several folders begin with the folder.
+    several = sum(path != STDIN and path.is_dir() for path in paths) > 1
+    return [entry for path in paths for entry in _find(path, format, written, several)]
 
 
-def _find(path: Path, format: str | None) -> Iterator[Input]:
+def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> Iterator[Input]:
     whole = format in PATH_READERS
+    name = _writable(str(path))
     if path == STDIN:
         if whole or format in set(FORMATS) - READERS.keys():
             raise InputError(f"format {format} needs several files, and cannot be read from standard input")
-        yield Input(path, "stdin", format or "text")
-    elif path.is_file() or (whole and path.is_dir()):
-        yield Input(path, _writable(str(path)), format or infer_format(path) or "text")
+        yield Input(path, "stdin", format or "auto")
+    elif whole and path.exists():
+        assert format is not None
+        yield Input(path, name, format, scope=name if several else "")
+    elif path.is_file():
+        yield replace(_to_input(path, name, format), finding=None)
     elif path.is_dir():
-        files = ((file, infer_format(file)) for file in sorted(path.rglob("*")) if file.is_file())
-        readable = [(file, kind) for file, kind in files if kind]
-        if not readable:
-            raise InputError(f"{path}: no file ends in {', '.join(SUFFIXES)}")
-
-        for file, kind in readable:
-            yield Input(file, _writable(file.relative_to(path).as_posix()), format or kind)
-    elif matches := sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no whole path)
+        files = [file for file in sorted(path.rglob("*")) if _is_wanted(file, written)]
+        folder = f"{name}/" if several else ""
+        inputs = [
+            _to_input(file, folder + _writable(file.relative_to(path).as_posix()), format) for file in files
+        ]
+        if all(entry.refusal for entry in inputs):
+            raise InputError(f"{path}: {_describe_unread(inputs)}")
+        yield from inputs
+    elif matches := sorted(glob(_escape_existing(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no whole path)
         for match in map(Path, matches):
-            if match.is_file() or whole:
-                yield Input(match, _writable(str(match)), format or infer_format(match) or "text")
+            if whole:
+                yield Input(match, _writable(str(match)), format or "", scope=_writable(str(match)))
+            elif match.is_file() and match.resolve() not in written:
+                yield _to_input(match, _writable(str(match)), format)
     else:
         raise InputError(f"{path}: no such file or folder")
+
+
+def _to_input(path: Path, name: str, format: str | None) -> Input:
+    try:
+        head = read_head(path, HEAD)
+    except InputError:  # reading it will name the reason
+        return Input(path, name, format or infer_format(path) or "text")
+    try:
+        return Input(path, name, judge(head, path.name, format=format, source=name))
+    except UnreadFormatError as error:
+        return Input(path, name, "none", refusal=str(error), finding=error.finding)
+
+
+def _is_wanted(file: Path, written: Set[Path]) -> bool:
+    """Return whether a file of a folder is to be tagged: it is not hidden, and not written by this run."""
+    if file.name.startswith(".") or not file.is_file():
+        return False
+    place = file.resolve()
+    return not written or written.isdisjoint((place, *place.parents))
+
+
+def _escape_existing(path: Path) -> str:
+    """Return a pattern in which names that exist, such as ``w[2]``, stand for themselves."""
+    pattern = existing = Path(path.anchor)
+    for part in path.parts[len(existing.parts) :]:
+        existing /= part
+        pattern /= escape(part) if existing.exists() else part
+    return str(pattern)
+
+
+def _describe_unread(inputs: Sequence[Input]) -> str:
+    if not inputs:
+        return "no file to tag"
+    counts = Counter(entry.finding for entry in inputs).most_common()
+    found = ", ".join(f"{count} {finding}" for finding, count in counts)
+    return f"no file of a known format, found {found}. Name the format, for plain text with: --from text"
 
 
 def iter_items(
@@ -186,10 +257,18 @@ def _iter_contents(
     input: Input, on_open: Callable[[TextIO], None]
 ) -> Iterator[Document | Skipped | Exception]:
     """Yield documents, and errors in the places of documents that cannot be read."""
+    if input.refusal is not None:
+        passed_over = input.finding is not None
+        yield Skipped(f"file: {input.finding}", input.refusal) if passed_over else InputError(input.refusal)
+        return
     pending: deque[Skipped | Exception] = deque()
-    documents = _iter_documents(
-        input, pending.append, lambda reason: pending.append(Skipped(reason)), on_open
-    )
+
+    def note(error: InputError) -> None:
+        # What is tagged is the text, so a bad annotation leaves nothing of it out.
+        is_annotation = isinstance(error, AnnotationError)
+        pending.append(Skipped(BAD_ANNOTATION, str(error)) if is_annotation else error)
+
+    documents = _iter_documents(input, note, lambda reason: pending.append(Skipped(reason)), on_open)
     document: Document | None = None
     while True:
         try:
@@ -210,22 +289,41 @@ def _iter_documents(
     if input.path == STDIN:
         yield from _read_stdin(input, on_bad)
     elif input.format in READERS or input.format in PATH_READERS:
-        yield from read_documents(
+        documents = read_documents(
             input.path, format=input.format, source=input.name, on_bad=on_bad, on_open=on_open
         )
+        for document in documents:
+            yield replace(document, id=f"{input.scope}/{document.id}") if input.scope else document
     else:
         for passage in read_passages(input.path, input.format, on_skip=on_skip):
             yield Document(passage.id, passage.text)
 
 
 def _read_stdin(input: Input, on_bad: OnBad) -> Iterator[Document]:
+    stream = cast(TextIOWrapper, sys.stdin)
+    named = None if input.format == "auto" else input.format
+    name = judge(_peek(stream), "", format=named, source=input.name)
+    if name not in READERS:
+        raise InputError(f"stdin: is {name}, which is not read from standard input; name a file")
     # In formats of lines, a line that is not UTF-8 is one error, and the next line follows.
-    errors = "surrogateescape" if input.format in LINEWISE else "strict"
-    sys.stdin.reconfigure(encoding="utf-8", errors=errors, newline="\n")  # type: ignore[union-attr]
+    stream.reconfigure(
+        encoding="utf-8", errors="surrogateescape" if name in LINEWISE else "strict", newline="\n"
+    )
     try:
-        yield from READERS[input.format](sys.stdin, source=input.name, on_bad=on_bad)
+        yield from READERS[name](stream, source=input.name, on_bad=on_bad)
     except UnicodeDecodeError as error:
         raise CorpusFormatError(f"stdin: not UTF-8: byte 0x{error.object[error.start]:02x}") from error
+
+
+def _peek(stream: TextIOWrapper) -> bytes:
+    """Return the first bytes of a stream without reading it on; fewer if they are not there yet."""
+    buffer: Any = stream.buffer
+    if hasattr(buffer, "peek"):
+        return bytes(buffer.peek(HEAD)[:HEAD])
+    begin = buffer.tell()
+    head = bytes(buffer.read(HEAD))
+    buffer.seek(begin)
+    return head
 
 
 def _writable(name: str) -> str:

@@ -32,7 +32,8 @@ class JobCounts:
         unread: documents of which the model did not read every visible character; expected to be 0.
         errors: documents, or rests of files, that could not be read, tagged or written.
         labels: number of entities by type.
-        skipped: number of articles without a text to tag, by reason.
+        skipped: number of things that were passed over, by reason: articles without a text to tag, files of
+            a folder that are not read, and annotations that do not fit their text.
     """
 
     documents: int = 0
@@ -101,6 +102,9 @@ class JobProgress:
 
     def note(self, problem: Problem) -> None:
         """Called when an item could not be read, tagged or written."""
+
+    def skip(self, skipped: Skipped) -> None:
+        """Called when something is passed over."""
 
 
 class Chunk:
@@ -178,6 +182,7 @@ class Chunk:
                 yield item.content
             elif isinstance(item.content, Skipped):
                 self.counts += JobCounts(skipped={item.content.reason: 1})
+                self._progress.skip(item.content)
             else:
                 self._note(item, item.content)
 
