@@ -15,7 +15,7 @@ from openmed_ner.bundle.manifest import RECORD, Precision
 from openmed_ner.bundle.record import training_splits
 from openmed_ner.errors import InputError, RecipeError, require_extra
 from openmed_ner.evaluation import predictions
-from openmed_ner.evaluation.gold import Gold, keep_corpora_with_split, load_gold
+from openmed_ner.evaluation.gold import Gold, keep_corpora_with_split, load_gold, require_mentions
 from openmed_ner.evaluation.protocols import ScoringProtocol
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.text import Document
@@ -173,7 +173,7 @@ def evaluate(
         One record for each corpus and protocol: the objects that ``openmed-ner evaluate --json`` writes.
 
     Raises:
-        InputError: no document, an unknown head, or a gold label that the head does not know.
+        InputError: no gold mention, an unknown head, or a gold label that the head does not know.
         CorpusError: a corpus is unknown, or its archive is not available.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle or embedded_bundle()))
@@ -182,6 +182,7 @@ def evaluate(
     if documents and corpora:
         raise InputError("expected either documents or corpora, not both")
     if documents:
+        require_mentions(documents, source="documents")
         golds = [Gold(_find_head(tagger, head), "documents", documents)]
     else:
         record: Mapping[str, Any] = bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {}

@@ -23,6 +23,7 @@ from openmed_ner.cli.options import (
     SplitName,
     Threads,
     read_choices,
+    split_names,
 )
 from openmed_ner.cli.output import complain, open_output, write_output
 from openmed_ner.errors import InputError
@@ -37,6 +38,7 @@ from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.publish.cards import attach as attach_scores
 from openmed_ner.tagging import SubwordTokenizer
+from openmed_ner.text import Document
 
 SCORES = "Scores"
 """Title of the group of options that decide the scores."""
@@ -99,6 +101,23 @@ def evaluate(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    types: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Entity types of your documents to score, separated by commas (default: all).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    skip_invalid: Annotated[
+        bool,
+        typer.Option(
+            "--skip-invalid",
+            help="Leave out documents of yours with a bad record or annotation, and count them (default: "
+            "refuse the file).",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
     head: Annotated[
         str | None,
         typer.Option(
@@ -179,7 +198,18 @@ def evaluate(
         raise InputError("--attach writes the scores of a bundle as it tags; omit --no-document-decoding")
     if compare and (predicted or bundle):
         raise InputError("--compare names two systems; omit the bundle and --predicted")
-    gold_source = GoldSource(tuple(corpus or ()), split, data, source, head)
+    if across and rename:
+        raise InputError("--across scores types of equal names; omit --map")
+    invalid = InvalidDocuments()
+    gold_source = GoldSource(
+        tuple(corpus or ()),
+        split,
+        data,
+        source,
+        head,
+        types=split_names(types) or (),
+        on_invalid=invalid.add if skip_invalid else None,
+    )
     label_names = _read_names(rename or [])
 
     def load(opened: Bundle) -> Tagger:
@@ -188,7 +218,7 @@ def evaluate(
     if compare:
         # Predictions in brat are a folder, too, so only a manifest tells a bundle.
         systems = [
-            predict_bundle(open_bundle(system), gold_source, load)
+            predict_bundle(open_bundle(system), gold_source, load, label_names)
             if system.is_dir() and (system / MANIFEST).is_file()
             else _read_predictions(system, gold_source, predicted_source, label_names)
             for system in compare
@@ -203,7 +233,7 @@ def evaluate(
             identity = {"predicted": str(predicted)}
         else:
             opened = _open(bundle)
-            by_head = predict_bundle(opened, gold_source, load)
+            by_head = predict_bundle(opened, gold_source, load, label_names)
             identity = describe_bundle(opened, backend)
         results = _score(by_head, protocols, precision)
         record = {"results": results, **identity}
@@ -217,6 +247,7 @@ def evaluate(
         if attach and opened:
             attach_scores(opened, [result for result in results if result["protocol"] == "mention"])
 
+    invalid.report()
     if json_file:
         write_output(json.dumps(record, indent=1, ensure_ascii=False) + "\n", json_file)
 
@@ -225,7 +256,31 @@ def _open(bundle: Path | None) -> Bundle:
     return open_bundle(bundle or embedded_bundle())
 
 
-def predict_bundle(bundle: Bundle, gold_source: GoldSource, load: Load) -> list[Predictions]:
+class InvalidDocuments:
+    """Counts the gold documents that are left out, and names the first."""
+
+    def __init__(self) -> None:
+        self._n_documents = self._n_records = 0
+        self._first = ""
+
+    def add(self, error: InputError, document: Document | None) -> None:
+        """Count a document, or a record that is not read."""
+        self._first = self._first or str(error)
+        self._n_documents += document is not None
+        self._n_records += document is None
+
+    def report(self) -> None:
+        """Print the numbers, if something was left out."""
+        if self._first:
+            complain(
+                f"left out: {self._n_documents} documents with bad annotations, "
+                f"{self._n_records} bad records; the first: {self._first}"
+            )
+
+
+def predict_bundle(
+    bundle: Bundle, gold_source: GoldSource, load: Load, label_names: Mapping[str, str] | None = None
+) -> list[Predictions]:
     """Tag gold documents with a bundle, and warn if it was trained on them."""
     tagger = load(bundle)
     training_splits = read_training_splits(bundle)
@@ -234,7 +289,8 @@ def predict_bundle(bundle: Bundle, gold_source: GoldSource, load: Load) -> list[
             f"{bundle.folder} was trained on the {gold_source.split} split; its scores there are not a valid "
             "evaluation"
         )
-    return list(predict_gold(tagger, gold_source.load_for_heads(tagger.corpora, training_splits)))
+    golds = gold_source.load_for_heads(tagger.corpora, training_splits)
+    return list(predict_gold(tagger, golds, label_names=label_names))
 
 
 def _read_predictions(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from openmed_ner.corpora import find_corpus, load_alternatives, load_split
 from openmed_ner.errors import CorpusError, InputError
-from openmed_ner.formats import read_documents
+from openmed_ner.formats import read_documents, read_valid_documents
 from openmed_ner.text import Document
 
 
@@ -23,6 +23,8 @@ class Gold:
         training: training documents of the head, or ``None`` if unknown. Mentions are then also scored by
             their surface form: those that occur in training apart from those that do not.
         alternatives: the same documents with the spans that the corpus's official scorer also accepts.
+        types: entity types that are scored; all if empty.
+        partial: if true, documents were left out, and predictions for them are passed over.
     """
 
     corpus: str
@@ -30,6 +32,8 @@ class Gold:
     documents: Sequence[Document]
     training: Sequence[Document] | None = None
     alternatives: Sequence[Document] | None = None
+    types: Sequence[str] = ()
+    partial: bool = False
 
 
 def load_gold(corpus: str, split: str, training_splits: Sequence[str] = ("train",)) -> Gold:
@@ -66,9 +70,12 @@ class GoldSource:
         path: file of gold documents, instead of corpora.
         format: format of the file; inferred from its name if ``None``.
         head: head to score on the file; needed if a bundle has several.
+        types: entity types of the file to score; all if empty.
+        on_invalid: called with the error of each document that is left out of the file, and with the document
+            if it can be read; if ``None``, a bad document ends the reading.
 
     Raises:
-        InputError: both corpora and a file are given.
+        InputError: both corpora and a file are given, or types of corpora.
     """
 
     corpora: Sequence[str] = ()
@@ -76,10 +83,14 @@ class GoldSource:
     path: Path | None = None
     format: str | None = None
     head: str | None = None
+    types: Sequence[str] = ()
+    on_invalid: Callable[[InputError, Document | None], None] | None = None
 
     def __post_init__(self) -> None:
         if self.path is not None and self.corpora:
             raise InputError("--corpus and --data exclude each other: name corpora or a file, not both")
+        if self.path is None and (self.types or self.on_invalid):
+            raise InputError("--types and --skip-invalid are for your own documents; name them with --data")
 
     def is_training_data(self, training_splits: Sequence[str]) -> bool:
         """Return whether a model with these training splits was trained on this gold."""
@@ -119,7 +130,35 @@ class GoldSource:
         return load_gold(self.corpora[0], self.split)
 
     def _read(self, path: Path, corpus: str) -> Gold:
-        return Gold(corpus, path.name, list(read_documents(path, format=self.format)))
+        if self.on_invalid is None:
+            documents = list(read_documents(path, format=self.format))
+        else:
+            documents = list(read_valid_documents(path, format=self.format, on_invalid=self.on_invalid))
+        if self.types:
+            documents = keep_types(documents, self.types)
+        require_mentions(documents, source=str(path), types=self.types)
+        return Gold(corpus, path.name, documents, types=self.types, partial=self.on_invalid is not None)
+
+
+def keep_types(documents: Sequence[Document], types: Sequence[str]) -> list[Document]:
+    """Drop the spans of other types."""
+    return [
+        document.with_spans(span for span in document.spans if span.label in types) for document in documents
+    ]
+
+
+def require_mentions(documents: Sequence[Document], *, source: str, types: Sequence[str] = ()) -> None:
+    """Refuse gold documents without a mention: every score on them would be 0.
+
+    Raises:
+        InputError: no document has a span.
+    """
+    if not any(document.spans for document in documents):
+        kinds = f" of {', '.join(types)}" if types else ""
+        raise InputError(
+            f"{source}: found no gold mention{kinds} in {len(documents)} documents, so there is nothing to "
+            "score; check the file, its format and its keys"
+        )
 
 
 def _require_head(name: str, heads: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from openmed_ner.evaluation.calibration import (
     threshold_for_precision,
 )
 from openmed_ner.evaluation.errors import KINDS, count_errors, find_errors
-from openmed_ner.evaluation.gold import Gold
+from openmed_ner.evaluation.gold import Gold, keep_types
 from openmed_ner.evaluation.protocols import ScoringProtocol, make_view
 from openmed_ner.evaluation.summary import check_labels, pair_documents, rename_labels, summarise
 from openmed_ner.formats import read_documents
@@ -109,17 +109,29 @@ class Predictions:
         return {"calibration": table, "threshold": threshold and {"wanted": precision, **asdict(threshold)}}
 
 
-def predict_gold(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Predictions]:
+def predict_gold(
+    tagger: TaggerLike, golds: Sequence[Gold], *, label_names: Mapping[str, str] | None = None
+) -> Iterator[Predictions]:
     """Tag the documents of all golds, each text once, and give each head its own spans.
+
+    Args:
+        tagger: the system to score.
+        golds: the gold documents of each head.
+        label_names: label of a head to gold label; spans whose label becomes empty are dropped.
 
     Raises:
         InputError: there are no documents, or they have a label that the head lacks.
     """
-    heads = {head.corpus: head for head in tagger.manifest.heads}
+    names = label_names or {}
+    labels = {
+        head.corpus: tuple(dict.fromkeys(filter(None, (names.get(label, label) for label in head.labels))))
+        for head in tagger.manifest.heads
+    }
     for gold in golds:
         if not gold.documents:
             raise InputError(f"{gold.corpus}, {gold.split}: there are no documents to score")
-        check_labels(gold.documents, heads[gold.corpus].labels, owner=f"the head {gold.corpus}")
+        owner = f"the head {gold.corpus} (see --types and --map)"
+        check_labels(gold.documents, labels[gold.corpus], owner=owner)
 
     # Corpora share documents (both parts of BC5CDR, AnatEM and Gellus): a text is tagged once for all.
     texts = {document.text: document for gold in golds for document in gold.documents}
@@ -136,7 +148,9 @@ def predict_gold(tagger: TaggerLike, golds: Sequence[Gold]) -> Iterator[Predicti
             )
             for document in gold.documents
         ]
-        yield Predictions(gold, predicted, heads[gold.corpus].labels, tagger.tokenizer)
+        types = tuple(label for label in labels[gold.corpus] if label in (gold.types or labels[gold.corpus]))
+        renamed = keep_types(rename_labels(predicted, names), types)
+        yield Predictions(gold, renamed, types, tagger.tokenizer)
 
 
 def read_predictions(
@@ -161,6 +175,11 @@ def read_predictions(
         InputError: the documents do not belong together, or a predicted label does not occur in the gold.
     """
     predicted = rename_labels(list(read_documents(path, format=format)), label_names or {})
+    if gold.types:
+        predicted = keep_types(predicted, gold.types)
+    if gold.partial:
+        ids = {document.id for document in gold.documents}
+        predicted = [document for document in predicted if document.id in ids]
     labels = tuple(sorted({span.label for document in gold.documents for span in document.spans}))
     check_labels(predicted, labels, owner="the gold (see --map)")
     return Predictions(gold, pair_documents(gold.documents, predicted), labels, tokenizer)
