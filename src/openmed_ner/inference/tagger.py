@@ -17,6 +17,7 @@ from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.suite import join_manifests, open_bundles
 from openmed_ner.errors import BundleError, InputError
+from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, fail
 from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import LongArray
@@ -173,6 +174,8 @@ class Tagger:
         Raises:
             InputError: a corpus or type is unknown to this model, or the threshold is out of range.
         """
+        if not isinstance(text, str | Document):
+            raise InputError(f"expected one text, found {_describe(text)}; pipe() takes several")
         (document,) = self.pipe(
             [text],
             corpora=corpora,
@@ -192,6 +195,7 @@ class Tagger:
         layers: bool = False,
         threshold: float = 0.0,
         document_decoding: bool = True,
+        on_bad: OnBad = fail,
     ) -> Iterator[Document]:
         """Tag a stream of texts, in order, in constant memory.
 
@@ -206,17 +210,23 @@ class Tagger:
             document_decoding: if true, definitions of abbreviations and repeated names decide spans anywhere
                 in the text, in the modes of the bundle's manifest (``document_decoding``); if false, every
                 span is decided by its own place in the text.
+            on_bad: called with the error of each text that is no text, such as an empty cell of a table. If
+                it returns, the text is left out and the others keep their numbers. By default the error is
+                raised once the texts before are tagged.
 
         Returns:
             One document per text; ``meta["coverage"]`` is the account of the text read.
 
         Raises:
-            InputError: a corpus or type is unknown to this model, or the threshold is out of range.
+            InputError: a corpus or type is unknown to this model, the threshold is out of range, or a text is
+                not a string or holds half of a surrogate pair.
         """
+        if isinstance(texts, str | bytes | Mapping | Document):
+            raise InputError(f"expected several texts, found {_describe(texts)}; name one in a list: [text]")
         if not 0.0 <= threshold <= 1.0:
             raise InputError(f"threshold {threshold}: expected a number between 0 and 1")
-        _check_names(types, self.types, "type")
-        _check_names(corpora, self.corpora, "corpus")
+        types = _read_names(types, self.types, "type")
+        corpora = _read_names(corpora, self.corpora, "corpus")
 
         merges: dict[str, TypeMerge] = {}
         if corpora is None and not layers:
@@ -229,16 +239,15 @@ class Tagger:
         def run(*inputs: LongArray) -> FloatArray:
             return np.concatenate([part.run(*inputs) for part in parts], axis=-1)
 
-        documents = (
-            text if isinstance(text, Document) else Document(str(number), text)
-            for number, text in enumerate(texts)
-        )
+        errors: list[InputError] = []
+        documents = _iter_documents(texts, on_bad, errors)
         modes = self.manifest.document_modes if document_decoding else {}
         tagged = self._predict(documents, run, replace(self._reader, heads=heads), modes)
-        return (
+        selected = (
             document.with_spans(_select_spans(document.spans, types, merges, threshold))
             for document in tagged
         )
+        return _raise_last(selected, errors)
 
     def _predict(
         self,
@@ -317,10 +326,54 @@ def _check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer
         raise BundleError(f"{bundle.folder}: the model has {n_outputs} outputs, its heads have {n_tags} tags")
 
 
-def _check_names(names: Sequence[str] | None, choices: Sequence[str], kind: str) -> None:
+def _read_names(names: Iterable[str] | None, choices: Sequence[str], kind: str) -> Sequence[str] | None:
+    """Return names as a sequence, which can be read more than once, after a check."""
+    if isinstance(names, str):
+        raise InputError(f"expected a list of names, such as [{names!r}], found the string {names!r}")
+    names = None if names is None else tuple(names)
     for name in names or ():
         if name not in choices:
             raise InputError(f"unknown {kind} {name!r}; this bundle knows: {', '.join(choices)}")
+    return names
+
+
+def _iter_documents(
+    texts: Iterable[str | Document], on_bad: OnBad, errors: list[InputError]
+) -> Iterator[Document]:
+    """Yield the texts as documents; an error that ``on_bad`` raises ends them, and is added to ``errors``."""
+    for number, text in enumerate(texts):
+        try:
+            document = _to_document(number, text, on_bad)
+        except InputError as error:
+            errors.append(error)
+            return
+        if document is not None:
+            yield document
+
+
+def _to_document(number: int, text: object, on_bad: OnBad) -> Document | None:
+    content = text.text if isinstance(text, Document) else text
+    name = f"document {text.id!r}" if isinstance(text, Document) else f"text {number}"
+    if not isinstance(content, str):
+        on_bad(InputError(f"{name}: expected a string, found {_describe(content)}"))
+    elif match := LONE_SURROGATE.search(content):
+        reason = f"half of a surrogate pair at character {match.start()}, which is not a character"
+        on_bad(InputError(f"{name}: found {reason}"))
+    else:
+        return text if isinstance(text, Document) else Document(str(number), content)
+    return None
+
+
+def _raise_last(documents: Iterator[Document], errors: list[InputError]) -> Iterator[Document]:
+    """Yield documents, then raise the error that ended the texts."""
+    yield from documents
+    if errors:
+        raise errors[0]
+
+
+def _describe(value: object) -> str:
+    shown = repr(value)
+    return shown if isinstance(value, float | type(None)) else f"{type(value).__name__} {shown[:40]}"
 
 
 def _select_spans(
