@@ -196,11 +196,31 @@ def test_files_of_every_kind_are_read(
 
 
 def test_a_file_that_breaks_its_format_is_refused_with_the_line(client: TestClient) -> None:
-    answer = client.post("/tag/file", files={"file": ("x.jsonl", b'{"text": "a"}\nnonsense\n')})
+    file = {"file": ("x.jsonl", b'{"text": "a"}\nnonsense\n')}
+    answer = client.post("/tag/file", files=file, data={"output": "csv"})
     assert (answer.status_code, code(answer)) == (422, "invalid_file")
     assert answer.json()["error"]["where"] == ["line 2"]
+    alone = client.post("/tag/file", files={"file": ("x.jsonl", b"nonsense\n")})
+    assert (code(alone), alone.json()["error"]["where"]) == ("invalid_file", ["line 1"])
     latin = client.post("/tag/file", files={"file": ("x.txt", b"a\nna\xefve\n")})
     assert (code(latin), latin.json()["error"]["where"]) == ("invalid_file", ["line 2"])
+
+
+def test_bad_records_and_annotations_of_a_file_are_listed(client: TestClient) -> None:
+    content = b'{"text": "a"}\nnonsense\n{"text": "b", "spans": [{"start": 0, "end": 9, "label": "x"}]}\n'
+    answer = client.post("/tag/file", files={"file": ("x.jsonl", content)}).json()
+    assert [document["text"] for document in answer["documents"]] == ["a", "b"]
+    assert [problem[:16] for problem in answer["problems"]] == ["x.jsonl, line 2:", "x.jsonl, line 3:"]
+
+
+def test_files_are_recognised_by_their_content(client: TestClient) -> None:
+    answer = client.post("/tag/file", files={"file": ("x.txt", b"9|t|T.\n9|a|A.\n")})
+    assert [document["id"] for document in answer.json()["documents"]] == ["9"]
+    for name, content in (("x.pdf", b"%PDF-1.7"), ("x.log", b"drug"), ("x.xml", b"<PubmedArticleSet/>")):
+        answer = client.post("/tag/file", files={"file": (name, content)})
+        assert (answer.status_code, code(answer)) == (422, "unknown_format")
+    answer = client.post("/tag/file", files={"file": ("x.log", b"drug")}, data={"from": "text"})
+    assert answer.status_code == 200
 
 
 def test_form_fields_mean_what_json_fields_mean(client: TestClient) -> None:

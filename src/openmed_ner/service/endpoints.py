@@ -67,8 +67,9 @@ class Service:
         upload = await receive_upload(
             request.headers.get("content-type", ""), request.stream(), max_body=self._settings.max_body
         )
-        documents = await asyncio.to_thread(read_upload, upload, self._settings)
-        return await self._answer(request, documents, upload.request)
+        content = await asyncio.to_thread(read_upload, upload, self._settings)
+        problems = [problem.message for problem in content.problems]
+        return await self._answer(request, content.documents, upload.request, problems)
 
     async def bundles(self) -> Response:
         """Describe the model: its heads, the guideline of each, its licence and its digest."""
@@ -90,7 +91,13 @@ class Service:
         """Write the metrics, for Prometheus."""
         return Response(self.metrics.write(), headers={"Content-Type": MEDIA_TYPE})
 
-    async def _answer(self, request: Request, documents: list[Document], options: TagOptions) -> Response:
+    async def _answer(
+        self,
+        request: Request,
+        documents: list[Document],
+        options: TagOptions,
+        problems: Sequence[str] = (),
+    ) -> Response:
         self._require_possible(documents, options)
         request.scope["state"][DOCUMENTS] = len(documents)
         request.scope["state"][CHARACTERS] = sum(len(document.text) for document in documents)
@@ -103,7 +110,7 @@ class Service:
         tagged = await self._wait(request, documents, options)
         self.metrics.add_documents(tagged)
         bundle = {"name": self.tagger.manifest.name, "sha256": self._sha256}
-        body = await asyncio.to_thread(write_body, tagged, options.output, bundle=bundle)
+        body = await asyncio.to_thread(write_body, tagged, options.output, bundle=bundle, problems=problems)
 
         disposition = {"Content-Disposition": f'attachment; filename="{body.file_name}"'}
         headers = {"Content-Type": body.media_type, **(disposition if body.file_name else {})}

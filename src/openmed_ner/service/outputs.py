@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from openmed_ner.errors import InputError, RefusedError
@@ -46,20 +47,32 @@ class Body:
     file_name: str | None = None
 
 
-def write_body(documents: Sequence[Document], output: str, *, bundle: dict[str, str | None]) -> Body:
+def write_body(
+    documents: Sequence[Document],
+    output: str,
+    *,
+    bundle: dict[str, str | None],
+    problems: Sequence[str] = (),
+) -> Body:
     """Write documents in a format.
 
     Args:
         documents: documents to write.
         output: name of the format, a key of ``MEDIA_TYPES``.
         bundle: name and digest of the model, for ``DEFAULT_OUTPUT``.
+        problems: what is left out of a file, likewise.
 
     Raises:
         RefusedError: the format cannot hold a document.
     """
     media_type = MEDIA_TYPES[output]
     if output == DEFAULT_OUTPUT:
-        record = {"documents": [to_json(document) for document in documents], "bundle": bundle}
+        record: dict[str, Any] = {
+            "documents": [to_json(document) for document in documents],
+            "bundle": bundle,
+        }
+        if problems:
+            record["problems"] = [*problems]
         return Body(json.dumps(record, ensure_ascii=False).encode(), media_type)
     try:
         content = _archive(documents, output) if output in FOLDER_WRITERS else _write(documents, output)
