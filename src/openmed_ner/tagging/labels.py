@@ -9,6 +9,7 @@ from openmed_ner.text import Account, Document, Span, TagScheme, Token
 from openmed_ner.text.tags import Entity
 
 INSIDE_WORD = "a boundary lies inside a word"
+OUTER_BLANK = "begins or ends with white space"
 DISCONTINUOUS = "is discontinuous"
 OVERLAPS = "overlaps a longer or earlier span"
 REPEATED = "repeats another span"
@@ -42,7 +43,8 @@ def encode_spans(
         elif span.fragments:
             reasons[DISCONTINUOUS] += 1
         elif span.start not in starts or span.end not in ends:
-            reasons[INSIDE_WORD] += 1
+            mention = document.text[span.start : span.end]
+            reasons[INSIDE_WORD if mention == mention.strip() else OUTER_BLANK] += 1
         elif any(covered[starts[span.start] : ends[span.end]]):
             reasons[OVERLAPS] += 1
         else:

@@ -11,7 +11,8 @@ from openmed_ner.corpora.overlap import exclude_overlap
 from openmed_ner.errors import CorpusError
 from openmed_ner.formats import read_documents
 from openmed_ner.tagging import Head
-from openmed_ner.text import Document
+from openmed_ner.tagging.labels import encode_spans
+from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.objectives.token_tags import TrainingCorpus
 
@@ -107,7 +108,8 @@ def infer_head(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
         places: file or folder of each split, for messages.
 
     Raises:
-        CorpusError: the training split has no entity, or another split has a type that it lacks.
+        CorpusError: the training or dev split has no entity that words can hold, or another split than that
+            of training has a type that it lacks.
     """
     types = {
         split: {span.label for document in documents for span in document.spans}
@@ -121,7 +123,25 @@ def infer_head(name: str, splits: Splits, places: Mapping[str, object]) -> Head:
             raise CorpusError(
                 f"{places[split]}: the label {unknown[0]!r} does not occur in {places['train']}"
             )
-    return Head(name, tuple(sorted(types["train"])))
+    head = Head(name, tuple(sorted(types["train"])))
+    for split in ("train", "dev"):
+        if splits.get(split):
+            _require_entities(splits[split], head.labels, places.get(split, split))
+    return head
+
+
+def _require_entities(documents: Sequence[Document], labels: Sequence[str], place: object) -> None:
+    """Refuse documents of which no entity can be written as tags of words.
+
+    Raises:
+        CorpusError: there is no such entity; the message counts the reasons.
+    """
+    account = Account()
+    for document in documents:
+        account += encode_spans(document, list(iter_tokens(document.text)), labels)[1]
+        if account.kept:
+            return
+    raise CorpusError(f"{place}: no entity can be learnt or scored: {account}; correct the annotations")
 
 
 def _exclude(corpus: TrainingCorpus, held_out: Sequence[Document]) -> TrainingCorpus:

@@ -31,6 +31,7 @@ spacy = pytest.importorskip("spacy")
 
 from spacy.language import Language  # noqa: E402
 from spacy.tokens import Doc, DocBin  # noqa: E402
+from spacy.training import Example  # noqa: E402
 
 from openmed_ner.integrations.spacy import ComponentSettings, EntityTagger, use_words  # noqa: E402
 from openmed_ner.integrations.spacy.results import add_extensions  # noqa: E402
@@ -103,6 +104,12 @@ def layers(doc: Doc) -> list[tuple[int, int, str, str]]:
 def test_the_exact_document_is_what_the_tagger_says(nlp: Language, tagger: Tagger) -> None:
     for text in [*TEXTS, "", " \n ", "Cisplatin", "x" * 500]:
         assert nlp(text)._.openmed_ner == tagger(text)
+
+
+def test_nlp_evaluate_scores_the_entities(nlp: Language) -> None:
+    gold = [nlp(text) for text in TEXTS[:2]]
+    scores = nlp.evaluate([Example(nlp.make_doc(doc.text), doc) for doc in gold])
+    assert scores["ents_f"] == 1.0
 
 
 def test_layers_carry_type_guideline_and_score() -> None:

@@ -21,7 +21,9 @@ from typing import Any, Literal
 
 import numpy as np
 from spacy.language import Language
+from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, SpanGroup
+from spacy.training import Example
 from spacy.util import raise_error
 
 from openmed_ner.errors import InputError
@@ -132,6 +134,11 @@ class EntityTagger:
         docs = iter(stream)
         while batch := list(islice(docs, batch_size)):
             yield from self._pipe_batch(batch)
+
+    def score(self, examples: Iterable[Example], **options: Any) -> dict[str, Any]:
+        """Score ``doc.ents`` against those of gold documents, as ``nlp.evaluate`` asks of each component."""
+        scores: dict[str, Any] = get_ner_prf(examples)
+        return scores
 
     def set_error_handler(self, error_handler: ErrorHandler) -> None:
         """Set the handler of documents that cannot be tagged; the default raises the error."""
