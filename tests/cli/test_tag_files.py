@@ -1,0 +1,152 @@
+"""``tag`` and ``evaluate`` on files of any kind: nothing is passed over in silence."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from commands import call_main
+
+TEXT = "Cisplatin caused nephrotoxicity."
+GOLD = {
+    "id": "1",
+    "text": TEXT,
+    "label": [[0, 9, "Chemical"], [17, 31, "Disease"]],
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return tmp_path
+
+
+def run(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    """The exit status and both outputs of a command."""
+    stdout, stderr = io.BytesIO(), io.BytesIO()
+    status = call_main(["openmed-ner", *words], stdin, stdout, stderr)
+    return status, stdout.getvalue().decode(), stderr.getvalue().decode()
+
+
+def write(contents: dict[str, str | bytes]) -> None:
+    for name, content in contents.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def ids(output: str) -> list[str]:
+    return [json.loads(line)["id"] for line in output.splitlines()]
+
+
+def test_what_is_passed_over_is_counted_in_the_last_line() -> None:
+    bad = {"id": "x", "text": TEXT, "spans": [{"start": 0, "end": 99, "label": "X"}] * 5}
+    write({"in/a.txt": TEXT, "in/b.pdf": b"%PDF-1.7", "in/c": TEXT, "in/d.jsonl": json.dumps(bad)})
+    status, output, messages = run("tag", "in", "--to", "jsonl", "--receipt", "receipt.json")
+    assert (status, ids(output)) == (0, ["a.txt", "x"])
+    *warnings, last = messages.splitlines()
+    assert last.endswith(
+        "; passed over: annotation that does not fit its text (5), file: a PDF document (1), "
+        "file: of unknown format (1)"
+    )
+    assert sum("d.jsonl, line 1: span 0..99" in warning for warning in warnings) == 3
+    receipt = json.loads(Path("receipt.json").read_text())
+    assert (receipt["complete"], sum(receipt["skipped"].values())) == (True, 7)
+
+
+def test_a_named_file_that_is_not_read_is_an_error_and_the_others_are_tagged() -> None:
+    write({"a.txt": TEXT, "b.pdf": b"%PDF-1.7", "c.txt": TEXT.encode("utf-16")})
+    status, output, messages = run("tag", "b.pdf", "c.txt", "a.txt", "--to", "jsonl")
+    assert (status, ids(output)) == (1, ["a.txt"])
+    assert "b.pdf: is a PDF document, which is not read; extract its text" in messages
+    assert "c.txt: is in UTF-16, which is not read; convert it: iconv -f utf-16 -t utf-8" in messages
+    assert messages.endswith("1 document tagged, 2 errors\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"id": "7", "text": "Aspirin."}\n', ["7"]),
+        (b"id,text\n7,Aspirin.\n8,Ibuprofen.\n", ["7", "8"]),
+        (b"7|t|Aspirin.\n7|a|It helps.\n", ["7"]),
+        (b"Aspirin, for pain.\n", ["stdin"]),
+    ],
+)
+def test_standard_input_is_recognised(content: bytes, expected: list[str]) -> None:
+    status, output, _ = run("tag", "--to", "jsonl", stdin=content)
+    assert (status, ids(output)) == (0, expected)
+
+
+def test_standard_input_that_is_not_read_is_refused() -> None:
+    status, output, messages = run("tag", "--to", "jsonl", stdin=b"%PDF-1.7\n")
+    assert (status, output) == (1, "")
+    assert "stdin: is a PDF document" in messages
+
+
+def test_the_output_format_is_told_by_the_name() -> None:
+    write({"a.txt": TEXT})
+    for name, start in (
+        ("a.csv", '"id","text"'),
+        ("a.json", '{"bioctype"'),
+        ("a.html", "<!doctype"),
+        ("a", "a.txt"),
+    ):
+        assert run("tag", "a.txt", "-o", f"out-{name}")[0] == 0
+        assert Path(f"out-{name}").read_text().startswith(start)
+    status, _, messages = run("tag", "a.txt", "-o", "out.xlsx")
+    assert status == 2 and "'.xlsx' is the suffix of no output format" in messages
+
+
+def test_a_second_run_does_not_tag_the_output_of_the_first() -> None:
+    write({"a.txt": TEXT})
+    for _ in range(2):
+        assert run("tag", ".", "-o", "out.jsonl")[0] == 0
+        assert ids(Path("out.jsonl").read_text()) == ["a.txt"]
+
+
+# --- evaluation on files
+
+
+def test_gold_of_several_types_can_be_scored_by_type_and_other_labels_be_mapped() -> None:
+    drug = {**GOLD, "label": [[0, 9, "DRUG"]]}
+    write({"gold.jsonl": json.dumps(GOLD), "drugs.jsonl": json.dumps(drug)})
+    head = ("--head", "bc5cdr-chemical")
+    status, _, messages = run("evaluate", "--data", "gold.jsonl", *head)
+    assert status == 2 and "has no label 'Disease'" in messages and "--types" in messages
+    for options in (
+        ("--data", "gold.jsonl", "--types", "Chemical"),
+        ("--data", "drugs.jsonl", "--map", "Chemical=DRUG"),
+        ("--gold", "gold.jsonl", "--predicted", "gold.jsonl", "--types", "Chemical"),
+    ):
+        status, _, messages = run("evaluate", *options, *head, "--json", "scores.json")
+        assert status == 0, messages
+        (result,) = json.loads(Path("scores.json").read_text())["results"]
+        assert len(result["per_label"]) == 1
+        assert result["micro"]["tp"] + result["micro"]["fn"] == 1
+
+
+@pytest.mark.parametrize("content", ["", json.dumps({"text": TEXT}), json.dumps({**GOLD, "label": ["x"]})])
+def test_nothing_is_scored_without_a_gold_mention(content: str) -> None:
+    write({"gold.jsonl": content, "theirs.jsonl": json.dumps(GOLD)})
+    for options in (("--head", "bc5cdr-chemical"), ("--predicted", "theirs.jsonl")):
+        status, output, messages = run("evaluate", "--gold", "gold.jsonl", *options)
+        assert (status, output) == (2, "")
+        assert "found no gold mention" in messages and "nothing to score" in messages
+
+
+def test_invalid_gold_documents_can_be_left_out() -> None:
+    bad = {"id": "2", "text": TEXT, "label": [[0, 99, "Chemical"]]}
+    write({"gold.jsonl": "".join(json.dumps(line) + "\n" for line in (GOLD, bad, {"id": "3"}))})
+    write({"theirs.jsonl": "".join(json.dumps({**GOLD, "id": name}) + "\n" for name in "123")})
+    command = ("evaluate", "--gold", "gold.jsonl", "--predicted", "theirs.jsonl")
+    status, _, messages = run(*command)
+    assert status == 2 and "gold.jsonl, line 2: span 0..99" in messages
+    status, output, messages = run(*command, "--skip-invalid")
+    assert status == 0 and "F1 100.00" in output and "1 documents" in output
+    assert (
+        "left out: 1 documents with bad annotations, 1 bad records; the first: gold.jsonl, line 2" in messages
+    )
