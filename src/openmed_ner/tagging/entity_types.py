@@ -11,6 +11,7 @@ BROADER: Mapping[str, str] = {
     "GeneFamily": "Gene",
     "Domain": "Gene",
     "AminoAcid": "Chemical",
+    "Medication": "Chemical",
     "Cancer": "Disease",
     "AnatomicalSystem": "Anatomy",
     "Cell": "Anatomy",
@@ -27,11 +28,31 @@ BROADER: Mapping[str, str] = {
 """For a fine type of one corpus, the type of other corpora that includes it."""
 
 
-def find_main_types(types: Iterable[str]) -> tuple[str, ...]:
-    """Leave out each type whose broader type is also there.
+DETAILS = frozenset(
+    {
+        "Administration",
+        "Age",
+        "ClinicalEvent",
+        "Date",
+        "Description",
+        "Duration",
+        "FamilyHistory",
+        "Frequency",
+        "History",
+        "LabValue",
+        "Severity",
+        "Sex",
+    }
+)
+"""Types that describe a clinical case rather than name an entity."""
 
-    >>> find_main_types(["Protein", "CellType", "Gene"])
+
+def find_main_types(types: Iterable[str]) -> tuple[str, ...]:
+    """Leave out details, and each type whose broader type is also there; keep all if nothing else is there.
+
+    >>> find_main_types(["Protein", "CellType", "Gene", "Severity"])
     ('CellType', 'Gene')
     """
     distinct = tuple(dict.fromkeys(types))
-    return tuple(label for label in distinct if BROADER.get(label) not in distinct)
+    main = [label for label in distinct if BROADER.get(label) not in distinct and label not in DETAILS]
+    return tuple(main) or distinct
