@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.text import Document, Span
-from strategies import CHARACTERS, TRICKY, damaged, documents, standoff, texts
+from strategies import CHARACTERS, TRICKY, bare, damaged, documents, standoff, texts
+
+
+def read_whole(content: str) -> list[Document]:
+    return list(read_pubtator(StringIO(content, newline="\n"), source="corpus.pubtator"))
 
 
 def read(content: str) -> list[Document]:
-    return list(read_pubtator(StringIO(content, newline="\n"), source="corpus.pubtator"))
+    return [bare(document) for document in read_whole(content)]
 
 
 def write(corpus: list[Document], *, exact: bool = True) -> str:
@@ -44,7 +48,7 @@ def representable(draw: st.DrawFn) -> Document:
 _PIECES = [
     "1", "2", "|t|", "|a|", "\t", "0", "3", "abc", "Disease", "\n", "\n\n", "1|t|abc\n", "1|a|x\n",
     "1\t0\t3\tabc\tDisease\n",
-    "1\tCID\tD1\tD2\n", "²", "٣", "9" * 30, "-1", "\ufeff", *TRICKY,
+    "1\tCID\tD1\tD2\n", "1\tBind\t673\t5\tNovel\n", "\tD1|D2", "²", "٣", "9" * 30, "-1", "\ufeff", *TRICKY,
 ]  # fmt: skip
 _FILES = st.lists(representable(), max_size=3).map(write) | st.just(
     "\ufeff1|t|abc\r\n1|a|d\r\n1\t4\t5\td\tX\r\n"
@@ -85,7 +89,7 @@ def test_inexact_writing_keeps_every_offset(document: Document, identifier: str)
 @given(content=fuzzed_pubtator)
 def test_pubtator_is_refused_by_line_or_survives_writing(content: str) -> None:
     try:
-        documents = read(content)
+        documents = read_whole(content)
     except CorpusFormatError as error:
         number = re.match(r"corpus\.pubtator, line (\d+): ", str(error))
         assert number
@@ -97,7 +101,8 @@ def test_pubtator_is_refused_by_line_or_survives_writing(content: str) -> None:
         except UnrepresentableError:
             assert re.search("[\r\ufeff]", content)  # kept inside a line by the reader
         else:
-            assert read(rewritten) == [document]
+            assert read(rewritten) == [bare(document)]
+            assert "\r" in content or read_whole(rewritten) == [document]
 
 
 @pytest.mark.parametrize(
@@ -175,3 +180,52 @@ def test_documents_are_written_one_by_one() -> None:
     with pytest.raises(UnrepresentableError):
         write_pubtator([Document("1", "x"), Document("", "y")], file)
     assert file.getvalue() == "1|t|x\n\n"
+
+
+# --- Structure
+
+BIORED = """101|t|E. coli and BRAF in sepsis
+101|a|Background. Two women.
+101\t0\t7\tE. coli\tOrganismTaxon\t562
+101\t12\t16\tBRAF\tGeneOrGeneProduct\t673
+101\t20\t26\tsepsis\tDisease\tD018805|D1\tsepsis|x\tRS#:7
+101\tAssociation\t673\tD018805\tNovel
+101\tCID\tD1\tD2
+
+"""
+
+
+def test_title_identifiers_and_relations_are_written_as_they_were() -> None:
+    (document,) = read_whole(BIORED)
+    assert [document.mention(span) for span in document.spans] == ["E. coli", "BRAF", "sepsis"]
+    assert write([document]) == BIORED
+    only_added = document.with_spans([*document.spans, Span(43, 48, "Species")])
+    added = "101\t43\t48\twomen\tSpecies\n"
+    assert write([only_added]) == BIORED.replace("101\tAssoc", f"{added}101\tAssoc")
+
+
+def test_a_tagged_document_keeps_its_title_and_loses_the_identifiers_of_other_mentions() -> None:
+    (document,) = read_whole(BIORED)
+    tagged = document.with_spans([Span(12, 16, "Gene"), Span(20, 26, "Disease")])
+    lines = write([tagged]).splitlines()
+    assert lines[0] == "101|t|E. coli and BRAF in sepsis"
+    assert lines[2:4] == [
+        "101\t12\t16\tBRAF\tGene",
+        "101\t20\t26\tsepsis\tDisease\tD018805|D1\tsepsis|x\tRS#:7",
+    ]
+
+
+def test_a_structure_of_another_text_is_left_aside() -> None:
+    (document,) = read_whole(BIORED)
+    other = Document("1", "One. Two.", (), document.meta)
+    assert write([other]) == "1|t|One.\n1|a|Two.\n\n"
+
+
+def test_documents_need_no_blank_line_between_them() -> None:
+    content = "1|t|abc\n1\t0\t3\tabc\tX\n2|t|d\n2|a|e\n"
+    assert read(content) == [Document("1", "abc", (Span(0, 3, "X"),)), Document("2", "d e")]
+
+
+def test_a_mention_with_a_damaged_offset_is_no_relation() -> None:
+    with pytest.raises(CorpusFormatError, match="line 2: expected id, start, end, mention and label"):
+        read("1|t|abc\n1\t-1\t3\tabc\tX\n")

@@ -127,3 +127,8 @@ def named(groups: list[Document]) -> list[Document]:
 def without(document: Document, bad: Callable[[str], bool]) -> Document:
     """A document without the spans whose mention the format cannot hold."""
     return document.with_spans(span for span in document.spans if not bad(document.mention(span)))
+
+
+def bare(document: Document) -> Document:
+    """A document without the structure of its source."""
+    return replace(document, meta={key: value for key, value in document.meta.items() if key != "structure"})

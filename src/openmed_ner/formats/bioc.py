@@ -7,7 +7,6 @@ offers no other way. Files are read as UTF-8, even if an XML declaration names a
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from io import StringIO
@@ -15,11 +14,15 @@ from typing import TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import write_attributes
-from openmed_ner.formats.bioc_document import from_bioc, to_bioc
-from openmed_ner.formats.bioc_xml import LINE, decode_element, iter_elements
+from openmed_ner.formats.bioc_document import LINE, from_bioc, to_bioc
+from openmed_ner.formats.bioc_xml import decode_element, iter_elements
+from openmed_ner.formats.json_values import iter_values
+from openmed_ner.formats.structure import KEY
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, fail
 from openmed_ner.text import Document
 
+_WRAPPERS = ("documents", "PubTator3")
+"""Keys of the list of documents of a collection."""
 _HEAD = 1 << 16
 """Characters at the start of a file that are searched to tell XML from JSON."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -70,30 +73,26 @@ def read_bioc_xml(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterato
 
 
 def read_bioc_json(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield the documents of a BioC collection in JSON, or of a list of collections.
+    """Yield the documents of a file in JSON: collections, lists of them, or documents, one after the other.
 
-    A document of the wrong shape is handed to ``on_bad``; invalid JSON ends the reading.
+    The answers of PubTator 3 (``{"PubTator3": […]}``) and files of a document per line are read too. A
+    document of the wrong shape is handed to ``on_bad``, and so is invalid JSON that follows a complete value;
+    the next line is then read.
 
     Raises:
         CorpusFormatError: as for XML. Messages name the line of invalid JSON, and otherwise the number of
             the document, since the parser keeps no lines.
     """
-    text = file.read()
-    # json.loads refuses a byte order mark.
-    try:
-        content = json.loads(text.removeprefix("\ufeff"))
-    except json.JSONDecodeError as error:
-        raise CorpusFormatError(f"{source}, line {error.lineno}: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CorpusFormatError(f"{source}: {error}") from error
-
-    for number, record in enumerate(_iter_records(content, source), start=1):
-        try:
-            document = _read_record(record, f"{source}, document {number}")
-        except CorpusFormatError as error:
-            on_bad(error)
-        else:
-            yield document
+    number = 0
+    for _, value in iter_values(file, source, on_bad, may_be_empty=False):
+        for record in _iter_records(value, source):
+            number += 1
+            try:
+                document = _read_record(record, f"{source}, document {number}")
+            except CorpusFormatError as error:
+                on_bad(error)
+            else:
+                yield document
 
 
 def write_bioc_xml(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
@@ -107,7 +106,9 @@ def write_bioc_xml(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad
 
     file.write(_XML_HEAD)
     for document in _writable(documents, _NOT_XML, "XML", on_bad):
-        file.write(etree.tostring(encode_document(to_bioc(document)), encoding="unicode") + "\n")
+        file.write(
+            etree.tostring(encode_document(to_bioc(document, strings=True)), encoding="unicode") + "\n"
+        )
     file.write("</collection>\n")
 
 
@@ -126,11 +127,18 @@ def write_bioc_json(documents: Iterable[Document], file: TextIO, *, on_bad: OnBa
 
 
 def _iter_records(content: object, source: str) -> Iterator[object]:
-    for collection in content if isinstance(content, list) else [content]:
-        records = collection.get("documents") if isinstance(collection, dict) else None
-        if not isinstance(records, list):
-            raise CorpusFormatError(f'{source}: expected a JSON object with a list under "documents"')
-        yield from records
+    """Yield the documents of a collection, of a list of collections or documents, or a single document."""
+    for entry in content if isinstance(content, list) else [content]:
+        if isinstance(entry, dict) and isinstance(entry.get("passages"), list):
+            yield entry
+            continue
+        lists = [entry[key] for key in _WRAPPERS if key in entry] if isinstance(entry, dict) else []
+        if len(lists) != 1 or not isinstance(lists[0], list):
+            raise CorpusFormatError(
+                f'{source}: expected a JSON object with a list under "documents", or a document with '
+                '"passages"'
+            )
+        yield from lists[0]
 
 
 def _read_record(record: object, place: str) -> Document:
@@ -152,6 +160,7 @@ def _writable(
         strings = [document.id, document.text]
         for span in document.spans:
             strings += [span.label, span.corpus or "", write_attributes(span.attributes)]
+        strings += _iter_strings(document.meta.get(KEY))
 
         if match := next(filter(None, map(foreign.search, strings)), None):
             on_bad(
@@ -162,3 +171,13 @@ def _writable(
             )
         else:
             yield document
+
+
+def _iter_strings(value: object) -> Iterator[str]:
+    """Yield the strings of a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    for inner in (
+        [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
+        yield from _iter_strings(inner)

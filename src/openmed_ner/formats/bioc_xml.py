@@ -12,21 +12,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.bioc_document import LINE
 from openmed_ner.formats.xml import check_place, check_root, explain, forget, make_parser
 
 if TYPE_CHECKING:
     from bioc import BioCDocument
     from lxml.etree import _Element as Element
 
-LINE = "openmed_ner:line"
-"""Infon that carries the line of an element through the library."""
 _CHUNK = 1 << 16
 _CHILDREN = {
     "collection": {"source", "date", "key", "infon", "document"},
-    "document": {"id", "infon", "passage", "annotation"},
-    "passage": {"infon", "offset", "text", "sentence", "annotation"},
-    "sentence": {"infon", "offset", "text", "annotation"},
+    "document": {"id", "infon", "passage", "annotation", "relation"},
+    "passage": {"infon", "offset", "text", "sentence", "annotation", "relation"},
+    "sentence": {"infon", "offset", "text", "annotation", "relation"},
     "annotation": {"infon", "location", "text"},
+    "relation": {"infon", "node"},
 }
 """Children that an element may have; any other element holds characters only."""
 _ONCE = {"document": ("id",), "passage": ("offset",), "sentence": ("offset",), "annotation": ("text",)}
@@ -79,15 +79,20 @@ def decode_element(element: Element, source: str) -> BioCDocument:
 
 
 def _prepare(document: Element, source: str) -> None:
-    """Check everything that the library would fail on or read in part, add lines, and drop relations."""
+    """Check everything that the library would fail on or read in part, and add lines."""
     from lxml import etree
 
-    etree.strip_elements(document, "relation", with_tail=False)
     for element in document.iter():
         _check_shape(element, source)
-    # BioC allows an annotation without id; the library fails on it.
-    for element in document.findall(".//annotation"):
+    # BioC allows annotations and nodes without these attributes; the library fails on them.
+    for element in document.iter("annotation"):
         element.set("id", element.get("id", ""))
+    for element in document.iter("node"):
+        for name in ("refid", "role"):
+            element.set(name, element.get(name, ""))
+    # An empty infon is an empty string, as in JSON.
+    for element in document.iter("infon"):
+        element.text = element.text or ""
     for element in [*document.iter("document", "passage", "sentence", "annotation")]:
         etree.SubElement(element, "infon", key=LINE).text = str(element.sourceline)
 

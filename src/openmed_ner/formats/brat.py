@@ -2,9 +2,14 @@ r"""Brat standoff: the text in ``x.txt``, its annotations in ``x.ann`` (BioNLP s
 
 ``T1\tDisease 0 5;9 14\tacute fever`` is a mention, here with two fragments. ``A1\tnegated T1`` and
 ``A2\tCertainty T1 low`` are its attributes. Relations, events and their attributes, normalisations,
-equivalences and notes are checked for their shape and ignored; ``meta`` is not written. Brat has no place for
-the score and the corpus of a span, or for attributes with blanks. They go into a note of our own,
-``#1\tOpenMedNER T1\t{"score": 0.98, "corpus": "x"}``, which brat shows and does not change.
+equivalences and notes are checked for their shape, kept as lines in the structure of the document
+(:mod:`openmed_ner.formats.structure`) and written back, except for those about a mention that was removed. Of
+``meta``, nothing else is written. Brat has no place for the score and the corpus of a span, or for attributes
+with blanks. They go into a note of our own, ``#1\tOpenMedNER T1\t{"score": 0.98, "corpus": "x"}``, which brat
+shows and does not change.
+
+Brat stores a mention that crosses a line end as fragments, one per line. Fragments with only white space
+between them that holds a line end are read as one.
 
 Texts are read and written byte for byte. A byte order mark at the start of a text stays, since brat counts it
 as a character; at the start of annotations it is dropped.
@@ -24,6 +29,7 @@ from urllib.parse import quote, unquote
 from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.attributes import Attributes, parse_attributes, parse_evidence, write_evidence
 from openmed_ner.formats.files import advise_encoding, describe_byte
+from openmed_ner.formats.structure import Annotation, Structure, new_names, select_annotations, surviving
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
 
@@ -76,6 +82,7 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str, on_bad: OnB
     spans: dict[str, Span] = {}
     notes: dict[str, tuple[int, str]] = {}
     attributes: list[tuple[int, re.Match[str]]] = []
+    others: list[str] = []
     for number, line in enumerate(annotations.removeprefix("\ufeff").split("\n"), start=1):
         content = line.removesuffix("\r")
         if not content.strip():
@@ -88,7 +95,9 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str, on_bad: OnB
                 _add(notes, note[1], (number, note[2]))
             elif attribute := _ATTRIBUTE.fullmatch(content):
                 attributes.append((number, attribute))
-            elif not _OTHER.fullmatch(content):
+            elif _OTHER.fullmatch(content):
+                others.append(content)
+            else:
                 raise ValueError(f"expected 'T1<tab>Label start end<tab>mention', found {excerpt(content)}")
 
     # Notes and attributes may precede the mention that they are about, so they are applied last.
@@ -100,7 +109,11 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str, on_bad: OnB
             # A binary attribute has no value: its line says that it holds.
             value = (match[3] or "").strip() or True
             spans[match[2]] = _add_attributes(spans.get(match[2]), ((match[1], value),))
-    return Document(id, text, tuple(spans.values()))
+
+    members = {name for line in others for name in _list_members(line)}
+    named = [Annotation(span.key, name) for name, span in spans.items()]
+    structure = Structure(annotations=select_annotations(named, members), lines=tuple(others))
+    return structure.attach(Document(id, text, tuple(spans.values())))
 
 
 def write_brat(documents: Iterable[Document], folder: Path, *, on_bad: OnBad = fail) -> None:
@@ -230,15 +243,30 @@ def _add(entries: dict[str, _Value], name: str, value: _Value) -> None:
 
 
 def _read_mention(line: re.Match[str], text: str) -> Span:
-    fragments = tuple(
-        (int(start), int(end)) for start, end in (pair.split(" ") for pair in line[3].split(";"))
-    )
+    fragments = [(int(start), int(end)) for start, end in (pair.split(" ") for pair in line[3].split(";"))]
     start, end = fragments[0][0], fragments[-1][1]
-    span = Span(start, end, line[2], fragments=fragments if len(fragments) > 1 else ())
+    span = Span(start, end, line[2], fragments=tuple(fragments) if len(fragments) > 1 else ())
     mention = Document("", text, (span,)).mention(span)
     if _blank(mention) != _blank(line[4]):
         raise ValueError(f"characters {line[3]} are {mention!r}, but the line has {line[4]!r}")
-    return span
+    joined = _join_lines(fragments, text)
+    return replace(span, fragments=tuple(joined) if len(joined) > 1 else ())
+
+
+def _join_lines(fragments: list[tuple[int, int]], text: str) -> list[tuple[int, int]]:
+    """Join fragments that only a line end and white space separate."""
+    joined = fragments[:1]
+    for start, end in fragments[1:]:
+        gap = text[joined[-1][1] : start]
+        if not gap.strip() and re.search("[\r\n]", gap):
+            start = joined.pop()[0]
+        joined.append((start, end))
+    return joined
+
+
+def _list_members(line: str) -> list[str]:
+    """The names that may refer to other lines: in a relation, an event, a note and so on."""
+    return re.split("[ :]", line.split("\t")[1])
 
 
 def _add_attributes(span: Span | None, attributes: Attributes) -> Span:
@@ -273,16 +301,20 @@ def _read_note(span: Span | None, content: str) -> Span:
 
 
 def _lines(document: Document) -> Iterator[str]:
-    n_attributes = 0
-    for number, span in enumerate(document.spans, start=1):
-        edges = ";".join(f"{start} {end}" for start, end in span.fragments or ((span.start, span.end),))
-        yield f"T{number}\t{span.label} {edges}\t{_blank(document.mention(span))}\n"
+    names, others = _restore(document)
+    used = {line.split("\t")[0] for line in others}
+    n_lines = [sum(_fits_line(*pair) for pair in span.attributes) for span in document.spans]
+    attribute_names = iter(new_names("A", used, sum(n_lines)))
+    note_names = new_names("#", used, len(document.spans))
 
-        noted = {name: value for name, value in span.attributes if not _fits_line(name, value)}
-        for name, value in span.attributes:
-            if name not in noted:
-                n_attributes += 1
-                yield f"A{n_attributes}\t{name} T{number}{'' if value is True else f' {value}'}\n"
+    for span, name, note_name in zip(document.spans, names, note_names, strict=True):
+        edges = ";".join(f"{start} {end}" for start, end in span.fragments or ((span.start, span.end),))
+        yield f"{name}\t{span.label} {edges}\t{_blank(document.mention(span))}\n"
+
+        noted = {key: value for key, value in span.attributes if not _fits_line(key, value)}
+        for key, value in span.attributes:
+            if key not in noted:
+                yield f"{next(attribute_names)}\t{key} {name}{'' if value is True else f' {value}'}\n"
 
         note = {
             **({} if span.score is None else {"score": float(span.score)}),
@@ -291,7 +323,29 @@ def _lines(document: Document) -> Iterator[str]:
             **write_evidence(span.evidence),
         }
         if note:
-            yield f"#{number}\t{_NOTE_TYPE} T{number}\t{json.dumps(note)}\n"
+            yield f"{note_name}\t{_NOTE_TYPE} {name}\t{json.dumps(note)}\n"
+
+    for line in others:
+        yield f"{line}\n"
+
+
+def _restore(document: Document) -> tuple[list[str], list[str]]:
+    """Name the mentions as in the source, and return its other lines about them; other formats have none."""
+    structure = Structure.of(document)
+    lines = [line for line in structure.lines if _is_other(line)]
+    names = structure.name_spans(document.spans)
+    if not lines or len({*names}) < len(names) or not all(re.fullmatch(r"T\S+", name) for name in names):
+        return new_names("T", (), len(document.spans)), []
+
+    removed = {annotation.id for annotation in structure.annotations} - {*names}
+    entries = [(line.split("\t")[0], {*_list_members(line)}) for line in lines]
+    return names, [lines[index] for index in surviving(entries, removed)]
+
+
+def _is_other(line: str) -> bool:
+    """Return whether a line is neither a mention nor an attribute or a note of ours."""
+    known = _NOTE.fullmatch(line) or _ATTRIBUTE.fullmatch(line) or "\n" in line or line.endswith("\r")
+    return bool(_OTHER.fullmatch(line)) and not known
 
 
 def _fits_line(name: str, value: str | bool) -> bool:

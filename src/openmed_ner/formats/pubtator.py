@@ -1,28 +1,34 @@
 """PubTator: ``id|t|title``, ``id|a|abstract`` and one tab-separated line per mention.
 
 Offsets run over the title, one separator and the abstract. The text built here is the same, with a blank as
-separator. Fields after the label (concept, parts of a composite mention) are not kept.
+separator. Title and abstract, the fields after the label (the identifier of a concept, parts of a composite
+mention) and relations are kept in the structure of the document (:mod:`openmed_ner.formats.structure`), and
+written back.
 
-Any blank can be that separator, so a document is written with its first sentence as title, and reads back the
-same. Tabs and line breaks are refused, or with ``exact=False`` replaced by blanks one by one: offsets stay
-true, but the text changes.
+Any blank can be that separator, so a document without this structure is written with its first sentence as
+title, and reads back with the same text. Tabs and line breaks are refused, or with ``exact=False`` replaced
+by blanks one by one: offsets stay true, but the text changes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import groupby
-from typing import TextIO
+from typing import Any, TextIO
 
 from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.formats.structure import Annotation, Part, Relation, Structure, select_annotations
 from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span
 
 _PASSAGE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _OFFSET = re.compile("[0-9]{1,18}")
-_N_RELATION_FIELDS = 4
+_RELATION_TYPE = re.compile(r"[^\W\d_].*", re.DOTALL)
+_RELATION_FIELDS = ("type", "entity1", "entity2", "novel")
+_N_MENTION_FIELDS = 5
+_MENTION_FIELDS = ("identifier", "individual_mentions")
+"""Names of the fields of a relation after the id, and of those of a mention after the label, as infons."""
 _IDENTIFIER = re.compile("(?!\ufeff)[^|\t\r\n]+")
 _TITLE = re.compile("(.*?[.?!]) (.*)", re.DOTALL)
 _BREAKS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
@@ -35,8 +41,9 @@ def read_pubtator(
 ) -> Iterator[Document]:
     """Yield one document per block of lines; a byte order mark is dropped, a bad block goes to ``on_bad``.
 
-    Relations (``id, type, concept, concept``) are ignored. Blanks at the end of a mention are not compared:
-    the NCBI-Disease release has such a line (10923035, 711..761).
+    A blank line or the title of another document ends a block. A line whose second field begins with a letter
+    is a relation. Blanks at the end of a mention are not compared: the NCBI-Disease release has such a line
+    (10923035, 711..761).
 
     Args:
         file: open file.
@@ -53,15 +60,30 @@ def read_pubtator(
         (number, line.removeprefix("\ufeff" * (number == 1)).rstrip("\r\n"))
         for number, line in enumerate(file, start=1)
     )
-    for has_text, block in groupby(lines, key=lambda line: bool(line[1].strip())):
-        if not has_text:
-            continue
+    for block in _iter_blocks(lines):
         try:
-            document = _read_block(list(block), source, max_drift)
+            document = _read_block(block, source, max_drift)
         except CorpusFormatError as error:
             on_bad(error)
         else:
             yield document
+
+
+def _iter_blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Yield the lines of each document."""
+    block: list[Line] = []
+    identifier = None
+    for number, line in lines:
+        title = _PASSAGE.fullmatch(line)
+        is_next = title is not None and title[2] == "t" and title[1] != identifier
+        if block and (is_next or not line.strip()):
+            yield block
+            block = []
+        if line.strip():
+            identifier = title[1] if title and not block else identifier
+            block.append((number, line))
+    if block:
+        yield block
 
 
 def _read_block(lines: list[Line], source: str, max_drift: int) -> Document:
@@ -77,24 +99,40 @@ def _read_block(lines: list[Line], source: str, max_drift: int) -> Document:
         raise CorpusFormatError(f"{source}, line {number}: expected 'id|t|title', found {excerpt(first)}")
 
     identifier, text = title[1], title[3]
-    mentions = lines[1:]
-    if mentions and (abstract := _PASSAGE.fullmatch(mentions[0][1])) and abstract[2] == "a":
+    passages = [Part(0, len(text), {"type": "title"})]
+    rest = lines[1:]
+    if rest and (abstract := _PASSAGE.fullmatch(rest[0][1])) and abstract[2] == "a":
+        passages.append(Part(len(text) + 1, len(abstract[3]), {"type": "abstract"}))
         text = f"{text} {abstract[3]}"
-        mentions = mentions[1:]
-    spans = [_read_mention(line, identifier, text, source, max_drift) for line in mentions]
-    return Document(identifier, text, tuple(span for span in spans if span is not None))
+        rest = rest[1:]
+
+    entries = [_read_line(line, identifier, text, source, max_drift) for line in rest]
+    spans = [entry for entry, _ in entries if isinstance(entry, Span)]
+    relations = [entry for entry, _ in entries if isinstance(entry, Relation)]
+    fields = [infons for entry, infons in entries if isinstance(entry, Span)]
+    annotations = select_annotations(
+        [
+            Annotation(span.key, f"T{index}", infons)
+            for index, (span, infons) in enumerate(zip(spans, fields, strict=True), start=1)
+        ]
+    )
+    structure = Structure(tuple(passages), annotations, tuple(relations))
+    return structure.attach(Document(identifier, text, tuple(spans)))
 
 
-def _read_mention(line: Line, identifier: str, text: str, source: str, max_drift: int) -> Span | None:
+def _read_line(
+    line: Line, identifier: str, text: str, source: str, max_drift: int
+) -> tuple[Span | Relation, dict[str, str]]:
+    """Read a mention, with the fields after its label, or a relation."""
     number, content = line
     place = f"{source}, line {number}"
     fields = content.split("\t")
     if fields[0] != identifier:
         raise CorpusFormatError(f"{place}: expected document {identifier!r}, found {excerpt(content)}")
-    # A relation of BC5CDR: id, CID, concept, concept. A mention has a number in the second field.
-    if len(fields) == _N_RELATION_FIELDS and not fields[1].isdigit():
-        return None
-    if len(fields) < 5 or not all(map(_OFFSET.fullmatch, fields[1:3])):
+    # BC5CDR has relations of four fields, BioRED of five: id, type, concept, concept, novelty.
+    if len(fields) > 3 and _RELATION_TYPE.fullmatch(fields[1]):
+        return Relation("", _name_fields(_RELATION_FIELDS, fields[1:])), {}
+    if len(fields) < _N_MENTION_FIELDS or not all(map(_OFFSET.fullmatch, fields[1:3])):
         raise CorpusFormatError(
             f"{place}: expected id, start, end, mention and label between tabs, found {excerpt(content)}"
         )
@@ -112,7 +150,26 @@ def _read_mention(line: Line, identifier: str, text: str, source: str, max_drift
         raise CorpusFormatError(
             f"{place}: characters {start}..{end} are {text[start:end]!r}, but the line has {mention!r}"
         )
-    return Span(start, end, label)
+    return Span(start, end, label), _name_fields(_MENTION_FIELDS, fields[_N_MENTION_FIELDS:])
+
+
+def _name_fields(names: tuple[str, ...], values: list[str]) -> dict[str, str]:
+    """Turn fields into infons; those without a name are numbered."""
+    return {_field_name(names, index): value for index, value in enumerate(values)}
+
+
+def _list_fields(names: tuple[str, ...], infons: Mapping[str, Any]) -> list[str]:
+    """The inverse of :func:`_name_fields`; it ends before a value that PubTator cannot hold."""
+    fields: list[str] = []
+    while isinstance(value := infons.get(_field_name(names, len(fields))), str):
+        if re.search("[\t\r\n]", value):
+            break
+        fields.append(value)
+    return fields
+
+
+def _field_name(names: tuple[str, ...], index: int) -> str:
+    return names[index] if index < len(names) else f"field{index + 1}"
 
 
 def _find_nearest(mention: str, text: str, start: int, max_drift: int) -> int | None:
@@ -125,7 +182,9 @@ def _find_nearest(mention: str, text: str, start: int, max_drift: int) -> int | 
 def write_pubtator(
     documents: Iterable[Document], file: TextIO, *, exact: bool = True, on_bad: OnBad = fail
 ) -> None:
-    """Write title, abstract and mentions of each document, and a blank line; ``meta`` is dropped.
+    """Write title, abstract, mentions and relations of each document, and a blank line.
+
+    Of ``meta``, only the structure is written.
 
     Args:
         documents: the documents.
@@ -144,7 +203,9 @@ def write_pubtator(
         if reason := _refusal(target):
             on_bad(UnrepresentableError(f"document {document.id!r}: PubTator cannot hold {reason}"))
             continue
-        file.write("\n".join([*_passages(target), *_mentions(target)]) + "\n\n")
+        structure = Structure.of(target)
+        lines = [*_passages(target, structure), *_mentions(target, structure), *_relations(target, structure)]
+        file.write("\n".join(lines) + "\n\n")
 
 
 def _flatten(document: Document) -> Document:
@@ -173,15 +234,41 @@ def _refusal(document: Document) -> str | None:
     return None
 
 
-def _passages(document: Document) -> list[str]:
-    title = _TITLE.fullmatch(document.text)
+def _passages(document: Document, structure: Structure) -> list[str]:
+    """The lines of title and abstract: as in the structure, or the first sentence and the rest."""
+    text = document.text
+    passages = structure.passages
+    if len(passages) == 1 and passages[0].infons.get("type") == "title":
+        return [f"{document.id}|t|{text}"]
+
+    # The separator of title and abstract is one blank.
+    end = passages[0].end if passages else 0
+    if len(passages) > 1 and passages[1].offset > end and text[end : end + 1] == " ":
+        return [f"{document.id}|t|{text[:end]}", f"{document.id}|a|{text[end + 1 :]}"]
+
+    title = _TITLE.fullmatch(text)
     if title is None:
-        return [f"{document.id}|t|{document.text}"]
+        return [f"{document.id}|t|{text}"]
     return [f"{document.id}|t|{title[1]}", f"{document.id}|a|{title[2]}"]
 
 
-def _mentions(document: Document) -> list[str]:
+def _mentions(document: Document, structure: Structure) -> list[str]:
+    lines = []
+    for span, annotation in zip(document.spans, structure.match(document.spans), strict=True):
+        fields = _list_fields(_MENTION_FIELDS, annotation.infons) if annotation else []
+        place = [document.id, str(span.start), str(span.end), document.mention(span), span.label]
+        lines.append("\t".join([*place, *fields]))
+    return lines
+
+
+def _relations(document: Document, structure: Structure) -> list[str]:
+    """The lines of relations between concepts; PubTator has none between mentions."""
+    names = structure.name_spans(document.spans)
+    fields = [
+        _list_fields(_RELATION_FIELDS, relation.infons) for relation in structure.surviving_relations(names)
+    ]
     return [
-        f"{document.id}\t{span.start}\t{span.end}\t{document.mention(span)}\t{span.label}"
-        for span in document.spans
+        "\t".join([document.id, *values])
+        for values in fields
+        if len(values) > 2 and _RELATION_TYPE.fullmatch(values[0])
     ]

@@ -1,0 +1,144 @@
+"""JSON that holds records: a list of them, a single one, or one after the other, as on the lines of a file.
+
+Annotation tools and BioC use all three shapes for the same records. A file is read as a whole, since a value
+may go over any number of lines.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.tolerance import OnBad, require_characters
+
+_BLANKS = re.compile("[ \t\r\n]*")
+
+
+def iter_values(
+    file: TextIO, source: str, on_bad: OnBad, *, may_be_empty: bool = True
+) -> Iterator[tuple[int, Any]]:
+    """Yield the line and the value of each JSON value of a file; a byte order mark is dropped.
+
+    Invalid JSON that follows a complete value goes to ``on_bad``, and the next line is then read.
+
+    Args:
+        file: open file.
+        source: name of the file, for messages.
+        on_bad: called with the error of each line that is not JSON.
+        may_be_empty: if false, a file without a value is an error.
+
+    Raises:
+        CorpusFormatError: the first value is not JSON.
+    """
+    text = file.read().removeprefix("\ufeff")
+    decoder = json.JSONDecoder()
+    line, counted, end = 1, 0, 0
+    is_first = True
+    while (is_first and not may_be_empty) or end < len(text):
+        blanks = _BLANKS.match(text, end)
+        begin = blanks.end() if blanks else end
+        if begin == len(text) and (may_be_empty or not is_first):
+            return
+        line, counted = line + text.count("\n", counted, begin), begin
+        try:
+            value, end = decoder.raw_decode(text, begin)
+        except (ValueError, RecursionError) as error:
+            # The parser may have read on into the lines after a bad one.
+            number = error.lineno if is_first and isinstance(error, json.JSONDecodeError) else line
+            problem = CorpusFormatError(f"{source}, line {number}: {error}")
+            if is_first:
+                raise problem from error
+            on_bad(problem)
+            end = text.find("\n", begin) % (len(text) + 1)
+        else:
+            is_first = False
+            yield line, value
+
+
+def iter_records(file: TextIO, source: str, on_bad: OnBad) -> Iterator[tuple[str, Any]]:
+    """Yield the place and the value of each record: an element of a list, or a value that is no list.
+
+    Raises:
+        CorpusFormatError: as for :func:`iter_values`.
+    """
+    for line, value in iter_values(file, source, on_bad):
+        if not isinstance(value, list):
+            yield f"{source}, line {line}", value
+            continue
+        for number, record in enumerate(value, start=1):
+            yield f"{source}, record {number}", record
+
+
+def require_object(value: object, name: str) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        ValueError: the value is not an object; the message calls it ``name``.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object as {name}, found {value!r:.60}")
+    return value
+
+
+def require_list(value: object, name: str) -> list[Any]:
+    """Return a JSON list; ``null`` is an empty one.
+
+    Raises:
+        ValueError: the value is not a list; the message calls it ``name``.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list as {name}, found {value!r:.60}")
+    return value
+
+
+def require_string(value: object, name: str) -> str:
+    """Return a string that UTF-8 can hold.
+
+    Raises:
+        ValueError: the value is not such a string; the message calls it ``name``.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string as {name}, found {value!r:.60}")
+    require_characters(value, name)
+    return value
+
+
+def require_offset(value: object, name: str) -> int:
+    """Return an offset.
+
+    Raises:
+        ValueError: the value is not a whole number from 0; the message calls it ``name``.
+    """
+    if type(value) is not int or value < 0:
+        raise ValueError(f"expected a number of characters as {name}, found {value!r:.60}")
+    return value
+
+
+def require_name(value: object, name: str) -> str:
+    """Return a name, which may be written as a whole number.
+
+    Raises:
+        ValueError: the value is neither a string nor a whole number; the message calls it ``name``.
+    """
+    return str(value) if type(value) is int else require_string(value, name)
+
+
+def require_score(value: object) -> float | None:
+    """Return a score, or ``None`` for ``null``.
+
+    Raises:
+        ValueError: the value is not a number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a number as score, found {value!r:.60}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"expected a number as score, found {value!r:.60}") from error
