@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -21,8 +21,12 @@ from openmed_ner.text import Document
 def pair_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Document]:
     """Put predicted documents in the order of the gold ones, by id.
 
+    Many files have no ids, and documents are then named after their file and line. If no id occurs on both
+    sides and the numbers of documents are equal, documents are paired by their order. Their texts must be
+    equal either way.
+
     Raises:
-        InputError: an id is missing or a duplicate, or two texts under one id differ.
+        InputError: an id is missing or a duplicate, or the texts of two paired documents differ.
     """
     by_id: dict[str, Document] = {}
     for document in predicted:
@@ -35,23 +39,32 @@ def pair_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> l
         duplicate = next(identifier for index, identifier in enumerate(ids) if identifier in ids[:index])
         raise InputError(f"duplicate gold document {duplicate!r}")
 
+    if len(gold) == len(predicted) and by_id.keys().isdisjoint(ids):
+        paired = [*predicted]
+    else:
+        _require_same_ids(set(ids), by_id.keys())
+        paired = [by_id[identifier] for identifier in ids]
+
+    for document, other in zip(gold, paired, strict=True):
+        if document.text != other.text:
+            pair = "" if document.id == other.id else f" and its counterpart in order, {other.id!r}"
+            raise InputError(
+                f"document {document.id!r}{pair}: gold and predicted texts differ, first at character "
+                f"{_first_difference(document.text, other.text)}; offsets cannot be compared"
+            )
+    return paired
+
+
+def _require_same_ids(gold: Set[str], predicted: Set[str]) -> None:
     for missing, origin, other in (
-        (set(ids) - by_id.keys(), "gold", "predictions"),
-        (by_id.keys() - set(ids), "predicted", "gold"),
+        (gold - predicted, "gold", "predictions"),
+        (predicted - gold, "predicted", "gold"),
     ):
         if missing:
             raise InputError(
                 f"{origin} document {min(missing)!r} has no counterpart among the {other} "
                 f"({len(missing)} such documents); gold and predictions need the same documents"
             )
-
-    for document in gold:
-        if by_id[document.id].text != document.text:
-            raise InputError(
-                f"document {document.id!r}: gold and predicted texts differ, first at character "
-                f"{_first_difference(document.text, by_id[document.id].text)}; offsets cannot be compared"
-            )
-    return [by_id[identifier] for identifier in ids]
 
 
 def _first_difference(one: str, other: str) -> int:
