@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.formats import pubmed
-from openmed_ner.formats.pubmed import read_deleted, read_pubmed
+from openmed_ner.formats.pubmed import read_deleted, read_pubmed, read_pubmed_documents
+from openmed_ner.formats.structure import Structure
+from openmed_ner.text import Document
 from strategies import damaged
 
 HEAD = (
@@ -129,6 +131,64 @@ def test_what_is_passed_over_is_counted(read: Read) -> None:
     assert {*everything} - {*texts} == {"pubmed:2", "pubmed:6"}
     assert skipped == {"no abstract": 2, "book": 1}
     assert [*read(content, languages="fre")[0]] == ["pubmed:2", "pubmed:3"]
+
+
+def read_documents(path: Path, **options: Any) -> tuple[list[Document], Counter[str]]:
+    skipped: list[str] = []
+    documents = list(read_pubmed_documents(path, on_skip=skipped.append, **options))
+    return documents, Counter(skipped)
+
+
+def test_documents_are_titles_and_abstracts_of_every_article(read: Read, folder: Path) -> None:
+    content = file_of(
+        article(1, plain(), title="E. coli in sepsis"),
+        article(2, plain(), languages=("fre",), title="[Un titre]."),
+        article(3),
+        article(4, plain(), title="[Not Available]."),
+        article(5, plain(), kinds=("Retracted Publication",)),
+        article(6, title=""),
+        "<PubmedBookArticle><BookDocument><PMID>8</PMID></BookDocument></PubmedBookArticle>",
+    )
+    read(content)
+    path = folder / "pubmed25n0001.xml"
+    documents, skipped = read_documents(path)
+    assert [(document.id, document.text) for document in documents] == [
+        ("pubmed:1", "E. coli in sepsis Some text."),
+        ("pubmed:2", "[Un titre]. Some text."),
+        ("pubmed:3", "A title."),
+        ("pubmed:4", "Some text."),
+        ("pubmed:5", "A title. Some text."),
+    ]
+    assert skipped == {"no text": 1, "book": 1}
+    passages = Structure.of(documents[0]).passages
+    assert [(part.infons["type"], part.offset, part.length) for part in passages] == [
+        ("title", 0, 17),
+        ("abstract", 18, 10),
+    ]
+    documents, skipped = read_documents(path, languages=("fre",), retracted=False)
+    assert [document.id for document in documents] == ["pubmed:2"]
+    assert skipped == {"language": 5, "book": 1}
+    documents, skipped = read_documents(path, retracted=False)
+    assert skipped == {"retracted": 1, "no text": 1, "book": 1}
+
+
+@pytest.mark.parametrize("between", ["", "\n\n", "\ufeff"])
+def test_sets_that_were_joined_are_read_one_after_the_other(
+    read: Read, between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = [file_of(article(2 * number, plain()), article(2 * number + 1, plain())) for number in range(3)]
+    content = between.join(sets) + "\n"
+    for size in (1 << 16, 7, 40):
+        monkeypatch.setattr(pubmed, "_CHUNK", size)
+        texts, _ = read(content)
+        assert [*texts] == [f"pubmed:{number}" for number in range(6)]
+        line = content.count("\n") + 1
+        with pytest.raises(CorpusFormatError, match=f"line {line}: "):
+            read(content + "end")
+    content = file_of(article(1)) + file_of("\n<PubmedArticle/>")
+    line = content[: content.index("<PubmedArticle/>")].count("\n") + 1
+    with pytest.raises(CorpusFormatError, match=f"line {line}: an article without <PMID>"):
+        read(content)
 
 
 def test_a_later_version_has_a_name_of_its_own(read: Read) -> None:

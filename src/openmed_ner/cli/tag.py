@@ -35,9 +35,11 @@ from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.cli.tag_run import Computer, Destination, Engine, Run, TaggingOptions, infer_target
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, PASSAGE_FORMATS, WRITERS
+from openmed_ner.formats.jats import SECTIONS
 from openmed_ner.inference.attributes import STEPS
 from openmed_ner.inference.jobs.inputs import STDIN, find_inputs, iter_items
 from openmed_ner.inference.jobs.job import ERRORS
+from openmed_ner.inference.jobs.reading import ReadingOptions
 from openmed_ner.inference.jobs.receipt import JobCounts
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
@@ -80,6 +82,31 @@ def tag(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    sections: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help=f"Sections of full-text articles (JATS) to read, separated by commas: {', '.join(SECTIONS)} "
+            "(default: all).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODES",
+            help="Languages of PubMed articles to read, separated by commas, such as eng,ger (default: all).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    retracted: Annotated[
+        bool,
+        typer.Option(
+            "--retracted/--no-retracted",
+            help="Read PubMed articles that are retracted.",
+            rich_help_panel=INPUT,
+        ),
+    ] = True,
     bundle: Annotated[
         Path | None,
         typer.Option(
@@ -183,10 +210,16 @@ def tag(
         openmed-ner tag notes/ --types Chemical,Disease --to jsonl -o entities.jsonl
     """
     target = target or infer_target(output if shard is None else None)
+    reading = ReadingOptions(
+        tuple(read_choices(sections, SECTIONS, option="--sections")) if sections else None,
+        tuple(split_names(languages) or ()) or None,
+        retracted,
+    )
     inputs = find_inputs(
         files or [STDIN],
         format=None if source == "auto" else source,
         outputs=[path for path in (output, receipt, errors) if path],
+        options=reading,
     )
     destination = Destination(target, output, shard, resume, receipt, errors)
     destination.check(inputs)
@@ -202,7 +235,7 @@ def tag(
     )
     tag_documents = options.bind(tagger)
     folder = bundle or embedded_bundle()
-    identity = _identify(tagger, folder, options)
+    identity = _identify(tagger, folder, options, reading)
 
     try:
         with ExitStack() as stack:
@@ -230,10 +263,12 @@ def tag(
     _report(counts, listed, quiet=quiet or (shard is None and not counts.skipped))
 
 
-def _identify(tagger: Tagger, folder: Path, options: TaggingOptions) -> dict[str, Any]:
+def _identify(
+    tagger: Tagger, folder: Path, options: TaggingOptions, reading: ReadingOptions
+) -> dict[str, Any]:
     """Everything besides the input that decides the output."""
     bundle = {"name": tagger.manifest.name, "sha256": bundle_digest(folder), "backend": tagger.backend}
-    return {"version": version(), "bundle": bundle, "options": options.to_json()}
+    return {"version": version(), "bundle": bundle, "options": {**options.to_json(), **reading.to_json()}}
 
 
 def _ignore(reason: str) -> None:

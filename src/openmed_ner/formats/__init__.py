@@ -7,9 +7,9 @@ offsets stay true.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from openmed_ner.errors import AnnotationError, InputError
 from openmed_ner.formats.detection import choose_format
@@ -61,6 +61,7 @@ def read_documents(
     source: str | None = None,
     on_bad: OnBad = fail,
     on_open: Callable[[TextIO], None] = lambda file: None,
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[Document]:
     """Yield the documents of a file, or of a folder if the format is one of folders.
 
@@ -70,6 +71,7 @@ def read_documents(
         source: name of the file in messages and document ids; its path if ``None``.
         on_bad: called with the error of each bad record, if the reader can continue after one.
         on_open: called with the open file, whose position shows the progress of reading.
+        options: options of the format, such as ``sections`` of full-text articles.
 
     Raises:
         InputError: the file cannot be opened, or the format is unknown.
@@ -88,7 +90,7 @@ def read_documents(
     errors = "surrogateescape" if tolerant and name in LINEWISE else "strict"
     with open_text(path, errors=errors) as file:
         on_open(file)
-        for document in READERS[name](file, source=source or str(path), on_bad=on_bad):
+        for document in READERS[name](file, source=source or str(path), on_bad=on_bad, **(options or {})):
             yield document
             note_document(file)
 

@@ -1,9 +1,10 @@
 """PubMed's annual baseline and daily update files, ``pubmed25n0001.xml(.gz)``: titles and abstracts.
 
 Elements are described at https://dtd.nlm.nih.gov/ncbi/pubmed/doc/out/250101/index.html, the files at
-https://ftp.ncbi.nlm.nih.gov/pubmed/baseline/README.txt. A passage is the title and the abstract of an
-article. Sections of a structured abstract are joined with their labels. Markup and formulas are reduced to
-their characters, so 10<sup>3</sup> reads 103. Translations and plain-language summaries are not read.
+https://ftp.ncbi.nlm.nih.gov/pubmed/baseline/README.txt. The answers of the E-utilities have the same form. A
+passage is the title and the abstract of an article; a document may also have only one of them. Sections of a
+structured abstract are joined with their labels. Markup and formulas are reduced to their characters, so
+10<sup>3</sup> reads 103. Translations and plain-language summaries are not read.
 
 A file is read record by record in constant memory. The list of deleted articles comes at the end of a file,
 so a file with such a list is parsed twice, and any other is decompressed twice. XML is untrusted: the
@@ -16,12 +17,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.files import open_bytes
 from openmed_ner.formats.passage import Passage
+from openmed_ner.formats.structure import join_passages
 from openmed_ner.formats.xml import check_place, check_root, explain, forget, make_parser
+from openmed_ner.text import Document
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -31,6 +34,10 @@ MAX_RECORD = 16 << 20
 """Bytes that may be read without a complete record: room for tens of thousands of authors."""
 _CHUNK = 1 << 16
 _ROOT = "PubmedArticleSet"
+_END = b"</PubmedArticleSet>"
+_DECLARATION_SIZE = 1 << 10
+"""Bytes that are sure to hold the declaration of a set."""
+_DECLARATION = re.compile(rb"<\?xml[^>]*\?>")
 _DELETED = "DeleteCitation"
 _RECORDS = ("PubmedArticle", "PubmedBookArticle", _DELETED)
 _RETRACTED = "Retracted Publication"
@@ -38,6 +45,8 @@ _UNLABELLED = "UNLABELLED"
 """PubMed's label for a section without a heading in an abstract that has others."""
 _NUMBER = re.compile("[0-9]{1,12}")
 _BLANKS = re.compile("[ \t\r\n]+")
+_NO_TITLE = "[Not Available]."
+OnSkip = Callable[[str], None]
 
 
 def read_pubmed(
@@ -45,7 +54,7 @@ def read_pubmed(
     *,
     languages: Collection[str] | None = ("eng",),
     retracted: bool = False,
-    on_skip: Callable[[str], None] = lambda reason: None,
+    on_skip: OnSkip = lambda reason: None,
 ) -> Iterator[Passage]:
     """Yield one passage per article that has an abstract, named ``pubmed:PMID``, or ``pubmed:PMID.VERSION``.
 
@@ -63,6 +72,42 @@ def read_pubmed(
         CorpusFormatError: the file is damaged, not well-formed, declares or refers to entities, is not a
             PubMed file, has an article without PMID, or a record larger than any known.
     """
+    for name, title, abstract in _iter_articles(path, languages, retracted, on_skip):
+        if abstract:
+            yield Passage(name, SOURCE, f"{title} {abstract}" if title else abstract)
+        else:
+            on_skip("no abstract")
+
+
+def read_pubmed_documents(
+    path: Path,
+    *,
+    languages: Collection[str] | None = None,
+    retracted: bool = True,
+    on_skip: OnSkip = lambda reason: None,
+) -> Iterator[Document]:
+    """Yield one document per article, with title and abstract as passages of its structure.
+
+    Unlike :func:`read_pubmed`, articles of any language, retracted ones and titles without an abstract are
+    read, and reasons to skip an article are ``deleted``, ``book``, ``language``, ``retracted`` and
+    ``no text``.
+
+    Raises:
+        InputError, CorpusFormatError: as for :func:`read_pubmed`.
+    """
+    for name, title, abstract in _iter_articles(path, languages, retracted, on_skip):
+        if document := join_passages(
+            name, {"title": "" if title == _NO_TITLE else title, "abstract": abstract}
+        ):
+            yield document
+        else:
+            on_skip("no text")
+
+
+def _iter_articles(
+    path: Path, languages: Collection[str] | None, retracted: bool, on_skip: OnSkip
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, title and abstract of each article of the accepted languages and kinds."""
     accepted = {languages} if isinstance(languages, str) else languages and {*languages}
     deleted = read_deleted(path)
 
@@ -75,18 +120,14 @@ def read_pubmed(
 
         name = _name(record, record.find("MedlineCitation/PMID"), path)
         article = record.find("MedlineCitation/Article")
-        title, abstract = ("", "") if article is None else (_title(article), _abstract(article))
-
         if name in deleted:
             on_skip("deleted")
         elif accepted is not None and not _strings(article, "Language") & {*accepted}:
             on_skip("language")
         elif not retracted and _RETRACTED in _strings(article, "PublicationTypeList/PublicationType"):
             on_skip("retracted")
-        elif not abstract:
-            on_skip("no abstract")
         else:
-            yield Passage(name, SOURCE, f"{title} {abstract}" if title else abstract)
+            yield (name, "", "") if article is None else (name, _title(article), _abstract(article))
 
 
 def read_deleted(path: Path) -> frozenset[str]:
@@ -117,15 +158,18 @@ def _contains(path: Path, tag: bytes) -> bool:
 
 
 def _iter_records(path: Path) -> Iterator[Element]:
-    """Yield each record as soon as it is complete, and free it afterwards."""
-    from lxml import etree
+    """Yield each record as soon as it is complete, and free it afterwards.
 
-    parser = make_parser((_ROOT, *_RECORDS))
+    A file may hold several sets one after the other, as downloads that were joined do.
+    """
+    parser: Any = make_parser((_ROOT, *_RECORDS))
     line, pending = 1, 0
     with open_bytes(path, sniff=True) as file:
-        while chunk := file.read(_CHUNK):
-            _feed(parser, chunk, path)
-            line, pending = line + chunk.count(b"\n"), pending + len(chunk)
+        for content, is_last in _iter_pieces(file):
+            if parser is None:
+                parser, content = _start_set(content, line, path)
+            _feed(parser, content, path)
+            line, pending = line + content.count(b"\n"), pending + len(content)
 
             for event, element in parser.read_events():
                 check_place(element, str(path), root=_ROOT, records="records")
@@ -138,6 +182,46 @@ def _iter_records(path: Path) -> Iterator[Element]:
                 raise CorpusFormatError(
                     f"{path}, line {line}: found {MAX_RECORD >> 20} MB without a complete record of PubMed"
                 )
+            if is_last:
+                _end_set(parser, line, path)
+                parser, pending = None, 0
+    if parser is not None:
+        _end_set(parser, line, path)
+
+
+def _iter_pieces(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+    """Yield the content of a file in pieces, each with whether a set of articles ends with it.
+
+    The first piece of a later set holds its declaration as a whole. Blanks after the last set are left out.
+    """
+    rest, is_start, n_sets = b"", False, 0
+    while chunk := file.read(_CHUNK):
+        *heads, rest = (rest + chunk).split(_END)
+        for head in heads:
+            yield head + _END, True
+            is_start, n_sets = True, n_sets + 1
+
+        # The end of a set may be divided between two chunks.
+        n_held = len(_END) - 1
+        if len(rest) > (_DECLARATION_SIZE if is_start else n_held):
+            yield rest[:-n_held], False
+            rest, is_start = rest[-n_held:], False
+    if rest.strip() or (rest and not n_sets):
+        yield rest, False
+
+
+def _start_set(content: bytes, line: int, path: Path) -> tuple[Any, bytes]:
+    """Return a parser for a set that begins in some line, and its content without the declaration."""
+    parser = make_parser((_ROOT, *_RECORDS))
+    # A declaration may stand at the start of a file only. The line ends keep the parser's count.
+    body = content.lstrip(b"\xef\xbb\xbf \t\r\n")
+    n_lines = content[: len(content) - len(body)].count(b"\n")
+    _feed(parser, b"\n" * (line - 1), path)
+    return parser, b"\n" * n_lines + _DECLARATION.sub(b"", body, count=1)
+
+
+def _end_set(parser: Any, line: int, path: Path) -> None:
+    from lxml import etree
 
     try:
         root = parser.close()

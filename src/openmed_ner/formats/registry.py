@@ -18,15 +18,23 @@ from openmed_ner.formats.brat import read_brat, write_brat
 from openmed_ner.formats.clinicaltrials import read_clinicaltrials
 from openmed_ner.formats.conll import read_conll, write_conll
 from openmed_ner.formats.csv import read_csv, write_csv
+from openmed_ner.formats.doccano import read_doccano, write_doccano
 from openmed_ner.formats.files import strip_gz
 from openmed_ner.formats.html import write_html
+from openmed_ner.formats.jats import read_jats
 from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
+from openmed_ner.formats.label_studio import read_label_studio, write_label_studio
+from openmed_ner.formats.medline import read_medline
 from openmed_ner.formats.mmax import read_mmax
 from openmed_ner.formats.pairs import read_bc2gm_files, read_chemdner_files
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.plain import read_plain
-from openmed_ner.formats.pubmed import read_pubmed
+from openmed_ner.formats.prodigy import read_prodigy, write_prodigy
+from openmed_ner.formats.pubannotation import read_pubannotation
+from openmed_ner.formats.pubmed import read_pubmed, read_pubmed_documents
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
+from openmed_ner.formats.webanno import read_webanno, write_webanno
+from openmed_ner.formats.xmi import read_xmi
 from openmed_ner.text import Document
 
 Reader = Callable[..., Iterator[Document]]
@@ -45,7 +53,11 @@ class Format:
         name: name on the command line and in requests.
         reader: reader of an open text file; takes ``source`` and ``on_bad``.
         path_reader: reader of a path, for formats of more than one file; takes ``on_bad``.
-        passage_reader: reader of the passages of a public dump; takes a path and ``on_skip``.
+        passage_reader: reader of the passages of a public dump, for pretraining; takes a path and
+            ``on_skip``.
+        document_reader: reader of the same dump for tagging, if it reads more; takes a path, ``on_skip`` and
+            the options of the format.
+        options: names of the options of the reader of documents.
         writer: writer of documents to an open text file; takes ``on_bad``.
         folder_writer: writer of documents to a folder; takes ``on_bad``.
         suffixes: suffixes of file names, without ``.gz``.
@@ -63,6 +75,8 @@ class Format:
     reader: Reader | None = None
     path_reader: PathReader | None = None
     passage_reader: PassageReader | None = None
+    document_reader: PathReader | None = None
+    options: tuple[str, ...] = ()
     writer: Writer | None = None
     folder_writer: Writer | None = None
     suffixes: tuple[str, ...] = ()
@@ -174,13 +188,74 @@ _ROWS = (
         media_type="application/zip",
         extension="brat.zip",
     ),
+    Format(
+        name="label-studio",
+        reader=read_label_studio,
+        writer=write_label_studio,
+        title="Label Studio",
+        media_type="application/json",
+        extension="label-studio.json",
+        inexact=True,
+    ),
+    Format(
+        name="doccano",
+        reader=read_doccano,
+        writer=write_doccano,
+        title="doccano",
+        media_type="application/x-ndjson",
+        extension="doccano.jsonl",
+        inexact=True,
+    ),
+    Format(
+        name="prodigy",
+        reader=read_prodigy,
+        writer=write_prodigy,
+        title="Prodigy",
+        media_type="application/x-ndjson",
+        extension="prodigy.jsonl",
+        inexact=True,
+    ),
+    Format(
+        name="pubannotation",
+        reader=read_pubannotation,
+        title="PubAnnotation",
+    ),
+    Format(
+        name="webanno",
+        reader=read_webanno,
+        folder_writer=write_webanno,
+        title="WebAnno TSV (zip)",
+        media_type="application/zip",
+        extension="webanno.zip",
+    ),
+    Format(
+        name="xmi",
+        reader=read_xmi,
+        suffixes=(".xmi",),
+        title="UIMA XMI",
+    ),
+    Format(
+        name="jats",
+        reader=read_jats,
+        options=("sections",),
+        suffixes=(".nxml", ".jats"),
+        title="JATS",
+    ),
+    Format(
+        name="medline",
+        reader=read_medline,
+        suffixes=(".nbib", ".medline"),
+        title="MEDLINE",
+    ),
     Format(name="bc2gm", path_reader=read_bc2gm_files),
     Format(name="chemdner", path_reader=read_chemdner_files),
     Format(name="mmax", path_reader=read_mmax),
-    # The two dumps carry no annotations, so they are read as passages, and only on request or by name.
+    # The dumps carry no annotations, so they are read as passages, and only on request or by name.
     Format(
         name="pubmed",
         passage_reader=read_pubmed,
+        document_reader=read_pubmed_documents,
+        options=("languages", "retracted"),
         file_name=re.compile(r"pubmed.*n\d+.*\.xml", re.IGNORECASE),
     ),
     Format(

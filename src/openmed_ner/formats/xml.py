@@ -100,3 +100,29 @@ def forget(element: Element) -> None:
     # An element keeps all earlier siblings alive through its parent.
     while parent is not None and element.getprevious() is not None:
         del parent[0]
+
+
+def parse_tree(content: str, source: str) -> Element:
+    """Parse a whole file, and return its root.
+
+    Raises:
+        CorpusFormatError: the file is not well-formed, declares entities, or refers to one that XML itself
+            does not define.
+    """
+    from lxml import etree
+
+    parser = etree.XMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, **SAFE)
+    try:
+        # A lone surrogate must reach the parser, which refuses it and names its line.
+        root = etree.fromstring(content.removeprefix("\ufeff").encode(errors="surrogatepass"), parser)
+    except etree.XMLSyntaxError as error:
+        raise explain(error, source) from error
+    # The parser drops an unknown entity with a warning only.
+    for entry in parser.error_log:
+        raise CorpusFormatError(f"{source}, line {entry.line}: {entry.message}")
+    check_place(root, source, root=str(root.tag), records="records")
+    for reference in root.iter(etree.Entity):
+        raise CorpusFormatError(
+            f"{source}, line {reference.sourceline}: found {reference.text}, expected text"
+        )
+    return root

@@ -28,8 +28,9 @@ from openmed_ner.errors import CorpusFormatError, InputError, RunError
 from openmed_ner.formats import READERS, WRITERS, files, read_documents
 from openmed_ner.formats.conll import MAX_GAP, read_conll, write_conll
 from openmed_ner.formats.jsonl import write_jsonl
-from openmed_ner.inference.jobs.inputs import Input, find_inputs, iter_items
+from openmed_ner.inference.jobs.inputs import Input, Skipped, find_inputs, iter_items
 from openmed_ner.inference.jobs.job import Job
+from openmed_ner.inference.jobs.reading import ReadingOptions
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, JobProgress, TagFunction
 from openmed_ner.text import Document, Span
 from strategies import at_most
@@ -372,6 +373,9 @@ def test_a_document_that_a_format_cannot_hold_is_told_and_the_others_are_written
         "pubtator": Document("x|y", "one"),
         "bioc-xml": Document("x", "\0"),
         "bioc-json": Document("x", "\ud800"),
+        "label-studio": Document("x", "\ud800"),
+        "doccano": Document("x", "one", (Span(0, 3, "Disease", fragments=((0, 1), (2, 3))),)),
+        "prodigy": Document("x", "one", (Span(0, 3, "Disease", corpus="ncbi"),)),
     }[target]
     reported: list[Exception] = []
     file = StringIO(newline="\n")
@@ -525,6 +529,32 @@ def test_files_are_found_by_folder_name_and_pattern(tmp_path: Path) -> None:
             find_inputs([tmp_path / path])
 
 
+def test_options_of_reading_reach_the_readers_that_have_them(tmp_path: Path) -> None:
+    for name, content in (
+        (
+            "a.nxml",
+            "<article><front/><body><sec><title>Methods</title><p>A.</p></sec><p>B.</p></body></article>",
+        ),
+        ("b.txt", "Plain."),
+        (
+            "pubmed25n0001.xml",
+            "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>C.</ArticleTitle>"
+            "<Language>fre</Language></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>",
+        ),
+    ):
+        (tmp_path / name).write_text(content)
+    options = ReadingOptions(sections=("other",), languages=("eng",))
+    for chosen, expected in (
+        (ReadingOptions(), ["Methods\n\nA.\n\nB.", "Plain.", "C."]),
+        (options, ["B.", "Plain."]),
+    ):
+        contents = [item.content for item in iter_items(find_inputs([tmp_path], options=chosen))]
+        assert [content.text for content in contents if isinstance(content, Document)] == expected
+    assert contents[-1] == Skipped("language")
+    assert options.to_json() == {"sections": ["other"], "languages": ["eng"]}
+    assert ReadingOptions().to_json() == {}
+
+
 def test_articles_without_a_text_are_counted(tmp_path: Path) -> None:
     article = (
         "<PubmedArticle><MedlineCitation><PMID>{}</PMID><Article>{}<Language>eng</Language></Article>"
@@ -535,7 +565,7 @@ def test_articles_without_a_text_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "pubmed25n0001.xml.gz"
     path.write_bytes(gzip.compress(f"<PubmedArticleSet>{articles}</PubmedArticleSet>".encode()))
     counts = make_job(find_inputs([path]), tmp_path / "out", size=2).run()
-    assert (counts.documents, counts.skipped, counts.complete) == (2, {"no abstract": 1}, True)
+    assert (counts.documents, counts.skipped, counts.complete) == (2, {"no text": 1}, True)
     assert [json.loads(entry)["text"] for entry in joined(tmp_path / "out").splitlines()] == ["T. A < B."] * 2
 
 

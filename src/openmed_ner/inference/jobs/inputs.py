@@ -26,6 +26,7 @@ from openmed_ner.formats import (
     PASSAGE_FORMATS,
     PATH_READERS,
     READERS,
+    REGISTRY,
     infer_format,
     read_documents,
 )
@@ -34,6 +35,7 @@ from openmed_ner.formats.discovery import read_passages
 from openmed_ner.formats.files import read_head
 from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import OnBad
+from openmed_ner.inference.jobs.reading import ReadingOptions
 from openmed_ner.text import Document
 
 STDIN = Path("-")
@@ -56,6 +58,7 @@ class Input:
         scope: prefix of the ids of its documents, which tells folders with the same names apart.
         refusal: reason why the file cannot be read; ``None`` if it can.
         finding: what a file that is not read is, if a search found it; such files are passed over.
+        options: options of the readers of some formats.
     """
 
     path: Path
@@ -64,6 +67,7 @@ class Input:
     scope: str = ""
     refusal: str | None = None
     finding: str | None = None
+    options: ReadingOptions = ReadingOptions()
 
     @property
     def size(self) -> int:
@@ -139,7 +143,11 @@ class Item:
 
 
 def find_inputs(
-    paths: Sequence[Path], *, format: str | None = None, outputs: Collection[Path] = ()
+    paths: Sequence[Path],
+    *,
+    format: str | None = None,
+    outputs: Collection[Path] = (),
+    options: ReadingOptions = ReadingOptions(),
 ) -> list[Input]:
     """Find the files to tag, in the order of the paths; files of a folder or pattern are sorted by name.
 
@@ -151,6 +159,7 @@ def find_inputs(
         paths: files, folders and patterns.
         format: format of all files; chosen for each if ``None``.
         outputs: files and folders that the run writes, which no folder and no pattern finds.
+        options: options of the readers of some formats.
 
     Raises:
         InputError: the format is unknown; or a path does not exist, or holds no readable file.
@@ -160,7 +169,8 @@ def find_inputs(
     written = {path.resolve() for path in outputs}
     # Folders may hold files of the same names, so the names of several folders begin with the folder.
     several = sum(path != STDIN and path.is_dir() for path in paths) > 1
-    return [entry for path in paths for entry in _find(path, format, written, several)]
+    entries = (entry for path in paths for entry in _find(path, format, written, several))
+    return [replace(entry, options=options) for entry in entries]
 
 
 def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> Iterator[Input]:
@@ -288,9 +298,18 @@ def _iter_documents(
 ) -> Iterator[Document]:
     if input.path == STDIN:
         yield from _read_stdin(input, on_bad)
+        return
+    options = input.options.for_format(input.format)
+    if read_dump := REGISTRY[input.format].document_reader:
+        yield from read_dump(input.path, on_skip=on_skip, **options)
     elif input.format in READERS or input.format in PATH_READERS:
         documents = read_documents(
-            input.path, format=input.format, source=input.name, on_bad=on_bad, on_open=on_open
+            input.path,
+            format=input.format,
+            source=input.name,
+            on_bad=on_bad,
+            on_open=on_open,
+            options=options,
         )
         for document in documents:
             yield replace(document, id=f"{input.scope}/{document.id}") if input.scope else document
@@ -310,7 +329,8 @@ def _read_stdin(input: Input, on_bad: OnBad) -> Iterator[Document]:
         encoding="utf-8", errors="surrogateescape" if name in LINEWISE else "strict", newline="\n"
     )
     try:
-        yield from READERS[name](stream, source=input.name, on_bad=on_bad)
+        options = input.options.for_format(name)
+        yield from READERS[name](stream, source=input.name, on_bad=on_bad, **options)
     except UnicodeDecodeError as error:
         raise CorpusFormatError(f"stdin: not UTF-8: byte 0x{error.object[error.start]:02x}") from error
 

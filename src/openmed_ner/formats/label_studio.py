@@ -1,0 +1,178 @@
+"""Label Studio: JSON and JSON-MIN exports, and tasks with predictions for import.
+
+A task has its text under ``data``, usually as ``text``, and regions under ``annotations`` and
+``predictions``. The regions of people are read if there are any, and otherwise those of a model; an
+annotation that was cancelled does not count. A task with several annotations needs one that is marked as
+ground truth. Relations of regions, choices and ratings are ignored.
+
+Offsets are characters. Versions before 1.4 counted UTF-16 code units, so a region whose text does not stand
+at its offsets is looked for at those. Spans without scores are written as annotations, others as predictions,
+for the labelling interface in ``docs/annotation.md``. The structure of a document is in its data.
+
+Format: https://labelstud.io/guide/export and https://labelstud.io/guide/predictions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TextIO
+
+from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.annotation_tools import (
+    DOCUMENT_ID,
+    document_name,
+    iter_writable,
+    structure_entry,
+    with_structure,
+)
+from openmed_ner.formats.json_values import (
+    iter_records,
+    require_list,
+    require_object,
+    require_offset,
+    require_score,
+    require_string,
+)
+from openmed_ner.formats.tolerance import OnBad, fail
+from openmed_ner.formats.utf16 import CodeUnits
+from openmed_ner.text import Document, Span
+
+FROM_NAME, TO_NAME = "label", "text"
+"""Names of the ``Labels`` and ``Text`` tags of the labelling interface."""
+_MODEL_VERSION = "openmed-ner"
+
+
+def read_label_studio(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
+    """Yield one document per task; a bad task goes to ``on_bad``.
+
+    Raises:
+        CorpusFormatError: the file is not JSON, a task has no text or several annotations, or a region has
+            no label or another text than the one at its offsets.
+    """
+    for number, (place, record) in enumerate(iter_records(file, source, on_bad), start=1):
+        try:
+            document = _read_task(require_object(record, "task"), f"{source}:{number}")
+        except (ValueError, RecursionError) as error:
+            on_bad(CorpusFormatError(f"{place}: {error}"))
+        else:
+            yield document
+
+
+def write_label_studio(
+    documents: Iterable[Document], file: TextIO, *, exact: bool = True, on_bad: OnBad = fail
+) -> None:
+    """Write tasks to import, one per line of a list.
+
+    Args:
+        documents: the documents.
+        file: target.
+        exact: refuse spans with corpora, attributes or evidence; otherwise these are dropped.
+        on_bad: called with the error of each refused document.
+
+    Raises:
+        UnrepresentableError: a document has a discontinuous span or half of a surrogate pair; if ``exact``,
+            also a span with corpus, attributes or evidence.
+    """
+    file.write("[")
+    writable = iter_writable(documents, "Label Studio", exact=exact, scored=True, on_bad=on_bad)
+    for number, document in enumerate(writable):
+        file.write((",\n" if number else "\n") + json.dumps(_to_task(document), ensure_ascii=False))
+    file.write("\n]\n")
+
+
+def _read_task(task: dict[str, Any], default_id: str) -> Document:
+    data = require_object(task["data"], "data") if "data" in task else task
+    text = _find_text(data)
+    name = document_name(data, *(("id",) if data is task else ()), default="") or document_name(
+        task, "id", default=default_id
+    )
+    units = CodeUnits(text)
+    spans = [span for region in _list_regions(task, data) for span in _read_region(region, text, units)]
+    return with_structure(Document(name, text, tuple(spans)), data)
+
+
+def _find_text(data: Mapping[str, Any]) -> str:
+    """The text of a task: under ``text``, or under the only other key with a string."""
+    if "text" in data:
+        return require_string(data["text"], "text")
+    strings = [name for name, value in data.items() if isinstance(value, str) and name != DOCUMENT_ID]
+    if len(strings) != 1:
+        raise ValueError(f'expected the text under "text", found strings under {sorted(strings)!r:.80}')
+    return require_string(data[strings[0]], strings[0])
+
+
+def _list_regions(task: Mapping[str, Any], data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The labelled regions of a task, each with its labels and offsets at the top, as JSON-MIN has them."""
+    if data is task:
+        lists = [value for value in task.values() if isinstance(value, list)]
+        regions = [entry for value in lists for entry in value if isinstance(entry, dict)]
+        return [region for region in regions if {"start", "end", "labels"} <= region.keys()]
+
+    annotations = [
+        require_object(entry, "annotation")
+        for entry in require_list(task.get("annotations", task.get("completions")), "annotations")
+    ]
+    annotations = [entry for entry in annotations if not entry.get("was_cancelled")]
+    if len(annotations) > 1:
+        chosen = [entry for entry in annotations if entry.get("ground_truth")]
+        if len(chosen) != 1:
+            raise ValueError(f"found {len(annotations)} annotations; mark one of them as ground truth")
+        annotations = chosen
+
+    predictions = require_list(task.get("predictions"), "predictions")
+    if not annotations and len(predictions) > 1:
+        raise ValueError(f"found {len(predictions)} predictions and no annotation; keep one of them")
+    results = [
+        require_object(result, "result")
+        for entry in annotations or predictions
+        for result in require_list(require_object(entry, "prediction").get("result"), "result")
+    ]
+    return [
+        {**require_object(result.get("value"), "value"), "score": result.get("score")}
+        for result in results
+        if result.get("type") in {"labels", "hypertextlabels"}
+    ]
+
+
+def _read_region(region: Mapping[str, Any], text: str, units: CodeUnits) -> Iterator[Span]:
+    """Yield a span per label of a region."""
+    start, end = require_offset(region.get("start"), "start"), require_offset(region.get("end"), "end")
+    labels = require_list(region.get("labels", region.get("hypertextlabels")), "labels")
+    if not labels:
+        raise ValueError(f"the region {start}..{end} has no label")
+
+    mention = region.get("text")
+    if mention is not None and text[start:end] != mention:
+        expected = require_string(mention, "text of a region")
+        try:
+            first, last = units.to_characters(start), units.to_characters(end)
+        except ValueError:
+            first, last = 0, 0
+        if text[first:last] != expected:
+            raise ValueError(
+                f"characters {start}..{end} are {text[start:end]!r}, but the region has {mention!r}"
+            )
+        start, end = first, last
+
+    for label in labels:
+        span = Span(start, end, require_string(label, "label"), require_score(region.get("score")))
+        yield Document("", text, (span,)).spans[0]
+
+
+def _to_task(document: Document) -> dict[str, Any]:
+    scores = [span.score for span in document.spans if span.score is not None]
+    regions = [
+        _to_region(document, span, f"T{number}") for number, span in enumerate(document.spans, start=1)
+    ]
+    data = {"text": document.text, DOCUMENT_ID: document.id, **structure_entry(document)}
+    if document.spans and not scores:
+        return {"data": data, "annotations": [{"result": regions}]}
+    score = {"score": sum(scores) / len(scores)} if scores else {}
+    return {"data": data, "predictions": [{"model_version": _MODEL_VERSION, **score, "result": regions}]}
+
+
+def _to_region(document: Document, span: Span, name: str) -> dict[str, Any]:
+    value = {"start": span.start, "end": span.end, "text": document.mention(span), "labels": [span.label]}
+    score = {} if span.score is None else {"score": span.score}
+    return {"id": name, "from_name": FROM_NAME, "to_name": TO_NAME, "type": "labels", **score, "value": value}

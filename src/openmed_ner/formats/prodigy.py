@@ -1,0 +1,101 @@
+"""Prodigy: JSON lines of examples with ``spans``, to import as a source and as exported by ``db-out``.
+
+Only examples with the answer ``accept``, or without an answer yet, are read; the number of the others is
+logged. ``meta`` shows the id of the document in the corner of the annotation card.
+
+Format: https://prodi.gy/docs/api-interfaces#ner_manual.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.annotation_tools import (
+    DOCUMENT_ID,
+    document_name,
+    iter_writable,
+    structure_entry,
+    with_structure,
+)
+from openmed_ner.formats.json_values import (
+    iter_records,
+    require_list,
+    require_object,
+    require_offset,
+    require_score,
+    require_string,
+)
+from openmed_ner.formats.tolerance import OnBad, fail
+from openmed_ner.text import Document, Span
+
+_logger = logging.getLogger(__name__)
+
+
+def read_prodigy(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
+    """Yield one document per accepted example; a bad example goes to ``on_bad``.
+
+    Raises:
+        CorpusFormatError: the file is not JSON, an example has no text, or a span does not fit it.
+    """
+    n_others = 0
+    for number, (place, record) in enumerate(iter_records(file, source, on_bad), start=1):
+        try:
+            fields = require_object(record, "example")
+            if fields.get("answer", "accept") != "accept":
+                n_others += 1
+                continue
+            document = _read_example(fields, f"{source}:{number}")
+        except (ValueError, RecursionError) as error:
+            on_bad(CorpusFormatError(f"{place}: {error}"))
+        else:
+            yield document
+    if n_others:
+        _logger.warning("%s: %d examples that were rejected or ignored are left out", source, n_others)
+
+
+def write_prodigy(
+    documents: Iterable[Document], file: TextIO, *, exact: bool = True, on_bad: OnBad = fail
+) -> None:
+    """Write one example per line.
+
+    Args:
+        documents: the documents.
+        file: target.
+        exact: refuse spans with corpora, attributes or evidence; otherwise these are dropped.
+        on_bad: called with the error of each refused document.
+
+    Raises:
+        UnrepresentableError: a document has a discontinuous span or half of a surrogate pair; if ``exact``,
+            also a span with one of the values above.
+    """
+    for document in iter_writable(documents, "Prodigy", exact=exact, scored=True, on_bad=on_bad):
+        spans = [
+            {
+                "start": span.start,
+                "end": span.end,
+                "label": span.label,
+                **({} if span.score is None else {"score": span.score}),
+            }
+            for span in document.spans
+        ]
+        meta = {DOCUMENT_ID: document.id}
+        record = {"text": document.text, "spans": spans, "meta": meta, **structure_entry(document)}
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _read_example(fields: dict[str, Any], default_id: str) -> Document:
+    text = require_string(fields.get("text"), "text")
+    meta = require_object(fields.get("meta") or {}, "meta")
+    spans = []
+    for entry in require_list(fields.get("spans"), "spans"):
+        record = require_object(entry, "span")
+        start = require_offset(record.get("start"), "start")
+        end = require_offset(record.get("end"), "end")
+        label = require_string(record.get("label"), "label")
+        spans.append(Span(start, end, label, require_score(record.get("score"))))
+    name = document_name(meta, "id", default="") or document_name(fields, "id", default=default_id)
+    return with_structure(Document(name, text, tuple(spans)), fields)
