@@ -47,6 +47,7 @@ ANNOTATED: dict[str, tuple[Document, ...]] = {
     "theirs.jsonl": (*only("Disease")[:6], *(each.with_spans(()) for each in DOCUMENTS[6:])),
     "theirs.xml": only("Disease"),
     "articles.xml": DOCUMENTS,
+    "corrected.json": only("Disease"),
     "annotations/train": DOCUMENTS[:5],
     "annotations/dev": DOCUMENTS[5:],
     "annotations/test": DOCUMENTS,
@@ -54,6 +55,8 @@ ANNOTATED: dict[str, tuple[Document, ...]] = {
 """The files that pages name: whoever names another adds it here."""
 TRAINING = {"docs/train.md", "docs/performance.md"}
 """Pages whose commands take seconds of processor time."""
+FORMATS = {".xml": "bioc-xml", ".json": "label-studio"}
+"""Formats of these files that are not named as their suffix."""
 
 
 def pages_with(pattern: re.Pattern[str]) -> list[Path]:
@@ -86,7 +89,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedded: Tagger) 
             FOLDER_WRITERS["brat"](documents, path)
             continue
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            WRITERS["bioc-xml" if path.suffix == ".xml" else path.suffix[1:]](documents, file)
+            WRITERS[FORMATS.get(path.suffix, path.suffix[1:])](documents, file)
     monkeypatch.delenv("OPENMED_NER_CORPORA", raising=False)
     return Terminal(tmp_path, monkeypatch)
 

@@ -35,7 +35,7 @@ from openmed_ner.formats.discovery import read_passages
 from openmed_ner.formats.files import read_head
 from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import OnBad
-from openmed_ner.inference.jobs.reading import ReadingOptions
+from openmed_ner.inference.jobs.reading import EVERYTHING, ReadingOptions
 from openmed_ner.text import Document
 
 STDIN = Path("-")
@@ -67,7 +67,7 @@ class Input:
     scope: str = ""
     refusal: str | None = None
     finding: str | None = None
-    options: ReadingOptions = ReadingOptions()
+    options: ReadingOptions = EVERYTHING
 
     @property
     def size(self) -> int:
@@ -147,7 +147,7 @@ def find_inputs(
     *,
     format: str | None = None,
     outputs: Collection[Path] = (),
-    options: ReadingOptions = ReadingOptions(),
+    options: ReadingOptions = EVERYTHING,
 ) -> list[Input]:
     """Find the files to tag, in the order of the paths; files of a folder or pattern are sorted by name.
 

@@ -28,9 +28,13 @@ class ReadingOptions:
         return {
             name: [*value] if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
-            if value != getattr(ReadingOptions(), name)
+            if value != getattr(EVERYTHING, name)
         }
 
     def for_format(self, name: str) -> dict[str, Any]:
         """Keyword arguments of the reader of a format."""
         return {option: getattr(self, option) for option in REGISTRY[name].options}
+
+
+EVERYTHING = ReadingOptions()
+"""The default: all that a file has to read."""
