@@ -128,8 +128,12 @@ def _list_regions(task: Mapping[str, Any], data: Mapping[str, Any]) -> list[dict
         for entry in annotations or predictions
         for result in require_list(require_object(entry, "prediction").get("result"), "result")
     ]
+    # A region that a person accepted may still carry the score of the model.
     return [
-        {**require_object(result.get("value"), "value"), "score": result.get("score")}
+        {
+            **require_object(result.get("value"), "value"),
+            "score": None if annotations else result.get("score"),
+        }
         for result in results
         if result.get("type") in {"labels", "hypertextlabels"}
     ]
