@@ -153,6 +153,8 @@ def test_a_tagged_document_becomes_predictions_and_a_gold_one_annotations() -> N
 
 
 BAD_TASKS = {
+    "spans of doccano": ({"text": TEXT, "label": [[0, 7, "A"]]}, "other tools have --from doccano"),
+    "other objects": ({"text": TEXT, "entities": [{"start_offset": 0}]}, 'regions with "start", "end" and'),
     "no text": ({"id": 1, "data": {}}, 'expected the text under "text"'),
     "two strings": ({"data": {"a": "x", "b": "y"}}, "found strings under ['a', 'b']"),
     "no label": (task([region(0, 7)]), "the region 0..7 has no label"),

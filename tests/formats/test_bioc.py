@@ -16,7 +16,7 @@ from bioc import biocjson, biocxml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.bioc import read_bioc_json, read_bioc_xml, write_bioc_json, write_bioc_xml
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.formats.structure import Part, Structure
@@ -376,6 +376,17 @@ def test_documents_of_pubtator_3_by_line_and_in_any_order_of_passages() -> None:
     for value in ({"PubTator3": [record]}, [record], record):
         assert plain(read_json(json.dumps(value))) == expected
     assert plain(read_json(f"{json.dumps(record)}\n\n{json.dumps(record)}\n")) == expected * 2
+
+
+@pytest.mark.parametrize("text", ["brca", ""])
+def test_a_bad_annotation_leaves_the_text(text: str) -> None:
+    record = json.loads(json.dumps(ARTICLE))
+    record["passages"][0]["annotations"][0]["text"] = text
+    problems: list[Exception] = []
+    file = StringIO(json.dumps(record))
+    (document,) = read_bioc_json(file, source="c.json", on_bad=problems.append)
+    assert [document.mention(span) for span in document.spans] == ["Aspirin", "failed"]
+    assert [type(problem) for problem in problems] == [AnnotationError]
 
 
 def test_a_bad_line_costs_one_document() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.text import Document, Span
 from strategies import CHARACTERS, TRICKY, bare, damaged, documents, standoff, texts
@@ -219,6 +219,15 @@ def test_a_structure_of_another_text_is_left_aside() -> None:
     (document,) = read_whole(BIORED)
     other = Document("1", "One. Two.", (), document.meta)
     assert write([other]) == "1|t|One.\n1|a|Two.\n\n"
+
+
+def test_a_bad_mention_leaves_the_text() -> None:
+    problems: list[Exception] = []
+    file = StringIO("1|t|abc\n1\t0\t3\tABC\tX\n1\t1\t2\tb\tX\n")
+    (document,) = read_pubtator(file, source="x", on_bad=problems.append)
+    assert document.spans == (Span(1, 2, "X"),)
+    assert [type(problem) for problem in problems] == [AnnotationError]
+    assert "x, line 2: characters 0..3 are 'abc'" in str(problems[0])
 
 
 def test_documents_need_no_blank_line_between_them() -> None:

@@ -56,7 +56,8 @@ def read_bioc(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Do
 def read_bioc_xml(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the documents of a BioC collection in XML, one at a time.
 
-    A document of the wrong shape is handed to ``on_bad``; XML that is not well-formed ends the reading.
+    A document of the wrong shape is handed to ``on_bad``, and so is a bad annotation. XML that is not
+    well-formed ends the reading.
 
     Raises:
         CorpusFormatError: the file is not well-formed, declares entities, is not BioC, has passages that
@@ -65,7 +66,7 @@ def read_bioc_xml(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterato
     for element in iter_elements(file, source):
         try:
             decoded = decode_element(element, source)
-            document = from_bioc(decoded, lambda part: f"{source}, line {part.infons[LINE]}")
+            document = from_bioc(decoded, lambda part: f"{source}, line {part.infons[LINE]}", on_bad=on_bad)
         except CorpusFormatError as error:
             on_bad(error)
         else:
@@ -88,7 +89,7 @@ def read_bioc_json(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterat
         for record in _iter_records(value, source):
             number += 1
             try:
-                document = _read_record(record, f"{source}, document {number}")
+                document = _read_record(record, f"{source}, document {number}", on_bad)
             except CorpusFormatError as error:
                 on_bad(error)
             else:
@@ -141,7 +142,7 @@ def _iter_records(content: object, source: str) -> Iterator[object]:
         yield from lists[0]
 
 
-def _read_record(record: object, place: str) -> Document:
+def _read_record(record: object, place: str, on_bad: OnBad) -> Document:
     from bioc import biocjson
 
     try:
@@ -149,7 +150,7 @@ def _read_record(record: object, place: str) -> Document:
     except (AttributeError, KeyError, TypeError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise CorpusFormatError(f"{place}: not a BioC document: {problem}") from error
-    return from_bioc(decoded, lambda _: place)
+    return from_bioc(decoded, lambda _: place, on_bad=on_bad)
 
 
 def _writable(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from openmed_ner.errors import CorpusFormatError
+from openmed_ner.errors import AnnotationError, CorpusFormatError
 from openmed_ner.formats.attributes import (
     parse_evidence,
     read_attributes,
@@ -34,7 +34,7 @@ from openmed_ner.formats.structure import (
     check_infons,
     select_annotations,
 )
-from openmed_ner.formats.tolerance import require_characters
+from openmed_ner.formats.tolerance import OnBad, fail, require_characters
 from openmed_ner.text import Document, Span
 
 if TYPE_CHECKING:
@@ -55,16 +55,18 @@ _MAX_GAPS = 1_000_000
 """Most blanks between the passages of a document; a wrong offset must not fill the memory."""
 
 
-def from_bioc(source: BioCDocument, locate: Callable[[Any], str]) -> Document:
+def from_bioc(source: BioCDocument, locate: Callable[[Any], str], *, on_bad: OnBad = fail) -> Document:
     """Build a document.
 
     Args:
         source: the document of the library.
         locate: function that returns file and line of a part, for messages.
+        on_bad: called with the error of each bad annotation, without which the document is then built.
 
     Raises:
-        CorpusFormatError: passages overlap or lie too far apart, a value has the wrong type, or the text of
-            an annotation differs from the text at its locations.
+        CorpusFormatError: passages overlap or lie too far apart, or a value has the wrong type.
+        AnnotationError: a value of an annotation has the wrong type, or its text differs from the text at its
+            locations.
     """
     name = f"document {source.id!r}"
     with _naming(f"{locate(source)}: {name}"):
@@ -77,12 +79,18 @@ def from_bioc(source: BioCDocument, locate: Callable[[Any], str]) -> Document:
     spans, annotations = [], []
     members = {name for relation in relations for name, _ in relation.nodes}
     for annotation in _iter_annotations(source):
-        with _naming(f"{locate(annotation)}: {name}, annotation {annotation.id!r}"):
-            if not annotation.locations:
-                continue
-            spans.append(_to_span(annotation, document))
+        if not annotation.locations:
+            continue
+        try:
+            span = _to_span(annotation, document)
             infons = _other_infons(annotation.infons, known=_KNOWN)
-            annotations.append(Annotation(spans[-1].key, _require_name(annotation.id), infons))
+            identifier = _require_name(annotation.id)
+        except (TypeError, ValueError) as error:
+            place = f"{locate(annotation)}: {name}, annotation {annotation.id!r}"
+            on_bad(AnnotationError(f"{place}: {error}"))
+            continue
+        spans.append(span)
+        annotations.append(Annotation(span.key, identifier, infons))
 
     # One passage over the whole text is no structure.
     if parts == (Part(0, len(document.text)),):

@@ -106,8 +106,15 @@ def _list_regions(task: Mapping[str, Any], data: Mapping[str, Any]) -> list[dict
     """The labelled regions of a task, each with its labels and offsets at the top, as JSON-MIN has them."""
     if data is task:
         lists = [value for value in task.values() if isinstance(value, list)]
-        regions = [entry for value in lists for entry in value if isinstance(entry, dict)]
-        return [region for region in regions if {"start", "end", "labels"} <= region.keys()]
+        regions = [entry for value in lists for entry in value]
+        if any(
+            isinstance(entry, list) or (isinstance(entry, dict) and not _is_region(entry))
+            for entry in regions
+        ):
+            raise ValueError(
+                'expected regions with "start", "end" and "labels"; other tools have --from doccano'
+            )
+        return [region for region in regions if isinstance(region, dict)]
 
     annotations = [
         require_object(entry, "annotation")
@@ -137,6 +144,10 @@ def _list_regions(task: Mapping[str, Any], data: Mapping[str, Any]) -> list[dict
         for result in results
         if result.get("type") in {"labels", "hypertextlabels"}
     ]
+
+
+def _is_region(entry: dict[str, Any]) -> bool:
+    return {"start", "end"} <= entry.keys() and bool({"labels", "hypertextlabels"} & entry.keys())
 
 
 def _read_region(region: Mapping[str, Any], text: str, units: CodeUnits) -> Iterator[Span]:

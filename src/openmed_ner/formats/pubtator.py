@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TextIO
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.structure import Annotation, Part, Relation, Structure, select_annotations
 from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span
@@ -41,20 +41,21 @@ def read_pubtator(
 ) -> Iterator[Document]:
     """Yield one document per block of lines; a byte order mark is dropped, a bad block goes to ``on_bad``.
 
-    A blank line or the title of another document ends a block. A line whose second field begins with a letter
+    A bad mention goes to ``on_bad`` too, and the document is read without it. A blank line or the title of
+    another document ends a block. A line whose second field begins with a letter
     is a relation. Blanks at the end of a mention are not compared: the NCBI-Disease release has such a line
     (10923035, 711..761).
 
     Args:
         file: open file.
         source: name of the file, for messages.
-        on_bad: called with the error of each bad block.
+        on_bad: called with the error of each bad block or mention.
         max_drift: largest distance of a mention from its offsets, in characters. A mention that is not at its
             offsets is read where its text occurs nearest to them.
 
     Raises:
-        CorpusFormatError: a block lacks a title, a line does not parse, names another document, or its
-            mention differs from the text at its offsets.
+        CorpusFormatError: a block lacks a title, or a line is about another document.
+        AnnotationError: a line does not parse, or its mention differs from the text at its offsets.
     """
     lines = (
         (number, line.removeprefix("\ufeff" * (number == 1)).rstrip("\r\n"))
@@ -62,7 +63,7 @@ def read_pubtator(
     )
     for block in _iter_blocks(lines):
         try:
-            document = _read_block(block, source, max_drift)
+            document = _read_block(block, source, max_drift, on_bad)
         except CorpusFormatError as error:
             on_bad(error)
         else:
@@ -86,7 +87,7 @@ def _iter_blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield block
 
 
-def _read_block(lines: list[Line], source: str, max_drift: int) -> Document:
+def _read_block(lines: list[Line], source: str, max_drift: int, on_bad: OnBad) -> Document:
     for number, line in lines:
         try:
             require_utf8(line)
@@ -106,7 +107,12 @@ def _read_block(lines: list[Line], source: str, max_drift: int) -> Document:
         text = f"{text} {abstract[3]}"
         rest = rest[1:]
 
-    entries = [_read_line(line, identifier, text, source, max_drift) for line in rest]
+    entries = []
+    for entry in rest:
+        try:
+            entries.append(_read_line(entry, identifier, text, source, max_drift))
+        except AnnotationError as error:
+            on_bad(error)
     spans = [entry for entry, _ in entries if isinstance(entry, Span)]
     relations = [entry for entry, _ in entries if isinstance(entry, Relation)]
     fields = [infons for entry, infons in entries if isinstance(entry, Span)]
@@ -133,7 +139,7 @@ def _read_line(
     if len(fields) > 3 and _RELATION_TYPE.fullmatch(fields[1]):
         return Relation("", _name_fields(_RELATION_FIELDS, fields[1:])), {}
     if len(fields) < _N_MENTION_FIELDS or not all(map(_OFFSET.fullmatch, fields[1:3])):
-        raise CorpusFormatError(
+        raise AnnotationError(
             f"{place}: expected id, start, end, mention and label between tabs, found {excerpt(content)}"
         )
 
@@ -143,11 +149,11 @@ def _read_line(
         start, end, matches = nearest, nearest + len(mention), True
 
     if not start < end <= len(text) or not label:
-        raise CorpusFormatError(
+        raise AnnotationError(
             f"{place}: span {start}..{end} {label!r} does not fit a text of {len(text)} characters"
         )
     if not matches:
-        raise CorpusFormatError(
+        raise AnnotationError(
             f"{place}: characters {start}..{end} are {text[start:end]!r}, but the line has {mention!r}"
         )
     return Span(start, end, label), _name_fields(_MENTION_FIELDS, fields[_N_MENTION_FIELDS:])

@@ -86,9 +86,9 @@ _ROOTS = {
     ),
     **dict.fromkeys(
         ("article", "pmc-articleset", "articles"),
-        Content("jats", "an article in JATS (PubMed Central)", "get it as BioC XML, or extract its text"),
+        Content("jats", "an article in JATS (PubMed Central)"),
     ),
-    "XMI": Content("xmi", "UIMA XMI", "export WebAnno TSV, BioC or brat instead"),
+    "XMI": Content("xmi", "UIMA XMI"),
     "html": Content("html", "a page in HTML", "extract its text, for example: pandoc -t plain FILE.html"),
 }
 _HTML = _ROOTS["html"]
@@ -101,17 +101,18 @@ _FIRST_LINES: tuple[tuple[re.Pattern[str], Content], ...] = (
     (re.compile(r"[^|\s]{1,80}\|t\|"), Content("pubtator", "PubTator")),
     (
         re.compile(r"PMID- ?\d"),
-        Content("medline", "MEDLINE text (.nbib)", "get the articles as PubMed's XML, and read it with tag"),
+        Content("medline", "MEDLINE text (.nbib)"),
     ),
     (re.compile(r"TY {1,2}- "), Content("ris", "references in RIS", "get the abstracts as PubMed's XML")),
-    (re.compile(r"#FORMAT=WebAnno TSV"), Content("webanno", "WebAnno TSV", "export CoNLL, BioC or brat")),
+    (re.compile(r"#FORMAT=WebAnno TSV"), Content("webanno", "WebAnno TSV")),
     (re.compile(r"-DOCSTART-(\s|$)"), _CONLL),
     (re.compile(r"T\d+\t\S+ \d+ \d+|E\d+\t\S+:T\d+|R\d+\t\S+ Arg1:"), _BRAT),
 )
 _BIOC = Content("bioc-json", "BioC JSON")
 _TRIALS = Content("clinicaltrials", "records of ClinicalTrials.gov", "read it with tag")
-_LABEL_STUDIO = Content("label-studio", "an export of Label Studio", "export CoNLL, or JSON lines")
-_PUBANNOTATION = Content("pubannotation", "PubAnnotation's JSON", "write one object per line: jq -c . FILE")
+_LABEL_STUDIO = Content("label-studio", "an export of Label Studio")
+_PRODIGY = Content("prodigy", "an export of Prodigy")
+_PUBANNOTATION = Content("pubannotation", "PubAnnotation's JSON")
 _PROLOG = re.compile(r"(\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(\[.*?\]\s*)?>)*", re.DOTALL | re.IGNORECASE)
 _ROOT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)[\s/>]")
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]')
@@ -234,6 +235,8 @@ def _recognise_json(text: str) -> Content | None:
         return _BIOC
     if keys & {"protocolSection", "studies"}:
         return _TRIALS
+    if by_line and {"text", "spans"} <= keys and keys & {"answer", "_input_hash"}:
+        return _PRODIGY
     if by_line and "text" in keys:
         return _JSONL
     if "denotations" in keys:

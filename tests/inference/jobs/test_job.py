@@ -400,7 +400,7 @@ def test_what_a_writer_refuses_is_not_counted_and_named(tmp_path: Path) -> None:
 
 TOLERANT = {
     "jsonl": ('{"id": "1", "text": "a"}\n{"id": "bad"\n{"id": "2", "text": "b"}\n', "line 2"),
-    "pubtator": ("1|t|a\n\n2|t|b\n2\t0\t9\tb\tDisease\n\n2|t|b\n", "line 4"),
+    "pubtator": ("1|t|a\n\n9|a|b\n\n2|t|b\n", "line 3"),
     "csv": ("id,text,start,end,label\n1,a,,,\n9,x\n2,b,,,\n", "line 3"),
     "conll": (
         "-DOCSTART-\t1\t-\tO\n\na\t0\t1\tO\n\n-DOCSTART-\t9\t-\tO\n\na\t0\t3\tO\n\n"
