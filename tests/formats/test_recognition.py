@@ -7,9 +7,11 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from openmed_ner.errors import CorpusFormatError, InputError, UnreadFormatError
 from openmed_ner.formats import REGISTRY, read_documents
@@ -143,6 +145,28 @@ def test_running_text_is_not_taken_for_a_format(text: str) -> None:
 @given(text=texts)
 def test_any_text_is_read_as_text_on_request(text: str) -> None:
     assert judge(text.encode()[:HEAD], "note", format="text", source="x") == "text"
+
+
+marks = st.sampled_from([mark.encode() if isinstance(mark, str) else mark for _, mark in CASES])
+pieces = marks | st.binary(max_size=20) | texts.map(str.encode)
+
+
+@pytest.mark.fuzz
+@given(content=st.lists(pieces, max_size=4).map(b"".join), cut=st.integers(0, 200))
+def test_no_bytes_make_recognition_fail(content: bytes, cut: int) -> None:
+    for head in (content[:HEAD], content[cut:HEAD]):
+        found = recognise(head)
+        assert found is None or found.description
+
+
+@pytest.mark.parametrize(
+    "piece", [b"<", b"<!--", b"<!DOCTYPE [", b"{", b"[", b'"', b"a ", b"\t", b"O\n", b"a O\n"]
+)
+def test_recognition_is_quick_whatever_a_file_repeats(piece: bytes) -> None:
+    start = perf_counter()
+    recognise((piece * HEAD)[:HEAD])
+    recognise(b"<?xml?>" + (piece * HEAD)[:HEAD])
+    assert perf_counter() - start < 20
 
 
 @pytest.mark.parametrize(
