@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.conll import MAX_GAP, detect_file_scheme, read_conll, write_conll
 from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
 from strategies import LABELS, TRICKY, documents, entities, texts, to_spans
@@ -507,3 +507,14 @@ def test_conll_is_read_or_refused_and_what_is_read_is_written_or_refused(
 def test_wide_gaps_are_bounded() -> None:
     document = Document("1", "a" + " " * MAX_GAP + "b")
     assert from_conll(to_conll([document])) == [document]
+
+
+def test_a_tag_that_breaks_the_scheme_leaves_the_text_of_its_sentence() -> None:
+    content = "Aspirin\tB-Chemical\nhelps\tO\n\nNo\tO\nasthma\tI-Disease\n\nWarfarin\tB-Chemical\n"
+    errors: list[InputError] = []
+    documents = list(read_conll(StringIO(content), source="x", scheme=TagScheme.IOB2, on_bad=errors.append))
+    assert [document.text for document in documents] == ["Aspirin helps", "No asthma", "Warfarin"]
+    assert [type(error) for error in errors] == [AnnotationError]
+    assert str(errors[0]).startswith("x, line 5: 'I-Disease' follows 'O'")
+    with pytest.raises(AnnotationError, match=r"line 5: .*1 such lines in this file"):
+        list(read_conll(StringIO(content), source="x", scheme=TagScheme.IOB2))
