@@ -203,7 +203,7 @@ def test_the_content_decides_before_the_name(name: str, content: bytes | str, ex
         ("a.txt", KINDS["encoding"][0], "x: is in UTF-16, which is not read; convert it: iconv -f utf-16 "),
         ("a.txt", KINDS["encoding"][1], "iconv -f utf-16le"),
         ("a.docx", KINDS["docx"][0], "x: is a Word document"),
-        ("a.txt", KINDS["html"][0], "or read it with its markup: --from text"),
+        ("a.txt", KINDS["html"][0], "or read it as plain text: --from text"),
         ("a.txt", KINDS["cr"][0], "x: is PubTator whose lines end in CR alone"),
         ("a.log", "Aspirin.", "x: unknown format: found the suffix '.log'"),
         ("note", "Aspirin.", "x: unknown format: found a name without suffix"),

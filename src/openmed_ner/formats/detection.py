@@ -100,4 +100,4 @@ def _choose_default(name: str, source: str) -> str:
 
 def _advise(content: Content, format: str | None) -> str:
     as_text = content.is_text and format is None and content.kind != "cr"
-    return content.advice + (", or read it with its markup: --from text" if as_text else "")
+    return content.advice + (", or read it as plain text: --from text" if as_text else "")
