@@ -3,10 +3,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
 
 import pytest
@@ -257,6 +259,15 @@ def test_compressed_files_are_recognised_too(tmp_path: Path, pack: Callable[[byt
     if pack is not bytes:
         with pytest.raises(CorpusFormatError, match="damaged: the file is empty"):
             list(read_documents(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_from_its_first_byte(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    writer = Thread(target=(tmp_path / "a.jsonl").write_text, args=(f"{LINE}\n" * 2,))
+    writer.start()
+    assert [document.text for document in read_documents(tmp_path / "a.jsonl")] == ["Aspirin."] * 2
+    writer.join()
 
 
 def write_files(folder: Path, contents: dict[str, bytes]) -> None:

@@ -42,7 +42,7 @@ def open_bytes(path: Path, *, sniff: bool = False) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     with file:
         try:
-            if is_packed and not path.stat().st_size:
+            if is_packed and path.is_file() and not path.stat().st_size:
                 raise EOFError("the file is empty, and even nothing takes some bytes of gzip")
             yield file
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -100,9 +100,13 @@ def iter_lines(path: Path, *, limit: int, sniff: bool = False) -> Iterator[tuple
 def read_head(path: Path, size: int) -> bytes:
     """Return the first bytes of a file, unpacked if its name ends in ``.gz``; damage is left to its reader.
 
+    A pipe has none: what is read from it is gone.
+
     Raises:
         InputError: the file cannot be opened.
     """
+    if path.exists() and not path.is_file():
+        return b""
     try:
         with path.open("rb") as file:
             head = file.read(_RAW_HEAD if has_gz(path.name) else size)
