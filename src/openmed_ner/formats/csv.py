@@ -40,7 +40,7 @@ _SPAN_COLUMNS = ALL_COLUMNS[2:]
 _NEEDED_COLUMNS = ("start", "end", "label")
 # A column with empty cells becomes one of floats in many programs, pandas among them.
 _OFFSET = re.compile(r"([0-9]{1,18})(?:\.0+)?")
-_MISSING = ("nan", "<na>", "null", "none")
+_MISSING = ("nan", "<na>")
 """What programs write into the cells of a span that is not there, in small letters."""
 _MAX_RETRIES = 10
 """Rows with a quote that is not closed, after which the rest of a table is one error."""
