@@ -18,6 +18,7 @@ from openmed_ner.tagging import (
 )
 from openmed_ner.tagging.subwords import MAX_PIECES
 from openmed_ner.text import Token, iter_tokens
+from openmed_ner.text.words import remove_invisible
 from strategies import texts
 
 BYTE_LEVEL = ["<s>", "</s>", "<pad>", "<unk>"]
@@ -108,15 +109,15 @@ def test_blocks_joined_equal_one_whole_encoding(any_encoder: SubwordTokenizer, t
 def test_byte_level_subwords_spell_the_text(byte_level: Tokenizer, text: str) -> None:
     tokenizer = SubwordTokenizer(byte_level)
     spelt = byte_level.decode(tokenizer.encode(text, list(iter_tokens(text))).ids.tolist())
-    assert "".join(spelt.split()) == "".join(text.split())
+    assert "".join(spelt.split()) == "".join(remove_invisible(text).split())
 
 
 def test_a_control_character_stands_in_as_unknown(tokenizer: SubwordTokenizer) -> None:
-    text = "a\0b \u200b\u200b c"
+    text = "\0a \u200b\u200b b"
     encoding = tokenizer.encode(text, list(iter_tokens(text)))
     unknown = tokenizer.unknown
-    a, b, c = (tokenizer.encode(letter, [Token(0, 1)]).ids[0] for letter in "abc")
-    assert encoding.ids.tolist() == [a, unknown, b, unknown, unknown, c]
+    a, b = (tokenizer.encode(letter, [Token(0, 1)]).ids[0] for letter in "ab")
+    assert encoding.ids.tolist() == [unknown, a, unknown, unknown, b]
 
 
 def test_a_word_of_countless_subwords_stands_in_as_unknown(any_encoder: SubwordTokenizer) -> None:
@@ -152,3 +153,10 @@ def test_an_unusable_tokenizer_is_refused(tokenizer: SubwordTokenizer) -> None:
         SubwordTokenizer.from_json(tokenizer.to_json()[:-9])
     with pytest.raises(BundleError, match="\\[PAD\\]"):
         SubwordTokenizer.from_json(tokenizer.to_json().replace("[PAD]", "[FILL]"))
+
+
+def test_characters_that_are_not_seen_are_not_read(tokenizer: SubwordTokenizer) -> None:
+    plain, hidden = "aspirin in cancer", "asp\xadirin in can\u200b\u200bcer"
+    first, second = (next(tokenizer.iter_encodings(text)) for text in (plain, hidden))
+    assert first.ids.tolist() == second.ids.tolist()
+    assert second.ends.tolist() == [8, 11, len(hidden)]

@@ -75,7 +75,7 @@ def test_a_long_run_without_a_blank_is_cut_into_short_words(unit: str) -> None:
         ("cafe\u0301\u0323s", ["cafe\u0301\u0323s"]),
         ("糖尿病 type2", ["糖", "尿", "病", "type2"]),
         ("मधुमेह ডায়াবেটিস เบาหวาน", ["मधुमेह", "ডায়াবেটিস", "เบาหวาน"]),
-        ("a\0b\u200bc", ["a", "\0", "b", "\u200b", "c"]),
+        ("a\0b\u200bc \u200b-\0", ["a\0b\u200bc", "\u200b", "-", "\0"]),
         (" \u2028\t", []),
     ],
 )
@@ -147,3 +147,10 @@ def test_a_discontinuous_mention_is_another_mention_than_its_whole_extent() -> N
     assert whole.key != parts.key and parts.key[:3] == whole.key
     document = Document("1", "one x two", (whole, parts))
     assert [document.mention(span) for span in document.spans] == ["one x two", "one  two"]
+
+
+@pytest.mark.parametrize("sign", "\xad\u200b\u200c\u200d\u2060\ufeff\u200e\0\x7f\ufffd")
+def test_a_character_that_is_not_seen_does_not_cut_a_word(sign: str) -> None:
+    text = f"asp{sign}irin{sign} {sign}in IL{sign}-2"
+    words = [text[token.start : token.end] for token in iter_tokens(text)]
+    assert words == [f"asp{sign}irin", sign, sign, "in", "IL", sign, "-", "2"]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from openmed_ner.errors import BundleError
 from openmed_ner.text import Token, iter_tokens
+from openmed_ner.text.words import has_invisible, remove_invisible
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -132,6 +133,9 @@ class SubwordTokenizer:
             blanks[1 + text[token.start - 1].isspace() if token.start else 0] + text[token.start : token.end]
             for token in tokens
         ]
+        if tokens and has_invisible(text[tokens[0].start : tokens[-1].end]):
+            # BERT's vocabularies drop these characters, others would read them as signs within the word.
+            words = [remove_invisible(word) for word in words]
 
         encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
         ids = np.array(encoded.ids, dtype=np.int32)

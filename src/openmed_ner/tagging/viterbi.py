@@ -4,6 +4,7 @@ Viterbi search finds the best well-formed tag sequence of each head. Most words 
 sequence. Arithmetic over all words at once finds these, and the search covers only the blocks of words
 between them. Windows are decoded in order as they arrive, each starting from the last tag decided, so memory
 does not grow with the document. Only document-level decoding keeps words, those that may belong to a mention.
+No mention crosses a break of the layout (:mod:`openmed_ner.tagging.layout_decoding`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from openmed_ner.tagging.document_decoding import (
     decode_document,
 )
 from openmed_ner.tagging.heads import FloatArray, Head
+from openmed_ner.tagging.layout_decoding import BoolArray, HeadLayout, TextBreaks
 from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.tagging.windows import Window
 from openmed_ner.text import Coverage, Span, count_visible
@@ -62,6 +64,7 @@ class _Decoder:
         self._sizes = sizes
         self._head_of_column = np.repeat(np.arange(len(heads)), sizes)
         self._outside_and_rest = np.stack([self.begins, self.begins + 1], axis=1).ravel()
+        self.layout = HeadLayout(heads)
         self._largest_gains = np.array([head.largest_gain for head in heads])
         self._may_precede_outside = [np.isfinite(head.transition_costs[:, 0]) for head in heads]
 
@@ -75,28 +78,39 @@ class _Decoder:
             self._transition_scores[size] = np.stack([heads[index].transition_scores for index in same_size])
             self._end_costs[size] = np.stack([heads[index].end_costs for index in same_size])
 
-    def decode(self, scores: FloatArray, previous: TagArray, *, last: bool) -> TagArray:
+    def decode(
+        self, scores: FloatArray, previous: TagArray, *, last: bool, breaks: BoolArray | None = None
+    ) -> TagArray:
         """Find the best tag sequence of each head.
 
         Args:
             scores: logits or log-probabilities, ``(n_words, n_tags)``; at least one word.
             previous: tag of each head before the first word, ``(n_heads,)``.
             last: if true, the text ends after these words.
+            breaks: true before each word, and after the last, where a head has to decode as if an ``O`` were
+                there, ``(n_words + 1, n_heads)``.
 
         Returns:
             Tags, ``(n_words, n_heads)``.
         """
-        tags = np.zeros((len(scores), len(self.begins)), dtype=np.intp)
-        edge = np.zeros((1, len(self.begins)), dtype=np.int8)
+        if breaks is None:
+            breaks = np.zeros((len(scores) + 1, len(self.begins)), dtype=np.bool_)
         uncertain = ~self._is_certainly_outside(scores, previous)
-        changes = np.diff(np.concatenate([edge, uncertain, edge]), axis=0).T
-        heads, firsts = np.nonzero(changes == 1)
-        _, ends = np.nonzero(changes == -1)
+        joined = uncertain[:-1] & uncertain[1:] & ~breaks[1:-1]
+        opens, closes = uncertain.copy(), uncertain.copy()
+        opens[1:] &= ~joined
+        closes[:-1] &= ~joined
+        heads, firsts = np.nonzero(opens.T)
+        _, finals = np.nonzero(closes.T)
 
+        # Blocks at a break begin and end as between words that are O.
+        before = np.where((firsts == 0) & ~breaks[0, heads], previous[heads], 0)
+        at_end = (finals + 1 == len(scores)) & ~breaks[-1, heads]
+        tags = np.zeros((len(scores), len(self.begins)), dtype=np.intp)
         for size in set(self._sizes[heads].tolist()):
             chosen = self._sizes[heads] == size
-            blocks = _Blocks(heads[chosen], firsts[chosen], ends[chosen])
-            self._search(tags, scores, blocks, previous, last=last)
+            blocks = _Blocks(*(array[chosen] for array in (heads, firsts, finals + 1, before, at_end)))
+            self._search(tags, scores, blocks, last=last)
         return tags
 
     def _is_certainly_outside(self, scores: FloatArray, previous: TagArray) -> NDArray[np.bool_]:
@@ -119,18 +133,15 @@ class _Decoder:
             certain[:, head] &= may_precede[tag]
         return certain
 
-    def _search(
-        self, tags: TagArray, scores: FloatArray, blocks: _Blocks, previous: TagArray, *, last: bool
-    ) -> None:
+    def _search(self, tags: TagArray, scores: FloatArray, blocks: _Blocks, *, last: bool) -> None:
         """Search blocks of words between words that are ``O``, in heads of one size, all blocks at once."""
-        heads, firsts, ends = blocks
+        heads, firsts, ends, before, at_end = blocks
         size = int(self._sizes[heads[0]])
         transitions = self._transition_scores[size][self._place_in_stack[heads]]
         columns = self.begins[heads, None] + np.arange(size)
         block_index, lengths = np.arange(len(heads)), ends - firsts
 
         # Forward: the best score of any sequence that ends in each tag, (n_blocks, n_tags).
-        before = np.where(firsts == 0, previous[heads], 0)
         total = scores[firsts[:, None], columns] + transitions[block_index, before]
         pointers = np.zeros((int(lengths.max()), len(heads), size), dtype=np.intp)
         for index in range(1, len(pointers)):
@@ -141,8 +152,8 @@ class _Decoder:
             total = np.where(index < lengths[:, None], longer, total)
 
         # A block is followed by an O, or by the end of these words.
-        at_end = self._end_costs[size][self._place_in_stack[heads]] if last else np.zeros_like(total)
-        best = (total + np.where(ends[:, None] == len(scores), at_end, transitions[:, :, 0])).argmax(axis=1)
+        end_costs = self._end_costs[size][self._place_in_stack[heads]] if last else np.zeros_like(total)
+        best = (total + np.where(at_end[:, None], end_costs, transitions[:, :, 0])).argmax(axis=1)
 
         # Backward: follow the pointers.
         for index in range(len(pointers) - 1, -1, -1):
@@ -161,11 +172,21 @@ class _Decoder:
 
 
 class _Blocks(NamedTuple):
-    """Blocks of words to search: the head of each, its first word, and the one after its last."""
+    """Blocks of words to search.
+
+    Attributes:
+        heads: head of each block.
+        firsts: its first word.
+        ends: the word after its last.
+        before: tag before it.
+        at_end: true if it ends with the words, and no break follows.
+    """
 
     heads: TagArray
     firsts: TagArray
     ends: TagArray
+    before: TagArray
+    at_end: BoolArray
 
 
 _decoder = lru_cache(maxsize=32)(_Decoder)
@@ -248,6 +269,7 @@ class DocumentDecoder:
         self, text: str, heads: Sequence[Head], modes: Mapping[str, DocumentMode] | None = None
     ) -> None:
         self._text = text
+        self._breaks = TextBreaks(text)
         self._modes = modes or {}
         self._corpora = [head.corpus for head in heads]
         self._decoder = _decoder(tuple(heads))
@@ -281,6 +303,12 @@ class DocumentDecoder:
 
     def _decode(self, scores: FloatArray, starts: IntArray, ends: IntArray, *, last: bool) -> None:
         tags = self._decoder.decode(scores, self._previous, last=last)
+        if self._breaks:
+            words = self._breaks.find(starts, ends)
+            breaks, heads = self._decoder.layout.choose_breaks(scores, tags, self._previous, words)
+            if heads.any():
+                scores = self._decoder.layout.end_mentions(scores, breaks, words.marks, heads)
+                tags = self._decoder.decode(scores, self._previous, last=last, breaks=breaks)
         logs, *outside = self._decoder.log_probabilities(
             scores, tags, *([] if self._word_scores is None else [np.zeros_like(tags)])
         )

@@ -5,6 +5,9 @@ word of its own. The public biomedical corpora are tokenised in this way: they s
 that ``IL-2-induced`` can hold the entity ``IL-2``. Here it extends to any script. Ideographs are single
 words, as in BERT's tokenizer, and a run longer than ``MAX_WORD`` characters is cut, so that every word fits
 into a model's window. An entity that ends inside a run cannot be represented, and is counted as lost.
+
+A character that is not seen, such as a soft hyphen, does not end a run that goes on behind it. Text from
+PDFs and web pages is full of them.
 """
 
 from __future__ import annotations
@@ -22,25 +25,46 @@ MAX_WORD = 64
 
 _IDEOGRAPH = "\u2e80-\u2fdf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffd]+"
+)
+"""Controls and formats, such as soft hyphens and joiners, and the sign for a lost character."""
+
 
 @cache
-def _word() -> re.Pattern[str]:
+def _word(*, invisible: bool) -> re.Pattern[str]:
     """Compile the pattern of a word, on first use.
 
     ``re`` has no class for combining marks and does not count them as parts of words, which would break up
     a decomposed "é" and most Indic words. Their ranges are therefore taken from Unicode itself.
+
+    Args:
+        invisible: if true, characters that are not seen may be parts of words; without them it is faster.
     """
     # All combining marks lie in this range, but for the variation selectors added below.
     groups = groupby(range(0x300, 0x1F000), key=lambda code: category(chr(code)).startswith("M"))
     runs = [list(run) for are_marks, run in groups if are_marks]
     marks = "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in runs) + "\U000e0100-\U000e01ef"
-    return re.compile(rf"(?:(?![{_IDEOGRAPH}])[^\W_][{marks}]*){{1,{MAX_WORD}}}|\S[{marks}]*")
+    letter = rf"(?![{_IDEOGRAPH}])[^\W_]"
+    joint = rf"(?:{_INVISIBLE.pattern}(?={letter}))?" if invisible else ""
+    return re.compile(rf"(?:{letter}[{marks}]*{joint}){{1,{MAX_WORD}}}|\S[{marks}]*")
 
 
 def iter_tokens(text: str) -> Iterator[Token]:
     """Yield the words of a text in order; together they cover every character that is not white space."""
-    for match in _word().finditer(text):
+    for match in _word(invisible=has_invisible(text)).finditer(text):
         yield Token(match.start(), match.end())
+
+
+def has_invisible(text: str) -> bool:
+    """True if a text holds characters that are not seen."""
+    return _INVISIBLE.search(text) is not None
+
+
+def remove_invisible(text: str) -> str:
+    """Remove the characters that are not seen."""
+    return _INVISIBLE.sub("", text)
 
 
 def count_visible(text: str, block: int = 1 << 16) -> int:

@@ -1,0 +1,177 @@
+"""Layout in decoding: mentions end at the breaks of a text.
+
+The scores of a word tell how probable it is that a mention begins there, and that one continues. After a
+break none continues, so both together are the probability that one begins. Where lines may merely be
+wrapped, the scores decide for all of a paragraph: mentions continue if that is far more probable, in the
+mean, than new ones. Scores of a window without a mention across a break are left as they are, to the last
+bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.tagging.heads import FloatArray, Head
+from openmed_ner.tagging.subwords import IntArray
+from openmed_ner.text.layout import Break, find_layout
+
+BoolArray = NDArray[np.bool_]
+TagArray = NDArray[np.intp]
+WRAPPED = 2.5
+"""Least log-odds of continuing a mention against beginning one for which short lines count as wrapped.
+
+Chosen on dev splits: about nine in ten places inside gold mentions are above it, and seven in ten places
+between the items of lists made of them are below (EXPERIMENTS.md, 2026-11-28).
+"""
+_NEVER = np.float32(-1e4)
+"""Score of a tag that cannot be; a finite number, so that sums of scores stay numbers."""
+
+
+class WordBreaks(NamedTuple):
+    """The breaks before each of some words, and after the last one.
+
+    Attributes:
+        found: true where there is a break, ``(n_words + 1,)``.
+        certain: true where it is certain, ``(n_words + 1,)``.
+        paragraphs: number of the paragraph of each break, ``(n_words + 1,)``.
+        marks: true for the words of bullets and the like, ``(n_words,)``.
+    """
+
+    found: BoolArray
+    certain: BoolArray
+    paragraphs: IntArray
+    marks: BoolArray
+
+
+class TextBreaks:
+    """The breaks of a text, to be looked up by words."""
+
+    def __init__(self, text: str) -> None:
+        layout = find_layout(text)
+        # A break that no word touches spares the search for special cases.
+        breaks = [*layout.breaks, Break(len(text) + 1, len(text) + 1, certain=False)]
+        self._starts = np.array([place.start for place in breaks], dtype=np.int32)
+        self._ends = np.array([place.end for place in breaks], dtype=np.int32)
+        self._certain = np.array([place.certain for place in breaks], dtype=np.bool_)
+        self._paragraphs = np.array([place.paragraph for place in breaks], dtype=np.int32)
+        self._marks = np.array([(-1, -1), *layout.marks], dtype=np.int32)
+        self._is_plain = not layout.breaks and not layout.marks
+
+    def __bool__(self) -> bool:
+        return not self._is_plain
+
+    def find(self, starts: IntArray, ends: IntArray) -> WordBreaks:
+        """Find the breaks before each of some consecutive words, and after the last one.
+
+        Args:
+            starts: first character of each word, ``(n_words,)``.
+            ends: one past the last character of each word, ``(n_words,)``.
+        """
+        places = np.append(np.searchsorted(self._ends, starts), np.searchsorted(self._starts, ends[-1]))
+        marks = starts < self._marks[np.searchsorted(self._marks[:, 0], starts, side="right") - 1, 1]
+        found = np.append(self._ends[places[:-1]] == starts, self._starts[places[-1]] == ends[-1])
+        return WordBreaks(found, found & self._certain[places], self._paragraphs[places], marks)
+
+
+class HeadLayout:
+    """The columns of the scores of some heads, by the position that a tag stands for."""
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        tags = [(number, tag) for number, head in enumerate(heads) for tag in head.tags]
+        columns = {pair: column for column, pair in enumerate(tags)}
+        self._owners: TagArray = np.array([number for number, _ in tags], dtype=np.intp)
+        self._continues: BoolArray = np.array([tag[0] in "IE" for _, tag in tags])
+        self._begins: BoolArray = np.array([tag[0] in "BS" for _, tag in tags])
+        self._is_open: BoolArray = np.array(
+            [tag[0] in "BI" and (n, f"E{tag[1:]}") in columns for n, tag in tags]
+        )
+        self._first_columns: TagArray = np.flatnonzero(np.diff(self._owners, prepend=-1))
+
+        # In IOBES, a mention that may not continue has its last word there.
+        self._after = self._pair(columns, {"I": "B", "E": "S"})
+        self._before = self._pair(columns, {"I": "E", "B": "S"})
+
+    @staticmethod
+    def _pair(columns: dict[tuple[int, str], int], changes: dict[str, str]) -> tuple[TagArray, TagArray]:
+        """List columns, and those of the tags that replace theirs."""
+        pairs = [
+            (column, columns[number, changes[tag[0]] + tag[1:]])
+            for (number, tag), column in columns.items()
+            if tag[0] in changes and (number, changes[tag[0]] + tag[1:]) in columns
+        ]
+        old, new = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+        return old, new
+
+    def choose_breaks(
+        self, scores: FloatArray, tags: TagArray, previous: TagArray, breaks: WordBreaks
+    ) -> tuple[BoolArray, BoolArray]:
+        """Choose the places where each head must end its mentions.
+
+        Args:
+            scores: logits, ``(n_words, n_columns)``.
+            tags: tags that disregard breaks, ``(n_words, n_heads)``.
+            previous: tag of each head before the first word, ``(n_heads,)``.
+            breaks: the breaks before and after these words.
+
+        Returns:
+            True for the breaks of heads with a mention across one, or with a mark in it,
+            ``(n_words + 1, n_heads)``; and true for such heads, ``(n_heads,)``.
+        """
+        columns = tags + self._first_columns
+        continued = self._continues[columns]
+        chosen = np.repeat(breaks.certain[:, None], tags.shape[1], axis=1)
+        if len(possible := np.flatnonzero(breaks.found[:-1] & ~breaks.certain[:-1])):
+            _, paragraphs = np.unique(breaks.paragraphs[possible], return_inverse=True)
+            leads = self._mean_leads(scores[possible], continued[possible], paragraphs)
+            chosen[possible] = leads[paragraphs] < WRAPPED
+        # In IOBES, a mention that was left open by the words before has to go on.
+        chosen[0] &= ~self._is_open[previous + self._first_columns]
+
+        crosses = (chosen[:-1] & continued).any(axis=0)
+        crosses |= chosen[-1] & self._is_open[columns[-1]]
+        crosses |= (tags[breaks.marks] > 0).any(axis=0)
+        return chosen & crosses, crosses
+
+    def _mean_leads(self, scores: FloatArray, continued: BoolArray, paragraphs: TagArray) -> FloatArray:
+        """Mean log-odds of continuing a mention against beginning one, ``(n_paragraphs, n_heads)``.
+
+        Args:
+            scores: logits of the words after possible breaks, ``(n_breaks, n_columns)``.
+            continued: true where a mention continues, ``(n_breaks, n_heads)``; the others do not count.
+            paragraphs: index of the paragraph of each break, ``(n_breaks,)``.
+        """
+        leads = self._maxima(scores, self._continues) - self._maxima(scores, self._begins)
+        sums = np.zeros((paragraphs.max() + 1, continued.shape[1]), dtype=np.float32)
+        counts = np.zeros_like(sums)
+        np.add.at(sums, paragraphs, np.where(continued, leads, 0))
+        np.add.at(counts, paragraphs, continued)
+        return (sums / np.maximum(counts, 1)).astype(np.float32)
+
+    def _maxima(self, scores: FloatArray, columns: BoolArray) -> FloatArray:
+        """Largest score of each head among some columns, ``(n_words, n_heads)``."""
+        masked: FloatArray = np.where(columns, scores, np.float32(-np.inf))
+        maxima: FloatArray = np.maximum.reduceat(masked, self._first_columns, axis=1)
+        return maxima
+
+    def end_mentions(
+        self, scores: FloatArray, breaks: BoolArray, marks: BoolArray, heads: BoolArray
+    ) -> FloatArray:
+        """Give the scores of tags that cross a break to those that respect it.
+
+        Args:
+            scores: logits, ``(n_words, n_columns)``.
+            breaks: places where each head must end its mentions, ``(n_words + 1, n_heads)``.
+            marks: true for words that no mention may hold, ``(n_words,)``.
+            heads: heads that heed them, ``(n_heads,)``.
+        """
+        changed = scores.copy()
+        changed[np.ix_(marks, heads[self._owners] & (self._continues | self._begins))] = _NEVER
+        for (old, new), places in ((self._after, breaks[:-1]), (self._before, breaks[1:])):
+            here = places[:, self._owners[old]]
+            changed[:, new] = np.where(here, np.logaddexp(changed[:, old], changed[:, new]), changed[:, new])
+            changed[:, old] = np.where(here, _NEVER, changed[:, old])
+        return changed

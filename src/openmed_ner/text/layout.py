@@ -1,0 +1,132 @@
+"""Breaks in the layout of a text: white space that no mention may cross.
+
+A model reads words, not the white space between them, so a list of one drug per line looks to it like one
+long name. A tab, a form feed, a blank line and a row of blanks as between columns part a text. So does the
+end of a line before a bullet, a number or a line of signs. Any other line end is wrapped text if the first
+word of the next line would not have fitted on the line. Otherwise it may end a list item, and the model has
+to decide. The gold mentions of the corpora cross no break that is certain (EXPERIMENTS.md, 2026-11-28).
+
+Bullets, numbers of items and lines of signs are marks, which belong to no mention.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+_SPACE = re.compile(r"\s{2,}|[^\S ]")
+_LINE_END = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_CERTAIN = re.compile(r"[\t\v\f\x1c-\x1e\u2029]")
+_BULLET = re.compile(r"[-*+•‣◦▪●○–—·☐☑☒](?=\s)")
+_NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[A-Za-z])\)|\d{1,3}\.)(?=\s)")
+"""Number of an item; a letter and a stop would be "E. coli"."""
+_HYPHENATED = re.compile(r"[^\W\d_][-\u2010]")
+_VISIBLE = re.compile(r"[^\W_]")
+_BLANKS = re.compile(r"\s+")
+_WORD = re.compile(r"\S*")
+_COLUMNS = 4
+"""Blanks that separate columns; justified text has fewer."""
+_NARROW = 40
+"""Characters of the longest line of wrapped text; shorter lines may be those of a list."""
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """White space between two words that may not belong to one mention.
+
+    Attributes:
+        start: end of the word before it.
+        end: start of the word after it.
+        certain: if false, the line may merely be wrapped there.
+        paragraph: a number that the line ends of a paragraph share.
+    """
+
+    start: int
+    end: int
+    certain: bool
+    paragraph: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The layout of a text.
+
+    Attributes:
+        breaks: white space that parts it, in order.
+        marks: ranges of bullets, numbers of items and lines of signs, in order.
+    """
+
+    breaks: Sequence[Break]
+    marks: Sequence[Range]
+
+
+def find_layout(text: str) -> Layout:
+    """Find the breaks and the marks of a text."""
+    breaks: list[Break] = []
+    paragraphs: list[list[Range]] = [[]]
+    line_start = len(text) - len(text.lstrip())
+    for space in _SPACE.finditer(text):
+        start, end = space.span()
+        n_line_ends = len(_LINE_END.findall(space[0]))
+        is_certain = n_line_ends > 1 or _CERTAIN.search(space[0]) is not None
+        if start == 0 or end == len(text):
+            continue
+        if not n_line_ends:
+            if is_certain or end - start >= _COLUMNS:
+                breaks.append(Break(start, end, certain=True))
+        else:
+            paragraphs[-1].append((line_start, start))
+            line_start = end
+            if is_certain:
+                breaks.append(Break(start, end, certain=True))
+                paragraphs.append([])
+
+    paragraphs[-1].append((line_start, len(text.rstrip())))
+    for paragraph in paragraphs:
+        breaks += _iter_breaks(text, paragraph)
+    item_starts = {place.end for place in breaks if place.certain} | {paragraphs[0][0][0]}
+    marks = [mark for lines in paragraphs for line in lines if (mark := _find_mark(text, line, item_starts))]
+    known = {place.start for place in breaks}
+    for _, end in marks:
+        blanks = _BLANKS.match(text, end)
+        if blanks and end not in known and blanks.end() < len(text):
+            breaks.append(Break(*blanks.span(), certain=True))
+    return Layout(sorted(breaks, key=lambda place: place.start), marks)
+
+
+def _iter_breaks(text: str, paragraph: Sequence[Range]) -> Iterator[Break]:
+    """Yield the breaks between the lines of a paragraph, which are given without outer white space."""
+    width = max(end - start for start, end in paragraph)
+    for line, following in pairwise(paragraph):
+        certain = _ends_item(text, line, following, width)
+        if certain is not None:
+            yield Break(line[1], following[0], certain, paragraph[0][0])
+
+
+def _find_mark(text: str, line: Range, item_starts: Collection[int]) -> Range | None:
+    """Find the mark at the beginning of a line; a number is one only where an item starts."""
+    if not _VISIBLE.search(text, *line):
+        return line if line[0] < line[1] else None
+    number = _NUMBER.match(text, *line) if line[0] in item_starts else None
+    mark = _BULLET.match(text, *line) or number
+    return mark and mark.span()
+
+
+def _ends_item(text: str, line: Range, following: Range, width: int) -> bool | None:
+    """Tell whether a list item ends with a line: true, false if it may, ``None`` if the line is wrapped."""
+    if not (_VISIBLE.search(text, *line) and _VISIBLE.search(text, *following)):
+        return True
+    if _BULLET.match(text, following[0]):
+        return True
+    if _HYPHENATED.match(text, line[1] - 2):
+        return None
+
+    word = _WORD.match(text, following[0], following[1])
+    n_letters = len(word[0]) if word else 0
+    if width >= _NARROW and line[1] - line[0] + 1 + n_letters > width:
+        return None
+    return _NUMBER.match(text, following[0]) is not None
