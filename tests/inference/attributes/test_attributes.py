@@ -328,3 +328,64 @@ def test_documents_are_read_one_by_one() -> None:
     stream = add_attributes(documents(), list(STEPS))
     assert next(stream).spans[0].attributes == ((N, True),)
     assert seen == [0]
+
+
+# --- Forms and lists
+
+
+@pytest.mark.parametrize(
+    ("text", "n_sentences"),
+    [
+        ("No rash\r\ncough or fever", 2),
+        ("No rash was seen when he was examined in clinic\r\ncough or fever were not reported", 1),
+        ("no fever\ncough\nasthma", 3),
+        ("Patient has no\nfever and cough", 1),
+        ("she took aspirin\nfor fever", 1),
+        ("- no fever\n- cough", 2),
+    ],
+)
+def test_short_lines_may_be_items_of_a_list(text: str, n_sentences: int) -> None:
+    assert len(list(iter_sentences(text, lists=True))) == n_sentences
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "[Nausea]: no\n<Pneumonia>: yes\n<Sepsis>: yes\n[Diabetes]: no\n<Hypertension>: yes",
+        "[Fever] - no\n<Cough> - yes",
+        "[Fever] no\n<cough> yes",
+        "[Fever] | No\n<Cough> | Yes",
+        "[Fever]\tno\n<Cough>\tyes\n[Asthma]\tNO",
+        "[Fever], no\r\n<Cough>, yes",
+        "[Fever]. No\n<Cough>. Yes",
+        "[Fever] ... no\n<Cough> ... yes",
+        "[Asthma] (-)\n<Cough> (+)\n[Fever] [-]",
+        "- [fever]: none\n- <cough>\n- [Rash]: absent.",
+        "[Fever]: no, <cough>: yes, [rash]: negative",
+        "[Fever] no; <cough>",
+        "Smoking: no\n<asthma>",
+        "Smoking no\n<Asthma> yes\n[Gout] no",
+        "1. [Fever]: No\n2. <Cough>: Yes",
+        "no [fever]\n<cough>\n<asthma>",
+        "denies [smoking]\n<diabetes mellitus>\n<hypertension>",
+        "- no [fever]\n- <cough>",
+        "Patient has no\n[fever] and [cough]",
+        "<asthma>, no [fever]",
+        "He has <asthma>. No\n[wheeze] today",
+        "History of [asthma]: no",
+        "Temperature: no change. <Cough> persists",
+    ],
+)
+def test_an_answer_or_a_cue_denies_the_mentions_of_its_line_and_no_others(note: str) -> None:
+    """Mentions in square brackets are denied, those in angle brackets are not."""
+    wanted = [match[0][0] == "[" for match in re.finditer(r"[\[<][A-Za-z][^\]>]*[\]>]", note)]
+    marks = re.sub(r"<([^>]*)>", r"[\1]", note).replace("[-]", "(-)")
+    assert ["negated" in attributes for attributes in attributes_of(marks, "context")] == wanted
+
+
+def test_an_answer_is_no_cue_for_another_attribute() -> None:
+    (first,) = attributes_of("Family history of [asthma]: no", "context")
+    assert first == {"negated": True, "family": True, "historical": True} or first == {
+        "negated": True,
+        "family": True,
+    }

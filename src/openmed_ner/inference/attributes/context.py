@@ -4,6 +4,9 @@ The rule of ConText (Harkema et al. 2009): a cue applies from its place to the e
 or backwards, unless a phrase such as "but" ends its scope earlier. ``negspacy`` applies the rule, once for
 each category. Words, sentences and cues come from this package, so that offsets remain those of the text and
 the lines of a note count. The rule has no grammar: in "no fever, and he coughs" the cough is negated too.
+
+Forms answer instead: "Fever: no", "Fever | No", "Fever (-)". An answer decides the mentions of its field, and
+is no cue for any other (:mod:`openmed_ner.inference.attributes.answers`).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from openmed_ner.errors import require_extra
+from openmed_ner.inference.attributes.answers import Answer, find_answers
 from openmed_ner.inference.attributes.cues import CUES
 from openmed_ner.text import Document, Token, iter_tokens
 from openmed_ner.text.sentences import iter_sentences
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from spacy.vocab import Vocab
 
 _GROUP = "mentions"
+_NEGATED = "negated"
+_END = ";"
+"""Word in the place of an answer; it ends the scope of all cues."""
 
 
 def add_context(documents: Iterable[Document]) -> Iterator[Document]:
@@ -92,18 +99,20 @@ def _mark(rules: _Rules, document: Document) -> Document:
     if not document.spans:
         return document
     spans = list(document.spans)
-    for (start, end), places in _group(document).items():
+    answers = find_answers(document)
+    for (start, end), places in _group(document, answers).items():
         tokens = [
             Token(start + token.start, start + token.end) for token in iter_tokens(document.text[start:end])
         ]
-        for place, attributes in zip(places, _judge(rules, document, tokens, places), strict=True):
+        for place, attributes in zip(places, _judge(rules, document, tokens, places, answers), strict=True):
             spans[place] = spans[place].with_attributes(attributes)
     return document.with_spans(spans)
 
 
-def _group(document: Document) -> dict[tuple[int, int], list[int]]:
+def _group(document: Document, answers: Sequence[Answer]) -> dict[tuple[int, int], list[int]]:
     """Group the numbers of the spans by sentence; a sentence cannot begin inside a mention."""
-    borders = [start for start, _ in iter_sentences(document.text)]
+    starts_of_lines = [answer.end for answer in answers if document.text[answer.end :][:1] in ("\r", "\n")]
+    borders = sorted({start for start, _ in iter_sentences(document.text, lists=True)}.union(starts_of_lines))
     inner = {
         border
         for span in document.spans
@@ -119,7 +128,11 @@ def _group(document: Document) -> dict[tuple[int, int], list[int]]:
 
 
 def _judge(
-    rules: _Rules, document: Document, tokens: Sequence[Token], places: Iterable[int]
+    rules: _Rules,
+    document: Document,
+    tokens: Sequence[Token],
+    places: Iterable[int],
+    answers: Sequence[Answer],
 ) -> Iterator[dict[str, bool]]:
     """Yield the attributes of some spans of one sentence.
 
@@ -128,10 +141,22 @@ def _judge(
         document: the text and its spans.
         tokens: words of the sentence.
         places: numbers of the spans.
+        answers: answers of the whole document.
     """
     from spacy.tokens import Span as DocSpan
 
-    doc = rules.words.join(document.text[token.start : token.end] for token in tokens)
+    def find(place: int) -> Answer | None:
+        """Find the answer whose field and words hold a place."""
+        number = bisect_right(answers, place, key=lambda answer: answer.field)
+        return answers[number - 1] if number and place < answers[number - 1].end else None
+
+    in_answer = [
+        (answer := find(token.start)) is not None and token.start >= answer.start for token in tokens
+    ]
+    doc = rules.words.join(
+        _END if answered else document.text[token.start : token.end]
+        for token, answered in zip(tokens, in_answer, strict=True)
+    )
     mentions = []
     for place in places:
         span = document.spans[place]
@@ -142,6 +167,8 @@ def _judge(
     for rule in rules.rules.values():
         rule(doc)
 
-    for mention in mentions:
+    for place, mention in zip(places, mentions, strict=True):
         names = [name for name in rules.rules if mention is not None and mention._.get(_extend(name))]
+        if answer := find(document.spans[place].start):
+            names = [name for name in rules.rules if (answer.negative if name == _NEGATED else name in names)]
         yield dict.fromkeys(names, True)
