@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from hashlib import sha256 as reference
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +23,7 @@ from openmed_ner.storage import (
     atomic_folder,
     atomic_path,
     folder_lock,
+    is_stream,
     read_json,
     sha256,
     sha256_file,
@@ -42,6 +48,90 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path, durable: bool) -> No
         file.flush()
         assert target.read_text() == "old"
     assert target.read_bytes() == b"new\r\n" and names(tmp_path) == [target.name]
+
+
+def make_device(path: Path, *, minor: int) -> None:
+    """Make a node of the devices of memory: 3 is null, 7 is full."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+        path.open("wb").close()
+    except PermissionError:
+        pytest.skip("only root makes devices")
+
+
+@pytest.mark.parametrize("write", [atomic_file, atomic_path])
+def test_a_device_is_written_into_and_stays_a_device(tmp_path: Path, write: Any) -> None:
+    for name, minor in (("null", 3), ("full", 7)):
+        device = tmp_path / name
+        make_device(device, minor=minor)
+        before = device.stat()
+        with suppress(OSError), write(device) as file:
+            if isinstance(file, Path):
+                file.write_text("new")
+            else:
+                file.write("new")
+        with pytest.raises(ValueError, match="stopped"), write(device):
+            raise ValueError("stopped")
+        assert (device.stat().st_ino, device.stat().st_rdev) == (before.st_ino, before.st_rdev)
+    assert sorted(names(tmp_path)) == ["full", "null"]
+    with pytest.raises(OSError, match="No space"), atomic_file(tmp_path / "full") as file:
+        file.write("new")
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe.name)
+    for path in (pipe, link):
+        received: list[str] = []
+        reader = threading.Thread(target=lambda: received.append(pipe.read_text()))  # noqa: B023
+        reader.start()
+        with atomic_file(path, durable=True) as file:
+            file.write("new\n")
+        reader.join(10)
+        assert received == ["new\n"] and pipe.is_fifo() and link.is_symlink()
+
+
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "away").mkdir()
+    for target in (tmp_path / "away/old.txt", tmp_path / "away/dangling.txt"):
+        link = tmp_path / target.name
+        link.symlink_to(target)
+        if target.stem == "old":
+            target.write_text("old")
+        with atomic_file(link) as file:
+            file.write("new")
+        assert link.is_symlink() and target.read_text() == "new"
+
+    (tmp_path / "bundle").symlink_to("away")
+    with atomic_folder(tmp_path / "bundle") as folder:
+        (folder / "new").touch()
+    assert (tmp_path / "bundle").is_symlink() and names(tmp_path / "away") == ["new"]
+    assert not [name for name in names(tmp_path) if name.startswith(".")]
+
+
+def test_a_folder_does_not_replace_a_file(tmp_path: Path) -> None:
+    target = tmp_path / "notes"
+    target.write_text("mine")
+    with pytest.raises(InputError, match="not a folder"), atomic_folder(target):
+        pass
+    assert target.read_text() == "mine" and names(tmp_path) == ["notes"]
+
+
+def test_an_open_file_keeps_what_was_written_to_it_before(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("/dev/stdout")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom openmed_ner.storage import atomic_file, is_stream\n"
+        "for name in sys.argv[1:]:\n    assert is_stream(Path(name))\n"
+        "    with atomic_file(Path(name)) as file: file.write(name + ' ')"
+    )
+    places = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", str(tmp_path / "out")]
+    log = tmp_path / "log"
+    log.write_text("old ")
+    with log.open("a") as file:
+        subprocess.run([sys.executable, "-c", code, *places], stdout=file, check=True)
+    assert log.read_text() == f"old {' '.join(places)} "
+    assert not is_stream(log) and not is_stream(tmp_path) and not is_stream(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, Interrupted])

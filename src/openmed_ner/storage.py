@@ -2,6 +2,9 @@
 
 Everything is first written under a hidden name beside its target, then renamed. A reader never sees half a
 file, and a run that is killed leaves the old file, or none. The price: for a moment the disk holds both.
+
+A link is followed, so it stays and its target is replaced. A device, a pipe and an open file such as
+``/dev/stdout`` are written into: to rename a file over a device would destroy the device.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ LOCK = "lock"
 PARTIAL = ".partial"
 """Suffix of everything that is still being written."""
 _CHUNK = 1 << 20
+_MAX_LINKS = 40
+"""Most links from one to the next, as in Linux."""
 
 
 @contextmanager
@@ -36,9 +41,15 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Use it where a library wants a path, and :func:`atomic_file` for text. On an error nothing is left behind.
 
     Args:
-        path: final place of the file; its folder must exist.
+        path: final place of the file; its folder must exist. A link is followed; anything but a file is
+            yielded as it is, to be written into.
         durable: wait until content and name are on the disk.
     """
+    if is_stream(path):
+        yield path
+        return
+
+    path = Path(os.path.realpath(path))
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         yield partial
@@ -58,9 +69,16 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[TextIO]:
     """Open a text file (UTF-8, ``\\n``) that replaces ``path`` in one move once it is complete.
 
     Args:
-        path: final place of the file; its folder must exist.
+        path: final place of the file, as for :func:`atomic_path`.
         durable: wait until content and name are on the disk.
     """
+    descriptor = _find_descriptor(path)
+    if descriptor is not None:
+        # Opened again by its name, a file would lose what was written to it before.
+        with open(os.dup(descriptor), "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
+            yield file
+        return
+
     with (
         atomic_path(path, durable=durable) as partial,
         partial.open("w", encoding="utf-8", newline="\n") as file,
@@ -76,8 +94,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     earlier, killed process left half written is removed first, so only one process may write a folder.
 
     Args:
-        path: final place of the folder; its parents are made.
+        path: final place of the folder; its parents are made, and a link is followed.
+
+    Raises:
+        InputError: there is a file of that name.
     """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_dir():
+        raise InputError(f"cannot write {path}: it is not a folder; name another one")
+
     partial = path.with_name(f".{path.name}{PARTIAL}")
     replaced = path.with_name(f".{path.name}.replaced")
     if replaced.exists() and not path.exists():  # killed between the two renames below
@@ -97,6 +122,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path.rename(replaced)
     partial.rename(path)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path leads to something that can be written into, but not replaced.
+
+    That is a device, a pipe, a socket, or an open file of this process under a name such as ``/dev/stdout``.
+    """
+    return _find_descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def sha256(content: bytes) -> str:
@@ -172,6 +205,18 @@ def folder_lock(folder: Path, name: str = LOCK) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def _find_descriptor(path: Path) -> int | None:
+    """Follow links to an open file of this process, and return its number; ``None`` for any other path."""
+    folders = {Path("/dev/fd"), Path(f"/proc/{os.getpid()}/fd")}
+    for _ in range(_MAX_LINKS):
+        if path.name.isdecimal() and (path.parent in folders or path.parent.resolve() in folders):
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
 
 
 def _sync(path: Path) -> None:

@@ -635,3 +635,65 @@ def test_a_report_and_the_predictions_are_written(
     found = list(read_documents(predicted))
     assert [each.id for each in found] == [each.id for each in DOCUMENTS]
     assert all(span.corpus == "diseases" for each in found for span in each.spans)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--corpora", ""], "--corpora"),
+        (["--types", " , "], "--types"),
+        (["--add", ""], "--add"),
+        (["--to", "jsonl", "--shard", str(10**30), "-o", "run"], "--shard"),
+        (["--threads", str(10**30)], "--threads"),
+        (["--workers", str(10**30)], "--workers"),
+        (["--workers", "²"], "--workers"),
+    ],
+)
+def test_an_option_without_names_or_with_a_huge_number_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text(TEXT)
+    assert problem in run("tag", "a.txt", *options, status=2).stderr.decode()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_receipt_or_a_list_of_errors_replaces_no_input_and_no_output(
+    tmp_path: Path,
+) -> None:
+    source, output = tmp_path / "a.txt", tmp_path / "out.jsonl"
+    source.write_text(TEXT)
+    (tmp_path / "link").symlink_to(source)
+    for options in (
+        ["--receipt", output],
+        ["--errors", tmp_path / "." / "out.jsonl"],
+        ["--errors", source],
+        ["--receipt", tmp_path / "link"],
+        ["--receipt", tmp_path / "r", "--errors", tmp_path / "r"],
+    ):
+        done = run("tag", source, "--to", "jsonl", "-o", output, *options, status=2)
+        assert b"too; name another one" in done.stderr
+    assert source.read_text() == TEXT and not output.exists()
+    run("evaluate", "--data", source, "--report", source, status=2)
+    assert source.read_text() == TEXT
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_closed_stream_is_a_usage_error_or_not_needed(tmp_path: Path, stream: int) -> None:
+    source, output = tmp_path / "a.txt", tmp_path / "out.jsonl"
+    source.write_text(TEXT)
+    command = [sys.executable, "-m", "openmed_ner", "tag"]
+
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+        closing = f'exec "$@" {stream}>&-'
+        words = ["sh", "-c", closing, "sh", *command, *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, check=False, timeout=120)
+
+    require(call(source, "--to", "jsonl", "-o", output), 0)
+    assert json.loads(output.read_text())["text"] == TEXT
+    if stream == 0:
+        done = require(call("-"), 2)
+        assert b"standard input is closed" in done.stderr
+    if stream == 1:
+        done = require(call(source), 2)
+        assert b"standard output is closed" in done.stderr

@@ -14,6 +14,7 @@ from openmed_ner.bundle.record import provenance
 from openmed_ner.bundle.registry import RegistryEntry
 from openmed_ner.cli.options import (
     INPUT,
+    MOST,
     OUTPUT,
     AsJson,
     Backend,
@@ -52,7 +53,9 @@ def bench(
     ] = None,
     rounds: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="Number of times to tag all documents.", rich_help_panel=INPUT),
+        typer.Option(
+            min=1, max=MOST, metavar="N", help="Number of times to tag all documents.", rich_help_panel=INPUT
+        ),
     ] = 5,
     energy: Annotated[
         bool,

@@ -25,7 +25,7 @@ from openmed_ner.cli.options import (
     read_choices,
     split_names,
 )
-from openmed_ner.cli.output import complain, open_output, write_output
+from openmed_ner.cli.output import check_outputs, complain, open_output, write_output
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation.comparison import HeadComparison, compare_predictions
 from openmed_ner.evaluation.cross_corpus import score_across_catalog
@@ -200,6 +200,10 @@ def evaluate(
         raise InputError("--compare names two systems; omit the bundle and --predicted")
     if across and rename:
         raise InputError("--across scores types of equal names; omit --map")
+    check_outputs(
+        {"--report": report, "--predictions": predictions, "--json": json_file},
+        inputs=filter(None, (data, predicted, *(compare or ()))),
+    )
     invalid = InvalidDocuments()
     gold_source = GoldSource(
         tuple(corpus or ()),
@@ -207,7 +211,7 @@ def evaluate(
         data,
         source,
         head,
-        types=split_names(types) or (),
+        types=split_names(types, option="--types") or (),
         on_invalid=invalid.add if skip_invalid else None,
     )
     label_names = _read_names(rename or [])

@@ -35,6 +35,9 @@ else:
 SplitName = Literal["train", "dev", "test"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 
+MOST = 2**31 - 1
+"""Largest number of an option; libraries in C hold no larger one."""
+
 INPUT = "Input"
 OUTPUT = "Output"
 MODEL = "Model"
@@ -95,7 +98,7 @@ BundleName = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Seed of all random choices.", rich_help_panel=TRAINING),
+    typer.Option(min=0, max=MOST, metavar="N", help="Seed of all random choices.", rich_help_panel=TRAINING),
 ]
 Device = Annotated[
     DeviceName,
@@ -123,7 +126,9 @@ Backend = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Number of threads (default: all cores).", rich_help_panel=SPEED),
+    typer.Option(
+        min=1, max=MOST, metavar="N", help="Number of threads (default: all cores).", rich_help_panel=SPEED
+    ),
 ]
 WorkersOption = Annotated[
     str | None,
@@ -147,14 +152,27 @@ def read_workers(text: str | None) -> Workers:
         return None
     if text == "auto":
         return "auto"
-    if not text.isdecimal() or not int(text):
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[: len(str(MOST)) + 1]) <= MOST:
         raise InputError(f"--workers {text}: expected a number above 0, or auto")
     return int(text)
 
 
-def split_names(text: str | None) -> list[str] | None:
-    """Split a list with commas; blanks around a name are ignored."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+def split_names(text: str | None, *, option: str) -> list[str] | None:
+    """Split a list with commas; blanks around a name are ignored.
+
+    Args:
+        text: value of the option; ``None`` if it is not set.
+        option: name of the option, for the message.
+
+    Raises:
+        typer.BadParameter: the list is empty.
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise typer.BadParameter("expected names, separated by commas.", param_hint=f"'{option}'")
+    return names
 
 
 def read_choices(text: str, choices: Sequence[str], *, option: str) -> list[str]:
@@ -166,9 +184,9 @@ def read_choices(text: str, choices: Sequence[str], *, option: str) -> list[str]
         option: name of the option, for the message.
 
     Raises:
-        typer.BadParameter: an entry is not one of the choices.
+        typer.BadParameter: the list is empty, or an entry is not one of the choices.
     """
-    names = split_names(text) or []
+    names = split_names(text, option=option) or []
     for name in names:
         if name not in choices:
             expected = ", ".join(map(repr, choices))

@@ -6,14 +6,15 @@ Texts and names come from untrusted files, so control characters are escaped bef
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import InputError
-from openmed_ner.storage import atomic_file
+from openmed_ner.storage import atomic_file, is_stream
 
 if TYPE_CHECKING:
     from openmed_ner.text import Document
@@ -28,7 +29,38 @@ def complain(error: Exception | str) -> None:
 
 def print_json(record: object) -> None:
     """Print a record as JSON."""
-    print(json.dumps(record, indent=1, ensure_ascii=False))
+    with open_output(None) as file:
+        file.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[Path] = ()) -> None:
+    """Refuse output files that would replace an input or each other.
+
+    Args:
+        outputs: files by the names of their options; ``None`` for one that is not written.
+        inputs: files that the command reads.
+
+    Raises:
+        InputError: two of the paths lead to the same file.
+    """
+    taken = {os.path.realpath(path): "an input" for path in inputs}
+    for option, path in outputs.items():
+        if path is None or is_stream(path):
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise InputError(f"{option} {path} is the file of {taken[place]}, too; name another one")
+        taken[place] = option
+
+
+def check_stdout() -> None:
+    """Refuse to write to standard output if the shell has closed it.
+
+    Raises:
+        InputError: it is closed.
+    """
+    if sys.stdout is None:
+        raise InputError("standard output is closed; name a file for the output")
 
 
 @contextmanager
@@ -36,12 +68,14 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
     """Open standard output, or a file that appears only once it is complete.
 
     Args:
-        path: file to write; standard output if ``None``.
+        path: file to write, see :func:`openmed_ner.storage.atomic_path`; standard output if ``None``.
 
     Raises:
-        InputError: the path is a directory, or its directory does not exist or is not writable.
+        InputError: standard output is closed; or the path is a directory, or its directory does not exist or
+            is not writable.
     """
     if path is None:
+        check_stdout()
         # Texts keep their line ends and characters, whatever the platform's defaults are.
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         yield sys.stdout

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, TextFormat
+from openmed_ner.cli.options import INPUT, MOST, OUTPUT, AsJson, TextFormat
 from openmed_ner.cli.output import print_json, printable
 from openmed_ner.errors import InputError
 from openmed_ner.formats import PASSAGE_FORMATS
@@ -116,7 +116,13 @@ def passages(
     ] = _DEFAULTS.held_out,
     seed: Annotated[
         int,
-        typer.Option(metavar="N", help="Seed for selecting the held-out passages.", rich_help_panel=OUTPUT),
+        typer.Option(
+            min=0,
+            max=MOST,
+            metavar="N",
+            help="Seed for selecting the held-out passages.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = _DEFAULTS.seed,
     as_json: AsJson = False,
 ) -> None:

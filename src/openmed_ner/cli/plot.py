@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from openmed_ner.cli.options import OUTPUT
+from openmed_ner.cli.options import MOST, OUTPUT
 from openmed_ner.errors import InputError
 from openmed_ner.training.curves import SMOOTH, Axis, plot_curves
 
@@ -36,6 +36,7 @@ def plot(
         int,
         typer.Option(
             min=1,
+            max=MOST,
             metavar="N",
             help="Number of steps in the running mean of the loss.",
             rich_help_panel=AXES,

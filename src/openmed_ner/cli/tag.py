@@ -18,6 +18,7 @@ from openmed_ner.bundle.suite import bundle_digest
 from openmed_ner.cli.options import (
     INPUT,
     MODEL,
+    MOST,
     OUTPUT,
     SPEED,
     AnyFormat,
@@ -160,6 +161,7 @@ def tag(
         int | None,
         typer.Option(
             min=1,
+            max=MOST,
             metavar="N",
             help="Write parts of N documents into a folder; such a run can be resumed.",
             rich_help_panel=OUTPUT,
@@ -225,14 +227,20 @@ def tag(
     destination.check(inputs)
     computer = Computer(engine, address, backend, threads, read_workers(workers))
     computer.check(inputs, output)
-    steps = read_choices(add, tuple(STEPS), option="--add") if add else []
-    if not files and sys.stdin.isatty():
+    steps = read_choices(add, tuple(STEPS), option="--add") if add is not None else []
+    if not files and sys.stdin is not None and sys.stdin.isatty():
         raise InputError("nothing to tag: name a file or a folder, or pipe text in")
 
-    tagger = computer.load(bundle)
     options = TaggingOptions(
-        split_names(corpora), split_names(types), layers, threshold, steps, document_decoding
+        split_names(corpora, option="--corpora"),
+        split_names(types, option="--types"),
+        layers,
+        threshold,
+        steps,
+        document_decoding,
     )
+
+    tagger = computer.load(bundle)
     tag_documents = options.bind(tagger)
     folder = bundle or embedded_bundle()
     identity = _identify(tagger, folder, options, reading)

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TextIO
 
-from openmed_ner.cli.output import open_output, write_output, write_table
+from openmed_ner.cli.output import check_outputs, check_stdout, open_output, write_output, write_table
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, tagged_writers
@@ -100,8 +100,15 @@ class Destination:
 
         Raises:
             InputError: an option needs another one, excludes another one, or names a path that cannot be
-                written.
+                written or is already in use; or standard output is closed.
         """
+        if self.path is None:
+            check_stdout()
+        # The output may replace an input: it is renamed when all of the input has been read.
+        check_outputs(
+            {"--output": self.path, "--receipt": self.receipt, "--errors": self.errors},
+            inputs=[source.path for source in inputs if source.path != self.path],
+        )
         if self.format in FOLDER_WRITERS and self.path is None:
             raise InputError(f"--to {self.format} writes a folder; name it with --output")
         for path in filter(None, (self.receipt, self.errors)):
@@ -290,4 +297,4 @@ def _write_table(documents: Iterable[Document], file: TextIO, *, on_bad: object)
 
 
 def _to_json_lines(problems: Sequence[Problem]) -> str:
-    return "".join(json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems)
+    return "".join(json.dumps(problem.to_json(), ensure_ascii=False) + "\n" for problem in problems)

@@ -66,7 +66,7 @@ def build(
             paths,
             output,
             definitions=_count_definitions(passages or []),
-            training=_load_training(split_names(corpora) or []),
+            training=_load_training(split_names(corpora, option="--corpora") or []),
             on_stage=lambda stage: status.update(stage),
         )
     if as_json:
