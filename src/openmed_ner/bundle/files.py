@@ -17,13 +17,15 @@ def iter_files(folder: Path) -> Iterator[str]:
     """Yield the paths of all files in a folder, relative to it.
 
     Raises:
-        BundleError: one of them is a symbolic link.
+        BundleError: one of them is a symbolic link, a pipe or a device.
     """
     for path in folder.rglob("*"):
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link; a bundle holds only plain files")
         if path.is_file():
             yield path.relative_to(folder).as_posix()
+        elif not path.is_dir():
+            raise BundleError(f"{path} is not a plain file; a bundle holds no others")
 
 
 def check_name(name: str, folder: Path) -> None:

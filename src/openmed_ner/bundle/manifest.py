@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from openmed_ner.bundle.files import LEXICON, MANIFEST, check_name, iter_files
+from openmed_ner.bundle.graph import check_graph
+from openmed_ner.bundle.values import check_references, one_of, read_number, read_text
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
 from openmed_ner.tagging.document_decoding import DocumentChoice, DocumentMode
@@ -27,6 +29,8 @@ FORMAT = 1
 CARD = "README.md"
 TOKENIZER = "tokenizer.json"
 MODEL = "model.onnx"
+GRAPH = ".onnx"
+"""Suffix of graphs."""
 RECORD = "run.json"
 SCORES = "scores.json"
 PARITY = "parity.json"
@@ -189,19 +193,19 @@ class Manifest:
             )
 
         try:
-            return cls(
-                name=str(record["name"]),
-                kind=cast(Kind, _one_of(get_args(Kind), record["kind"])),
-                version=str(record["version"]),
+            manifest = cls(
+                name=read_text(record["name"]),
+                kind=cast(Kind, one_of(get_args(Kind), record["kind"])),
+                version=read_text(record["version"]),
                 heads=tuple(_read_head(head) for head in record["heads"]),
-                window=int(record["window"]),
-                overlap=int(record["overlap"]),
+                window=read_number(record["window"]),
+                overlap=read_number(record["overlap"]),
                 backbone=BackboneReference(**{key: str(value) for key, value in record["backbone"].items()}),
-                licence=str(record["licence"]),
-                precision=str(record["precision"]),
-                backend=_one_of(RUNTIMES, record.get("backend", RUNTIMES[0])),
+                licence=read_text(record["licence"]),
+                precision=one_of(get_args(Precision), record["precision"]),
+                backend=one_of(RUNTIMES, record.get("backend", RUNTIMES[0])),
                 adaptation=Adaptation(**record["adaptation"]) if record.get("adaptation") else None,
-                encoder_layers=tuple(map(int, record.get("layers", ()))),
+                encoder_layers=tuple(map(read_number, record.get("layers", ()))),
                 merges={
                     str(label): TypeMerge(tuple(map(str, merge["order"])), merge["rule"])
                     for label, merge in record.get("merges", {}).items()
@@ -212,12 +216,14 @@ class Manifest:
                     for corpus, choice in record.get("document_decoding", {}).items()
                 },
                 files={
-                    str(path): FileEntry(int(file["size"]), str(file["sha256"]))
+                    str(path): FileEntry(read_number(file["size"]), str(file["sha256"]))
                     for path, file in record["files"].items()
                 },
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            check_references(manifest)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BundleError(f"the manifest is damaged: {type(error).__name__}: {error}") from error
+        return manifest
 
 
 def _read_head(record: Mapping[str, Any]) -> Head:
@@ -234,7 +240,7 @@ def _read_lexicon(record: Mapping[str, Any]) -> LexiconReference:
         Terminology(**{key: str(value) for key, value in source.items()})
         for source in record["terminologies"]
     )
-    return LexiconReference(str(record["sha256"]), int(record["names"]), tuple(terminologies))
+    return LexiconReference(str(record["sha256"]), read_number(record["names"]), tuple(terminologies))
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +335,8 @@ def open_bundle(folder: Path) -> Bundle:
         BundleError: the folder is not a bundle, or must not be trusted.
     """
     path = folder / MANIFEST
+    if path.is_symlink():
+        raise BundleError(f"{path} is a symbolic link; a bundle holds only plain files")
     if not path.is_file():
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}")
     if path.stat().st_size > MAX_JSON:
@@ -344,7 +352,9 @@ def open_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder}: {unlisted[0]} is not in the manifest; a bundle holds nothing unlisted")
 
     for name in bundle.manifest.files:
-        bundle.read(name)
+        content = bundle.read(name)
+        if name.endswith(GRAPH):
+            check_graph(content, path.with_name(name))
     return bundle
 
 
@@ -374,9 +384,3 @@ _NUMBERS = re.compile(r"\[\n\s*-?\d[-+.e\d,\s]*\]")
 
 def _join_lines(match: re.Match[str]) -> str:
     return "[" + " ".join(match[0].strip("[]").split()) + "]"
-
-
-def _one_of(choices: Sequence[str], value: object) -> str:
-    if value not in choices:
-        raise ValueError(f"expected one of {', '.join(choices)}, found {value!r}")
-    return str(value)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.bundle.manifest import RECORD, Bundle
+from openmed_ner.errors import BundleError
 
 PACKAGES = (
     "openmed-ner",
@@ -72,8 +73,16 @@ def corpora_with_dev_learnt(record: Mapping[str, Any]) -> frozenset[str]:
 
 
 def read_training_splits(bundle: Bundle) -> tuple[str, ...]:
-    """Return the splits of its corpora that a bundle was trained on: ``train`` alone if it has no record."""
-    return training_splits(bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {})
+    """Return the splits of its corpora that a bundle was trained on: ``train`` alone if it has no record.
+
+    Raises:
+        BundleError: the record is damaged.
+    """
+    record = bundle.read_json(RECORD) if RECORD in bundle.manifest.files else {}
+    try:
+        return training_splits(record)
+    except (AttributeError, TypeError) as error:
+        raise BundleError(f"{bundle.folder}: {RECORD} is damaged: {error}") from error
 
 
 def describe_bundle(bundle: Bundle, backend: str | None = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from openmed_ner.bundle.manifest import SCORES, Bundle
+from openmed_ner.errors import BundleError
 
 REGISTRY = "registry.json"
 
@@ -52,9 +53,12 @@ class RegistryEntry:
 
     @classmethod
     def of(cls, bundle: Bundle, place: str) -> RegistryEntry:
-        """Describe a bundle with the test scores it carries."""
+        """Describe a bundle with the test scores it carries.
+
+        Raises:
+            BundleError: the file of scores is damaged.
+        """
         manifest = bundle.manifest
-        results = bundle.read_json(SCORES)["results"] if SCORES in manifest.files else []
         return cls(
             name=manifest.name,
             place=place,
@@ -63,16 +67,23 @@ class RegistryEntry:
             size=sum(entry.size for entry in manifest.files.values()),
             sha256=bundle.sha256,
             licence=manifest.licence,
-            scores={
-                row["corpus"]: Score(row["micro"]["f1"], *row["micro"]["ci95"])
-                for row in results
-                if row["split"] == "test" and row["protocol"] == "mention"
-            },
+            scores=_read_scores(bundle) if SCORES in manifest.files else {},
         )
 
     def to_json(self) -> dict[str, Any]:
         """Convert the entry to a JSON object."""
         return asdict(self)
+
+
+def _read_scores(bundle: Bundle) -> dict[str, Score]:
+    try:
+        return {
+            str(row["corpus"]): Score(*map(float, (row["micro"]["f1"], *row["micro"]["ci95"])))
+            for row in bundle.read_json(SCORES)["results"]
+            if row["split"] == "test" and row["protocol"] == "mention"
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{bundle.folder}: {SCORES} is damaged: {type(error).__name__}: {error}") from error
 
 
 def read_registry() -> list[RegistryEntry]:

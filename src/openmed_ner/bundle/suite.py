@@ -40,6 +40,9 @@ def open_bundles(folder: Path) -> list[Bundle]:
 def _require_same_input(bundle: Bundle, first: Bundle) -> None:
     """Refuse a bundle that splits or computes text in another way than the first one."""
     one, other = bundle.manifest, first.manifest
+    for each in (bundle, first):
+        if TOKENIZER not in each.manifest.files:
+            raise BundleError(f"{each.folder}: this {each.manifest.kind} bundle has no {TOKENIZER}")
     for name, same in (
         ("tokenizer", one.files[TOKENIZER].sha256 == other.files[TOKENIZER].sha256),
         ("window", one.window == other.window),

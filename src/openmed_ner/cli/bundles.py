@@ -9,6 +9,7 @@ import typer
 
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import PARITY, RECORD, SCORES
 from openmed_ner.bundle.registry import RegistryEntry, read_registry
 from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, BundleFolder
 from openmed_ner.cli.output import print_json
@@ -80,8 +81,13 @@ def verify(bundle: BundleFolder = None, as_json: AsJson = False) -> None:
     """
     opened = open_bundle(bundle or embedded_bundle())
     manifest = opened.manifest
-    # An adapted encoder has no heads, so there is nothing to run.
-    runs = bool(Tagger.load(opened)("A test.").meta["coverage"]["complete"]) if manifest.heads else None
+    for name in (RECORD, PARITY, SCORES):
+        if name in manifest.files:
+            opened.read_json(name)
+    RegistryEntry.of(opened, "")
+    # An adapted encoder has no heads, so there is nothing to run. The text fills more than a window.
+    text = "A test. " * manifest.window
+    runs = bool(Tagger.load(opened)(text).meta["coverage"]["complete"]) if manifest.heads else None
     if as_json:
         print_json({"bundle": manifest.name, "files": len(manifest.files), "runs": runs})
         return

@@ -1,0 +1,112 @@
+"""A check of ONNX graphs before any runtime sees them: no tensor may lie in another file.
+
+A graph may keep tensors in files that it names. A runtime reads them from the current folder, which no
+digest of the bundle covers. The check walks through the encoding of the graph (protocol buffers) and skips
+the tensors' values, so it needs neither the package ``onnx``, which only training installs, nor much time.
+Field numbers are those of ``onnx.proto`` (ONNX 1.20), which never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from openmed_ner.errors import BundleError
+
+_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
+_CONTINUES, _SEVEN_BITS, _MAX_SHIFT = 0x80, 0x7F, 63
+_CHILDREN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+"""Messages that may hold tensors, by the message and the field that they are in."""
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+"""Fields of a tensor: the file that holds its values, and a number above 0 if one does."""
+_ORT = b"ORTM"
+"""Mark, from byte 4, of ONNX Runtime's own format, which the check cannot read."""
+
+
+class _Field(NamedTuple):
+    number: int
+    kind: int
+    start: int
+    end: int
+    value: int
+
+
+def check_graph(content: bytes, source: object) -> None:
+    """Refuse a graph with tensors in other files.
+
+    Args:
+        content: the content of ``model.onnx``.
+        source: its name in messages.
+
+    Raises:
+        BundleError: the graph has such tensors, or is damaged.
+    """
+    if content[4:8] == _ORT:
+        raise BundleError(f"{source} cannot be loaded: it is in ONNX Runtime's own format; expected ONNX")
+
+    pending = [("model", 0, len(content))]
+    while pending:
+        message, start, end = pending.pop()
+        for field in _iter_fields(content, start, end, source):
+            if message == "tensor" and (
+                field.number == _EXTERNAL_DATA or (field.number == _DATA_LOCATION and field.value)
+            ):
+                raise BundleError(
+                    f"{source} keeps tensors in another file, which no digest covers. "
+                    "Export the model again, with all its weights in one file"
+                )
+            child = _CHILDREN[message].get(field.number)
+            if child and field.kind == _LENGTH:
+                pending.append((child, field.start, field.end))
+
+
+def _iter_fields(content: bytes, start: int, end: int, source: object) -> Iterator[_Field]:
+    """Yield the fields of a message.
+
+    Raises:
+        BundleError: the message is damaged.
+    """
+    place = start
+    while place < end:
+        key, place = _read_varint(content, place, end, source)
+        number, kind, value = key >> 3, key & 7, 0
+        first = place
+        if kind == _VARINT:
+            value, place = _read_varint(content, place, end, source)
+        elif kind == _LENGTH:
+            length, first = _read_varint(content, place, end, source)
+            place = first + length
+        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
+            place += 8 if kind == _EIGHT_BYTES else 4
+        else:
+            raise _damaged(source)
+        if place > end or not number:
+            raise _damaged(source)
+        yield _Field(number, kind, first, place, value)
+
+
+def _read_varint(content: bytes, place: int, end: int, source: object) -> tuple[int, int]:
+    """Read a number of variable length; return it and the place after it."""
+    value = 0
+    for shift in range(0, _MAX_SHIFT + 1, 7):
+        if place >= end:
+            raise _damaged(source)
+        byte = content[place]
+        place += 1
+        value |= (byte & _SEVEN_BITS) << shift
+        if byte < _CONTINUES:
+            return value, place
+    raise _damaged(source)
+
+
+def _damaged(source: object) -> BundleError:
+    return BundleError(f"{source} cannot be loaded: it is no ONNX graph, or a damaged one")
