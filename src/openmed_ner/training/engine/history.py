@@ -1,15 +1,18 @@
 """History of a run, and the checkpoint file that holds it.
 
-Files of tensors are replaced in one move, so a killed run leaves the old file or the new one.
+Files of tensors are replaced in one move, so a killed run leaves the old file or the new one. They carry a
+digest of their content, without which a flipped bit would train on in silence.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import safe_open
@@ -21,6 +24,8 @@ from openmed_ner.storage import atomic_path
 from openmed_ner.training.engine.energy import Energy
 
 CHECKPOINT = "checkpoint.safetensors"
+_DIGEST = "sha256"
+"""Name of the digest in the metadata; files of earlier versions have none."""
 
 
 @dataclass(slots=True)
@@ -47,6 +52,19 @@ class History:
     epoch_loss: float = 0.0
     energy: Energy = field(default_factory=Energy)
 
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a history from a checkpoint.
+
+        Raises:
+            ValueError, TypeError, KeyError: the text is not a history.
+        """
+        record = json.loads(text)
+        history = cls(**record | {"energy": Energy(**record["energy"])})
+        if not all(isinstance(value, int) for value in (history.step, history.subwords, history.best_epoch)):
+            raise TypeError("a count of the history is not a whole number")
+        return history
+
     def to_json(self) -> dict[str, Any]:
         """The history as a JSON object, without the energy, which the run record lists separately."""
         return {key: value for key, value in asdict(self).items() if key != "energy"}
@@ -55,8 +73,9 @@ class History:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and metadata to a file, in one move, and wait until it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
     with atomic_path(path, durable=True) as partial:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, dict(metadata))
+        save_file(contiguous, partial, {**metadata, _DIGEST: _digest(contiguous, metadata)})
 
 
 def read_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], Mapping[str, str]]:
@@ -67,8 +86,21 @@ def read_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], M
     """
     with refuse_damaged(path):
         with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] | None = file.metadata()
-        return load_file(path, str(device)), metadata or {}
+            metadata: dict[str, str] = file.metadata() or {}
+        tensors = load_file(path)
+        digest = metadata.pop(_DIGEST, None)
+        if digest is not None and digest != _digest(tensors, metadata):
+            raise RunError("its content has another SHA-256 than when it was written")
+        return {name: value.to(device) for name, value in tensors.items()}, metadata
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, types, shapes and values, and of the metadata."""
+    digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from openmed_ner.errors import RunError
 from openmed_ner.storage import atomic_file
 
 LOG = "log.jsonl"
@@ -25,7 +26,11 @@ class RunLog:
         self._path = folder / LOG
 
     def rewind(self, *, steps: int, evaluations: int) -> None:
-        """Keep the lines of the first steps and evaluations only; with 0 of both, start a new log."""
+        """Keep the lines of the first steps and evaluations only; with 0 of both, start a new log.
+
+        Raises:
+            RunError: the log is damaged.
+        """
         lines = [
             line
             for line in _iter_lines(self._path)
@@ -42,11 +47,23 @@ class RunLog:
 
 
 def _iter_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the complete lines of a log, up to one that a kill cut short."""
+    """Yield the complete lines of a log, up to one that a kill cut short.
+
+    Raises:
+        RunError: another line than the last is damaged.
+    """
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    lines = path.read_bytes().splitlines()
+    for number, content in enumerate(lines, start=1):
         try:
-            yield json.loads(line)
-        except ValueError:
-            return
+            line = json.loads(content)
+            complete = isinstance(line["epoch"], int) and isinstance(line["step"], int)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            complete = False
+        if complete:
+            yield line
+        elif number < len(lines):
+            raise RunError(
+                f"{path}, line {number}: damaged; remove the file to resume without the log of earlier steps"
+            )

@@ -21,14 +21,19 @@ from pathlib import Path
 from typing import Generic
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from openmed_ner.errors import DivergenceError, RunError
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.engine.averaging import WeightAverage
 from openmed_ner.training.engine.energy import Energy, Meter
-from openmed_ner.training.engine.history import CHECKPOINT, History, read_tensors, write_tensors
+from openmed_ner.training.engine.history import (
+    CHECKPOINT,
+    History,
+    read_tensors,
+    refuse_damaged,
+    write_tensors,
+)
 from openmed_ner.training.engine.log import RunLog
 from openmed_ner.training.engine.objective import Batch, Loss, Objective
 from openmed_ner.training.engine.precision import Precision
@@ -157,7 +162,9 @@ class Trainer(Generic[Batch]):
             self.save_checkpoint()
 
         if self._processes.is_main:
-            self._restore(load_file(self._folder / BEST))
+            best, _ = read_tensors(self._folder / BEST, self._processes.device)
+            with refuse_damaged(self._folder / BEST):
+                self._restore(best)
         self._processes.broadcast(list(self._trained.values()))
         return self.history
 
@@ -335,24 +342,50 @@ class Trainer(Generic[Batch]):
         if metadata.get("fingerprint") != self._fingerprint:
             raise RunError(f"{path} belongs to a run with other settings; choose another folder")
 
+        with refuse_damaged(path):
+            history = History.from_json(metadata["history"])
+            self._restore_tensors(tensors)
+            self._precision.restore(metadata)
+        self.history, self._earlier_energy = history, history.energy
+        return True
+
+    def _restore_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore weights, their average and the optimiser's state.
+
+        Raises:
+            KeyError, ValueError: tensors are missing, unknown or of another shape.
+        """
         groups: dict[str, dict[str, Tensor]] = {"weight": {}, "average": {}}
+        states: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             kind, _, name = key.partition("/")
-            groups.get(kind, {})[name] = value
+            if kind == "optimizer":
+                entry, _, name = name.partition("/")
+                states.setdefault(name, {})[entry] = value
+            else:
+                groups[kind][name] = value
+
+        for names in (states, groups["average"]):
+            if unknown := sorted(names.keys() - self._trained.keys()):
+                raise ValueError(f"{unknown[0]} is not trained in this run")
+        if groups["average"] and groups["average"].keys() != self._trained.keys():
+            raise ValueError("the average of some weights is missing")
         self._restore(groups["weight"])
         self._average.tensors = groups["average"]
-        for name, parameter in self._trained.items():
-            keys = [key for key in tensors if key.startswith("optimizer/") and key.split("/", 2)[2] == name]
-            if keys:
-                self._optimizer.state[parameter] = {key.split("/", 2)[1]: tensors[key] for key in keys}
-        self._precision.restore(metadata)
-
-        history = json.loads(metadata["history"])
-        self._earlier_energy = Energy(**history.pop("energy"))
-        self.history = History(**history, energy=self._earlier_energy)
-        return True
+        for name, state in states.items():
+            self._optimizer.state[self._trained[name]] = dict(state)
 
     @torch.no_grad()
     def _restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Restore all weights.
+
+        Raises:
+            ValueError: weights are missing, unknown or of another shape.
+        """
+        if different := sorted(weights.keys() ^ self._trained.keys()):
+            raise ValueError(f"{different[0]} is missing, or is not trained in this run")
+        for name, value in weights.items():
+            if value.shape != self._trained[name].shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}")
         for name, value in weights.items():
             self._trained[name].copy_(value)
