@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from openmed_ner.cli.main import ending_at_interrupt
 from openmed_ner.cli.output import complain
 from openmed_ner.errors import OpenMedError
 from openmed_ner.offline import disable_telemetry, is_offline, refuse_network
@@ -145,7 +146,9 @@ class LazyGroup(TyperGroup):
         # An application of one command is the public way to make a command of a function.
         module, _, function = entry.target.partition(":")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        single.command(name, cls=Command)(getattr(import_module(f"{__package__}.{module}"), function))
+        with ending_at_interrupt():
+            command = getattr(import_module(f"{__package__}.{module}"), function)
+        single.command(name, cls=Command)(command)
         return get_command(single)
 
 
@@ -185,8 +188,23 @@ def root(
         raise typer.Exit
 
 
+def _reserve_streams() -> None:
+    """Occupy the numbers of closed standard streams; messages are dropped if theirs is one of them.
+
+    Otherwise the first file that is opened gets such a number, and what a library prints lands in it.
+    """
+    for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            handle = os.open(os.devnull, os.O_RDWR)
+            if handle > number:  # it is in use already
+                os.close(handle)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
 def run() -> None:
     """Run a command, turn its errors into messages, and exit."""
+    _reserve_streams()
     # Before any command is imported: some libraries report their use while they are imported.
     disable_telemetry()
     if is_offline():
@@ -198,8 +216,12 @@ def run() -> None:
         complain(error)
         sys.exit(error.exit_status)
     except BrokenPipeError:  # the reader of our output has gone, as in "| head"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except MemoryError:
+        complain("there is not enough memory; use fewer --threads or smaller files")
+        sys.exit(1)
     except OSError as error:
         complain(error)
         sys.exit(1)

@@ -6,15 +6,39 @@ wrong, and nothing was begun; 130 interrupted.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_INTERRUPTED = 130
+
+
+@contextmanager
+def ending_at_interrupt() -> Iterator[None]:
+    """End the process at once when it is interrupted in this block, in which it only imports.
+
+    A ``KeyboardInterrupt`` while a library in C is imported can come out as another error, with a traceback.
+    """
+    try:
+        handler = signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    except ValueError:  # not the main thread, which alone is interrupted
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def main() -> None:
     """Run the command line and exit."""
     try:
         # Imported here and not above, so that Ctrl-C ends a slow start without a traceback, too.
-        from openmed_ner.cli.app import run
+        with ending_at_interrupt():
+            from openmed_ner.cli.app import run
 
         run()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)

@@ -16,7 +16,7 @@ import numpy as np
 from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.suite import join_manifests, open_bundles
-from openmed_ner.errors import BundleError, InputError
+from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, fail
 from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
@@ -260,6 +260,12 @@ class Tagger:
         pool = ThreadPoolExecutor(reader.workers, thread_name_prefix="openmed-ner")
         try:
             yield from predict(documents, run=run, reader=reader, modes=modes, submit=pool.submit)
+        except MemoryError as error:
+            raise RunError("there is not enough memory; use fewer threads") from error
+        except RuntimeError as error:
+            if "start new thread" not in str(error):
+                raise
+            raise RunError(f"{error}: there is not enough memory; use fewer threads") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -312,18 +318,34 @@ def _read_tokenizer(bundle: Bundle) -> SubwordTokenizer:
 
 
 def _check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer) -> None:
-    """Compute one empty text, and compare the number of outputs with the tags of the heads.
+    """Compute two texts, and compare the shape of the outputs with the tags of the heads.
+
+    The first text is empty, the second has the last subword of the vocabulary, which must have an embedding.
 
     Raises:
         BundleError: they differ.
         RunError: the model cannot compute it, such as one that does not read the bundle's lexicon.
     """
-    empty_text = np.array([[tokenizer.prefix, tokenizer.suffix]], dtype=np.int64)
-    lexicon_tags = [np.zeros_like(empty_text)] if bundle.manifest.lexicon else []
-    n_outputs = backend.run(empty_text, np.ones_like(empty_text), *lexicon_tags).shape[-1]
     n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
-    if n_outputs != n_tags:
-        raise BundleError(f"{bundle.folder}: the model has {n_outputs} outputs, its heads have {n_tags} tags")
+    highest = len(tokenizer.vocabulary) - 1
+    for text in ([], [tokenizer.unknown, highest, tokenizer.unknown]):
+        ids = np.array([[tokenizer.prefix, *text, tokenizer.suffix]], dtype=np.int64)
+        lexicon_tags = [np.zeros_like(ids)] if bundle.manifest.lexicon else []
+        try:
+            shape = backend.run(ids, np.ones_like(ids), *lexicon_tags).shape
+        except RunError as error:
+            if not text:
+                raise
+            raise BundleError(f"{bundle.folder}: model and tokenizer do not fit: {error}") from error
+
+        expected = (*ids.shape, n_tags)
+        if shape[-1:] != expected[-1:]:
+            raise BundleError(
+                f"{bundle.folder}: the model has {shape[-1] if shape else 0} outputs, "
+                f"its heads have {n_tags} tags"
+            )
+        if shape != expected:
+            raise BundleError(f"{bundle.folder}: the model's outputs have shape {shape}, expected {expected}")
 
 
 def _read_names(names: Iterable[str] | None, choices: Sequence[str], kind: str) -> Sequence[str] | None:

@@ -28,6 +28,7 @@ from openmed_ner.errors import CorpusFormatError, InputError, RunError
 from openmed_ner.formats import READERS, WRITERS, files, read_documents
 from openmed_ner.formats.conll import MAX_GAP, read_conll, write_conll
 from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.inference.jobs.failures import is_temporary
 from openmed_ner.inference.jobs.inputs import Input, Skipped, find_inputs, iter_items
 from openmed_ner.inference.jobs.job import Job
 from openmed_ner.inference.jobs.reading import ReadingOptions
@@ -344,6 +345,127 @@ def test_a_changed_part_is_noticed_and_a_missing_receipt_made_again(
     receipt.write_text("{}")
     with pytest.raises(InputError, match="is not the receipt of a part"):
         make_job(inputs, tmp_path / "out").run(resume=True)
+
+
+def test_a_flipped_byte_of_a_part_is_noticed(tmp_path: Path, inputs: list[Input]) -> None:
+    make_job(inputs, tmp_path / "out").run()
+    part = tmp_path / "out/part-00001.jsonl"
+    content = bytearray(part.read_bytes())
+    content[5] ^= 1
+    part.write_bytes(content)
+    with pytest.raises(InputError, match=r"part-00001\.jsonl was changed or damaged.*delete this receipt"):
+        make_job(inputs, tmp_path / "out").run(resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": "x"},
+        {"file": 99},
+        {"file": True},
+        {"items": None},
+        {"items": -5},
+        {"items": 0},
+        {"bytes": 1.5},
+        {"sha256": 5},
+        {"part": 5},
+        {"part": "../x"},
+        {"part": "part-00000.jsonl"},
+        {"problems": 3},
+        {"problems": [3]},
+        {"counts": []},
+        {"counts": {"documents": "x"}},
+        {"labels": 5},
+        {"labels": {"Disease": "x"}},
+        {"unknown": 1},
+    ],
+)
+def test_a_changed_receipt_is_noticed(tmp_path: Path, inputs: list[Input], change: dict[str, Any]) -> None:
+    make_job(inputs, tmp_path / "out").run()
+    path = tmp_path / "out/part-00002.receipt.json"
+    record = json.loads(path.read_text())
+    (record["counts"] if "labels" in change else record).update(change)
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"00002\.receipt\.json is not the receipt.*delete this receipt"):
+        make_job(inputs, tmp_path / "out").run(resume=True)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "3"])
+def test_a_receipt_that_is_no_object_names_the_way_out(
+    tmp_path: Path, inputs: list[Input], content: str
+) -> None:
+    make_job(inputs, tmp_path / "out").run()
+    (tmp_path / "out/part-00002.receipt.json").write_text(content)
+    with pytest.raises(InputError, match="delete this receipt"):
+        make_job(inputs, tmp_path / "out").run(resume=True)
+
+
+def test_a_missing_list_of_errors_is_written_again_and_other_files_stay(
+    tmp_path: Path, inputs: list[Input]
+) -> None:
+    make_job(inputs, tmp_path / "out").run()
+    before = results(tmp_path / "out")
+    (tmp_path / "out/errors.jsonl").unlink()
+    (tmp_path / "out/part-notes.txt").write_text("mine")
+    make_job(inputs, tmp_path / "out").run(resume=True)
+    assert (tmp_path / "out/part-notes.txt").read_text() == "mine"
+    (tmp_path / "out/part-notes.txt").unlink()
+    assert results(tmp_path / "out") == before
+
+
+def test_a_file_that_was_away_is_read_when_the_run_is_resumed(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path / "in", [[line(number) for number in range(4)], [line(4)], [line(5)]])
+    make_job(inputs, tmp_path / "whole").run()
+
+    class Away(JobProgress):
+        def count(self, counts: JobCounts) -> None:
+            if inputs[1].path.exists():
+                inputs[1].path.rename(tmp_path / "away")
+
+    counts = make_job(inputs, tmp_path / "out").run(progress=Away())
+    assert (counts.documents, counts.errors) == (5, 1)
+    (problem,) = errors(tmp_path / "out")
+    assert problem["temporary"] is True
+    (tmp_path / "away").rename(inputs[1].path)
+    assert make_job(inputs, tmp_path / "out").run(resume=True).complete
+    assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("error", "temporary"),
+    [
+        (OSError(errno.EIO, "I/O error"), True),
+        (MemoryError(), True),
+        (RunError("failed: Failed to allocate memory for requested buffer"), True),
+        (RunError("scores that are not finite"), False),
+        (gzip.BadGzipFile("damaged"), False),
+        (CorpusFormatError("line 3"), False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_stays(error: Exception, temporary: bool) -> None:
+    assert is_temporary(error) is temporary
+    wrapped = InputError("cannot be read")
+    wrapped.__cause__ = error
+    assert is_temporary(wrapped) is temporary
+
+
+def test_pipes_devices_and_patterns_without_files_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder.txt").mkdir()
+    with pytest.raises(InputError, match=r"pipe is a pipe or a device; .* tag - <"):
+        find_inputs([tmp_path / "pipe"])
+    for pattern in ("pip*", "*.txt"):
+        with pytest.raises(InputError, match="none of the 1 paths that match is a file"):
+            find_inputs([tmp_path / pattern])
+
+
+def test_an_empty_compressed_file_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.touch()
+    (item,) = iter_items(find_inputs([path]))
+    assert isinstance(item.content, CorpusFormatError) and "empty" in str(item.content)
+    path.write_bytes(gzip.compress(b""))
+    assert list(iter_items(find_inputs([path]))) == []
 
 
 def test_an_option_that_the_tagger_refuses_is_nobodys_fault_but_the_callers(inputs: list[Input]) -> None:

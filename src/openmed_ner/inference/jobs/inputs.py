@@ -13,7 +13,7 @@ import os
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from glob import escape, glob
 from io import TextIOWrapper
@@ -35,6 +35,7 @@ from openmed_ner.formats.discovery import read_passages
 from openmed_ner.formats.files import read_head
 from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import OnBad
+from openmed_ner.inference.jobs.failures import is_temporary
 from openmed_ner.inference.jobs.reading import EVERYTHING, ReadingOptions
 from openmed_ner.text import Document
 
@@ -99,12 +100,21 @@ class Problem:
         item: number of the item in the input, from 1.
         reason: description of the error; it may quote some characters of the text, never all of it.
         id: document id, if known.
+        temporary: true if the reason may pass, such as a file that is away; ``--resume`` tries again.
     """
 
     file: str
     item: int
     reason: str
     id: str | None = None
+    temporary: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The problem, ready for JSON; ``temporary`` is left out where it is false."""
+        record = asdict(self)
+        if not self.temporary:
+            del record["temporary"]
+        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,8 @@ class Item:
     def problem(self, reason: object) -> Problem:
         """Describe the item, which could not be read, tagged or written."""
         name = self.content.id if isinstance(self.content, Document) else None
-        return Problem(self.name, self.number, _writable(str(reason))[:_MAX_REASON], name)
+        temporary = is_temporary(reason) if isinstance(reason, Exception) else False
+        return Problem(self.name, self.number, _writable(str(reason))[:_MAX_REASON], name, temporary)
 
 
 def find_inputs(
@@ -162,7 +173,8 @@ def find_inputs(
         options: options of the readers of some formats.
 
     Raises:
-        InputError: the format is unknown; or a path does not exist, or holds no readable file.
+        InputError: the format is unknown; or a path does not exist, or holds no readable file; or standard
+            input is to be read and closed.
     """
     if format is not None and format not in FORMATS:
         raise InputError(f"unknown input format {format!r}; known: auto, {', '.join(FORMATS)}")
@@ -179,6 +191,8 @@ def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> 
     if path == STDIN:
         if whole or format in set(FORMATS) - READERS.keys():
             raise InputError(f"format {format} needs several files, and cannot be read from standard input")
+        if sys.stdin is None:
+            raise InputError("standard input is closed; name a file or a folder")
         yield Input(path, "stdin", format or "auto")
     elif whole and path.exists():
         assert format is not None
@@ -194,11 +208,16 @@ def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> 
         if all(entry.refusal for entry in inputs):
             raise InputError(f"{path}: {_describe_unread(inputs)}")
         yield from inputs
+    elif path.exists():
+        raise InputError(f"{path} is a pipe or a device; read it through standard input: tag - < {path}")
     elif matches := sorted(glob(_escape_existing(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no whole path)
-        for match in map(Path, matches):
+        found = [match for match in map(Path, matches) if whole or match.is_file()]
+        if not found:
+            raise InputError(f"{path}: none of the {len(matches)} paths that match is a file")
+        for match in found:
             if whole:
                 yield Input(match, _writable(str(match)), format or "", scope=_writable(str(match)))
-            elif match.is_file() and match.resolve() not in written:
+            elif match.resolve() not in written:
                 yield _to_input(match, _writable(str(match)), format)
     else:
         raise InputError(f"{path}: no such file or folder")

@@ -4,12 +4,15 @@ A part holds the results for a chunk of the input, in order. Its receipt, writte
 content, its problems, and the place where the input continues. A part without a receipt does not count. Both
 are on the disk before they appear under their names, so a killed run loses only the part it was working on,
 and a resumed run repeats nothing. The plan records the files and options of the run; a run with others is
-refused. Resuming tags the unfinished part again, and reads its files again up to that place.
+refused. Resuming tags the unfinished part again, and reads its files again up to that place. Finished parts
+are believed only as far as their digests go. A part with an error that may have passed, such as a file that
+was away, is made again with all that follow it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,7 +23,14 @@ from typing import Any, Self
 
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.jobs.inputs import Input, Item, Problem, iter_items
-from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, JobProgress, TagFunction, make_receipt
+from openmed_ner.inference.jobs.receipt import (
+    Chunk,
+    JobCounts,
+    JobProgress,
+    TagFunction,
+    make_receipt,
+    require_count,
+)
 from openmed_ner.storage import PARTIAL, atomic_file, folder_lock, read_json, sha256_file
 
 PLAN = "plan.json"
@@ -54,28 +64,52 @@ class OutputPart:
     items: int
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path, name: str, *, begin: tuple[int, int], n_inputs: int) -> Self:
         """Read a receipt.
 
-        Raises:
-            InputError: the file is not a receipt, or its part is missing or has another size.
-        """
-        record = read_json(path)
-        try:
-            counts = JobCounts.from_json(record.pop("counts"))
-            problems = tuple(Problem(**problem) for problem in record.pop("problems"))
-            part = cls(counts=counts, problems=problems, **record)
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path} is not the receipt of a part: {error}; {_WAY_OUT}") from error
+        Args:
+            path: the receipt.
+            name: name of its part.
+            begin: input and number of its items that are done before the part.
+            n_inputs: number of inputs of the run.
 
-        content = path.with_name(part.part)
-        if not content.is_file() or content.stat().st_size != part.bytes:
+        Raises:
+            InputError: the file is not a receipt, or its part is missing or another one.
+        """
+        try:
+            part = cls._from_json(read_json(path))
+            if part.part != name:
+                raise ValueError(f"part is {part.part!r}, expected {name!r}")
+            if not begin <= (part.file, part.items) or part.file >= max(n_inputs, 1):
+                raise ValueError(f"it ends with item {part.items} of input {part.file}")
+        except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            raise InputError(f"{path} is not the receipt of a part: {reason}; {_WAY_OUT}") from error
+
+        content = path.with_name(name)
+        size = content.stat().st_size if content.is_file() else None
+        if size != part.bytes:
             raise InputError(f"{content}: expected {part.bytes} bytes, as {path.name} says; {_WAY_OUT}")
+        if sha256_file(content) != part.sha256:
+            raise InputError(f"{content} was changed or damaged: {path.name} has another SHA-256; {_WAY_OUT}")
+        return part
+
+    @classmethod
+    def _from_json(cls, record: dict[str, Any]) -> Self:
+        counts = JobCounts.from_json(record.pop("counts"))
+        problems = tuple(Problem(**problem) for problem in record.pop("problems"))
+        part = cls(counts=counts, problems=problems, **record)
+        for name in ("part", "sha256"):
+            if not isinstance(getattr(part, name), str):
+                raise TypeError(f"{name} is no text")
+        for name in ("bytes", "file", "items"):
+            require_count(getattr(part, name), name)
         return part
 
     def to_json(self) -> dict[str, Any]:
         """The receipt, ready for JSON."""
-        return {**asdict(self), "counts": self.counts.to_json()}
+        problems = [problem.to_json() for problem in self.problems]
+        return {**asdict(self), "counts": self.counts.to_json(), "problems": problems}
 
 
 _WAY_OUT = "delete this receipt and resume, to make this part and all later ones again"
@@ -130,7 +164,7 @@ class Job:
                 parts.append(part)
                 total += part.counts
 
-            if not (self.folder / RECEIPT).exists():
+            if not all((self.folder / name).exists() for name in (RECEIPT, ERRORS)):
                 self._finish(parts, total, seconds=monotonic() - start)
         return total
 
@@ -162,10 +196,16 @@ class Job:
                 )
 
     def _read_parts(self) -> list[OutputPart]:
-        """Read the receipts of the finished parts."""
+        """Read the receipts of the finished parts, up to one with an error that may have passed."""
         parts: list[OutputPart] = []
+        begin = (0, 0)
         while (path := self._receipt(len(parts))).exists():
-            parts.append(OutputPart.read(path))
+            name = self._name(len(parts))
+            part = OutputPart.read(path, name, begin=begin, n_inputs=len(self.inputs))
+            if any(problem.temporary for problem in part.problems):
+                break
+            parts.append(part)
+            begin = part.file, part.items
         return parts
 
     def _remove_leftovers(self, parts: Sequence[OutputPart]) -> None:
@@ -173,9 +213,10 @@ class Job:
         finished = {
             name for number in range(len(parts)) for name in (self._name(number), self._receipt(number).name)
         }
+        part_name = re.compile(rf"part-\d{{5,}}\.(?:{re.escape(self.suffix)}|receipt\.json)")
         for path in self.folder.iterdir():
             partial = path.name.startswith(".") and path.name.endswith(PARTIAL)
-            if partial or (path.name.startswith("part-") and path.name not in finished):
+            if partial or (part_name.fullmatch(path.name) and path.name not in finished):
                 path.unlink()
                 # The receipt of the run would list a part that no longer exists.
                 (self.folder / RECEIPT).unlink(missing_ok=True)
@@ -224,7 +265,7 @@ class Job:
         with atomic_file(self.folder / ERRORS, durable=True) as file:
             for part in parts:
                 file.writelines(
-                    json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in part.problems
+                    json.dumps(problem.to_json(), ensure_ascii=False) + "\n" for problem in part.problems
                 )
         rows = [{"part": part.part, "sha256": part.sha256, "bytes": part.bytes} for part in parts]
         receipt = make_receipt(self.identity, self.inputs, total, seconds=seconds)

@@ -58,8 +58,21 @@ class JobCounts:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_json`."""
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            KeyError: a count is missing.
+            TypeError: a value is not a count.
+        """
+        counts = cls(**{name: record[name] for name in cls.__dataclass_fields__})
+        for name in ("documents", "characters", "windows", "unread", "errors"):
+            require_count(getattr(counts, name), name)
+        for name, group in (("labels", counts.labels), ("skipped", counts.skipped)):
+            if not isinstance(group, dict):
+                raise TypeError(f"{name} is no object")
+            for count in group.values():
+                require_count(count, name)
+        return counts
 
     def to_json(self) -> dict[str, Any]:
         """All counts, with ``spans`` and ``complete``, ready for JSON."""
@@ -85,6 +98,16 @@ class JobCounts:
             _add(self.labels, other.labels),
             _add(self.skipped, other.skipped),
         )
+
+
+def require_count(value: object, name: str) -> None:
+    """Refuse a value that is not a whole number from 0 on.
+
+    Raises:
+        TypeError: the value is another one.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{name} is {value!r}, expected a count")
 
 
 def _add(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
