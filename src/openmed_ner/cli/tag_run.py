@@ -23,6 +23,7 @@ from openmed_ner.inference.attributes import add_attributes
 from openmed_ner.inference.backends import Workers
 from openmed_ner.inference.jobs.inputs import STDIN, Input, Problem
 from openmed_ner.inference.jobs.job import ItemReader, Job
+from openmed_ner.inference.jobs.live import LiveText, tag_what_has_arrived
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, TagFunction, make_receipt
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.integrations.ray import RayEngine, connect, load_tag
@@ -258,7 +259,20 @@ class Run:
     def write(self, progress: TaggingProgress) -> JobCounts:
         """Write one file or folder, then the receipt and the errors."""
         start = monotonic()
-        chunk = Chunk(self.read(self.inputs, on_open=progress.open), self.tag, progress)
+        tag = self.tag
+        live: list[LiveText] = []
+
+        def open_input(number: int, file: TextIO | None = None) -> None:
+            if isinstance(file, LiveText):
+                live.append(file)
+            else:
+                progress.open(number, file)
+
+        if any(source.path == STDIN for source in self.inputs):
+            tag = tag_what_has_arrived(tag, lambda: any(file.waits for file in live))
+            if self.destination.path is None:
+                sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        chunk = Chunk(self.read(self.inputs, on_open=open_input), tag, progress)
         if self.destination.format in FOLDER_WRITERS:
             chunk.write(self.writer, self.destination.path)
         else:

@@ -17,8 +17,9 @@ from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.suite import join_manifests, open_bundles
 from openmed_ner.errors import BundleError, InputError, RunError
-from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, fail
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.inference.backends import Backend, Workers, load_backends
+from openmed_ner.inference.texts import describe, iter_blocks, iter_documents, raise_last
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.document_decoding import DocumentMode
@@ -175,7 +176,7 @@ class Tagger:
             InputError: a corpus or type is unknown to this model, or the threshold is out of range.
         """
         if not isinstance(text, str | Document):
-            raise InputError(f"expected one text, found {_describe(text)}; pipe() takes several")
+            raise InputError(f"expected one text, found {describe(text)}; pipe() takes several")
         (document,) = self.pipe(
             [text],
             corpora=corpora,
@@ -196,6 +197,7 @@ class Tagger:
         threshold: float = 0.0,
         document_decoding: bool = True,
         on_bad: OnBad = fail,
+        block: int | None = None,
     ) -> Iterator[Document]:
         """Tag a stream of texts, in order, in constant memory.
 
@@ -213,20 +215,26 @@ class Tagger:
             on_bad: called with the error of each text that is no text, such as an empty cell of a table. If
                 it returns, the text is left out and the others keep their numbers. By default the error is
                 raised once the texts before are tagged.
+            block: number of texts to read before their results are returned, 1 for a stream whose next text
+                depends on the last result; some hundred, which is fastest, if ``None``. It changes no result.
 
         Returns:
             One document per text; ``meta["coverage"]`` is the account of the text read.
 
         Raises:
-            InputError: a corpus or type is unknown to this model, the threshold is out of range, or a text is
-                not a string or holds half of a surrogate pair.
+            InputError: a corpus or type is unknown to this model, no corpus is named, the threshold or the
+                block is out of range, or a text is not a string or holds half of a surrogate pair.
         """
         if isinstance(texts, str | bytes | Mapping | Document):
-            raise InputError(f"expected several texts, found {_describe(texts)}; name one in a list: [text]")
+            raise InputError(f"expected several texts, found {describe(texts)}; name one in a list: [text]")
+        if block is not None and block < 1:
+            raise InputError(f"block {block}: expected a number above 0")
         if not 0.0 <= threshold <= 1.0:
             raise InputError(f"threshold {threshold}: expected a number between 0 and 1")
         types = _read_names(types, self.types, "type")
         corpora = _read_names(corpora, self.corpora, "corpus")
+        if corpora is not None and not corpora:
+            raise InputError("corpora is empty; name a head of this bundle, or leave it out")
 
         merges: dict[str, TypeMerge] = {}
         if corpora is None and not layers:
@@ -240,14 +248,14 @@ class Tagger:
             return np.concatenate([part.run(*inputs) for part in parts], axis=-1)
 
         errors: list[InputError] = []
-        documents = _iter_documents(texts, on_bad, errors)
+        documents = iter_documents(texts, on_bad, errors)
         modes = self.manifest.document_modes if document_decoding else {}
-        tagged = self._predict(documents, run, replace(self._reader, heads=heads), modes)
+        tagged = self._predict(documents, run, replace(self._reader, heads=heads), modes, block)
         selected = (
             document.with_spans(_select_spans(document.spans, types, merges, threshold))
             for document in tagged
         )
-        return _raise_last(selected, errors)
+        return raise_last(selected, errors)
 
     def _predict(
         self,
@@ -255,11 +263,13 @@ class Tagger:
         run: ModelFunction,
         reader: WindowReader,
         modes: Mapping[str, DocumentMode],
+        block: int | None,
     ) -> Iterator[Document]:
         """Tag in this thread and compute in others, which end with the stream."""
         pool = ThreadPoolExecutor(reader.workers, thread_name_prefix="openmed-ner")
         try:
-            yield from predict(documents, run=run, reader=reader, modes=modes, submit=pool.submit)
+            for texts in iter_blocks(documents, block):
+                yield from predict(texts, run=run, reader=reader, modes=modes, submit=pool.submit)
         except MemoryError as error:
             raise RunError("there is not enough memory; use fewer threads") from error
         except RuntimeError as error:
@@ -357,45 +367,6 @@ def _read_names(names: Iterable[str] | None, choices: Sequence[str], kind: str) 
         if name not in choices:
             raise InputError(f"unknown {kind} {name!r}; this bundle knows: {', '.join(choices)}")
     return names
-
-
-def _iter_documents(
-    texts: Iterable[str | Document], on_bad: OnBad, errors: list[InputError]
-) -> Iterator[Document]:
-    """Yield the texts as documents; an error that ``on_bad`` raises ends them, and is added to ``errors``."""
-    for number, text in enumerate(texts):
-        try:
-            document = _to_document(number, text, on_bad)
-        except InputError as error:
-            errors.append(error)
-            return
-        if document is not None:
-            yield document
-
-
-def _to_document(number: int, text: object, on_bad: OnBad) -> Document | None:
-    content = text.text if isinstance(text, Document) else text
-    name = f"document {text.id!r}" if isinstance(text, Document) else f"text {number}"
-    if not isinstance(content, str):
-        on_bad(InputError(f"{name}: expected a string, found {_describe(content)}"))
-    elif match := LONE_SURROGATE.search(content):
-        reason = f"half of a surrogate pair at character {match.start()}, which is not a character"
-        on_bad(InputError(f"{name}: found {reason}"))
-    else:
-        return text if isinstance(text, Document) else Document(str(number), content)
-    return None
-
-
-def _raise_last(documents: Iterator[Document], errors: list[InputError]) -> Iterator[Document]:
-    """Yield documents, then raise the error that ended the texts."""
-    yield from documents
-    if errors:
-        raise errors[0]
-
-
-def _describe(value: object) -> str:
-    shown = repr(value)
-    return shown if isinstance(value, float | type(None)) else f"{type(value).__name__} {shown[:40]}"
 
 
 def _select_spans(

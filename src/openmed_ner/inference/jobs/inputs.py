@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
@@ -36,6 +37,7 @@ from openmed_ner.formats.files import read_head
 from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import OnBad
 from openmed_ner.inference.jobs.failures import is_temporary
+from openmed_ner.inference.jobs.live import LiveText
 from openmed_ner.inference.jobs.reading import EVERYTHING, ReadingOptions
 from openmed_ner.text import Document
 
@@ -316,7 +318,7 @@ def _iter_documents(
     input: Input, on_bad: OnBad, on_skip: Callable[[str], None], on_open: Callable[[TextIO], None]
 ) -> Iterator[Document]:
     if input.path == STDIN:
-        yield from _read_stdin(input, on_bad)
+        yield from _read_stdin(input, on_bad, on_open)
         return
     options = input.options.for_format(input.format)
     if read_dump := REGISTRY[input.format].document_reader:
@@ -337,19 +339,22 @@ def _iter_documents(
             yield Document(passage.id, passage.text)
 
 
-def _read_stdin(input: Input, on_bad: OnBad) -> Iterator[Document]:
+def _read_stdin(input: Input, on_bad: OnBad, on_open: Callable[[TextIO], None]) -> Iterator[Document]:
     stream = cast(TextIOWrapper, sys.stdin)
     named = None if input.format == "auto" else input.format
     name = judge(_peek(stream), "", format=named, source=input.name)
     if name not in READERS:
         raise InputError(f"stdin: is {name}, which is not read from standard input; name a file")
     # In formats of lines, a line that is not UTF-8 is one error, and the next line follows.
-    stream.reconfigure(
-        encoding="utf-8", errors="surrogateescape" if name in LINEWISE else "strict", newline="\n"
-    )
+    errors = "surrogateescape" if name in LINEWISE else "strict"
+    stream.reconfigure(encoding="utf-8", errors=errors, newline="\n")
+    file: TextIO = stream
+    if name in LINEWISE and _is_live(stream):
+        file = cast(TextIO, LiveText(stream.fileno(), stream.buffer.read1(len(_peek(stream))), errors=errors))
+        on_open(file)
     try:
         options = input.options.for_format(name)
-        yield from READERS[name](stream, source=input.name, on_bad=on_bad, **options)
+        yield from READERS[name](file, source=input.name, on_bad=on_bad, **options)
     except UnicodeDecodeError as error:
         raise CorpusFormatError(f"stdin: not UTF-8: byte 0x{error.object[error.start]:02x}") from error
 
@@ -363,6 +368,14 @@ def _peek(stream: TextIOWrapper) -> bytes:
     head = bytes(buffer.read(HEAD))
     buffer.seek(begin)
     return head
+
+
+def _is_live(file: TextIO) -> bool:
+    """True for a pipe or a terminal, whose content may arrive in pieces."""
+    try:
+        return not stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.name != "nt"
+    except (OSError, ValueError):  # it has no descriptor
+        return False
 
 
 def _writable(name: str) -> str:
