@@ -350,7 +350,8 @@ def _read_stdin(input: Input, on_bad: OnBad, on_open: Callable[[TextIO], None]) 
     stream.reconfigure(encoding="utf-8", errors=errors, newline="\n")
     file: TextIO = stream
     if name in LINEWISE and _is_live(stream):
-        file = cast(TextIO, LiveText(stream.fileno(), stream.buffer.read1(len(_peek(stream))), errors=errors))
+        buffer: Any = stream.buffer
+        file = cast(TextIO, LiveText(stream.fileno(), buffer.read1(len(buffer.peek(1))), errors=errors))
         on_open(file)
     try:
         options = input.options.for_format(name)
