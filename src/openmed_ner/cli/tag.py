@@ -214,7 +214,7 @@ def tag(
     target = target or infer_target(output if shard is None else None)
     reading = ReadingOptions(
         tuple(read_choices(sections, SECTIONS, option="--sections")) if sections else None,
-        tuple(split_names(languages) or ()) or None,
+        tuple(split_names(languages, option="--languages") or ()) or None,
         retracted,
     )
     inputs = find_inputs(

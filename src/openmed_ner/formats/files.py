@@ -37,9 +37,6 @@ def open_bytes(path: Path, *, sniff: bool = False) -> Iterator[BinaryIO]:
     """
     try:
         is_packed = _starts_as_gzip(path) if sniff else has_gz(path.name)
-        # gzip takes it for an empty text, but every compressed file has a header.
-        if is_packed and path.is_file() and not path.stat().st_size:
-            raise CorpusFormatError(f"{path}: damaged: it is empty. Get the file again")
         file = cast(BinaryIO, gzip.open(path) if is_packed else path.open("rb"))  # noqa: SIM115
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
