@@ -378,6 +378,10 @@ FORMATS = {
     "BioC XML": "bioc-xml",
     "BioC JSON": "bioc-json",
     "HTML to read": "html",
+    "Label Studio": "label-studio",
+    "doccano": "doccano",
+    "Prodigy": "prodigy",
+    "WebAnno TSV (zip)": "webanno",
     "brat (zip)": "brat",
 }
 
@@ -401,10 +405,11 @@ def test_every_format_downloads_with_the_filters(open_page: OpenPage, tmp_path: 
 
 
 def read_mentions(path: Path, name: str) -> list[str]:
-    if name == "brat":
+    if name in ("brat", "webanno"):
         with ZipFile(path) as archive:
-            archive.extractall(path.parent / "brat")
-        path = path.parent / "brat"
+            archive.extractall(path.parent / name)
+        path = path.parent / name
+        path = path if name == "brat" else next(path.iterdir())
     elif name == "json":
         path.write_text(json.dumps(json.loads(path.read_text())["documents"][0]))
         name = "jsonl"

@@ -32,7 +32,7 @@ from openmed_ner.bundle import open_bundle
 from openmed_ner.cli.main import main
 from openmed_ner.data import read_examples
 from openmed_ner.errors import InputError, QueueFullError, TaggingFailedError
-from openmed_ner.formats import READERS
+from openmed_ner.formats import FOLDER_WRITERS, READERS
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.service.batcher import BATCH, Batcher, PipeOptions
 from openmed_ner.service.middleware import HEADERS
@@ -154,7 +154,7 @@ def test_every_format_is_what_the_command_line_writes(real: TestClient, tmp_path
         assert re.fullmatch(
             r'attachment; filename="entities\.[a-z.]+"', answer.headers["content-disposition"]
         )
-        if output == "brat":
+        if output in FOLDER_WRITERS:
             with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
                 assert {name: archive.read(name) for name in archive.namelist()} == expected
         else:

@@ -194,7 +194,7 @@ _ROWS = (
         writer=write_label_studio,
         title="Label Studio",
         media_type="application/json",
-        extension="label-studio.json",
+        extension="labelstudio.json",
         inexact=True,
     ),
     Format(
