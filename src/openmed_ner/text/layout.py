@@ -4,7 +4,7 @@ A model reads words, not the white space between them, so a list of one drug per
 long name. A tab, a form feed, a blank line and a row of blanks as between columns part a text. So does the
 end of a line before a bullet, a number or a line of signs. Any other line end is wrapped text if the first
 word of the next line would not have fitted on the line. Otherwise it may end a list item, and the model has
-to decide. The gold mentions of the corpora cross no break that is certain (EXPERIMENTS.md, 2026-11-28).
+to decide. None of the gold mentions that were counted crosses a line end (EXPERIMENTS.md, 2026-11-28).
 
 Bullets, numbers of items and lines of signs are marks, which belong to no mention.
 """
