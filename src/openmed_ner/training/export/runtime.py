@@ -95,13 +95,14 @@ def export_runtime(
         "host": describe_host(),
     }
 
-    # Gold is dev, which cannot choose anything for the heads that were trained on it.
+    # Gold is dev, which cannot choose the decoding of a head that was trained on it.
     learnt = corpora_with_dev_learnt(record)
     held_out = {corpus: documents for corpus, documents in gold.items() if corpus not in learnt}
     document_choices = dict(choices.manifest.document_decoding) if choices else {}
     document_choices |= choose_document_modes(held_out, by_mode)
     type_merges = dict(choices.manifest.merges) if choices else {}
-    type_merges |= choose_merges(source.manifest.heads, held_out, _join_modes(by_mode, document_choices))
+    decoded = _join_modes(by_mode, document_choices)
+    type_merges |= choose_merges(source.manifest.heads, gold, decoded, learnt=learnt)
 
     manifest = replace(
         source.manifest,

@@ -6,7 +6,8 @@ documents of a corpus without the head of this corpus, as on text that nobody an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
 
 from openmed_ner.evaluation import score_document, total
 from openmed_ner.tagging import Head
@@ -15,17 +16,24 @@ from openmed_ner.text import Document
 
 
 def choose_merges(
-    heads: Sequence[Head], gold: Mapping[str, Sequence[Document]], predicted: Sequence[Document]
+    heads: Sequence[Head],
+    gold: Mapping[str, Sequence[Document]],
+    predicted: Sequence[Document],
+    *,
+    learnt: Collection[str] = (),
 ) -> dict[str, TypeMerge]:
     """Choose a merge for each type of several heads: the one whose layer serves all guidelines best.
 
-    The heads of a type are ranked by their mean F1 over the guidelines. The candidates are the layers of the
-    best heads, from one to all, by every rule.
+    The heads of a type are ranked by their F1 above the mean of all heads that are scored on the same
+    guideline, in the mean over the guidelines. The candidates are the layers of the best heads, from one to
+    all, by every rule.
 
     Args:
         heads: heads of the model.
-        gold: for each head's corpus, documents with gold spans, which no head was trained on.
+        gold: for each head's corpus, documents with gold spans.
         predicted: the same texts with the spans of all heads.
+        learnt: corpora whose head was trained on its gold. Their documents are used only where this head is
+            left out.
 
     Returns:
         Per type the merge with the highest mean F1, the simplest of equals. Types with gold of fewer than two
@@ -35,13 +43,17 @@ def choose_merges(
     merges = {}
     for label in dict.fromkeys(label for head in heads for label in head.labels):
         corpora = [head.corpus for head in heads if label in head.labels]
-        annotated = {corpus: gold[corpus] for corpus in corpora if corpus in gold}
+        without_own = len(corpora) > 2
+        annotated = {
+            corpus: gold[corpus]
+            for corpus in corpora
+            if corpus in gold and (without_own or corpus not in learnt)
+        }
         if len(annotated) < 2:  # with gold of one guideline, its own head would always win
             continue
 
-        scorer = _Scorer(label, annotated, by_text, without_own=len(corpora) > 2)
-        alone = {corpus: scorer.mean_f1(TypeMerge((corpus,), "first"), [corpus]) for corpus in corpora}
-        ranking = sorted(corpora, key=alone.__getitem__, reverse=True)
+        scorer = _Scorer(label, annotated, by_text, without_own=without_own)
+        ranking = scorer.rank(corpora)
         merges[label] = max(iter_merges(ranking), key=lambda merge: scorer.mean_f1(merge, ranking))
     return merges
 
@@ -77,20 +89,38 @@ class _Scorer:
     def _only(self, document: Document) -> Document:
         return document.with_spans(span for span in document.spans if span.label == self._label)
 
+    def rank(self, corpora: Sequence[str]) -> list[str]:
+        """Rank heads, the best one first.
+
+        Guidelines differ in difficulty, and not all heads are scored on the same ones. So the F1 of a head
+        counts by its difference from the mean on a guideline.
+        """
+        leads: dict[str, list[float]] = {corpus: [] for corpus in corpora}
+        for guideline in self._pairs:
+            f1 = {
+                corpus: self._f1(guideline, TypeMerge((corpus,), "first"))
+                for corpus in self._scored(corpora, guideline)
+            }
+            for corpus, value in f1.items():
+                leads[corpus].append(value - fmean(f1.values()))
+        return sorted(corpora, key=lambda corpus: fmean(leads[corpus] or [0.0]), reverse=True)
+
     def mean_f1(self, merge: TypeMerge, ranking: Sequence[str]) -> float:
         """Mean F1 of a merge over the guidelines.
 
-        Where a guideline's own head is left out, the next one of the ranking takes its place. A guideline
-        without another head in the ranking does not count.
+        Where a guideline's own head is left out, the next one of the ranking takes its place.
         """
-        f1 = []
-        for corpus, pairs in self._pairs.items():
-            others = [name for name in ranking if not (self._without_own and name == corpus)]
-            if others:
-                reduced = TypeMerge(tuple(others[: len(merge.order)]), merge.rule)
-                scores = total(
-                    score_document(gold, predicted.with_spans(reduced(predicted.spans)))
-                    for gold, predicted in pairs
-                )
-                f1.append(scores.micro.f1)
-        return sum(f1) / len(f1)
+        size = len(merge.order)
+        return fmean(
+            self._f1(guideline, TypeMerge(tuple(self._scored(ranking, guideline)[:size]), merge.rule))
+            for guideline in self._pairs
+        )
+
+    def _scored(self, corpora: Sequence[str], guideline: str) -> list[str]:
+        return [corpus for corpus in corpora if not (self._without_own and corpus == guideline)]
+
+    def _f1(self, guideline: str, merge: TypeMerge) -> float:
+        return total(
+            score_document(gold, predicted.with_spans(merge(predicted.spans)))
+            for gold, predicted in self._pairs[guideline]
+        ).micro.f1
