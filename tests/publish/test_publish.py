@@ -34,7 +34,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 NAME = "someone/tiny"
 TOKEN = "hf_this-is-the-secret"
-MODEL = bytes(range(256)) * 1200  # several blocks, so that a download can stop between two
+MODEL = b"\x12\x80\xe0\x12" + bytes(range(256)) * 1200
+"""A graph of one long text, by the encoding of ONNX: several blocks, so a download can stop between two."""
 CARD = (
     "---\nlicense: apache-2.0\nbase_model: some/encoder\npipeline_tag: token-classification\n---\n\n# Tiny\n"
 )

@@ -52,7 +52,11 @@ def training_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
 
     Splits of the models that it started from, and of its teacher, count as well.
     """
-    return ("train", "dev") if corpora_with_dev_learnt(record) else ("train",)
+    origins = (record.get(origin, {}) for origin in ("start", "teacher"))
+    models = [model for origin in origins for model in (origin, *origin.get("soup", ()))]
+    dev = record.get("recipe", {}).get("learn") == "train+dev"
+    dev |= any("dev" in model.get("learnt", ()) for model in models)
+    return ("train", "dev") if dev else ("train",)
 
 
 def corpora_with_dev_learnt(record: Mapping[str, Any]) -> frozenset[str]:
