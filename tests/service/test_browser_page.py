@@ -378,11 +378,11 @@ FORMATS = {
     "BioC XML": "bioc-xml",
     "BioC JSON": "bioc-json",
     "HTML to read": "html",
+    "brat (zip)": "brat",
     "Label Studio": "label-studio",
     "doccano": "doccano",
     "Prodigy": "prodigy",
     "WebAnno TSV (zip)": "webanno",
-    "brat (zip)": "brat",
 }
 
 
