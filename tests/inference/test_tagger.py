@@ -202,7 +202,10 @@ def test_a_stream_is_not_collected_before_it_is_tagged(tagger: Tagger) -> None:
 
 def test_a_model_that_does_not_fit_its_heads_is_refused(runtime_bundle: Bundle, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(runtime_bundle.folder, tmp_path / "copy"))
-    for heads in (runtime_bundle.manifest.heads[:1], (*runtime_bundle.manifest.heads, CORPORA[0].head)):
+    for heads in (
+        runtime_bundle.manifest.heads[:1],
+        (*runtime_bundle.manifest.heads, replace(CORPORA[0].head, corpus="third")),
+    ):
         seal(copy, replace(runtime_bundle.manifest, heads=heads, merges={}, document_decoding={}))
         with pytest.raises(BundleError, match="the model has 6 outputs"):
             Tagger.load(copy)
