@@ -25,16 +25,21 @@ from openmed_ner.cli.options import (
     read_choices,
     split_names,
 )
-from openmed_ner.cli.output import check_outputs, complain, open_output, write_output
+from openmed_ner.cli.output import check_outputs, complain, write_output
+from openmed_ner.cli.scores import (
+    describe_result,
+    describe_threshold,
+    report_comparison,
+    write_predictions,
+    write_reports,
+)
 from openmed_ner.errors import InputError
-from openmed_ner.evaluation.comparison import HeadComparison, compare_predictions
+from openmed_ner.evaluation.comparison import compare_predictions
 from openmed_ner.evaluation.cross_corpus import score_across_catalog
 from openmed_ner.evaluation.gold import GoldSource
 from openmed_ner.evaluation.predictions import Predictions, predict_gold, read_predictions
 from openmed_ner.evaluation.protocols import PROTOCOLS, ScoringProtocol
-from openmed_ner.evaluation.report import System, write_comparison, write_report
 from openmed_ner.formats import FORMATS
-from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.publish.cards import attach as attach_scores
 from openmed_ner.tagging import SubwordTokenizer
@@ -227,7 +232,7 @@ def evaluate(
             else _read_predictions(system, gold_source, predicted_source, label_names)
             for system in compare
         ]
-        record = _compare(compare, list(compare_predictions(*systems)), report)
+        record = report_comparison(compare, list(compare_predictions(*systems)), report)
     elif across:
         record = _score_across(_open(bundle), gold_source, load)
     else:
@@ -244,9 +249,9 @@ def evaluate(
         if not document_decoding:
             record["document_decoding"] = False
         if predictions:
-            _write_predictions(predictions, by_head)
+            write_predictions(predictions, by_head)
         if report:
-            _write_reports(report, by_head, results)
+            write_reports(report, by_head, results)
         # Cards compare models by mentions; scores of the other protocols would be mistaken for them.
         if attach and opened:
             attach_scores(opened, [result for result in results if result["protocol"] == "mention"])
@@ -314,9 +319,9 @@ def _score(
         predictions.score(protocol, precision=precision) for predictions in by_head for protocol in protocols
     ]
     for result in results:
-        typer.echo(_describe(result))
+        typer.echo(describe_result(result))
         if precision is not None and "threshold" in result:
-            typer.echo(_describe_threshold(precision, result["threshold"]))
+            typer.echo(describe_threshold(precision, result["threshold"]))
     return results
 
 
@@ -330,31 +335,6 @@ def _read_names(pairs: Sequence[str]) -> dict[str, str]:
         if "=" not in pair:
             raise InputError(f"--map {pair!r}: expected OLD=NEW")
     return {old: new for old, _, new in (pair.partition("=") for pair in pairs)}
-
-
-def _compare(
-    systems: tuple[Path, Path], comparisons: Sequence[HeadComparison], report: Path | None
-) -> dict[str, Any]:
-    """Print the differences between two systems, and write a page for each head."""
-    for comparison in comparisons:
-        gold, difference = comparison.first.gold, comparison.difference
-        low, high = difference.ci95
-        typer.echo(
-            f"{gold.corpus} {gold.split}: F1 {100 * difference.f1_first:.2f} against "
-            f"{100 * difference.f1_second:.2f}, difference {100 * difference.difference:+.2f} "
-            f"(95 %: {100 * low:+.2f} to {100 * high:+.2f}), p = {difference.p_value:.4f}"
-        )
-        if report:
-            path = report if len(comparisons) == 1 else report.with_stem(f"{report.stem}-{gold.corpus}")
-            first = System(str(systems[0]), comparison.results[0], comparison.first.predicted)
-            second = System(str(systems[1]), comparison.results[1], comparison.second.predicted)
-            with open_output(path) as file:
-                write_comparison(file, gold.documents, first, second, comparison=difference)
-            typer.echo(f"report: {path}")
-    return {
-        "systems": [str(system) for system in systems],
-        "comparisons": [comparison.to_json() for comparison in comparisons],
-    }
 
 
 def _score_across(bundle: Bundle, gold_source: GoldSource, load: Load) -> dict[str, Any]:
@@ -374,40 +354,3 @@ def _score_across(bundle: Bundle, gold_source: GoldSource, load: Load) -> dict[s
         )
         results.append(row)
     return {"results": results, **describe_bundle(bundle)}
-
-
-def _describe(result: dict[str, Any]) -> str:
-    micro = result["micro"]
-    low, high = micro["ci95"]
-    names = (("P", "precision"), ("R", "recall"), ("F1", "f1"))
-    values = "  ".join(f"{name} {100 * micro[key]:.2f}" for name, key in names)
-    interval = f"95 %: {100 * low:.1f} to {100 * high:.1f}; {result['documents']} documents"
-    unit = "" if result["protocol"] == "mention" else f" by {result['protocol']}"
-    return f"{result['corpus']} {result['split']}{unit}: {values}  ({interval})"
-
-
-def _describe_threshold(precision: float, threshold: dict[str, float] | None) -> str:
-    if threshold is None:
-        return f"  no threshold reaches a precision of {precision}"
-    return (
-        f"  --threshold {threshold['threshold']:.4f} reaches a precision of "
-        f"{100 * threshold['precision']:.2f} "
-        f"at a recall of {100 * threshold['recall']:.2f}"
-    )
-
-
-def _write_predictions(path: Path, by_head: Sequence[Predictions]) -> None:
-    with open_output(path) as file:
-        write_jsonl((document for predictions in by_head for document in predictions.predicted), file)
-
-
-def _write_reports(path: Path, by_head: Sequence[Predictions], results: Sequence[dict[str, Any]]) -> None:
-    """Write one page per head; with several, the head's name goes into the file's."""
-    for predictions in by_head:
-        gold = predictions.gold
-        rows = (row for row in results if (row["corpus"], row["protocol"]) == (gold.corpus, "mention"))
-        result = next(rows, None) or predictions.score()
-        target = path if len(by_head) == 1 else path.with_stem(f"{path.stem}-{gold.corpus}")
-        with open_output(target) as file:
-            write_report(file, result, gold.documents, predictions.predicted, training=gold.training)
-        typer.echo(f"report: {target}")

@@ -28,7 +28,7 @@ from urllib.parse import quote, unquote
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.attributes import Attributes, parse_attributes, parse_evidence, write_evidence
-from openmed_ner.formats.files import advise_encoding, describe_byte
+from openmed_ner.formats.files import advise_encoding, describe_byte, make_folder
 from openmed_ner.formats.structure import Annotation, Structure, new_names, select_annotations, surviving
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
@@ -127,10 +127,7 @@ def write_brat(documents: Iterable[Document], folder: Path, *, on_bad: OnBad = f
             or a string has half of a surrogate pair.
     """
     names: set[str] = set()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot create the folder: {error.strerror}") from error
+    make_folder(folder)
 
     for document in documents:
         if reason := _refusal(document, names):

@@ -205,3 +205,15 @@ def _locate(path: Path) -> str:
             except UnicodeDecodeError as error:
                 return locate_byte(error, number)
     return "an invalid byte"
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder of a format of several files, unless it is there.
+
+    Raises:
+        InputError: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot create the folder: {error.strerror}") from error

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.tolerance import OnBad, require_characters
+from openmed_ner.text import Document
 
 _BLANKS = re.compile("[ \t\r\n]*")
 
@@ -70,6 +71,37 @@ def iter_records(file: TextIO, source: str, on_bad: OnBad) -> Iterator[tuple[str
             continue
         for number, record in enumerate(value, start=1):
             yield f"{source}, record {number}", record
+
+
+def read_records(
+    file: TextIO,
+    source: str,
+    on_bad: OnBad,
+    *,
+    name: str,
+    read: Callable[[dict[str, Any], str], Document | None],
+) -> Iterator[Document]:
+    """Yield the document of each record; a bad record goes to ``on_bad``.
+
+    Args:
+        file: open file.
+        source: name of the file, for messages.
+        on_bad: called with the error of each bad record.
+        name: what the tool calls a record, for messages.
+        read: reads a record; its second argument is the id of a document without one. ``None`` leaves the
+            record out.
+
+    Raises:
+        CorpusFormatError: as for :func:`iter_values`.
+    """
+    for number, (place, record) in enumerate(iter_records(file, source, on_bad), start=1):
+        try:
+            document = read(require_object(record, name), f"{source}:{number}")
+        except (ValueError, RecursionError) as error:
+            on_bad(CorpusFormatError(f"{place}: {error}"))
+        else:
+            if document is not None:
+                yield document
 
 
 def require_object(value: object, name: str) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
-from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.annotation_tools import (
     DOCUMENT_ID,
     document_name,
@@ -27,7 +26,7 @@ from openmed_ner.formats.annotation_tools import (
     with_structure,
 )
 from openmed_ner.formats.json_values import (
-    iter_records,
+    read_records,
     require_list,
     require_object,
     require_offset,
@@ -50,13 +49,7 @@ def read_label_studio(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Ite
         CorpusFormatError: the file is not JSON, a task has no text or several annotations, or a region has
             no label or another text than the one at its offsets.
     """
-    for number, (place, record) in enumerate(iter_records(file, source, on_bad), start=1):
-        try:
-            document = _read_task(require_object(record, "task"), f"{source}:{number}")
-        except (ValueError, RecursionError) as error:
-            on_bad(CorpusFormatError(f"{place}: {error}"))
-        else:
-            yield document
+    return read_records(file, source, on_bad, name="task", read=_read_task)
 
 
 def write_label_studio(

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.annotation_tools import (
     DOCUMENT_ID,
     document_name,
@@ -22,7 +21,7 @@ from openmed_ner.formats.annotation_tools import (
     with_structure,
 )
 from openmed_ner.formats.json_values import (
-    iter_records,
+    read_records,
     require_list,
     require_object,
     require_offset,
@@ -42,17 +41,15 @@ def read_prodigy(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator
         CorpusFormatError: the file is not JSON, an example has no text, or a span does not fit it.
     """
     n_others = 0
-    for number, (place, record) in enumerate(iter_records(file, source, on_bad), start=1):
-        try:
-            fields = require_object(record, "example")
-            if fields.get("answer", "accept") != "accept":
-                n_others += 1
-                continue
-            document = _read_example(fields, f"{source}:{number}")
-        except (ValueError, RecursionError) as error:
-            on_bad(CorpusFormatError(f"{place}: {error}"))
-        else:
-            yield document
+
+    def read(fields: dict[str, Any], default_id: str) -> Document | None:
+        nonlocal n_others
+        if fields.get("answer", "accept") == "accept":
+            return _read_example(fields, default_id)
+        n_others += 1
+        return None
+
+    yield from read_records(file, source, on_bad, name="example", read=read)
     if n_others:
         _logger.warning("%s: %d examples that were rejected or ignored are left out", source, n_others)
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
-from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.attributes import parse_attributes
 from openmed_ner.formats.json_values import (
-    iter_records,
+    read_records,
     require_list,
     require_name,
     require_object,
@@ -34,13 +33,7 @@ def read_pubannotation(file: TextIO, *, source: str, on_bad: OnBad = fail) -> It
         CorpusFormatError: the file is not JSON, an object has neither text nor denotations, or a mention
             does not fit the text.
     """
-    for number, (place, record) in enumerate(iter_records(file, source, on_bad), start=1):
-        try:
-            document = _read_record(require_object(record, "document"), f"{source}:{number}")
-        except (ValueError, RecursionError) as error:
-            on_bad(CorpusFormatError(f"{place}: {error}"))
-        else:
-            yield document
+    return read_records(file, source, on_bad, name="document", read=_read_record)
 
 
 def _read_record(record: Mapping[str, Any], default_id: str) -> Document:

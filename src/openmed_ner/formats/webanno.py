@@ -22,7 +22,7 @@ from typing import TextIO
 from urllib.parse import quote, unquote
 
 from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
-from openmed_ner.formats.files import strip_gz
+from openmed_ner.formats.files import make_folder, strip_gz
 from openmed_ner.formats.structure import Annotation, Structure, select_annotations
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail, require_utf8
 from openmed_ner.formats.utf16 import CodeUnits
@@ -102,10 +102,7 @@ def write_webanno(documents: Iterable[Document], folder: Path, *, on_bad: OnBad 
             or a span that is discontinuous, or begins or ends outside of words.
     """
     names: set[str] = set()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot create the folder: {error.strerror}") from error
+    make_folder(folder)
     for document in documents:
         name = quote(document.id, safe="")
         if reason := _refusal(document, name, names):

@@ -41,7 +41,7 @@ class Schedule:
     Attributes:
         epochs: maximum number of passes over the training data.
         minutes: maximum time of the steps and of all evaluations but the last. The learning rate then falls
-            with the time that has passed, and reaches zero when it is over; 0 sets no limit.
+            with the time that has passed, and reaches zero when it is over. 0 sets no limit.
         patience: epochs without a better dev score before the run stops.
         batch_subwords: maximum number of subwords in a batch, padding included.
         accumulate: number of batches per step.
@@ -128,7 +128,7 @@ class Distillation:
     """Training on a teacher's probabilities beside the annotations.
 
     Attributes:
-        teacher: folder of a bundle with some heads of the student, of any backbone that torch can load; heads
+        teacher: folder of a bundle with some heads of the student, of any backbone that torch can load. Heads
             that it lacks learn from annotations alone. Empty: no teacher.
         texts: file of documents without annotation, for the teacher's probabilities only; empty: none.
         weight: share of the teacher in the loss, from 0 to 1; the annotations have the rest.
@@ -187,11 +187,11 @@ class Recipe:
         weights: times that an epoch reads the training documents of a corpus; 1 by default.
         transitions: weight, in decoding, of the tag transitions in the training documents; 0 only forbids
             malformed sequences.
-        document_decoding: mode of document-level decoding in which dev documents are scored; an export
+        document_decoding: mode of document-level decoding in which dev documents are scored. An export
             chooses the mode of each head.
         learn: ``train`` selects the epoch on dev; ``train+dev`` also trains on dev and keeps the last epoch,
             for a final model with settings chosen before.
-        keep_dev: corpora whose dev split is not trained on even so; it selects the epoch, and can serve
+        keep_dev: corpora whose dev split is not trained on even so. It selects the epoch, and can serve
             choices made afterwards. Needs ``train+dev``.
         silver: file of documents tagged by another model (``openmed-ner tag --to jsonl``) to train on as
             well; each head is trained on the spans of its corpus. Empty: none.
