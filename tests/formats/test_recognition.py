@@ -93,7 +93,7 @@ KINDS: dict[str, list[bytes | str]] = {
     "xlsx": [zipped("xl/workbook.xml")],
     "zip": [zipped("a.txt")],
     "tar": [tarred()],
-    "gzip": [gzip.compress(b"x")],
+    "gzip": [gzip.compress(b"x", mtime=0)],
     "bzip2": [b"BZh91AY&SY"],
     "xz": [b"\xfd7zXZ\x00\x00\x04"],
     "zstd": [b"\x28\xb5\x2f\xfd\x04"],
