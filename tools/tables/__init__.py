@@ -19,6 +19,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         models.protocols,
         models.across,
         models.evaluation,
+        models.clinic_notes,
         speed.tagging,
         speed.scale,
         speed.scaling,

@@ -259,6 +259,26 @@ def evaluation() -> str:
     return "\n".join([*lines, "", conditions(record, sizes)])
 
 
+def clinic_notes() -> str:
+    """Scores on the clinic notes, per bundle and type."""
+    record = read("notes")
+    lines = [
+        "| bundle | type | gold mentions | precision | recall | F1 | 95 % interval | loose F1 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for system in record["systems"]:
+        strict, loose = (system["rules"][rule] for rule in ("strict", "type"))
+        for label, row in strict["scores"].items():
+            values = [percent(row[key]) for key in ("precision", "recall", "f1")]
+            interval = " to ".join(f"{100 * end:.1f}" for end in strict["interval"]) if label == "all" else ""
+            loose_f1 = percent(loose["scores"][label]["f1"])
+            cells = (system["bundle"], label, row["tp"] + row["fn"], *values, interval, loose_f1)
+            lines.append(table_row(cells))
+
+    bundles = ", ".join(f"{system['bundle']} `{system['sha256'][:8]}`" for system in record["systems"])
+    return "\n".join([*lines, "", f"Bundles {bundles}. {machine(record)}"])
+
+
 def _notes(names: Iterable[str]) -> list[str]:
     """Notes on corpora that were not scored on the official test split of the whole corpus."""
     from openmed_ner.corpora import CATALOG

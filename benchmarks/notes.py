@@ -1,0 +1,87 @@
+"""Score bundles on sixteen clinic notes, which were written and annotated for this and follow no corpus.
+
+    python benchmarks/notes.py [BUNDLE ...]
+
+A bundle tags with its default settings. Only the five annotated types count: predictions of other types, such
+as ``Anatomy``, are ignored. ``type`` matching asks for the right label and one character in common.
+The annotation guideline is in docs/evaluation.md. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from openmed_ner.bundle import open_bundle
+from openmed_ner.bundle.record import provenance
+from openmed_ner.evaluation import Counts, MatchMode, bootstrap_f1, score_documents, total
+from openmed_ner.evaluation.errors import count_errors, find_errors
+from openmed_ner.formats import read_documents
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.storage import sha256_file
+from openmed_ner.text import Document
+
+NOTES = Path(__file__).with_suffix(".jsonl")
+TYPES = ("Disease", "Chemical", "Gene", "Variant", "Species")
+MODES: tuple[MatchMode, ...] = ("strict", "type")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "bundles", nargs="*", type=Path, help="folders of bundles (default: the embedded one)"
+    )
+    arguments = parser.parse_args()
+
+    gold = list(read_documents(NOTES))
+    systems = []
+    for folder in arguments.bundles or [embedded_bundle()]:
+        bundle = open_bundle(folder)
+        tagger = Tagger.load(bundle)
+        predicted = [_annotated_types(tagger(note.text), note) for note in gold]
+        print(bundle.manifest.name)
+        systems.append({"bundle": bundle.manifest.name, "sha256": bundle.sha256, **_compare(gold, predicted)})
+
+    mentions = sum(len(note.spans) for note in gold)
+    sizes = {"notes": len(gold), "mentions": mentions, "gold_sha256": sha256_file(NOTES)}
+    print(json.dumps({"benchmark": "notes", **sizes, **provenance(), "systems": systems}))
+
+
+def _annotated_types(result: Document, note: Document) -> Document:
+    return note.with_spans(span for span in result.spans if span.label in TYPES)
+
+
+def _compare(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, object]:
+    """Scores per type and rule, and the number of errors of each kind; prints them."""
+    rules: dict[str, object] = {}
+    for mode in MODES:
+        scores = score_documents(gold, predicted, mode=mode)
+        per_label = total(scores).per_label
+        rows = {label: _describe(per_label.get(label, Counts())) for label in TYPES}
+        rows["all"] = _describe(total(scores).micro)
+        for label, row in rows.items():
+            print(f"  {mode} {label}: " + ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
+        rules[mode] = {"scores": rows, "interval": bootstrap_f1(scores)}
+
+    errors = count_errors(error for pair in zip(gold, predicted, strict=True) for error in find_errors(*pair))
+    print(f"  errors: {dict(errors.most_common())}")
+    return {"rules": rules, "errors": dict(errors.most_common())}
+
+
+def _describe(counts: Counts) -> dict[str, float]:
+    return {
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
+        "tp": counts.tp,
+        "fp": counts.fp,
+        "fn": counts.fn,
+    }
+
+
+if __name__ == "__main__":
+    main()
