@@ -135,21 +135,24 @@ class _Decoder:
 
     def _search(self, tags: TagArray, scores: FloatArray, blocks: _Blocks, *, last: bool) -> None:
         """Search blocks of words between words that are ``O``, in heads of one size, all blocks at once."""
-        heads, firsts, ends, before, at_end = blocks
+        # Longest first: the blocks that reach a word are the first ones.
+        longest_first = np.argsort(blocks.firsts - blocks.ends, kind="stable")
+        heads, firsts, ends, before, at_end = (array[longest_first] for array in blocks)
+        lengths = ends - firsts
+        n_reaching = (len(lengths) - np.bincount(lengths).cumsum()).tolist()
         size = int(self._sizes[heads[0]])
         transitions = self._transition_scores[size][self._place_in_stack[heads]]
         columns = self.begins[heads, None] + np.arange(size)
-        block_index, lengths = np.arange(len(heads)), ends - firsts
+        block_index = np.arange(len(heads))
 
         # Forward: the best score of any sequence that ends in each tag, (n_blocks, n_tags).
         total = scores[firsts[:, None], columns] + transitions[block_index, before]
-        pointers = np.zeros((int(lengths.max()), len(heads), size), dtype=np.intp)
+        pointers = np.zeros((int(lengths[0]), len(heads), size), dtype=np.intp)
         for index in range(1, len(pointers)):
-            candidates = total[:, :, None] + transitions
-            pointers[index] = candidates.argmax(axis=1)
-            words = np.minimum(firsts + index, ends - 1)
-            longer = candidates.max(axis=1) + scores[words[:, None], columns]
-            total = np.where(index < lengths[:, None], longer, total)
+            n = n_reaching[index]
+            candidates = total[:n, :, None] + transitions[:n]
+            candidates.argmax(axis=1, out=pointers[index, :n])
+            total[:n] = candidates.max(axis=1) + scores[firsts[:n, None] + index, columns[:n]]
 
         # A block is followed by an O, or by the end of these words.
         end_costs = self._end_costs[size][self._place_in_stack[heads]] if last else np.zeros_like(total)
@@ -157,9 +160,9 @@ class _Decoder:
 
         # Backward: follow the pointers.
         for index in range(len(pointers) - 1, -1, -1):
-            inside = index < lengths
-            tags[firsts[inside] + index, heads[inside]] = best[inside]
-            best = np.where(inside, pointers[index, block_index, best], best)
+            n = n_reaching[index]
+            tags[firsts[:n] + index, heads[:n]] = best[:n]
+            best[:n] = pointers[index, block_index[:n], best[:n]]
 
     def log_probabilities(self, scores: FloatArray, *tags: TagArray) -> list[FloatArray]:
         """Log-probability of one tag per word and head, ``(n_words, n_heads)``, for each choice of tags."""
