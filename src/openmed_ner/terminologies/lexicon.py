@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,20 +96,36 @@ class Lexicon:
         """
         buffer = io.BytesIO(content)
         try:
-            version, counts, residuals, senses = (np.load(buffer, allow_pickle=False) for _ in range(4))
+            version, counts, residuals, senses = (_view_array(buffer, content) for _ in range(4))
         except (ValueError, EOFError, OSError) as error:
             raise InputError(f"{source} is not a lexicon: {error}. Build it again") from error
         if version.tolist() != [_FORMAT]:
             raise InputError(f"{source} has format {version.tolist()}; expected {_FORMAT}. Build it again")
 
         lexicon = cls(counts, residuals, senses)
-        kinds = (counts.dtype, residuals.dtype, senses.dtype)
+        kinds: object = (counts.dtype, residuals.dtype, senses.dtype)
         n_names = int(counts.sum())
         if kinds != (np.uint8, np.uint32, np.uint16) or not len(residuals) == len(senses) == n_names:
             raise InputError(f"{source} is damaged: its tables do not fit together. Build it again")
         if len(counts) != 1 << lexicon.bits:
             raise InputError(f"{source} is damaged: it has {len(counts)} buckets. Build it again")
         return lexicon
+
+
+def _view_array(buffer: io.BytesIO, content: bytes) -> NDArray[Any]:
+    """Read the next array of a buffer without a copy of its values, and go on behind it.
+
+    Raises:
+        ValueError: there is no array of one dimension there.
+    """
+    if np.lib.format.read_magic(buffer) != (1, 0):
+        raise ValueError("an array has another version")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(buffer)
+    if len(shape) != 1 or dtype.hasobject:
+        raise ValueError("an array is not a list of numbers")
+    array = np.frombuffer(content, dtype=dtype, count=shape[0], offset=buffer.tell())
+    buffer.seek(array.nbytes, io.SEEK_CUR)
+    return array
 
 
 def split_hashes(hashes: HashArray, bits: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:

@@ -119,12 +119,11 @@ class Matcher:
         """Prepare the tables of a lexicon: 10 bytes per name."""
         self._bits = lexicon.bits
         self._width = int(lexicon.counts.max(initial=0))
-        ends = np.cumsum(lexicon.counts, dtype=np.uint32)
-        self._offsets = ends - lexicon.counts
-        # A row of numbers is compared at once, and must not go beyond the end.
-        self._residuals = np.concatenate([lexicon.residuals, np.zeros(self._width, dtype=np.uint32)])
+        self._offsets = np.cumsum(lexicon.counts, dtype=np.uint32)
+        self._offsets -= lexicon.counts
+        self._residuals = lexicon.residuals
         self._senses = lexicon.senses
-        self._filter = _make_filter(lexicon)
+        self._filter = _make_filter(lexicon, self._offsets)
         self._words = _Words()
 
     @property
@@ -216,11 +215,11 @@ class Matcher:
         (possible,) = ((self._filter[prefixes >> 3] >> (prefixes & 7)) & 1).nonzero()
 
         buckets, residuals = split_hashes(hashes[possible], self._bits)
+        # The rows of several buckets are compared at once; that of the last one ends with the table.
         rows = self._offsets[buckets].astype(np.int64)[:, None] + np.arange(self._width)
-        hits, columns = np.nonzero(self._residuals[rows] == residuals[:, None])
-        names = rows[hits, columns]
-        within = names < len(self._senses)
-        return possible[hits[within]], names[within]
+        equal = self._residuals.take(rows, mode="clip") == residuals[:, None]
+        hits, columns = np.nonzero(equal & (rows < len(self._residuals)))
+        return possible[hits], rows[hits, columns]
 
 
 @cache
@@ -230,15 +229,15 @@ def _list_tags(senses: int) -> tuple[tuple[int, int, int], ...]:
     return tuple((column, 2 * strength - 1, 2 * strength) for column, strength in strengths if strength)
 
 
-def _make_filter(lexicon: Lexicon) -> NDArray[np.uint8]:
+def _make_filter(lexicon: Lexicon, offsets: NDArray[np.uint32]) -> NDArray[np.uint8]:
     """A bit for each beginning of a number, set if a name has it; in parts, to need little memory."""
     size = 1 << _FILTER_BITS
     table = np.zeros(len(lexicon.counts) * size >> 3, dtype=np.uint8)
-    ends = np.cumsum(lexicon.counts, dtype=np.int64)
-    step = 1 << 16
+    step = 1 << 14
     for first in range(0, len(lexicon.counts), step):
         counts = lexicon.counts[first : first + step]
-        begin, end = int(ends[first]) - int(counts[0]), int(ends[first + len(counts) - 1])
+        begin = int(offsets[first])
+        end = begin + int(counts.sum())
         buckets = np.repeat(np.arange(len(counts)), counts)
         inner = lexicon.residuals[begin:end] >> np.uint32(RESIDUAL - _FILTER_BITS) & np.uint32(size - 1)
         flags = np.zeros(len(counts) * size, dtype=bool)
