@@ -5,8 +5,8 @@ from openmed_ner.terminologies.concept import TYPES, Concept
 from openmed_ner.terminologies.lexicon import AMBIGUOUS, CERTAIN, Lexicon
 from openmed_ner.terminologies.matcher import PLACES, TAGS, Matcher, read_words
 from openmed_ner.terminologies.normalisation import name_key, normalise
-from openmed_ner.terminologies.short_forms import DefinitionCounts
-from openmed_ner.terminologies.store import open_lexicon
+from openmed_ner.terminologies.short_forms import DefinitionCounts, ShortForm
+from openmed_ner.terminologies.store import open_lexicon, read_short_forms
 
 __all__ = [
     "AMBIGUOUS",
@@ -18,10 +18,12 @@ __all__ = [
     "DefinitionCounts",
     "Lexicon",
     "Matcher",
+    "ShortForm",
     "TrainingText",
     "build",
     "name_key",
     "normalise",
     "open_lexicon",
+    "read_short_forms",
     "read_words",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from openmed_ner.errors import InputError
+from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.storage import read_json, sha256
 from openmed_ner.terminologies.concept import Concept
 from openmed_ner.terminologies.lexicon import Lexicon
@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 LEXICON = "lexicon.npy"
 SHORT_FORMS = "short-forms.tsv.xz"
 FORMAT = 1
+_SHORT_FORM_COLUMNS = ("short", "type", "count", "share", "long")
 _PRESET = 1  # of xz; higher ones take minutes and save a tenth
 
 
@@ -60,7 +61,22 @@ def read_concepts(path: Path, label: str) -> Iterator[Concept]:
 def write_short_forms(path: Path, senses: Iterable[ShortForm]) -> None:
     """Write a table of short forms with their shares."""
     rows = ((sense.short, sense.type, str(sense.count), f"{sense.share:.3f}", sense.long) for sense in senses)
-    _write_table(path, ("short", "type", "count", "share", "long"), rows)
+    _write_table(path, _SHORT_FORM_COLUMNS, rows)
+
+
+def read_short_forms(folder: Path) -> Iterator[ShortForm]:
+    """Read the short forms of a folder of compiled terminologies; none if the folder has no such table.
+
+    Raises:
+        CorpusFormatError: the table is damaged.
+    """
+    path = folder / SHORT_FORMS
+    for row in read_table(path, _SHORT_FORM_COLUMNS) if path.exists() else ():
+        try:
+            count, share = int(row["count"]), float(row["share"])
+        except ValueError as error:
+            raise CorpusFormatError(f"{path}: {row['short']!r} has no count or share: {error}") from error
+        yield ShortForm(row["short"], row["type"], count, share, row["long"])
 
 
 def open_lexicon(folder: Path) -> tuple[Lexicon, dict[str, Any]]:

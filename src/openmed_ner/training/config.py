@@ -166,6 +166,25 @@ class LexiconSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Training documents in changed forms, and short clinical notes written from frames.
+
+    Attributes:
+        share: share of the training documents that an epoch also reads in a changed form: other names of the
+            same type, short forms in place of long ones, lists, headings, wrapped lines, capitals.
+        notes: number of notes that an epoch reads. They annotate the heads that know no other types than
+            Disease, Chemical, Gene, Variant, Species and CellLine.
+    """
+
+    share: float = 0.0
+    notes: int = 0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.share <= 1, "augmentation.share", self.share, "a share from 0 to 1")
+        require(self.notes >= 0, "augmentation.notes", self.notes, "0 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Recipe of a fine-tuning run.
 
@@ -201,6 +220,7 @@ class Recipe:
         lora: adapter; unused by ``full``.
         distillation: teacher and soft targets.
         lexicon: names of terminologies as an input.
+        augmentation: changed forms of training documents, and notes.
         schedule: schedule of the optimisation.
         search: search space of ``train --search``.
     """
@@ -226,6 +246,7 @@ class Recipe:
     lora: LoraSettings = field(default_factory=LoraSettings)
     distillation: Distillation = field(default_factory=Distillation)
     lexicon: LexiconSettings = field(default_factory=LexiconSettings)
+    augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
     search: Search = field(default_factory=Search)
 

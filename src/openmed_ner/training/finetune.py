@@ -31,13 +31,14 @@ from openmed_ner.model.tagger import (
 from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, learn_transitions
 from openmed_ner.text import Document
+from openmed_ner.training.augmentation import augment
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.engine.loop import StepReport, Trainer
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write_bundle
 from openmed_ner.training.lexicon import TrainingLexicon, open_training_lexicon
 from openmed_ner.training.objectives.distillation import TeacherModel
-from openmed_ner.training.objectives.token_tags import Example, TokenTagging, TrainingCorpus, list_texts
+from openmed_ner.training.objectives.token_tags import Example, TokenTagging, TrainingCorpus
 from openmed_ner.training.warm_start import TrainedModel, open_start, open_trained
 
 
@@ -79,16 +80,18 @@ def finetune(
     start = open_start(recipe, backbone) if recipe.start else None
     teacher = _open_teacher(recipe, heads)
     lexicon = open_training_lexicon(recipe, start)
+    corpora = augment(
+        corpora,
+        recipe.augmentation,
+        seed=recipe.seed,
+        weights=recipe.weights,
+        short_forms=lexicon.short_forms if lexicon else (),
+    )
     matcher = lexicon.matcher if lexicon else None
     reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap, matcher=matcher)
     model = build_model(recipe, backbone, heads, adapted=adapted, start=start, lexicon=lexicon)
 
     with measure(processes) as meter:
-        soft_targets = None
-        if teacher:
-            texts = list_texts(corpora)
-            soft_targets = teacher.soft_targets(texts, folder, processes, recipe.schedule.precision)
-
         objective = TokenTagging(
             model,
             corpora,
@@ -96,9 +99,11 @@ def finetune(
             schedule=recipe.schedule,
             seed=recipe.seed,
             weights=recipe.weights,
-            soft_targets=soft_targets,
             document_mode=recipe.document_decoding,
         )
+        if teacher:
+            texts = objective.list_texts()
+            objective.soft_targets = teacher.soft_targets(texts, folder, processes, recipe.schedule.precision)
         trainer: Trainer[list[Example]] = Trainer(
             objective,
             schedule=recipe.schedule,
@@ -286,7 +291,7 @@ def build_model(
 
 def describe_data(corpus: TrainingCorpus) -> Mapping[str, Any]:
     """Number and SHA-256 of the documents that a run trained on and was selected on, and ids left out."""
-    splits = {name: getattr(corpus, name) for name in ("train", "dev", "silver", "unlabelled")}
+    splits = {name: getattr(corpus, name) for name in ("train", "dev", "silver", "unlabelled", "augmented")}
     sizes = {
         split: {"documents": len(documents), "sha256": hash_documents(documents)}
         for split, documents in splits.items()

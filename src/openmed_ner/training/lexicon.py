@@ -11,7 +11,7 @@ from typing import Any
 from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import RECORD, LexiconReference, Terminology
 from openmed_ner.storage import sha256
-from openmed_ner.terminologies import Matcher, open_lexicon
+from openmed_ner.terminologies import Matcher, ShortForm, open_lexicon, read_short_forms
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.warm_start import TrainedModel
 
@@ -28,12 +28,14 @@ class TrainingLexicon:
         reference: its digest and sources, for the manifest of a bundle.
         record: settings and sources of its compilation, for the record of a run.
         matcher: finds its names.
+        short_forms: short forms of its names; none if the lexicon is that of a start.
     """
 
     content: bytes
     reference: LexiconReference
     record: Mapping[str, Any]
     matcher: Matcher
+    short_forms: tuple[ShortForm, ...] = ()
 
 
 def find_terminologies(name: str) -> Path:
@@ -51,7 +53,8 @@ def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> Trainin
         BundleError: the lexicon of the start is damaged.
     """
     if recipe.lexicon.folder:
-        lexicon, manifest = open_lexicon(find_terminologies(recipe.lexicon.folder))
+        folder = find_terminologies(recipe.lexicon.folder)
+        lexicon, manifest = open_lexicon(folder)
         content = lexicon.to_bytes()
         sources = manifest["sources"]
         terminologies = tuple(
@@ -59,7 +62,7 @@ def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> Trainin
         )
         reference = LexiconReference(sha256(content), len(lexicon), terminologies)
         record = {key: manifest[key] for key in ("sources", "texts", "precision", "types")}
-        return TrainingLexicon(content, reference, record, Matcher(lexicon))
+        return TrainingLexicon(content, reference, record, Matcher(lexicon), tuple(read_short_forms(folder)))
 
     bundle = start.bundle if start else None
     if bundle is None or bundle.manifest.lexicon is None:

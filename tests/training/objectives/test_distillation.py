@@ -22,19 +22,20 @@ from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.tagging import SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import pad_windows
-from openmed_ner.text import Document
+from openmed_ner.text import Document, Span
 from openmed_ner.training.config import Distillation, Recipe
 from openmed_ner.training.corpora import build_corpora
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.finetune import build_model, finetune
 from openmed_ner.training.objectives import distillation
 from openmed_ner.training.objectives.distillation import SCORES, SoftTargets, TeacherModel, TeacherScores
-from openmed_ner.training.objectives.token_tags import TokenTagging, list_texts
+from openmed_ner.training.objectives.token_tags import TokenTagging
 from openmed_ner.training.warm_start import open_start, open_trained
 from sentences import DOCUMENTS, tiny_tokenizer
 from tiny import CORPORA, make_recipe
 
 HEADS = tuple(corpus.head for corpus in CORPORA)
+TEXTS = list(dict.fromkeys(document.text for corpus in CORPORA for document in corpus.train))
 READER = WindowReader(SubwordTokenizer(tiny_tokenizer()), HEADS, 64, 16)
 
 
@@ -48,7 +49,7 @@ def open_teacher(bundle: Bundle, weight: float = 1.0) -> TeacherModel:
 
 
 def teach(bundle: Bundle, folder: Path, texts: Sequence[str] = (), weight: float = 1.0) -> SoftTargets:
-    texts = texts or list_texts(CORPORA)
+    texts = texts or TEXTS
     return open_teacher(bundle, weight).soft_targets(texts, folder, Processes(), "fp32")
 
 
@@ -79,7 +80,7 @@ def test_a_teacher_says_of_every_word_what_it_computes(
     bundle: Bundle = request.getfixturevalue(f"{kind}_bundle")
     heads = HEADS[::-1]
     teacher = TeacherModel(open_trained(str(bundle.folder)), heads, Distillation("tiny"))
-    texts = [*list_texts(CORPORA), " ", " ".join(document.text for document in DOCUMENTS * 9)]
+    texts = [*TEXTS, " ", " ".join(document.text for document in DOCUMENTS * 9)]
     targets = teacher.soft_targets(texts, tmp_path, Processes(), "fp32")
     model = merge_adapter(load_model(bundle))
     reader = WindowReader(READER.tokenizer, model.heads, bundle.manifest.window, bundle.manifest.overlap)
@@ -96,7 +97,7 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
     full_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Answers are kept as they come; those of another teacher are none."""
-    texts, read = list_texts(CORPORA), []
+    texts, read = TEXTS, []
     answer = TeacherModel._score
 
     def stop(self: TeacherModel, batch: Sequence[str]) -> Iterator[np.ndarray]:
@@ -159,9 +160,8 @@ def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
 
     def loss_of(*layers: int) -> float:
         model = build_model(replace(recipe, layers=layers), backbone, HEADS, start=start).eval()
-        objective = TokenTagging(
-            model, CORPORA, READER, schedule=recipe.schedule, seed=0, soft_targets=targets
-        )
+        objective = TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0)
+        objective.soft_targets = targets
         return objective.loss(objective.examples).mean.item()
 
     assert abs(loss_of()) < 1e-4 and loss_of(0) > 0.01
@@ -222,9 +222,9 @@ def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
     text = "Aspirin in rats with breast cancer."
     corpora = [replace(corpus, unlabelled=(Document("x", text),)) for corpus in CORPORA]
     recipe = make_student(backbone, full_bundle)
-    targets = teach(full_bundle, tmp_path, list_texts(corpora), weight=0.5)
     model = build_model(recipe, backbone, HEADS).eval()
-    objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0, soft_targets=targets)
+    objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0)
+    objective.soft_targets = teach(full_bundle, tmp_path, objective.list_texts(), weight=0.5)
     (example,) = [example for example in objective.examples if not example.annotators]
     loss = objective.loss([example])
     assert loss.n_targets == 2 * len(example.window.first_subwords) and loss.mean.item() > 0
@@ -232,15 +232,48 @@ def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
     assert all(layer.weight.grad.abs().max() > 0 for layer in model.layers)
 
 
+def test_a_teacher_reads_what_the_epochs_draw(full_bundle: Bundle, backbone: Path) -> None:
+    """Documents of weight 0.5 are read by half of the epochs; changed forms have no soft targets."""
+    diseases, chemicals = CORPORA
+    changed = Document("changed", "- ASTHMA")
+    corpora = [replace(diseases, train=diseases.train[:4], augmented=(changed,)), chemicals]
+    corpora[1] = replace(chemicals, train=chemicals.train[4:])
+    recipe = make_student(backbone, full_bundle, epochs=1)
+    weights = {"diseases": 0.5, "chemicals": 1.0}
+    model = build_model(recipe, backbone, HEADS)
+    objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=1, weights=weights)
+    drawn = {example.text for batch in objective.batches(0) for example in batch}
+    assert set(objective.list_texts()) == drawn - {changed.text} and changed.text in drawn
+    assert {document.text for document in corpora[1].train} <= drawn
+    assert not {document.text for document in corpora[0].train} <= drawn
+
+
+def test_a_changed_form_is_learnt_from_annotations_alone(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    changed = Document("changed", "- ASTHMA", (Span(2, 8, "Disease"),))
+    corpora = [replace(CORPORA[0], augmented=(changed,)), CORPORA[1]]
+    recipe = make_student(backbone, full_bundle, dropout=0.0)
+    model = build_model(recipe, backbone, HEADS)
+    objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0)
+    (example,) = [example for example in objective.examples if example.is_augmented]
+    alone = objective.loss([example]).mean.item()
+    objective.soft_targets = teach(full_bundle, tmp_path, objective.list_texts(), weight=1.0)
+    assert objective.loss([example]).mean.item() == alone > 0
+
+    # In a batch, the words of other texts have soft targets.
+    others = [other for other in objective.examples if not other.is_augmented][:2]
+    both = objective.loss([*others, example]).mean.item()
+    assert both == pytest.approx(objective.loss(others).mean.item(), rel=1e-4)
+
+
 def test_without_weight_a_teacher_changes_nothing(
     full_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
     recipe = make_student(backbone, full_bundle, dropout=0.0)
     model = build_model(recipe, backbone, HEADS)
-    alone, along = (
-        TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0, soft_targets=targets)
-        for targets in (None, teach(full_bundle, tmp_path, weight=0.0))
-    )
+    alone, along = (TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0) for _ in range(2))
+    along.soft_targets = teach(full_bundle, tmp_path, weight=0.0)
     for with_it, without in zip(along.batches(0), alone.batches(0), strict=True):
         assert along.loss(with_it).mean.item() == alone.loss(without).mean.item()
 
@@ -260,7 +293,8 @@ def test_a_head_that_the_teacher_lacks_learns_from_annotations_alone(
     corpora = [replace(CORPORA[0], head=other, train=CORPORA[0].train[:1]), *CORPORA]
     model = build_model(recipe, backbone, [corpus.head for corpus in corpora])
     reader = WindowReader(SubwordTokenizer(tiny_tokenizer()), model.heads, 64, 16)
-    objective = TokenTagging(model, corpora, reader, schedule=recipe.schedule, seed=0, soft_targets=targets)
+    objective = TokenTagging(model, corpora, reader, schedule=recipe.schedule, seed=0)
+    objective.soft_targets = targets
     for batch in objective.batches(0):
         model.zero_grad()
         objective.loss(batch).mean.backward()

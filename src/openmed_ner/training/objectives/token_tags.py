@@ -38,6 +38,7 @@ class TrainingCorpus:
         left_out: ids of training documents that appear in a held-out split, and are not in ``train``.
         silver: documents tagged by another model, to train on as well.
         unlabelled: documents without annotation, for soft targets only; the same for all corpora.
+        augmented: changed forms of training documents, and notes; trained on without soft targets.
     """
 
     head: Head
@@ -46,6 +47,7 @@ class TrainingCorpus:
     left_out: tuple[str, ...] = ()
     silver: tuple[Document, ...] = ()
     unlabelled: tuple[Document, ...] = ()
+    augmented: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +57,17 @@ class Example:
     Attributes:
         window: input of the model.
         tags: tag index of each owned word in each head, ``IGNORED`` elsewhere, ``(n_words, n_heads)``.
-        annotators: indices of the corpora with gold annotation in the text; empty if all tags are silver.
+        annotators: indices of the corpora with gold annotation in the text; empty if all tags are silver, or
+            the text is augmented.
         text: text of the window, the key of its soft targets.
+        is_augmented: true for a changed form or a note, which have no soft targets.
     """
 
     window: Window
     tags: NDArray[np.int64]
     annotators: tuple[int, ...]
     text: str
-
-
-def list_texts(corpora: Sequence[TrainingCorpus]) -> list[str]:
-    """List the distinct texts of all training documents."""
-    annotated = [document for corpus in corpora for document in (*corpus.train, *corpus.silver)]
-    return list(dict.fromkeys(document.text for document in (*annotated, *corpora[0].unlabelled)))
+    is_augmented: bool = False
 
 
 def make_examples(
@@ -102,9 +101,13 @@ def make_examples(
             texts.setdefault(document.text, {}).setdefault(index, document)
     for document in corpora[0].unlabelled:
         texts.setdefault(document.text, {})
+    originals = len(texts)
+    for index, corpus in enumerate(corpora):
+        for document in corpus.augmented:
+            texts.setdefault(document.text, {}).setdefault(index, document)
 
     examples = []
-    for text, annotated in texts.items():
+    for number, (text, annotated) in enumerate(texts.items()):
         tokens = list(iter_tokens(text))
         tags = np.full((len(tokens), len(corpora)), IGNORED, dtype=np.int64)
         for index, document in annotated.items():
@@ -119,7 +122,7 @@ def make_examples(
             owned_tags = np.full((len(window.first_subwords), len(corpora)), IGNORED, dtype=np.int64)
             first, owned = window.first, window.owned
             owned_tags[owned] = tags[first + owned.start : first + owned.stop]
-            examples.append(Example(window, owned_tags, tuple(annotators[text]), text))
+            examples.append(Example(window, owned_tags, tuple(annotators[text]), text, number >= originals))
     return examples, accounts
 
 
@@ -138,7 +141,6 @@ class TokenTagging:
         schedule: Schedule,
         seed: int,
         weights: Mapping[str, float] | None = None,
-        soft_targets: SoftTargets | None = None,
         document_mode: DocumentMode = "off",
     ) -> None:
         """Set up a run.
@@ -150,7 +152,6 @@ class TokenTagging:
             schedule: settings of the optimisation.
             seed: seed of the order of batches.
             weights: number of times that an epoch reads the documents of a corpus; 1 by default.
-            soft_targets: teacher logits of all texts (see :func:`list_texts`), if there is a teacher.
             document_mode: document-level decoding of every head on dev.
 
         Raises:
@@ -162,21 +163,23 @@ class TokenTagging:
             raise RecipeError(f"weights.{unknown[0]}: unknown corpus; expected {', '.join(names)}")
         self._weights = np.array([(weights or {}).get(name, 1.0) for name in names])
         self.model: TokenTagger = model
+        self.soft_targets: SoftTargets | None = None
         self.examples, self.accounts = make_examples(corpora, reader)
         self._dev = [(corpus.head, corpus.dev) for corpus in corpora]
         self._reader = replace(reader, budget=2 * schedule.batch_subwords)
         self._schedule = schedule
         self._seed = seed
-        self._soft_targets = soft_targets
         self._document_modes = dict.fromkeys(names, document_mode)
+
+    def list_texts(self) -> list[str]:
+        """List the different texts that the epochs read, for a teacher; augmented texts are left out."""
+        drawn = (example for epoch in range(self._schedule.epochs) for example in self._draw(epoch))
+        return list(dict.fromkeys(example.text for example in drawn if not example.is_augmented))
 
     def batches(self, epoch: int) -> list[list[Example]]:
         """Batches of examples of similar length, in an order that the seed and the epoch determine."""
         order = random.Random(f"{self._seed}/{epoch}")
-        draws = random.Random(f"{self._seed}/{epoch}/weights")
-        examples = [
-            example for example in self.examples for _ in range(self._times(example, draw=draws.random()))
-        ]
+        examples = self._draw(epoch)
         order.shuffle(examples)
         lengths = [len(example.window.ids) + 2 for example in examples]
         jittered = [int(length * order.uniform(0.9, 1.1)) for length in lengths]
@@ -184,15 +187,23 @@ class TokenTagging:
         order.shuffle(by_length)
         return [[examples[index] for index in batch] for batch in by_length]
 
+    def _draw(self, epoch: int) -> list[Example]:
+        """Draw the examples of an epoch, each as often as its weight says."""
+        draws = random.Random(f"{self._seed}/{epoch}/weights")
+        return [
+            example for example in self.examples for _ in range(self._times(example, draw=draws.random()))
+        ]
+
     def _times(self, example: Example, *, draw: float) -> int:
-        """Number of times that an epoch reads an example: the largest weight of its corpora; 1 if silver."""
+        """Number of times that an epoch reads an example: the largest weight of its corpora; 1 if it has no
+        annotators."""
         weight = max((float(self._weights[index]) for index in example.annotators), default=1.0)
         return int(weight) + (draw < weight % 1)
 
     def loss(self, batch: Sequence[Example]) -> Loss:
         """Mean loss over all annotated words and heads of a batch.
 
-        Soft targets cover all words and the heads that the teacher has.
+        Soft targets cover the heads that the teacher has, and all words but those of augmented texts.
         """
         device = next(self.model.layers.parameters()).device
         arrays = pad_windows([example.window for example in batch], self._reader.tokenizer)
@@ -204,7 +215,7 @@ class TokenTagging:
         words = self.model.hidden(*inputs)[rows, columns]
 
         # A head without tags in this batch is not computed, unless it has soft targets.
-        soft = self._soft_targets
+        soft = self.soft_targets
         taught = soft.heads if soft else ()
         tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
         annotated = (tags != IGNORED).any(dim=0).tolist()
@@ -227,9 +238,11 @@ class TokenTagging:
 
         n_targets = int((tags != IGNORED).sum())
         mean = torch.stack(losses).sum() / n_targets if losses else words.new_zeros(())
-        if soft:
-            teacher = [soft.of(example.text, example.window) for example in batch]
-            student = [logits[index] for index in taught]
+        has_teacher = np.array([not example.is_augmented for example in batch])
+        if soft and has_teacher.any():
+            teacher = [soft.of(example.text, example.window) for example in batch if not example.is_augmented]
+            taught_words = torch.from_numpy(has_teacher)[rows].to(device)
+            student = [logits[index][taught_words] for index in taught]
             mean = torch.lerp(mean, soft.divergence(teacher, student), soft.weight)
             n_targets = tags.numel()
         return Loss(mean, n_targets, int(inputs[1].sum()))
