@@ -64,6 +64,15 @@ def export(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    dev_documents: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Largest number of dev documents of each corpus, drawn at random (default: all).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -91,6 +100,7 @@ def export(
         name=name,
         choices=open_bundle(choices) if choices else None,
         calibration=list(read_documents(calibrate)) if calibrate else None,
+        dev_documents=dev_documents,
     )
 
     parity = exported.read_json(PARITY)

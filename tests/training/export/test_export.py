@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunEr
 from openmed_ner.inference.backends.onnx import OnnxBackend
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.text import Document
-from openmed_ner.training.export import static
+from openmed_ner.training.export import bundles, static
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.quantise import name_heads, quantise
 from openmed_ner.training.export.runtime import export_runtime
@@ -55,6 +56,27 @@ def test_the_parity_certificate_compares_on_the_given_texts(runtime_bundle: Bund
     assert parity["documents_per_second_reference"] > 0 < parity["documents_per_second_exported"]
     assert parity["host"]["cores"] > 0
     assert parity["corpora"]["diseases"] == {"f1_reference": 1.0, "f1_exported": 1.0, "f1_difference": 0.0}
+
+
+def test_a_few_documents_of_each_dev_split_can_do(
+    adapter_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    heads = [head.corpus for head in adapter_bundle.manifest.heads]
+    monkeypatch.setenv("OPENMED_NER_CORPORA", str(tmp_path))
+    monkeypatch.setattr(bundles, "CATALOG", dict.fromkeys(heads))
+    monkeypatch.setattr(bundles, "load_split", lambda name, split: SimpleNamespace(documents=DOCUMENTS))
+    monkeypatch.setattr(bundles, "export_runtime", lambda *arguments, **options: seen.append(options))
+    for limit in (3, 3, 100, None):
+        bundles.export_bundle(adapter_bundle, tmp_path / "new", dev_documents=limit)
+    few, again, many, every = (options["gold"] for options in seen)
+    assert few == again and {len(documents) for documents in few.values()} == {3}
+    assert many == every == dict.fromkeys(heads, list(DOCUMENTS))
+    splits = f"dev splits of {', '.join(heads)}"
+    assert [options["texts"] for options in seen[::3]] == [
+        f"at most 3 documents of each of the {splits}",
+        splits,
+    ]
 
 
 def test_export_refuses_to_overwrite_and_to_export_twice(

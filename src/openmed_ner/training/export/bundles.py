@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -29,6 +30,7 @@ def export_bundle(
     name: str | None = None,
     choices: Bundle | None = None,
     calibration: Sequence[Document] | None = None,
+    dev_documents: int | None = None,
 ) -> Bundle:
     """Export an adapter or full bundle to ONNX and certify how far it agrees with the original.
 
@@ -45,6 +47,8 @@ def export_bundle(
         choices: bundle whose type merges and document-level decoding are copied where dev cannot choose them.
         calibration: documents that fix the scales of ``int8-static``; if ``None``, the training splits of the
             heads' corpora, or the example abstracts.
+        dev_documents: largest number of dev documents of a corpus, drawn at random with a fixed seed; all if
+            ``None``.
 
     Raises:
         InputError: an unknown precision or backend, or calibration documents for another precision.
@@ -63,11 +67,15 @@ def export_bundle(
 
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
     if os.environ.get(ENVIRONMENT) and names:
-        gold = {name: list(load_split(name, "dev").documents) for name in names}
+        gold = {name: _draw(load_split(name, "dev").documents, dev_documents) for name in names}
         learnt = corpora_with_dev_learnt(source.read_json(RECORD))
         trained_on = [name for name in names if name in learnt]
-        some = "" if len(trained_on) == len(names) else f" ({', '.join(trained_on)})"
-        texts = f"dev splits of {', '.join(names)}{f', which were trained on{some}' if trained_on else ''}"
+        texts = f"dev splits of {', '.join(names)}"
+        if trained_on:
+            some = "" if len(trained_on) == len(names) else f" ({', '.join(trained_on)})"
+            texts += f", which were trained on{some}"
+        if dev_documents:
+            texts = f"at most {dev_documents} documents of each of the {texts}"
     else:
         gold, texts = {source.manifest.heads[0].corpus: read_examples()}, "the example abstracts"
 
@@ -84,6 +92,12 @@ def export_bundle(
         choices=choices,
         name=name,
     )
+
+
+def _draw(documents: Sequence[Document], limit: int | None) -> list[Document]:
+    if limit is None or limit >= len(documents):
+        return list(documents)
+    return random.Random(0).sample(documents, limit)
 
 
 def _training_documents(names: Sequence[str]) -> list[Document]:
