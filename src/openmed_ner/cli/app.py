@@ -61,6 +61,8 @@ COMMANDS: Mapping[str, Entry | Group] = {
     ),
     "plot": Entry("plot:plot", "Draw the loss or a score of one or more runs."),
     "reproduce": Entry("reproduce:reproduce", "Run the steps of a study that are not done yet."),
+    "pack": Entry("pack:pack", "Pack a study for a machine without a network."),
+    "unpack": Entry("pack:unpack", "Join and verify the results of a packed study."),
     "serve": Entry("serve:serve", "Serve an HTTP API and a web page."),
     "evaluate": Entry(
         "evaluate:evaluate",

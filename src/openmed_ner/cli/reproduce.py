@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -91,6 +92,23 @@ def reproduce(
             rich_help_panel=SPEED,
         ),
     ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            min=0.0,
+            help="Time for all steps together, instead of that in the recipe.",
+            rich_help_panel=SPEED,
+        ),
+    ] = None,
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish",
+            help="End the models in training at their checkpoints, and begin no other step.",
+            rich_help_panel=SPEED,
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the steps of a study that are not done yet.
@@ -108,6 +126,8 @@ def reproduce(
     runner = require_extra("openmed_ner.training.study.reproduce", "train")
 
     study: Study = require_extra("openmed_ner.training.study.plan", "train").read_study(recipe)
+    if minutes is not None:
+        study = replace(study, minutes=minutes)
     # No step has an empty name, so a dry run runs nothing.
     pattern = "" if dry_run else only or "*"
     machine = cost.DEVICES[device] if device else cost.this_machine()
@@ -135,6 +155,7 @@ def reproduce(
         texts=texts,
         only=lambda name: fnmatch(name, pattern),
         on_step=show,
+        finish=finish,
     )
 
     if dry_run and remaining:

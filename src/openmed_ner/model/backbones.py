@@ -18,12 +18,14 @@ from openmed_ner.errors import InputError, MissingExtraError, RunError
 from openmed_ner.model.architectures import VOCABULARY_FILES, longest_input
 from openmed_ner.model.shapes import Shape
 from openmed_ner.offline import require_network
-from openmed_ner.storage import atomic_path, sha256_file
+from openmed_ner.storage import atomic_path, read_json, sha256_file
 
 ENVIRONMENT = "OPENMED_NER_BACKBONES"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 VOCABULARIES = tuple(name for names in VOCABULARY_FILES.values() for name in names)
 FILES = (CONFIG, WEIGHTS, TOKENIZER, "tokenizer_config.json", *VOCABULARIES)
+ROUNDED = "rounded.json"
+"""File beside rounded weights that names the SHA-256 of the released ones."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -194,6 +196,16 @@ def find_backbone(name: str) -> Path:
     return folder
 
 
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 of a backbone's released weights, also where the folder holds rounded ones.
+
+    Rounded weights will do where all of them are trained or replaced. An adapter needs the released ones.
+    """
+    if (folder / ROUNDED).is_file():
+        return str(read_json(folder / ROUNDED)["sha256"])
+    return sha256_file(folder / WEIGHTS)
+
+
 def make_tokenizer(folder: Path) -> None:
     """Make a ``tokenizer.json`` from a folder's ``vocab.txt``, SentencePiece model or merges.
 
@@ -232,7 +244,7 @@ def _check(backbone: Backbone, folder: Path) -> None:
     """
     if backbone.sha256:
         weights = folder / WEIGHTS
-        if (sha256 := sha256_file(weights)) != backbone.sha256:
+        if (sha256 := weights_sha256(folder)) != backbone.sha256:
             raise InputError(
                 f"backbone {backbone.name!r}: {weights} has SHA-256 {sha256}, expected {backbone.sha256}"
             )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from openmed_ner.bundle import BackboneReference, Bundle
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
 from openmed_ner.errors import BundleError, InputError, RecipeError
-from openmed_ner.model.backbones import BACKBONES, find_backbone
+from openmed_ner.model.backbones import BACKBONES, WEIGHTS, find_backbone, weights_sha256
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
 from openmed_ner.model.tagger import (
     LexiconEmbedding,
@@ -33,7 +33,7 @@ LM_HEAD_WEIGHTS = "lm_head.safetensors"
 
 def describe_backbone(name: str, folder: Path) -> BackboneReference:
     """Describe a backbone for a manifest, without its local path."""
-    sha256 = sha256_file(folder / "model.safetensors")
+    sha256 = weights_sha256(folder)
     if row := BACKBONES.get(name):
         return BackboneReference(name, row.hub_id, row.revision, sha256, row.licence)
     hub_id, _, revision = name.partition("@")
@@ -224,7 +224,9 @@ def _load_backbone(bundle: Bundle) -> Any:
     """Load the encoder below a bundle's weights: its backbone, adaptation and remaining layers."""
     manifest = bundle.manifest
     folder = find_backbone(manifest.backbone.name)
-    if (sha256 := sha256_file(folder / "model.safetensors")) != manifest.backbone.sha256:
+    is_adapter = manifest.kind == "adapter"
+    sha256 = sha256_file(folder / WEIGHTS) if is_adapter else weights_sha256(folder)
+    if sha256 != manifest.backbone.sha256:
         raise InputError(
             f"{folder}: SHA-256 is {sha256}, but the bundle was made from {manifest.backbone.sha256}"
         )

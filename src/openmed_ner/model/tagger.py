@@ -175,6 +175,18 @@ def load_encoder(
     return encoder
 
 
+def use_fused_attention(encoder: Any, device: torch.device) -> None:
+    """Let an encoder compute attention in fused kernels on a GPU, if its architecture has them.
+
+    Args:
+        encoder: plain or with an adapter; changed in place.
+        device: device that it computes on.
+    """
+    base: Any = encoder.get_base_model() if isinstance(encoder, PeftModel) else encoder
+    if device.type == "cuda" and "sdpa" in find_architecture(base.config.model_type).attentions:
+        base.set_attn_implementation("sdpa")
+
+
 def keep_layers(encoder: Any, layers: Sequence[int]) -> None:
     """Remove layers from an encoder, for a smaller and faster model.
 

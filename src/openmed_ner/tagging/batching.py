@@ -70,14 +70,21 @@ def group_by_width(lengths: Sequence[int], *, budget: int, at_least: int = 1) ->
     return batches
 
 
-def pad_windows(windows: Sequence[Window], tokenizer: SubwordTokenizer) -> tuple[LongArray, ...]:
+def pad_windows(
+    windows: Sequence[Window], tokenizer: SubwordTokenizer, *, width: int | None = None
+) -> tuple[LongArray, ...]:
     """Frame windows with special subwords and pad them to one length.
+
+    Args:
+        windows: windows of a batch.
+        tokenizer: source of the special subwords.
+        width: length to pad to, as for :func:`pad_rows`.
 
     Returns:
         Subword ids, attention mask, and lexicon tags if the windows have them, each
         ``(n_windows, padded length)``.
     """
-    ids, mask = pad_rows([window.ids for window in windows], tokenizer)
+    ids, mask = pad_rows([window.ids for window in windows], tokenizer, width=width)
     if windows[0].lexicon_tags is None:
         return ids, mask
     lexicon_tags = np.zeros_like(ids)

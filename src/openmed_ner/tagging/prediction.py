@@ -30,7 +30,7 @@ from openmed_ner.text import Document
 BUDGET = 2048
 """Most subwords in a batch, unless a reader has another budget."""
 BUFFER = 128
-"""Windows that are batched together."""
+"""Windows that are batched together, at least; there are more if a larger batch has room for them."""
 IN_FLIGHT = 2
 """Buffers that a model may be computing while the next is filled."""
 ModelFunction = Callable[..., FloatArray]
@@ -166,6 +166,7 @@ def collect_scores(
     finished: set[int] = set()
     in_flight: deque[tuple[list[_QueuedWindow], _Scores]] = deque()
     queue: list[_QueuedWindow] = []
+    buffer = max(BUFFER, reader.budget // reader.window)
 
     def distribute(windows: Sequence[_QueuedWindow], scores: _Scores) -> Iterator[tuple[Document, Collector]]:
         """Give windows to their collectors, and yield the documents that are complete."""
@@ -192,9 +193,9 @@ def collect_scores(
         for window, last in iter_with_last(reader.windows(document.text)):
             finished.discard(id(collector))
             queue.append(_QueuedWindow(collector, window, last))
-            if len(queue) >= BUFFER:
+            if len(queue) >= buffer:
                 yield from flush()
-        if len(unfinished) >= IN_FLIGHT * BUFFER:  # many blank texts fill no buffer
+        if len(unfinished) >= IN_FLIGHT * buffer:  # many blank texts fill no buffer
             yield from flush(keep=0)
 
     yield from flush(keep=0)

@@ -44,6 +44,8 @@ class Schedule:
             with the time that has passed, and reaches zero when it is over. 0 sets no limit.
         patience: epochs without a better dev score before the run stops.
         batch_subwords: maximum number of subwords in a batch, padding included.
+        shapes: number of padded sizes of batches, so that a GPU reuses its memory and kernels; 0: batches of
+            every length that is a multiple of 16, with less padding.
         accumulate: number of batches per step.
         learning_rate: peak of the warm-up and cosine schedule.
         weight_decay: weight decay of AdamW, on every trained weight.
@@ -64,6 +66,7 @@ class Schedule:
     minutes: float = 0.0
     patience: int = 3
     batch_subwords: int = 2048
+    shapes: int = 0
     accumulate: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -80,6 +83,7 @@ class Schedule:
         for name in ("epochs", "patience", "batch_subwords", "accumulate", "learning_rate", "clip"):
             require(getattr(self, name) > 0, f"schedule.{name}", getattr(self, name), "a number above 0")
         require(self.minutes >= 0, "schedule.minutes", self.minutes, "0 or more")
+        require(self.shapes >= 0, "schedule.shapes", self.shapes, "0 or more")
         for name in ("warmup", "average", "label_smoothing", "dropout", "attention_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"schedule.{name}", value, "a share from 0 to below 1")
@@ -131,12 +135,16 @@ class Distillation:
         teacher: folder of a bundle with some heads of the student, of any backbone that torch can load. Heads
             that it lacks learn from annotations alone. Empty: no teacher.
         texts: file of documents without annotation, for the teacher's probabilities only; empty: none.
+        scores: ``stored``: the teacher reads a text once, in its own windows, and its scores are kept.
+            ``online``: it reads every batch with the student, and must have the same subwords; for a GPU, and
+            for texts that are read once.
         weight: share of the teacher in the loss, from 0 to 1; the annotations have the rest.
         temperature: divisor of the logits of teacher and student; above 1, unlikely tags count for more.
     """
 
     teacher: str = ""
     texts: str = ""
+    scores: Literal["stored", "online"] = "stored"
     weight: float = 0.5
     temperature: float = 2.0
 

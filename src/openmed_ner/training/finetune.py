@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -15,9 +16,9 @@ from openmed_ner.bundle import Bundle, Manifest, open_bundle
 from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
 from openmed_ner.bundle.record import corpora_with_dev_learnt, provenance, training_splits, version
-from openmed_ner.errors import RecipeError
+from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.model.architectures import check_fit
-from openmed_ner.model.backbones import find_backbone
+from openmed_ner.model.backbones import find_backbone, weights_sha256
 from openmed_ner.model.bundles import adapted_weights, apply_adaptation, describe_backbone, save_model
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.tagger import (
@@ -27,8 +28,9 @@ from openmed_ner.model.tagger import (
     keep_layers,
     load_encoder,
     make_lexicon,
+    use_fused_attention,
 )
-from openmed_ner.storage import sha256_file
+from openmed_ner.storage import read_json, write_json
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, learn_transitions
 from openmed_ner.text import Document
 from openmed_ner.training.augmentation import augment
@@ -41,6 +43,9 @@ from openmed_ner.training.objectives.distillation import TeacherModel
 from openmed_ner.training.objectives.token_tags import Example, TokenTagging, TrainingCorpus
 from openmed_ner.training.warm_start import TrainedModel, open_start, open_trained
 
+ORIGINS = "origins.json"
+"""Recipe of a run and description of the models it learns from, written before it begins."""
+
 
 def finetune(
     recipe: Recipe,
@@ -52,6 +57,8 @@ def finetune(
     checkpoint_seconds: float = 60.0,
     on_step: Callable[[StepReport], None] = lambda report: None,
     processes: Processes | None = None,
+    finish: bool = False,
+    began: float | None = None,
 ) -> Bundle:
     """Fine-tune a backbone on some corpora and write the bundle to ``folder/bundle``.
 
@@ -64,6 +71,9 @@ def finetune(
         checkpoint_seconds: time between checkpoints; every epoch ends with one, too.
         on_step: callback after each step and each epoch, on the main process.
         processes: processes that share the work; by default, those that a launcher started.
+        finish: end the run at its checkpoint, without another step: evaluate it and write the bundle. Start
+            and teacher are not needed then.
+        began: reading of ``time.monotonic`` at which a time limit began; ``None``: that of the first step.
 
     Raises:
         RecipeError: the recipe does not fit the backbone or the processes, or there is no corpus.
@@ -77,8 +87,13 @@ def finetune(
     tokenizer = SubwordTokenizer.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
     heads = tuple(corpus.head for corpus in corpora)
     adapted = open_adapted(recipe, backbone) if recipe.adapted else None
-    start = open_start(recipe, backbone) if recipe.start else None
-    teacher = _open_teacher(recipe, heads)
+    start = open_start(recipe, backbone) if recipe.start and not finish else None
+    teacher = _open_teacher(recipe, heads) if not finish else None
+    if finish:
+        origins: Mapping[str, Any] = read_json(folder / ORIGINS, error=RunError)
+    else:
+        origins = describe_origins(recipe, adapted=adapted, start=start, teacher=teacher)
+        processes.on_main(partial(_write_origins, folder, origins))
     lexicon = open_training_lexicon(recipe, start)
     corpora = augment(
         corpora,
@@ -90,6 +105,8 @@ def finetune(
     matcher = lexicon.matcher if lexicon else None
     reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap, matcher=matcher)
     model = build_model(recipe, backbone, heads, adapted=adapted, start=start, lexicon=lexicon)
+    for encoder in (model.encoder, *([teacher.source.model.encoder] if teacher else ())):
+        use_fused_attention(encoder, processes.device)
 
     with measure(processes) as meter:
         objective = TokenTagging(
@@ -101,9 +118,11 @@ def finetune(
             weights=recipe.weights,
             document_mode=recipe.document_decoding,
         )
-        if teacher:
-            texts = objective.list_texts()
-            objective.soft_targets = teacher.soft_targets(texts, folder, processes, recipe.schedule.precision)
+        precision = recipe.schedule.precision
+        if teacher and recipe.distillation.scores == "online":
+            objective.soft_targets = teacher.online_targets(tokenizer, processes, precision)
+        elif teacher:
+            objective.soft_targets = teacher.soft_targets(folder, processes, precision)
         trainer: Trainer[list[Example]] = Trainer(
             objective,
             schedule=recipe.schedule,
@@ -113,6 +132,8 @@ def finetune(
             on_step=on_step,
             meter=meter,
             processes=processes,
+            finish=finish,
+            preparation=0.0 if began is None else time.monotonic() - began,
         )
         if resume:
             trainer.resume()
@@ -120,16 +141,13 @@ def finetune(
 
     trained, total = count_parameters(model)
     record = {
-        # Names instead of paths: equal runs on two machines have equal records.
-        "recipe": asdict(_without_paths(recipe, adapted=adapted, start=start, teacher=teacher)),
+        "recipe": origins["recipe"],
         **provenance(),
         "processes": processes.describe(),
         "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
-        **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
-        **({"start": describe_start(start)} if start else {}),
-        **({"teacher": describe_trained(teacher.source.bundle)} if teacher else {}),
+        **{key: origins[key] for key in ("adaptation", "start", "teacher") if key in origins},
         **({"lexicon": lexicon.record} if lexicon else {}),
         "history": history.to_json(),
         "energy": history.energy.to_json(),
@@ -173,6 +191,27 @@ def _prepare_heads(recipe: Recipe, corpora: Sequence[TrainingCorpus]) -> list[Tr
     ]
 
 
+def describe_origins(
+    recipe: Recipe, *, adapted: Bundle | None, start: TrainedModel | None, teacher: TeacherModel | None
+) -> Mapping[str, Any]:
+    """Describe the recipe and the models that a run learns from, for its record.
+
+    They are written to the folder of the run, so that it can be finished without these models.
+    """
+    return {
+        # Names instead of paths: equal runs on two machines have equal records.
+        "recipe": asdict(_without_paths(recipe, adapted=adapted, start=start, teacher=teacher)),
+        **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
+        **({"start": describe_start(start)} if start else {}),
+        **({"teacher": describe_trained(teacher.source.bundle)} if teacher else {}),
+    }
+
+
+def _write_origins(folder: Path, origins: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / ORIGINS, origins)
+
+
 def _open_teacher(recipe: Recipe, heads: Sequence[Head]) -> TeacherModel | None:
     settings = recipe.distillation
     return TeacherModel(open_trained(settings.teacher), heads, settings) if settings.teacher else None
@@ -188,7 +227,7 @@ def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
     bundle = open_bundle(Path(recipe.adapted))
     adapted_weights(bundle)
     reference = bundle.manifest.backbone
-    if reference.sha256 != sha256_file(backbone / "model.safetensors"):
+    if reference.sha256 != weights_sha256(backbone):
         raise RecipeError(
             f"{recipe.adapted} was made from {reference.name}, not from {recipe.backbone}: name that backbone"
         )

@@ -40,6 +40,8 @@ from openmed_ner.training.passages import load_prepared
 HEAD = "head"
 """Folder of the stage that trains the head."""
 BEFORE = "before.json"
+HEAD_SHARE = 0.1
+"""Share of a time limit that the first stage has."""
 ROUNDS = "rounds"
 """Folder of the bundles written during a run."""
 Stage = Literal["head", "encoder"]
@@ -141,13 +143,15 @@ def pretrain(
 
     # First stage: a head for a backbone that comes without a trained one.
     stages = Stages(folder, resume, checkpoint_seconds, watch, processes)
+    schedule = recipe.schedule
     if not model.head_is_trained and recipe.head_subwords:
         writer.record["head"] = _train_head(recipe, objective, stages)
+        schedule = replace(schedule, minutes=(1 - HEAD_SHARE) * schedule.minutes)
 
     # Second stage: the encoder, measured before and after.
     _unfreeze(model, recipe)
-    stage = objective(schedule=recipe.schedule, subwords=recipe.subwords)
-    with stages.start("encoder", stage, schedule=recipe.schedule, seed=recipe.seed) as (trainer, resumed):
+    stage = objective(schedule=schedule, subwords=recipe.subwords)
+    with stages.start("encoder", stage, schedule=schedule, seed=recipe.seed) as (trainer, resumed):
         evaluate = partial(trainer.measure, stage.evaluate_all)
         # Measured once, before the first step; a resumed run reads the file.
         if not resumed:
@@ -239,7 +243,12 @@ def _train_head(
 ) -> Mapping[str, Any]:
     """Train a new head on the frozen encoder; return its entry of the run record."""
     schedule = replace(
-        recipe.schedule, epochs=1, patience=1, learning_rate=recipe.head_learning_rate, weight_decay=0.0
+        recipe.schedule,
+        epochs=1,
+        minutes=HEAD_SHARE * recipe.schedule.minutes,
+        patience=1,
+        learning_rate=recipe.head_learning_rate,
+        weight_decay=0.0,
     )
     stage = objective(schedule=schedule, subwords=recipe.head_subwords)
     stage.model.encoder.requires_grad_(False)

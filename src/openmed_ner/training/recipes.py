@@ -6,6 +6,7 @@ value by its dotted name. Written by hand, since its messages name the key, the 
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -41,19 +42,20 @@ def read_recipe(
     """Build a recipe from a TOML file, ``key=value`` overrides, and values already parsed.
 
     Args:
-        path: TOML file, if there is one.
+        path: TOML file, or JSON by its suffix; ``None`` if there is none.
         overrides: settings as ``key=value``, with dotted keys.
         kind: ``Recipe`` for fine-tuning, ``PretrainRecipe`` for pretraining.
         values: settings by name; they override all others.
 
     Raises:
-        RecipeError: the file is missing or not valid TOML, a key is unknown, or a value has the wrong type.
+        RecipeError: the file is missing or not valid, a key is unknown, or a value has the wrong type.
     """
     table: dict[str, Any] = {}
     if path is not None:
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            parse = json.loads if path.suffix == ".json" else tomllib.loads
+            table = parse(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
             raise RecipeError(f"cannot read the recipe {path}: {error}") from error
     for override in overrides:
         _apply(table, override)

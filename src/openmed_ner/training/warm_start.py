@@ -11,9 +11,9 @@ from torch import nn
 
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.errors import RecipeError
+from openmed_ner.model.backbones import weights_sha256
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.tagger import TokenTagger, keep_layers
-from openmed_ner.storage import sha256_file
 from openmed_ner.training.config import Recipe
 
 
@@ -119,7 +119,7 @@ def _open_matching(recipe: Recipe, backbone: Path, setting: str, folder: str) ->
     trained = open_trained(folder)
     manifest = trained.bundle.manifest
     prefix = f"{setting} = {folder!r}"
-    if manifest.backbone.sha256 != sha256_file(backbone / "model.safetensors"):
+    if manifest.backbone.sha256 != weights_sha256(backbone):
         raise RecipeError(f"{prefix} was made from {manifest.backbone.name}, not from {recipe.backbone}")
     if manifest.encoder_layers not in ((), recipe.layers):
         raise RecipeError(

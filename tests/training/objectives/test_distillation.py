@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import rel_entr, softmax
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from architectures import make_backbone
 from openmed_ner.bundle import Bundle
@@ -28,7 +30,13 @@ from openmed_ner.training.corpora import build_corpora
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.finetune import build_model, finetune
 from openmed_ner.training.objectives import distillation
-from openmed_ner.training.objectives.distillation import SCORES, SoftTargets, TeacherModel, TeacherScores
+from openmed_ner.training.objectives.distillation import (
+    SCORES,
+    SoftTargets,
+    TeacherModel,
+    TeacherScores,
+    map_subwords,
+)
 from openmed_ner.training.objectives.token_tags import TokenTagging
 from openmed_ner.training.warm_start import open_start, open_trained
 from sentences import DOCUMENTS, tiny_tokenizer
@@ -49,8 +57,13 @@ def open_teacher(bundle: Bundle, weight: float = 1.0) -> TeacherModel:
 
 
 def teach(bundle: Bundle, folder: Path, texts: Sequence[str] = (), weight: float = 1.0) -> SoftTargets:
-    texts = texts or TEXTS
-    return open_teacher(bundle, weight).soft_targets(texts, folder, Processes(), "fp32")
+    return read(open_teacher(bundle, weight), texts or TEXTS, folder)
+
+
+def read(teacher: TeacherModel, texts: Sequence[str], folder: Path) -> SoftTargets:
+    targets = teacher.soft_targets(folder, Processes(), "fp32")
+    targets.prepare(texts)
+    return targets
 
 
 @given(
@@ -81,7 +94,7 @@ def test_a_teacher_says_of_every_word_what_it_computes(
     heads = HEADS[::-1]
     teacher = TeacherModel(open_trained(str(bundle.folder)), heads, Distillation("tiny"))
     texts = [*TEXTS, " ", " ".join(document.text for document in DOCUMENTS * 9)]
-    targets = teacher.soft_targets(texts, tmp_path, Processes(), "fp32")
+    targets = read(teacher, texts, tmp_path)
     model = merge_adapter(load_model(bundle))
     reader = WindowReader(READER.tokenizer, model.heads, bundle.manifest.window, bundle.manifest.overlap)
     for text in texts:
@@ -97,7 +110,7 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
     full_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Answers are kept as they come; those of another teacher are none."""
-    texts, read = TEXTS, []
+    texts, seen = TEXTS, []
     answer = TeacherModel._score
 
     def stop(self: TeacherModel, batch: Sequence[str]) -> Iterator[np.ndarray]:
@@ -107,7 +120,7 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
             yield scores
 
     def note(self: TeacherModel, batch: Sequence[str]) -> Iterator[np.ndarray]:
-        read.extend(batch)
+        seen.extend(batch)
         return answer(self, batch)
 
     monkeypatch.setattr(distillation, "SAVE_SECONDS", 0.0)
@@ -117,20 +130,19 @@ def test_a_teacher_reads_a_text_once_whatever_stops_the_run(
     monkeypatch.setattr(TeacherModel, "_score", note)
     with caplog.at_level(logging.INFO, logger=distillation.__name__):
         resumed = teach(full_bundle, tmp_path, [*texts, "Other texts."])
-    assert read == [*texts[5:], "Other texts."]
+    assert seen == [*texts[5:], "Other texts."]
     assert "the teacher has read 4 of 4 texts" in caplog.messages
     whole = teach(full_bundle, tmp_path / "anew")
     for text in texts:
         np.testing.assert_allclose(
             resumed.scores[text].astype(float), whole.scores[text].astype(float), atol=1e-2
         )
-    read.clear()
+    seen.clear()
     teach(full_bundle, tmp_path, texts[::-1])
-    assert read == []
-    TeacherModel(open_trained(str(full_bundle.folder)), HEADS[:1], Distillation("tiny")).soft_targets(
-        texts, tmp_path, Processes(), "fp32"
-    )
-    assert read == texts
+    assert seen == []
+    one_head = TeacherModel(open_trained(str(full_bundle.folder)), HEADS[:1], Distillation("tiny"))
+    one_head.soft_targets(tmp_path, Processes(), "fp32").prepare(texts)
+    assert seen == texts
 
 
 def test_scores_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: Path) -> None:
@@ -180,7 +192,7 @@ def test_a_teacher_is_heard_where_nobody_has_annotated(
     record = bundle.read_json("run.json")
     history = record["history"]
     assert history["scores"][history["best_epoch"]]["chemicals"] == 1.0
-    expected = {"teacher": "tiny", "texts": "", "weight": 1.0, "temperature": 2.0}
+    expected = {"teacher": "tiny", "texts": "", "scores": "stored", "weight": 1.0, "temperature": 2.0}
     assert record["recipe"]["distillation"] == expected
     assert record["teacher"]["sha256"] == full_bundle.sha256
     card = bundle.read("README.md").decode("utf-8")
@@ -224,7 +236,7 @@ def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
     recipe = make_student(backbone, full_bundle)
     model = build_model(recipe, backbone, HEADS).eval()
     objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0)
-    objective.soft_targets = teach(full_bundle, tmp_path, objective.list_texts(), weight=0.5)
+    objective.soft_targets = teach(full_bundle, tmp_path, [text], weight=0.5)
     (example,) = [example for example in objective.examples if not example.annotators]
     loss = objective.loss([example])
     assert loss.n_targets == 2 * len(example.window.first_subwords) and loss.mean.item() > 0
@@ -232,7 +244,7 @@ def test_a_batch_that_nobody_annotates_is_learnt_from_the_teacher_alone(
     assert all(layer.weight.grad.abs().max() > 0 for layer in model.layers)
 
 
-def test_a_teacher_reads_what_the_epochs_draw(full_bundle: Bundle, backbone: Path) -> None:
+def test_a_teacher_reads_what_the_epochs_draw(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:
     """Documents of weight 0.5 are read by half of the epochs; changed forms have no soft targets."""
     diseases, chemicals = CORPORA
     changed = Document("changed", "- ASTHMA")
@@ -243,7 +255,10 @@ def test_a_teacher_reads_what_the_epochs_draw(full_bundle: Bundle, backbone: Pat
     model = build_model(recipe, backbone, HEADS)
     objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=1, weights=weights)
     drawn = {example.text for batch in objective.batches(0) for example in batch}
-    assert set(objective.list_texts()) == drawn - {changed.text} and changed.text in drawn
+    objective.soft_targets = targets = open_teacher(full_bundle).soft_targets(tmp_path, Processes(), "fp32")
+    objective.prepare(objective.batches(0))
+    known = {text for text in (*TEXTS, changed.text) if text in targets.scores}
+    assert known == drawn - {changed.text} and changed.text in drawn
     assert {document.text for document in corpora[1].train} <= drawn
     assert not {document.text for document in corpora[0].train} <= drawn
 
@@ -258,13 +273,82 @@ def test_a_changed_form_is_learnt_from_annotations_alone(
     objective = TokenTagging(model, corpora, READER, schedule=recipe.schedule, seed=0)
     (example,) = [example for example in objective.examples if example.is_augmented]
     alone = objective.loss([example]).mean.item()
-    objective.soft_targets = teach(full_bundle, tmp_path, objective.list_texts(), weight=1.0)
+    objective.soft_targets = teach(full_bundle, tmp_path, weight=1.0)
     assert objective.loss([example]).mean.item() == alone > 0
 
     # In a batch, the words of other texts have soft targets.
     others = [other for other in objective.examples if not other.is_augmented][:2]
     both = objective.loss([*others, example]).mean.item()
     assert both == pytest.approx(objective.loss(others).mean.item(), rel=1e-4)
+
+
+def test_a_teacher_that_reads_along_says_what_it_would_have_said_before(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    """Batches have few shapes, so some rows are copies."""
+    recipe = make_student(backbone, full_bundle, dropout=0.0, shapes=2)
+    model = build_model(recipe, backbone, HEADS).eval()
+    teacher = open_teacher(full_bundle)
+    targets = (
+        teach(full_bundle, tmp_path),
+        teacher.online_targets(READER.tokenizer, Processes(), "fp32"),
+    )
+    stored, online = (
+        TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0) for _ in range(2)
+    )
+    stored.soft_targets, online.soft_targets = targets
+    for batch in stored.batches(0):
+        expected, loss = stored.loss(batch).mean, online.loss(batch).mean
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-2, abs=1e-3)
+        loss.backward()
+
+    other = json.loads(READER.tokenizer.to_json())
+    other["model"]["continuing_subword_prefix"] = "@@"
+    with pytest.raises(RecipeError, match="has other subwords"):
+        map_subwords(SubwordTokenizer.from_json(json.dumps(other)), READER.tokenizer)
+
+
+def test_subwords_are_found_in_another_vocabulary() -> None:
+    """The teacher numbers its subwords in reverse, and frames a text by others."""
+    words = ["aspirin", "cancer", "##s", "of", "the"]
+    student = word_pieces(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words], frame=("[CLS]", "[SEP]"))
+    teacher = word_pieces([*reversed(words), "<s>", "</s>", "[UNK]", "<pad>", "[CLS]"], frame=("<s>", "</s>"))
+    ids = map_subwords(student, teacher)
+    names = teacher.vocabulary
+    assert [names[number] for number in ids] == ["<pad>", "[UNK]", "<s>", "</s>", *words]
+
+
+def word_pieces(names: Sequence[str], *, frame: tuple[str, str]) -> SubwordTokenizer:
+    """A tokenizer of some subwords, framed by two of them."""
+    vocabulary = {name: number for number, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    first, last = frame
+    tokenizer.post_processor = processors.BertProcessing((last, vocabulary[last]), (first, vocabulary[first]))
+    return SubwordTokenizer(tokenizer)
+
+
+def test_few_shapes_change_no_loss(backbone: Path) -> None:
+    """Batches have two padded lengths and full rows; every example is read once, and the loss is the same."""
+    losses = {}
+    for shapes in (0, 2):
+        recipe = make_recipe(backbone, dropout=0.0, shapes=shapes, batch_subwords=128)
+        model = build_model(recipe, backbone, HEADS).eval()
+        objective = TokenTagging(model, CORPORA, READER, schedule=recipe.schedule, seed=0)
+        batches = objective.batches(0)
+        assert sorted(id(example) for batch in batches for example in batch) == sorted(
+            map(id, objective.examples)
+        )
+        results = [objective.loss(batch) for batch in batches]
+        losses[shapes] = sum(result.mean.item() * result.n_targets for result in results)
+        assert sum(result.n_subwords for result in results) == sum(
+            len(example.window.ids) + 2 for example in objective.examples
+        )
+        if shapes:
+            seen = {objective._pad([example.window for example in batch])[0].shape for batch in batches}
+            assert len(seen) <= shapes and all(rows * width <= 128 for rows, width in seen)
+    assert losses[2] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_without_weight_a_teacher_changes_nothing(
@@ -286,7 +370,7 @@ def test_a_head_that_the_teacher_lacks_learns_from_annotations_alone(
     recipe = make_student(backbone, full_bundle, epochs=1)
     teacher = TeacherModel(open_trained(str(full_bundle.folder)), (other, *HEADS), recipe.distillation)
     texts = [document.text for document in CORPORA[0].train]
-    targets = teacher.soft_targets(texts, tmp_path, Processes(), "fp32")
+    targets = read(teacher, texts, tmp_path)
     assert targets.heads == tuple(range(1, 1 + len(HEADS)))
     assert targets.scores[texts[0]].shape[1] == sum(len(head.tags) for head in HEADS)
 

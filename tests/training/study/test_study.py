@@ -599,14 +599,14 @@ def test_the_rate_of_this_machine_is_measured() -> None:
     assert 1e-3 < machine.tflops < 5000 and machine.memory > 1e8
 
 
-STUDIES = ("adaptation", "cpu", "joint", "paper", "search", "suite")
+STUDIES = ("adaptation", "cpu", "gpu", "joint", "paper", "search", "suite")
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_published_studies_can_be_planned_anywhere(name: str) -> None:
     path = ROOT / f"recipes/{name}.toml"
     plan = estimate_study(read_study(path), DEVICES["a100-80gb"])
-    assert len(plan) >= len(list(iter_runs(read_study(path)))) > (1 if name == "search" else 3)
+    assert len(plan) >= len(list(iter_runs(read_study(path)))) > (1 if name in ("gpu", "search") else 3)
     require_memory(plan, DEVICES["a100-80gb"])
     if name == "paper":
         assert all(step.share < 0.015 for step in plan if "-full" not in step.name), "the paper's limit"

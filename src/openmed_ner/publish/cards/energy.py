@@ -16,6 +16,7 @@ from openmed_ner.publish.cards.markdown import NO_RECORD, NOT_RECORDED, dig, sho
 MODES = {
     "counter": "the processor's energy counters",
     "constant": "time multiplied by a constant power: an estimate",
+    "cards": "the meters of the GPUs, without the rest of the machine",
     "none": "not measured",
 }
 SCOPE = (

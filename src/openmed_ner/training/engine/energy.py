@@ -1,7 +1,8 @@
 """Energy of a run, measured by CodeCarbon, together with the method of measurement.
 
 If neither a meter nor the processor's counters can be read, CodeCarbon multiplies time by a constant power
-per processor. Such an estimate is labelled ``constant``.
+per processor. Such an estimate is labelled ``constant``. Without CodeCarbon, the meters of NVIDIA's cards are
+read; the energy is then that of the cards alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Energy:
         kwh: electric energy of processor, memory and accelerators; ``None`` if not measured.
         co2e_kg: emissions at the grid's carbon intensity.
         country: ISO code of the grid.
-        mode: ``counter`` (RAPL or similar), ``constant`` (time by a fixed power), or ``none`` (not measured).
+        mode: ``counter`` (RAPL or similar), ``constant`` (time by a fixed power), ``cards`` (meters of the
+            GPUs, without the rest of the machine), or ``none`` (not measured).
     """
 
     kwh: float | None = None
@@ -36,8 +38,10 @@ class Energy:
     def __add__(self, other: Self) -> Self:
         if self.kwh is None or other.kwh is None:
             return self if other.kwh is None else other
-        total = (self.kwh + other.kwh, (self.co2e_kg or 0.0) + (other.co2e_kg or 0.0))
-        return type(self)(*total, other.country, other.mode)
+        co2e_kg = None
+        if self.co2e_kg is not None or other.co2e_kg is not None:
+            co2e_kg = (self.co2e_kg or 0.0) + (other.co2e_kg or 0.0)
+        return type(self)(self.kwh + other.kwh, co2e_kg, other.country, other.mode)
 
     @property
     def kg_per_kwh(self) -> float | None:
@@ -55,11 +59,15 @@ class Meter:
     def __init__(self, country: str = COUNTRY) -> None:
         self._country = country
         self._tracker = _start(country)
+        self._before = read_cards() if self._tracker is None else None
 
     def read(self) -> Energy:
         """Energy that the block has used so far."""
         if self._tracker is None:
-            return Energy(country=self._country)
+            now = read_cards() if self._before is not None else None
+            if now is None or self._before is None:
+                return Energy(country=self._country)
+            return Energy(now - self._before, None, self._country, "cards")
         with _quiet():
             co2e_kg = self._tracker.flush()
         return Energy(self._tracker._total_energy.kWh, co2e_kg, self._country, _mode(self._tracker))
@@ -79,6 +87,19 @@ def measure_energy(country: str = COUNTRY) -> Iterator[Meter]:
         yield meter
     finally:
         meter.stop()
+
+
+def read_cards() -> float | None:
+    """Energy of the NVIDIA cards since their driver was loaded, in kWh; ``None`` without a meter."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        cards = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        millijoules = [pynvml.nvmlDeviceGetTotalEnergyConsumption(card) for card in cards]
+    except Exception:  # no such package, no card, or one without a meter; the library has many exceptions
+        return None
+    return sum(millijoules) / 3.6e9 if millijoules else None
 
 
 def _start(country: str) -> Any:

@@ -7,6 +7,9 @@ that share the batches of a step compute what one would, and a run may resume wi
 
 With a time limit, the learning rate follows the clock instead of the steps alone. A run then ends in time on
 any machine, but two runs are no longer equal to the last digit.
+
+A GPU computes while the next steps are prepared, as long as nothing asks for a result. So losses are read
+every ``READ_EVERY`` steps there, and a divergence is noticed that much later, but before a checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Generic
 
@@ -26,6 +29,7 @@ from torch import Tensor, nn
 from openmed_ner.errors import DivergenceError, RunError
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.engine.averaging import WeightAverage
+from openmed_ner.training.engine.checkpoints import restore_state, restore_weights
 from openmed_ner.training.engine.energy import Energy, Meter
 from openmed_ner.training.engine.history import (
     CHECKPOINT,
@@ -38,33 +42,18 @@ from openmed_ner.training.engine.log import RunLog
 from openmed_ner.training.engine.objective import Batch, Loss, Objective
 from openmed_ner.training.engine.precision import Precision
 from openmed_ner.training.engine.processes import Processes
+from openmed_ner.training.engine.steps import PendingStep, StepReport, learning_rate
 
+__all__ = ["BEST", "CHECKPOINT", "History", "Loss", "StepReport", "Trainer", "learning_rate"]
 logger = logging.getLogger(__name__)
 BEST = "best.safetensors"
 POSITION = 0x9E3779B1
 """Seed offset of each position in a step. Torch's CPU generator uses 32 bits of a seed; multiples of this
 prime, the golden ratio of that range, lie far apart, so positions do not share seeds."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """State of a run after a step or an epoch, for a progress display."""
-
-    step: int
-    n_steps: int
-    epoch: int
-    loss: float
-    learning_rate: float
-    scores: Mapping[str, float] | None = None
-
-
-def learning_rate(step: float, *, n_steps: int, schedule: Schedule) -> float:
-    """Linear warm-up to the peak, then half a cosine down to zero; ``step`` counts from 0."""
-    n_warmup = math.ceil(schedule.warmup * n_steps)
-    if step < n_warmup:
-        return schedule.learning_rate * step / n_warmup
-    progress = (step - n_warmup) / max(1, n_steps - n_warmup)
-    return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+READ_EVERY = 20
+"""Number of steps after which a GPU is asked for their losses."""
+PREPARED_STEPS = 64
+"""Number of steps that an objective prepares at once."""
 
 
 class Trainer(Generic[Batch]):
@@ -81,6 +70,8 @@ class Trainer(Generic[Batch]):
         on_step: Callable[[StepReport], None],
         meter: Meter | None = None,
         processes: Processes | None = None,
+        finish: bool = False,
+        preparation: float = 0.0,
     ) -> None:
         """Prepare a run.
 
@@ -93,6 +84,8 @@ class Trainer(Generic[Batch]):
             on_step: callback after each step and each epoch, on the main process.
             meter: energy meter of this session, on one process per machine.
             processes: processes that share the work; the model moves to the device of this one.
+            finish: end the run at its checkpoint, without another step.
+            preparation: seconds of a time limit that have passed before the first step of this session.
         """
         self.objective = objective
         self.schedule = schedule
@@ -103,6 +96,10 @@ class Trainer(Generic[Batch]):
         self._on_step = on_step
         self._meter = meter
         self._processes = processes or Processes()
+        self._finish = finish
+        self._limit = max(1.0, 60 * schedule.minutes - preparation) if schedule.minutes else 0.0
+        self._pending: list[PendingStep] = []
+        self._read_every = READ_EVERY if self._processes.device.type == "cuda" else 1
 
         self._earlier_energy = Energy()
         self._remote_energy = Energy()
@@ -137,23 +134,28 @@ class Trainer(Generic[Batch]):
             begin = sum(lengths[:epoch])
             if len(self.history.scores) > epoch:
                 continue  # finished before the checkpoint
-            if self._patience_ended() or self._time_share() >= 1:
+            if self._patience_ended() or self._is_over(begin):
                 break
 
             # A resumed run skips the batches of its earlier steps.
             remaining = self.objective.batches(epoch)[(self.history.step - begin) * size :]
             for first in range(0, len(remaining), size):
-                report = self._step(remaining[first : first + size], epoch=epoch, n_steps=n_steps)
+                if self._time_share() >= 1:
+                    break
+                if first % (PREPARED_STEPS * size) == 0:
+                    self.objective.prepare(remaining[first : first + PREPARED_STEPS * size])
+                step = self._step(remaining[first : first + size], epoch=epoch, n_steps=n_steps)
                 now = time.monotonic()
                 self.history.seconds += now - clock
                 clock = now
-                self._report(report, loss=report.loss, learning_rate=report.learning_rate)
+                self._pending.append(replace(step, seconds=self.history.seconds))
+                if len(self._pending) >= self._read_every:
+                    self._read_losses()
                 if now - saved > self._checkpoint_seconds:
                     self.save_checkpoint()
                     saved = now
-                if self._time_share() >= 1:
-                    break
 
+            self._read_losses()
             report = self._end_epoch(epoch, n_epoch_steps=self.history.step - begin, n_steps=n_steps)
             now = time.monotonic()
             self.history.seconds += now - clock
@@ -162,9 +164,11 @@ class Trainer(Generic[Batch]):
             self.save_checkpoint()
 
         if self._processes.is_main:
+            if self._finish and not (self._folder / BEST).exists():  # they were not carried along
+                write_tensors(self._folder / BEST, self._average.tensors or self._weights(), {})
             best, _ = read_tensors(self._folder / BEST, self._processes.device)
             with refuse_damaged(self._folder / BEST):
-                self._restore(best)
+                restore_weights(self._trained, best)
         self._processes.broadcast(list(self._trained.values()))
         return self.history
 
@@ -184,7 +188,7 @@ class Trainer(Generic[Batch]):
         if self._processes.is_main:
             self._log.rewind(steps=step, evaluations=len(self.history.scores))
 
-    def _step(self, batches: Sequence[Batch], *, epoch: int, n_steps: int) -> StepReport:
+    def _step(self, batches: Sequence[Batch], *, epoch: int, n_steps: int) -> PendingStep:
         """Make one optimiser step on some batches, shared by all processes."""
         step, several = self.history.step, len(batches) > 1
 
@@ -194,27 +198,27 @@ class Trainer(Generic[Batch]):
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
-        # 2. Forward and backward over this process's batches. Columns of counts: loss, targets, subwords.
+        # 2. Forward and backward over this process's batches. Columns of counts: targets, subwords.
         # In reverse, so that the random state is left by batch 0, which always runs on the main process:
         # anything drawn after the step is then independent of the number of processes.
         self.objective.model.train()
-        counts = torch.zeros(len(batches), 3, dtype=torch.float64)
+        counts = torch.zeros(len(batches), 2, dtype=torch.float64)
+        means = torch.zeros(len(batches), dtype=torch.float64, device=self._processes.device)
         for position, batch in reversed(list(self._processes.share(batches))):
             torch.manual_seed(self._seed * 1_000_003 + step + position * POSITION)
             with self._precision.autocast():
                 loss: Loss = self.objective.loss(batch)
             # Gradients of sums; 3. divides them, so that a target weighs the same in every batch.
             self._precision.backward(loss.mean * loss.n_targets if several else loss.mean)
-            counts[position] = counts.new_tensor([loss.mean.item(), loss.n_targets, loss.n_subwords])
+            means[position] = loss.mean.detach()  # stays on the device, so that nobody waits for it
+            counts[position] = counts.new_tensor([loss.n_targets, loss.n_subwords])
 
         # 3. Gradients and losses of the whole step: sum over processes, undo the fp16 scale, take the mean.
-        gradients = self._sum_gradients(counts)
+        gradients = self._sum_gradients(means, counts)
         self._precision.unscale(self._optimizer)
-        means, n_targets, n_subwords = counts.t().tolist()
-        mean = float(means[0])
+        n_targets, n_subwords = counts.t().tolist()
         if several:
             torch._foreach_div_(gradients, sum(n_targets))
-            mean = float(sum(m * n for m, n in zip(means, n_targets, strict=True)) / sum(n_targets))
 
         # 4. Clip, update the weights (fp16 skips a step that overflowed) and their average.
         nn.utils.clip_grad_norm_(self._trained.values(), self.schedule.clip)
@@ -224,14 +228,28 @@ class Trainer(Generic[Batch]):
 
         # 5. Record the step.
         self.history.subwords += int(sum(n_subwords))
-        if not math.isfinite(mean):
-            raise DivergenceError(f"the loss of step {step} is {mean}; lower schedule.learning_rate")
         self.history.step = step + 1
-        self.history.epoch_loss += mean
-        return StepReport(step + 1, n_steps, epoch, mean, rate)
+        report = StepReport(step + 1, n_steps, epoch, math.nan, rate)
+        return PendingStep(report, means, tuple(n_targets), self.history.subwords)
 
-    def _sum_gradients(self, counts: Tensor) -> list[Tensor]:
-        """Sum counts and gradients over the processes, in place.
+    def _read_losses(self) -> None:
+        """Read the losses of the steps since the last reading, and report them.
+
+        Raises:
+            DivergenceError: a loss is not a finite number.
+        """
+        for pending in self._pending:
+            report = pending.read()
+            if not math.isfinite(report.loss):
+                raise DivergenceError(
+                    f"the loss of step {report.step - 1} is {report.loss}; lower schedule.learning_rate"
+                )
+            self.history.epoch_loss += report.loss
+            self._report(report, pending, loss=report.loss, learning_rate=report.learning_rate)
+        self._pending = []
+
+    def _sum_gradients(self, means: Tensor, counts: Tensor) -> list[Tensor]:
+        """Sum losses, counts and gradients over the processes, in place.
 
         A batch may leave parameters without a gradient, such as those of a head that it has no tags for. A
         parameter gets one on all processes, or on none: AdamW skips parameters without a gradient.
@@ -241,6 +259,7 @@ class Trainer(Generic[Batch]):
         """
         parameters = list(self._trained.values())
         reached = torch.tensor([p.grad is not None for p in parameters], dtype=counts.dtype)
+        self._processes.sum([means])
         self._processes.sum([counts, reached])
 
         gradients = []
@@ -257,14 +276,15 @@ class Trainer(Generic[Batch]):
         history = self.history
         scores = self._processes.on_main(lambda: self.measure(self.objective.evaluate))
         self._update_remote_energy()
-        history.losses.append(history.epoch_loss / n_epoch_steps)
+        history.losses.append(history.epoch_loss / max(1, n_epoch_steps))
         history.epoch_loss = 0.0
         history.scores.append(scores)
         logger.info("epoch %d: loss %.4f, held-out %s", epoch, history.losses[-1], scores)
 
-        # Without scores, the last epoch is the best.
+        # Without scores, the last epoch is the best; so it is where the weights of a better one are missing.
         best = history.scores[history.best_epoch] if history.best_epoch >= 0 else {}
-        if not (best and scores) or scores["score"] > best["score"]:
+        is_present = self._processes.on_main((self._folder / BEST).is_file)
+        if not (best and scores and is_present) or scores["score"] > best["score"]:
             history.best_epoch = epoch
             if self._processes.is_main:
                 write_tensors(self._folder / BEST, self._average.tensors or self._weights(), {})
@@ -279,13 +299,13 @@ class Trainer(Generic[Batch]):
     def _weights(self) -> dict[str, Tensor]:
         return {name: parameter.detach() for name, parameter in self._trained.items()}
 
-    def _report(self, report: StepReport, **values: object) -> None:
+    def _report(self, report: StepReport, pending: PendingStep | None = None, **values: object) -> None:
         """Write a line of the log and call ``on_step``."""
         if not self._processes.is_main:
             return
-        history = self.history
-        position = {"step": history.step, "epoch": report.epoch, "subwords": history.subwords}
-        self._log.append({**position, **values, "seconds": round(history.seconds, 3)})
+        totals = pending or self.history
+        position = {"step": report.step, "epoch": report.epoch, "subwords": totals.subwords}
+        self._log.append({**position, **values, "seconds": round(totals.seconds, 3)})
         self._on_step(report)
 
     def _update_remote_energy(self) -> None:
@@ -300,10 +320,22 @@ class Trainer(Generic[Batch]):
 
     def _time_share(self) -> float:
         """Share of the time limit that has passed, by the clock of the main process; 0 without a limit."""
-        if not self.schedule.minutes:
+        if self._finish:
+            return 1.0
+        if not self._limit:
             return 0.0
         seconds = self._processes.on_main(lambda: self.history.seconds)
-        return min(1.0, seconds / (60 * self.schedule.minutes))
+        return min(1.0, seconds / self._limit)
+
+    def _is_over(self, begin: int) -> bool:
+        """Return whether the time is over and an epoch that begins at this step has nothing to evaluate.
+
+        Raises:
+            RunError: the run is to be finished, and no step was made.
+        """
+        if self._finish and self.history.step == 0:
+            raise RunError(f"{self._folder}: the run has no checkpoint to finish; train it first")
+        return self._time_share() >= 1 and self.history.step <= begin
 
     def _patience_ended(self) -> bool:
         history = self.history
@@ -313,6 +345,7 @@ class Trainer(Generic[Batch]):
 
     def save_checkpoint(self) -> None:
         """Write everything that the run needs to resume, on the main process."""
+        self._read_losses()
         if not self._processes.is_main:
             return
         tensors = {f"weight/{name}": value for name, value in self._weights().items()}
@@ -344,48 +377,7 @@ class Trainer(Generic[Batch]):
 
         with refuse_damaged(path):
             history = History.from_json(metadata["history"])
-            self._restore_tensors(tensors)
+            self._average.tensors = restore_state(self._trained, self._optimizer, self._average, tensors)
             self._precision.restore(metadata)
         self.history, self._earlier_energy = history, history.energy
         return True
-
-    def _restore_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore weights, their average and the optimiser's state.
-
-        Raises:
-            KeyError, ValueError: tensors are missing, unknown or of another shape.
-        """
-        groups: dict[str, dict[str, Tensor]] = {"weight": {}, "average": {}}
-        states: dict[str, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            kind, _, name = key.partition("/")
-            if kind == "optimizer":
-                entry, _, name = name.partition("/")
-                states.setdefault(name, {})[entry] = value
-            else:
-                groups[kind][name] = value
-
-        for names in (states, groups["average"]):
-            if unknown := sorted(names.keys() - self._trained.keys()):
-                raise ValueError(f"{unknown[0]} is not trained in this run")
-        if groups["average"] and groups["average"].keys() != self._trained.keys():
-            raise ValueError("the average of some weights is missing")
-        self._restore(groups["weight"])
-        self._average.tensors = groups["average"]
-        for name, state in states.items():
-            self._optimizer.state[self._trained[name]] = dict(state)
-
-    @torch.no_grad()
-    def _restore(self, weights: Mapping[str, Tensor]) -> None:
-        """Restore all weights.
-
-        Raises:
-            ValueError: weights are missing, unknown or of another shape.
-        """
-        if different := sorted(weights.keys() ^ self._trained.keys()):
-            raise ValueError(f"{different[0]} is missing, or is not trained in this run")
-        for name, value in weights.items():
-            if value.shape != self._trained[name].shape:
-                raise ValueError(f"{name} has shape {tuple(value.shape)}")
-        for name, value in weights.items():
-            self._trained[name].copy_(value)

@@ -3,15 +3,17 @@
 Annotations supervise only the heads of the corpora they come from. A teacher supervises every head on every
 word, with probabilities (Hinton, Vinyals and Dean, Distilling the knowledge in a neural network, 2015), and
 also on texts without annotation. Its scores are stored by word, so its backbone, subwords and windows may
-differ from the student's. It reads each text once, before training begins.
+differ from the student's. It reads each text once, shortly before the first batch that holds it, so a run
+that is over before it has drawn all texts spends no time on the others.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,11 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.bundles import make_reader
 from openmed_ner.model.tagger import TokenTagger
-from openmed_ner.tagging import Head, Window, collect_scores
+from openmed_ner.tagging import Head, SubwordTokenizer, Window, collect_scores
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation
@@ -39,6 +42,8 @@ SCORES = "answers"
 """Folder of a teacher's scores in the folder of a run, and name of their tensor."""
 SAVE_SECONDS = 60.0
 """Time after which the scores so far are written to a file."""
+MOST_LACKING = 10
+"""Number of subwords, such as special ones, that a teacher may lack of the student's."""
 DIGEST = 16
 """Bytes of the digest that identifies a text."""
 HalfArray = NDArray[np.float16]
@@ -60,8 +65,8 @@ class TeacherScores:
         """
         self._folder, self._identity = folder, dict(identity)
         self._rows: dict[bytes, tuple[Any, int, int]] = {}
-        for path in folder.glob("*.safetensors"):
-            self._open(path)
+        self._opened: set[Path] = set()
+        self.open_new()
 
     def __contains__(self, text: str) -> bool:
         return _digest(text) in self._rows
@@ -85,7 +90,17 @@ class TeacherScores:
         write_tensors(path, tensors, self._identity)
         self._open(path)
 
+    def open_new(self) -> None:
+        """Open the files that were written since, perhaps by another process.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        for path in set(self._folder.glob("*.safetensors")) - self._opened:
+            self._open(path)
+
     def _open(self, path: Path) -> None:
+        self._opened.add(path)
         with refuse_damaged(path):
             file = safe_open(path, framework="np")
             if not self._identity.items() <= (file.metadata() or {}).items():
@@ -106,6 +121,9 @@ class SoftTargets:
         heads: indices of these heads in the student; the others have annotations alone.
         weight: share of the soft targets in the loss, from 0 to 1; the annotations have the rest.
         temperature: divisor of the logits of teacher and student; above 1, unlikely tags count for more.
+        prepare: lets the teacher read some texts, except for those that it has read before.
+        compute: computes the logits of a batch instead, ``(n_words, n_tags)``, from the student's inputs and
+            the row and column of each word.
     """
 
     scores: TeacherScores
@@ -113,22 +131,26 @@ class SoftTargets:
     heads: tuple[int, ...]
     weight: float
     temperature: float
+    prepare: Callable[[Sequence[str]], None] = lambda texts: None
+    compute: Callable[[Sequence[Tensor], Tensor, Tensor], Tensor] | None = None
 
     def of(self, text: str, window: Window) -> HalfArray:
-        """Logits for the words of a window of a text, ``(n_words, n_tags)``."""
+        """Logits for the words of a window of a prepared text, ``(n_words, n_tags)``."""
         return self.scores[text][window.first : window.first + len(window.first_subwords)]
 
-    def divergence(self, teacher: Sequence[HalfArray], student: Sequence[Tensor]) -> Tensor:
+    def divergence(self, teacher: Sequence[HalfArray] | Tensor, student: Sequence[Tensor]) -> Tensor:
         """Kullback-Leibler divergence of the student from the teacher, mean over words and heads.
 
         The result is multiplied by the square of the temperature, which would otherwise shrink the gradients
         by that factor.
 
         Args:
-            teacher: teacher logits for the words of each window, ``(n_words, n_tags)``.
+            teacher: teacher logits for the words of each window, or of all of them, ``(n_words, n_tags)``.
             student: student logits of each of ``heads`` for all these words, ``(n_words, n_tags)``.
         """
-        targets = torch.from_numpy(np.concatenate(teacher)).to(student[0].device).float()
+        if not isinstance(teacher, Tensor):
+            teacher = torch.from_numpy(np.concatenate(teacher)).to(student[0].device)
+        targets = teacher.float()
         losses = [
             nn.functional.kl_div(
                 nn.functional.log_softmax(logits.float() / self.temperature, dim=-1),
@@ -170,19 +192,16 @@ class TeacherModel:
             )
 
         shared = [heads[index] for index in layers]
-        self._model = TokenTagger(source.model.encoder, shared).eval()
+        self._model = TokenTagger(source.model.encoder, shared, lexicon=source.model.lexicon).eval()
         self._model.layers = nn.ModuleList(layers.values())
         self._indices = tuple(layers)
         self._sizes = tuple(len(head.tags) for head in shared)
 
-    def soft_targets(
-        self, texts: Sequence[str], folder: Path, processes: Processes, precision: str
-    ) -> SoftTargets:
-        """Compute the logits of some texts on the main process, except for texts already in the folder.
+    def soft_targets(self, folder: Path, processes: Processes, precision: str) -> SoftTargets:
+        """Make soft targets; the teacher reads texts on the main process when they are prepared.
 
         Args:
-            texts: different texts.
-            folder: folder of the run; the logits are written to it.
+            folder: folder of the run; the logits are written to it, and those already in it are used.
             processes: processes of the run.
             precision: precision of the schedule.
         """
@@ -190,25 +209,65 @@ class TeacherModel:
             "teacher": self.source.bundle.sha256,
             "heads": " ".join(head.corpus for head in self._model.heads),
         }
-
-        def compute() -> None:
-            scores = TeacherScores(folder / SCORES, identity)
-            missing = [text for text in texts if text not in scores]
-            unsaved: dict[str, FloatArray] = {}
-            saved = time.monotonic()
-            with Precision(precision, processes.device).autocast():
-                for number, (text, logits) in enumerate(zip(missing, self._score(missing), strict=True), 1):
-                    unsaved[text] = logits
-                    if number == len(missing) or time.monotonic() - saved > SAVE_SECONDS:
-                        scores.add(unsaved)
-                        unsaved, saved = {}, time.monotonic()
-                        logger.info("the teacher has read %d of %d texts", number, len(missing))
-
-        self._model.to(processes.device)
-        processes.on_main(compute)
         scores = TeacherScores(folder / SCORES, identity)
+        self._model.to(processes.device)
+        arithmetic = Precision(precision, processes.device)
+
+        def prepare(texts: Sequence[str]) -> None:
+            missing = [text for text in dict.fromkeys(texts) if text not in scores]
+            if not missing:
+                return
+
+            def read() -> None:
+                with arithmetic.autocast():
+                    self._read(missing, scores)
+
+            processes.on_main(read)
+            scores.open_new()
+
         settings = self._settings
-        return SoftTargets(scores, self._sizes, self._indices, settings.weight, settings.temperature)
+        return SoftTargets(scores, self._sizes, self._indices, settings.weight, settings.temperature, prepare)
+
+    def online_targets(
+        self, tokenizer: SubwordTokenizer, processes: Processes, precision: str
+    ) -> SoftTargets:
+        """Make soft targets that the teacher computes for every batch, in the windows of the student.
+
+        Args:
+            tokenizer: tokenizer of the student.
+            processes: processes of the run.
+            precision: precision of the schedule.
+
+        Raises:
+            RecipeError: the teacher has other subwords than the student.
+        """
+        bundle = self.source.bundle
+        own = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
+        ids = torch.from_numpy(map_subwords(tokenizer, own)).to(processes.device)
+        model = self._model.to(processes.device)
+        arithmetic = Precision(precision, processes.device)
+
+        def compute(inputs: Sequence[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
+            # Not inference mode, whose tensors no loss can be computed from.
+            with torch.no_grad(), arithmetic.autocast():
+                states = model.hidden(ids[inputs[0]], *inputs[1:])[rows, columns]
+                return torch.cat([layer(states) for layer in model.layers], dim=-1)
+
+        scores, settings = TeacherScores(Path(), {}), self._settings
+        return SoftTargets(
+            scores, self._sizes, self._indices, settings.weight, settings.temperature, compute=compute
+        )
+
+    def _read(self, texts: Sequence[str], scores: TeacherScores) -> None:
+        """Compute the logits of some texts and write them, at the latest after ``SAVE_SECONDS``."""
+        unsaved: dict[str, FloatArray] = {}
+        saved = time.monotonic()
+        for number, (text, logits) in enumerate(zip(texts, self._score(texts), strict=True), 1):
+            unsaved[text] = logits
+            if number == len(texts) or time.monotonic() - saved > SAVE_SECONDS:
+                scores.add(unsaved)
+                unsaved, saved = {}, time.monotonic()
+                logger.info("the teacher has read %d of %d texts", number, len(texts))
 
     def _score(self, texts: Sequence[str]) -> Iterator[FloatArray]:
         """Yield the logits of the words of each text, read in the windows of the teacher's training."""
@@ -232,6 +291,29 @@ class _WordScores:
     @property
     def scores(self) -> FloatArray:
         return np.concatenate(self._parts)
+
+
+def map_subwords(student: SubwordTokenizer, teacher: SubwordTokenizer) -> NDArray[np.int64]:
+    """Id of every subword of a student in the vocabulary of its teacher.
+
+    Raises:
+        RecipeError: they do not cut words in the same way, or the teacher lacks subwords.
+    """
+    cuts = []
+    for tokenizer in (student, teacher):
+        record = json.loads(tokenizer.to_json())
+        model = {key: value for key, value in record["model"].items() if key not in ("vocab", "unk_token")}
+        cuts.append((record["normalizer"], record["pre_tokenizer"], model))
+    numbers = {subword: number for number, subword in enumerate(teacher.vocabulary)}
+    ids = np.array([numbers.get(subword, teacher.unknown) for subword in student.vocabulary])
+    lacking = len(student.vocabulary) - len(numbers.keys() & set(student.vocabulary))
+    if cuts[0] != cuts[1] or lacking > MOST_LACKING:
+        raise RecipeError(
+            'distillation.scores = "online": the teacher has other subwords than the student; use "stored"'
+        )
+    for name in ("prefix", "suffix", "padding", "unknown"):
+        ids[getattr(student, name)] = getattr(teacher, name)
+    return ids
 
 
 def _digest(text: str) -> bytes:

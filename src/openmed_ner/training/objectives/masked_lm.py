@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from openmed_ner.model.masked import MaskedLanguageModel
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import PretrainRecipe, Schedule
-from openmed_ner.training.engine.objective import Loss
+from openmed_ner.training.engine.objective import Loss, to_device
 from openmed_ner.training.objectives.masking import find_continuations, hide
 from openmed_ner.training.objectives.rows import PassageRows
 from openmed_ner.training.passages import PassageSplit
@@ -78,6 +78,9 @@ class MaskedLanguageModelling:
         count = self._steps_per_epoch * self._schedule.accumulate
         return range(epoch * count, (epoch + 1) * count)
 
+    def prepare(self, batches: Sequence[int]) -> None:
+        """Nothing is shared by several batches."""
+
     def loss(self, batch: int) -> Loss:
         """Mean loss over the hidden subwords of a batch; torch's generator chooses them."""
         return self._loss(self._rows, batch, generator=None)
@@ -113,8 +116,8 @@ class MaskedLanguageModelling:
         )
 
         device = next(self.model.parameters()).device
-        logits = self.model(inputs.to(device), mask.to(device), chosen.to(device))
-        targets = ids[chosen].to(device)
+        logits = self.model(*(to_device(tensor.numpy(), device) for tensor in (inputs, mask, chosen)))
+        targets = to_device(ids[chosen].numpy(), device)
         n_targets = max(1, len(targets))
         total: Tensor = nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
         return Loss(total / n_targets, n_targets, int(np.count_nonzero(arrays[1])))

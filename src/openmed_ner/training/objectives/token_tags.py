@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from openmed_ner.errors import CorpusError, RecipeError
 from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.tagging import Head, Window, WindowReader, encode_spans, predict
-from openmed_ner.tagging.batching import group_by_length, pad_windows
+from openmed_ner.tagging.batching import group_by_length, group_by_width, pad_windows, padded_length
 from openmed_ner.tagging.document_decoding import DocumentMode
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
-from openmed_ner.training.engine.objective import Loss
-from openmed_ner.training.objectives.distillation import SoftTargets
+from openmed_ner.training.engine.objective import Loss, to_device
+from openmed_ner.training.objectives.distillation import HalfArray, SoftTargets
 
 IGNORED = -100
 """Tag index of a word that is not in the loss, as in torch's cross-entropy."""
@@ -108,6 +108,9 @@ def make_examples(
 
     examples = []
     for number, (text, annotated) in enumerate(texts.items()):
+        if not annotated:
+            examples += [_make_unlabelled(window, len(corpora), text) for window in reader.windows(text)]
+            continue
         tokens = list(iter_tokens(text))
         tags = np.full((len(tokens), len(corpora)), IGNORED, dtype=np.int64)
         for index, document in annotated.items():
@@ -124,6 +127,12 @@ def make_examples(
             owned_tags[owned] = tags[first + owned.start : first + owned.stop]
             examples.append(Example(window, owned_tags, tuple(annotators[text]), text, number >= originals))
     return examples, accounts
+
+
+def _make_unlabelled(window: Window, n_heads: int, text: str) -> Example:
+    """Make an example without tags; its array takes no memory, since there may be millions."""
+    shape = (len(window.first_subwords), n_heads)
+    return Example(window, np.broadcast_to(np.int64(IGNORED), shape), (), text)
 
 
 class TokenTagging:
@@ -171,17 +180,17 @@ class TokenTagging:
         self._seed = seed
         self._document_modes = dict.fromkeys(names, document_mode)
 
-    def list_texts(self) -> list[str]:
-        """List the different texts that the epochs read, for a teacher; augmented texts are left out."""
-        drawn = (example for epoch in range(self._schedule.epochs) for example in self._draw(epoch))
-        return list(dict.fromkeys(example.text for example in drawn if not example.is_augmented))
-
     def batches(self, epoch: int) -> list[list[Example]]:
         """Batches of examples of similar length, in an order that the seed and the epoch determine."""
         order = random.Random(f"{self._seed}/{epoch}")
         examples = self._draw(epoch)
         order.shuffle(examples)
         lengths = [len(example.window.ids) + 2 for example in examples]
+        if self._schedule.shapes:
+            widths = [self._fixed_width(length) for length in lengths]
+            by_width = group_by_width(widths, budget=self._schedule.batch_subwords)
+            order.shuffle(by_width)
+            return [[examples[index] for index in batch] for batch in by_width]
         jittered = [int(length * order.uniform(0.9, 1.1)) for length in lengths]
         by_length = group_by_length(lengths, budget=self._schedule.batch_subwords, ranks=jittered)
         order.shuffle(by_length)
@@ -200,25 +209,49 @@ class TokenTagging:
         weight = max((float(self._weights[index]) for index in example.annotators), default=1.0)
         return int(weight) + (draw < weight % 1)
 
+    def _fixed_width(self, length: int) -> int:
+        """Round a length up to one of the padded lengths that batches may have."""
+        widest = padded_length(self._reader.window)
+        step = padded_length(-(-widest // self._schedule.shapes))
+        return min(widest, -(-length // step) * step)
+
+    def _pad(self, windows: Sequence[Window]) -> tuple[NDArray[np.int64], ...]:
+        """Pad the windows of a batch; with few shapes, also by copies of rows, whose words are not read."""
+        if not self._schedule.shapes:
+            return pad_windows(windows, self._reader.tokenizer)
+        width = self._fixed_width(max(len(window.ids) for window in windows) + 2)
+        missing = max(1, self._schedule.batch_subwords // width) - len(windows)
+        arrays = pad_windows(windows, self._reader.tokenizer, width=width)
+        return tuple(np.concatenate([array, array[:1].repeat(missing, axis=0)]) for array in arrays)
+
+    def prepare(self, batches: Sequence[Sequence[Example]]) -> None:
+        """Let the teacher read the texts of some batches, but those of augmented documents."""
+        if self.soft_targets:
+            examples = [example for batch in batches for example in batch]
+            self.soft_targets.prepare([example.text for example in examples if not example.is_augmented])
+
     def loss(self, batch: Sequence[Example]) -> Loss:
         """Mean loss over all annotated words and heads of a batch.
 
         Soft targets cover the heads that the teacher has, and all words but those of augmented texts.
         """
         device = next(self.model.layers.parameters()).device
-        arrays = pad_windows([example.window for example in batch], self._reader.tokenizer)
-        inputs = [torch.from_numpy(array).to(device) for array in arrays]
+        arrays = self._pad([example.window for example in batch])
+        inputs = [to_device(array, device) for array in arrays]
 
         # Hidden states of each word's first subword; position 0 of a row is the prefix subword.
-        rows = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(example.tags) for example in batch]))
-        columns = torch.from_numpy(np.concatenate([example.window.first_subwords + 1 for example in batch]))
+        n_words = [len(example.tags) for example in batch]
+        rows = to_device(np.repeat(np.arange(len(batch)), n_words), device)
+        columns = to_device(np.concatenate([example.window.first_subwords + 1 for example in batch]), device)
         words = self.model.hidden(*inputs)[rows, columns]
 
         # A head without tags in this batch is not computed, unless it has soft targets.
         soft = self.soft_targets
         taught = soft.heads if soft else ()
-        tags = torch.from_numpy(np.concatenate([example.tags for example in batch]))
-        annotated = (tags != IGNORED).any(dim=0).tolist()
+        # Counted before the tags are copied: a question to a GPU waits for its answer.
+        known = np.concatenate([example.tags for example in batch])
+        annotated = (known != IGNORED).any(axis=0)
+        tags = to_device(known, device)
         logits = {
             index: layer(words).float()
             for index, layer in enumerate(self.model.layers)
@@ -227,7 +260,7 @@ class TokenTagging:
         losses = [
             nn.functional.cross_entropy(
                 logits[index],
-                tags[:, index].to(device),
+                tags[:, index],
                 ignore_index=IGNORED,
                 label_smoothing=self._schedule.label_smoothing,
                 reduction="sum",
@@ -236,16 +269,21 @@ class TokenTagging:
             if annotated[index]
         ]
 
-        n_targets = int((tags != IGNORED).sum())
+        n_targets = int(np.count_nonzero(known != IGNORED))
         mean = torch.stack(losses).sum() / n_targets if losses else words.new_zeros(())
         has_teacher = np.array([not example.is_augmented for example in batch])
         if soft and has_teacher.any():
-            teacher = [soft.of(example.text, example.window) for example in batch if not example.is_augmented]
-            taught_words = torch.from_numpy(has_teacher)[rows].to(device)
+            taught_words = to_device(np.flatnonzero(np.repeat(has_teacher, n_words)), device)
+            if soft.compute:
+                places = rows[taught_words], columns[taught_words]
+                teacher: Sequence[HalfArray] | Tensor = soft.compute(inputs, *places)
+            else:
+                drawn = [example for example in batch if not example.is_augmented]
+                teacher = [soft.of(example.text, example.window) for example in drawn]
             student = [logits[index][taught_words] for index in taught]
             mean = torch.lerp(mean, soft.divergence(teacher, student), soft.weight)
             n_targets = tags.numel()
-        return Loss(mean, n_targets, int(inputs[1].sum()))
+        return Loss(mean, n_targets, int(np.count_nonzero(arrays[1][: len(batch)])))
 
     def evaluate(self) -> Mapping[str, float]:
         """Strict mention-level F1 per corpus that has dev documents; ``score`` is their mean."""

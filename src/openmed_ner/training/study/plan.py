@@ -16,7 +16,7 @@ from typing import Any, Literal
 from openmed_ner.errors import RecipeError
 from openmed_ner.training.config import PretrainRecipe, Recipe
 from openmed_ner.training.engine.session import BUNDLE
-from openmed_ner.training.recipes import from_table, read_recipe
+from openmed_ner.training.recipes import from_table, read_recipe, require
 
 BASELINE = "none"
 """Name of an adaptation: none, the backbone as released."""
@@ -77,6 +77,7 @@ class ModelSpec:
         teacher: teacher it also learns from; its model is listed earlier.
         start: model listed earlier whose first seed it is initialised from.
         soup: models listed earlier; the weights of their first seeds are averaged with the start's.
+        share: relative time of each of its runs, if the study has a time limit.
         training: settings in which this model differs from the study's.
     """
 
@@ -89,6 +90,7 @@ class ModelSpec:
     teacher: str = ""
     start: str = ""
     soup: tuple[str, ...] = ()
+    share: float = 1.0
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -140,6 +142,9 @@ class Study:
         corpora: custom corpora, by name.
         models: models to train from each encoder, by name.
         teachers: models that teach others, by the name that ``models.NAME.teacher`` refers to.
+        minutes: time for all steps together, divided by their shares; each ends in its time. 0: no limit.
+        adaptation_share: relative time of an adaptation, if there is a limit; a model has 1 by default.
+        weights: number format of written weights; a model is scored and teaches others with rounded ones.
         training: settings of every model; its corpora are the default of models that name none, its seed,
             backbone and encoder are filled in.
     """
@@ -151,9 +156,14 @@ class Study:
     corpora: Mapping[str, CustomCorpus] = field(default_factory=dict)
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     teachers: Mapping[str, TeacherSpec] = field(default_factory=dict)
+    minutes: float = 0.0
+    adaptation_share: float = 1.0
+    weights: Literal["fp32", "bf16"] = "fp32"
     training: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
+        require(self.minutes >= 0, "minutes", self.minutes, "0 or more")
+        require(self.adaptation_share > 0, "adaptation_share", self.adaptation_share, "a number above 0")
         if BASELINE in self.adaptations:
             raise RecipeError(f"adaptations.{BASELINE}: the name is reserved for the encoder as released")
         if self.stages and len(self.backbones) > 1:
@@ -185,6 +195,9 @@ class Study:
         if not self.corpora_of(model) or not model.seeds:
             raise RecipeError(f"models.{name}: expected at least one corpus and one seed")
 
+        require(model.share > 0, f"models.{name}.share", model.share, "a number above 0")
+        is_limited = self.minutes > 0 and model.searched
+        require(not is_limited, f"models.{name}.searched", True, "false, since the study has a time limit")
         earlier = list(self.models)[: list(self.models).index(name)]
         if model.teacher:
             self._check_student(f"models.{name}.teacher", model.teacher, earlier)
@@ -265,6 +278,7 @@ class PlannedRun:
         searched: if true, settings are searched.
         silver: teacher whose tagged texts it also learns from; their file is filled in once available.
         tested: if true, it is scored on test.
+        weights: number format of the weights of its bundle.
     """
 
     encoder: StudyEncoder
@@ -273,6 +287,7 @@ class PlannedRun:
     searched: bool = False
     silver: str = ""
     tested: bool = True
+    weights: str = "fp32"
 
     @property
     def name(self) -> str:
@@ -382,4 +397,4 @@ def _plan_run(study: Study, encoder: StudyEncoder, name: str, seed: int) -> Plan
             bundle = f"{study.teacher_folder(teacher)}/{BUNDLE}"
             texts = f"{texts_folder(model.teacher)}/{TEXTS}" if teacher.texts else ""
             recipe = replace(recipe, distillation=replace(recipe.distillation, teacher=bundle, texts=texts))
-    return PlannedRun(encoder, name, recipe, searched=model.searched, silver=silver, tested=model.tested)
+    return PlannedRun(encoder, name, recipe, model.searched, silver, model.tested, study.weights)

@@ -7,6 +7,7 @@ later without tagging again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +24,8 @@ from openmed_ner.evaluation.protocols import PROTOCOLS
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.publish.cards import attach
 from openmed_ner.storage import folder_lock, read_json, write_json
-from openmed_ner.training.config import PretrainRecipe
+from openmed_ner.training.config import PretrainRecipe, Schedule
+from openmed_ner.training.engine.history import CHECKPOINT
 from openmed_ner.training.engine.processes import count_launched
 from openmed_ner.training.engine.session import BUNDLE
 from openmed_ner.training.finetune import finetune
@@ -39,8 +41,10 @@ from openmed_ner.training.study.plan import (
     silver_folder,
     texts_folder,
 )
+from openmed_ner.training.study.progress import Clock, ProgressLog, TimeBudget
 from openmed_ner.training.study.silver import SILVER, draw, read_texts, write_documents, write_silver
 from openmed_ner.training.study.sources import Sources
+from openmed_ner.training.transport.weights import round_bundle
 
 MENTION = PROTOCOLS[:1]
 SCORES = "scores.json"
@@ -53,14 +57,65 @@ class StudyStep:
     Attributes:
         name: its folder in that of the study.
         output: file in that folder whose existence marks the step as done.
-        run: does the work, given the folder.
+        run: does the work, given the folder and the record of its progress.
         needs: files that other steps write first.
+        share: relative time of its training, where the study has a time limit; 0: it does not train.
+        can_finish: if true, it can be ended at its checkpoint, or costs little.
     """
 
     name: str
     output: str
-    run: Callable[[Path], None]
+    run: Callable[[Path, ProgressLog], None]
     needs: tuple[Path, ...] = ()
+    share: float = 0.0
+    can_finish: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepRunner:
+    """Runs the steps of a study.
+
+    Attributes:
+        folder: folder of the study.
+        only: predicate on names; steps it rejects are not run by this process.
+        on_step: called with each step and its state.
+        budget: time limit, if there is one.
+        finish: end the steps in training where they are, and begin no other.
+        clock: clock in seconds.
+    """
+
+    folder: Path
+    only: Callable[[str], bool]
+    on_step: Callable[[str, str], None]
+    budget: TimeBudget | None
+    finish: bool
+    clock: Clock
+
+    def run(self, step: StudyStep) -> bool:
+        """Run a step unless it is done, deselected or locked by another process; return if it is done."""
+        folder = self.folder / step.name
+        if (folder / step.output).exists():
+            self.on_step(step.name, "done")
+            return True
+        can_finish = step.can_finish and (not step.share or (folder / CHECKPOINT).exists())
+        if not self.only(step.name) or (self.finish and not can_finish):
+            self.on_step(step.name, "to do")
+            return False
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with folder_lock(folder) as is_locked:
+            if not is_locked:
+                self.on_step(step.name, "elsewhere")
+                return False
+            # another process may have finished it between the check above and the lock
+            if not (folder / step.output).exists():
+                self.on_step(step.name, "begun")
+                minutes = self.budget.allot(step.name) if self.budget and step.share else 0.0
+                log = ProgressLog(folder, minutes=minutes, clock=self.clock)
+                step.run(folder, log)
+                log.finish()
+            self.on_step(step.name, "finished")
+        return True
 
 
 def reproduce(
@@ -71,6 +126,8 @@ def reproduce(
     texts: Path | None = None,
     only: Callable[[str], bool] = lambda name: True,
     on_step: Callable[[str, str], None] = lambda name, state: None,
+    finish: bool = False,
+    clock: Clock = time.monotonic,
 ) -> bool:
     """Run the steps of a study that are not done yet.
 
@@ -82,13 +139,15 @@ def reproduce(
         only: predicate on names; steps it rejects are not run by this process.
         on_step: called with each step and its state: ``done``, ``to do``, ``begun``, ``finished``,
             ``elsewhere`` (another process runs it) or ``waits`` (for another step).
+        finish: end the models in training at their checkpoints, and begin no other step.
+        clock: clock in seconds, for the time limit and the records of progress.
 
     Returns:
         True if every step is done.
 
     Raises:
         InputError: an adaptation lacks passages, or a teacher lacks texts.
-        RunError: a launcher started several processes.
+        RunError: a launcher started several processes, or the time limit leaves no time for a step.
     """
     if count_launched() > 1:
         raise RunError(
@@ -96,16 +155,20 @@ def reproduce(
         )
     waiting = [
         *_iter_adaptations(study, passages),
-        *_iter_models(study, folder, Sources(study.corpora)),
+        *_iter_models(study, folder, Sources(study.corpora), finish=finish),
         *_iter_teachers(study, folder, texts),
     ]
+
+    shares = {step.name: step.share for step in waiting if step.share}
+    budget = TimeBudget(folder, study.minutes, shares) if study.minutes else None
+    runner = StepRunner(folder, only, on_step, budget, finish, clock)
 
     # what a step writes may be all that others wait for, so the rest is looked at again after each pass
     complete = True
     while ready := [step for step in waiting if all(file.exists() for file in step.needs)]:
         waiting = [step for step in waiting if step not in ready]
         for step in ready:
-            complete &= _run_step(folder / step.name, step, only, on_step)
+            complete &= runner.run(step)
     for step in waiting:
         on_step(step.name, "waits")
     return complete and not waiting
@@ -114,14 +177,33 @@ def reproduce(
 def _iter_adaptations(study: Study, passages: Path | None) -> Iterator[StudyStep]:
     for encoder, recipe in iter_adaptations(study):
         # defaults bind the variables of this turn of the loop
-        def run(folder: Path, encoder: StudyEncoder = encoder, recipe: PretrainRecipe = recipe) -> None:
-            name = f"{Path(encoder.backbone).name}-{encoder.adaptation}"
-            pretrain(recipe, _find_passages(encoder, passages), folder, name=name, resume=True)
+        def run(
+            folder: Path,
+            log: ProgressLog,
+            encoder: StudyEncoder = encoder,
+            recipe: PretrainRecipe = recipe,
+        ) -> None:
+            recipe = replace(recipe, schedule=_limit(recipe.schedule, log))
+            pretrain(
+                recipe,
+                _find_passages(encoder, passages),
+                folder,
+                name=f"{Path(encoder.backbone).name}-{encoder.adaptation}",
+                resume=True,
+                on_step=lambda stage, report: log.note(report),
+            )
 
-        yield StudyStep(f"encoders/{encoder.name}", f"{BUNDLE}/{MANIFEST}", run)
+        share = study.adaptation_share
+        yield StudyStep(f"encoders/{encoder.name}", f"{BUNDLE}/{MANIFEST}", run, share=share)
 
 
-def _iter_models(study: Study, folder: Path, sources: Sources) -> Iterator[StudyStep]:
+def _limit(schedule: Schedule, log: ProgressLog) -> Schedule:
+    """Give a schedule the time limit of its step, if there is one."""
+    minutes = log.progress.minutes
+    return replace(schedule, minutes=minutes) if minutes else schedule
+
+
+def _iter_models(study: Study, folder: Path, sources: Sources, *, finish: bool) -> Iterator[StudyStep]:
     for planned in iter_runs(study):
         distillation = planned.recipe.distillation
         start, teacher, texts = (
@@ -140,11 +222,12 @@ def _iter_models(study: Study, folder: Path, sources: Sources) -> Iterator[Study
             silver=str(silver or planned.recipe.silver),
             distillation=replace(distillation, teacher=str(teacher or ""), texts=str(texts or "")),
         )
-        run = partial(train_and_score, replace(planned, recipe=recipe), sources)
+        run = partial(train_and_score, replace(planned, recipe=recipe), sources, finish=finish)
 
         models = [bundle.parent / SCORES for bundle in (start, teacher, *soup) if bundle]
         needs = (adapted and adapted / MANIFEST, silver, texts, *models)
-        yield StudyStep(planned.name, SCORES, run, tuple(filter(None, needs)))
+        share = study.models[planned.model].share
+        yield StudyStep(planned.name, SCORES, run, tuple(filter(None, needs)), share, can_finish=True)
 
 
 def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[StudyStep]:
@@ -156,15 +239,18 @@ def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[S
             run = partial(_tag_texts, name, texts, teacher.texts, teacher_run / BUNDLE)
             yield StudyStep(silver_folder(name), SILVER, run, (teacher_run / SCORES,))
         else:
-            yield StudyStep(texts_folder(name), TEXTS, partial(_draw_texts, name, texts, teacher.texts))
+            run = partial(_draw_texts, name, texts, teacher.texts)
+            yield StudyStep(texts_folder(name), TEXTS, run, can_finish=True)
 
 
-def _tag_texts(teacher: str, texts: Path | None, count: int, bundle: Path, folder: Path) -> None:
+def _tag_texts(
+    teacher: str, texts: Path | None, count: int, bundle: Path, folder: Path, log: ProgressLog
+) -> None:
     drawn = draw(read_texts(_require_texts(teacher, texts)), count)
     write_silver(open_bundle(bundle), drawn, folder / SILVER)
 
 
-def _draw_texts(teacher: str, texts: Path | None, count: int, folder: Path) -> None:
+def _draw_texts(teacher: str, texts: Path | None, count: int, folder: Path, log: ProgressLog) -> None:
     write_documents(draw(read_texts(_require_texts(teacher, texts)), count), folder / TEXTS)
 
 
@@ -181,15 +267,38 @@ def _find_passages(encoder: StudyEncoder, passages: Path | None) -> Path:
     return of_backbone if of_backbone.is_dir() else passages
 
 
-def train_and_score(run: PlannedRun, sources: Sources, folder: Path) -> None:
+def train_and_score(
+    run: PlannedRun, sources: Sources, folder: Path, log: ProgressLog, *, finish: bool = False
+) -> None:
     """Train one model of a study, and score it once: on dev and, by every protocol, on test.
 
     The scores also go into its bundle and onto its card.
+
+    Args:
+        run: the model.
+        sources: documents of the corpora.
+        folder: folder of the run.
+        log: record of the progress, with the time limit.
+        finish: end the training at its checkpoint.
     """
-    recipe = run.recipe
+    began = time.monotonic()
+    recipe = replace(run.recipe, schedule=_limit(run.recipe.schedule, log))
     corpora = sources.annotated(recipe)
-    train_model = search if run.searched else finetune
-    bundle = train_model(recipe, corpora, folder, name=run.model, resume=True)
+    if run.searched:
+        bundle = search(recipe, corpora, folder, name=run.model, resume=True)
+    else:
+        bundle = finetune(
+            recipe,
+            corpora,
+            folder,
+            name=run.model,
+            resume=True,
+            on_step=log.note,
+            finish=finish,
+            began=began,
+        )
+    if run.weights == "bf16":
+        bundle = round_bundle(bundle)
 
     tagger = Tagger.load(bundle)
     trained_on = training_splits(bundle.read_json(RECORD))
@@ -220,27 +329,3 @@ def open_run(folder: Path, run: PlannedRun) -> tuple[Mapping[str, Any], Mapping[
 def open_encoder(path: Path) -> Bundle | None:
     """The bundle of a finished adaptation, or ``None``."""
     return open_bundle(path) if (path / MANIFEST).exists() else None
-
-
-def _run_step(
-    folder: Path, step: StudyStep, only: Callable[[str], bool], on_step: Callable[[str, str], None]
-) -> bool:
-    """Run a step unless it is done, deselected or locked by another process; return True if it is done."""
-    if (folder / step.output).exists():
-        on_step(step.name, "done")
-        return True
-    if not only(step.name):
-        on_step(step.name, "to do")
-        return False
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with folder_lock(folder) as is_locked:
-        if not is_locked:
-            on_step(step.name, "elsewhere")
-            return False
-        # another process may have finished it between the check above and the lock
-        if not (folder / step.output).exists():
-            on_step(step.name, "begun")
-            step.run(folder)
-        on_step(step.name, "finished")
-    return True

@@ -1,0 +1,105 @@
+"""Packages that a run needs, and which of them another machine lacks."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from openmed_ner.errors import InputError, RunError
+
+NEEDED = (
+    "bioc",
+    "huggingface-hub",
+    "numpy",
+    "onnxruntime",
+    "peft",
+    "pyyaml",
+    "rich",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "typer",
+)
+"""Packages that training and scoring import."""
+USUAL = ("accelerate", "numpy", "onnxruntime", "peft", "safetensors", "tokenizers", "torch", "transformers")
+"""Packages that a machine for training has; what they require is there, too."""
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+def normalise(name: str) -> str:
+    """Normal form of a package's name (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def requirements(names: Iterable[str]) -> dict[str, str]:
+    """Names and installed versions of some packages and of everything they require."""
+    versions: dict[str, str] = {}
+    waiting = [normalise(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name in versions:
+            continue
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # only needed elsewhere, such as on Windows
+            continue
+        versions[name] = distribution.version
+        for requirement in distribution.requires or ():
+            if "extra ==" not in requirement and (match := _NAME.match(requirement)):
+                waiting.append(normalise(match[0]))
+    return versions
+
+
+def read_present(path: Path) -> set[str]:
+    """Read the names of the packages of another machine, as ``pip freeze`` or ``pip list`` prints them.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}; write it there with: pip freeze > FILE") from error
+    matches = (_NAME.match(line.strip()) for line in lines)
+    return {normalise(match[0]) for match in matches if match}
+
+
+def missing_packages(present: set[str] | None) -> dict[str, str]:
+    """Names and versions of the packages that another machine lacks.
+
+    Args:
+        present: names of its packages; ``None``: those of a usual machine for training.
+    """
+    if present is None:
+        present = set(requirements(USUAL))
+    return {name: version for name, version in requirements(NEEDED).items() if name not in present}
+
+
+def download_wheels(packages: Mapping[str, str], folder: Path, *, python: str) -> None:
+    """Download wheels with pip, in the installed versions.
+
+    Args:
+        packages: names and versions.
+        folder: folder of the wheels.
+        python: version of Python on the other machine, such as ``3.12``.
+
+    Raises:
+        RunError: pip fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not packages:
+        return
+    names = [f"{name}=={version}" for name, version in packages.items()]
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunError(
+            f"the wheels of {', '.join(names)} could not be downloaded: {done.stderr.strip()}; pack with "
+            "--no-wheels, and install them on the other machine"
+        )

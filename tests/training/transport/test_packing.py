@@ -1,0 +1,245 @@
+"""A study is carried to an empty environment, runs there, is cut off, and gives a bundle at home."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmed_ner.bundle import open_bundle
+from openmed_ner.errors import InputError, RunError
+from openmed_ner.formats.jsonl import write_jsonl
+from openmed_ner.inference.tagger import Tagger
+from openmed_ner.model.backbones import find_backbone, weights_sha256
+from openmed_ner.training.engine.history import CHECKPOINT
+from openmed_ner.training.study.plan import Study, read_study
+from openmed_ner.training.study.progress import read_progress
+from openmed_ner.training.study.reproduce import reproduce
+from openmed_ner.training.transport import check, remote
+from openmed_ner.training.transport.packages import missing_packages, read_present
+from openmed_ner.training.transport.packing import Packing, PackSettings, pack_study
+from openmed_ner.training.transport.results import join_results
+from openmed_ner.training.transport.weights import (
+    expand_backbone,
+    restore_tensors,
+    round_backbone,
+    round_tensors,
+)
+from tiny import CORPORA
+
+STUDY = """
+title = "A rehearsal"
+minutes = 2
+weights = "bf16"
+[corpora.diseases]
+train = "diseases.jsonl"
+dev = "diseases.jsonl"
+test = "diseases.jsonl"
+[models.teacher]
+corpora = ["diseases"]
+tested = false
+training = { schedule = { epochs = 2 } }
+[models.student]
+corpora = ["diseases"]
+teacher = "teacher"
+[teachers.teacher]
+model = "teacher"
+by = "probabilities"
+texts = 4
+[training]
+backbone = "tiny"
+method = "full"
+window = 80
+overlap = 16
+leave_out = "nothing"
+[training.schedule]
+epochs = 20000
+patience = 20000
+batch_subwords = 64
+average = 0.9
+precision = "fp32"
+"""
+SETTINGS = PackSettings(part_size=400_000, file_size=50_000, device="cpu", wheels=False)
+TEACHER, STUDENT = "models/teacher/none/seed-0", "models/student/none/seed-0"
+
+
+@pytest.fixture
+def study(backbone: Path, tmp_path: Path) -> Study:
+    with (tmp_path / "diseases.jsonl").open("w") as file:
+        write_jsonl(CORPORA[0].train, file)
+    (tmp_path / "study.toml").write_text(STUDY)
+    return read_study(tmp_path / "study.toml")
+
+
+def pack(study: Study, folder: Path) -> Packing:
+    return pack_study(study, folder / "packed", SETTINGS, texts=folder / "diseases.jsonl")
+
+
+def start(packing: Packing, *arguments: str, folder: Path) -> subprocess.Popen[str]:
+    """Start the program in an environment that knows nothing of our package."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, str(packing.program), *arguments, "--folder", "run"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def has_arrived(out: Path, folder: Path) -> bool:
+    """Whether the results that a machine has left so far hold weights of the student."""
+    with suppress(InputError):  # nothing yet, or just being replaced
+        join_results([out], folder)
+    return (folder / STUDENT / CHECKPOINT).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_study_that_is_cut_off_gives_a_bundle_at_home(study: Study, tmp_path: Path) -> None:
+    packing = pack(study, tmp_path)
+    assert len(packing.parts) > 1
+    assert all(path.stat().st_size <= SETTINGS.part_size for path in packing.parts)
+
+    there = tmp_path / "there"
+    there.mkdir()
+    for number, part in enumerate(reversed(packing.parts), start=1):
+        process = start(packing, "unpack", str(part), folder=there)
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert ("complete" in output) == (number == len(packing.parts))
+
+    # The machine is taken away while the student is in training.
+    process = start(packing, "run", "--out", "out", "--save-every", "20", folder=there)
+    try:
+        while not has_arrived(there / "out", tmp_path / "look"):
+            assert process.poll() is None, process.communicate()
+            time.sleep(1.0)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    home = tmp_path / "home"
+    files = sorted((there / "out").iterdir())
+    assert all(path.stat().st_size <= SETTINGS.file_size for path in files)
+    joined = join_results([there / "out"], home)
+    assert {"records", "weights"} <= set(joined.archives) and not joined.incomplete
+    assert read_progress(home / TEACHER).finished
+    progress = read_progress(home / STUDENT)
+    assert not progress.finished and 0 < progress.minutes < study.minutes
+
+    # At home it ends where it was, without its teacher.
+    assert reproduce(study, home, texts=tmp_path / "diseases.jsonl", finish=True)
+    bundle = open_bundle(home / STUDENT / "bundle")
+    record = bundle.read_json("run.json")
+    assert record["teacher"]["name"] == "teacher" and record["history"]["step"] > 0
+    document = Tagger.load(bundle)(CORPORA[0].dev[0].text)
+    assert document.meta["coverage"]["complete"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_study_that_ends_in_time_comes_home_whole(study: Study, tmp_path: Path) -> None:
+    schedule = replace(study.training.schedule, epochs=2)
+    short = replace(study, training=replace(study.training, schedule=schedule))
+    packing = pack(short, tmp_path)
+    unpacking = start(packing, "unpack", *map(str, packing.parts), folder=tmp_path)
+    assert "complete" in unpacking.communicate()[0]
+    running = start(packing, "run", "--minutes", "10", "--out", "out", folder=tmp_path)
+    output, errors = running.communicate()
+    assert running.returncode == 0 and "complete" in output, errors
+
+    joined = join_results([tmp_path / "out"], tmp_path / "home")
+    assert len(joined.archives) == 3 and not joined.incomplete, "records and two bundles"
+    here = open_bundle(tmp_path / "home" / STUDENT / "bundle")
+    there = open_bundle(tmp_path / "run/results" / STUDENT / "bundle")
+    assert here.sha256 == there.sha256 and here.read_json("run.json")["commit"]
+    (tmp_path / "out" / "records-1-of-1.part").unlink()
+    first = next((tmp_path / "out").glob("models-student*-1-of-*"))
+    first.write_bytes(first.read_bytes()[:-1])
+    with pytest.raises(InputError, match="copy it again"):
+        join_results([tmp_path / "out"], tmp_path / "again")
+
+
+def test_a_machine_is_checked_before_minutes_are_lost(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packing = pack(study, tmp_path)
+    folder = tmp_path / "run"
+    with pytest.raises(InputError, match="received so far: nothing"):
+        remote.run(folder, tmp_path / "out", minutes=1, device="cpu", save_every=1)
+
+    def check_here(folder: Path, *, device: str) -> None:
+        check.check_machine(folder, device)
+
+    monkeypatch.setattr(remote, "check", check_here)
+    for part in packing.parts[1:]:
+        assert "still missing: packed-1-of-" in remote.unpack([part], folder, device="cpu")
+    with pytest.raises(InputError, match="received so far: packed-2-of"):
+        remote.run(folder, tmp_path / "out", minutes=1, device="cpu", save_every=1)
+    assert "complete" in remote.unpack(packing.parts[:1], folder, device="auto")
+
+    with pytest.raises(RunError, match="no CUDA device is visible"):
+        check.check_machine(folder, "cuda")
+    with pytest.raises(InputError, match="holds no results yet"):
+        remote.copy_results(folder, tmp_path / "out", skip=0, size=1)
+    monkeypatch.setattr(check, "_is_installed", lambda name: name != "bioc")
+    with pytest.raises(InputError, match="packages are missing: bioc; pack again"):
+        check.check_machine(folder, "cpu")
+    monkeypatch.undo()
+    monkeypatch.setattr("os.sysconf", lambda name: 1)
+    with pytest.raises(RunError, match="needs about"):
+        check.check_machine(folder, "cpu")
+
+
+def test_files_that_are_missing_are_named_when_a_study_is_packed(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="name them in --texts"):
+        pack_study(study, tmp_path / "packed", SETTINGS)
+    (tmp_path / "packed" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"holds notes\.txt: choose a new folder"):
+        pack(study, tmp_path)
+    with pytest.raises(InputError, match="at least 1MB"):
+        pack_study(
+            study, tmp_path / "other", replace(SETTINGS, part_size=10), texts=tmp_path / "diseases.jsonl"
+        )
+
+
+def test_packages_of_the_other_machine_are_read_as_pip_prints_them(tmp_path: Path) -> None:
+    (tmp_path / "freeze.txt").write_text("torch==2.11.0\nbioc @ file:///x\nHuggingface_Hub  1.33\n")
+    present = read_present(tmp_path / "freeze.txt")
+    assert present == {"torch", "bioc", "huggingface-hub"}
+    assert "bioc" in missing_packages(None) and "torch" not in missing_packages(None)
+    assert "bioc" not in missing_packages(present) and "transformers" in missing_packages(present)
+
+
+@given(rows=st.lists(st.lists(st.floats(-4, 4, width=32), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_rounding_keeps_weights_within_half_a_step(rows: list[list[float]]) -> None:
+    tensors = {"matrix": torch.tensor(rows), "vector": torch.tensor(rows[0]), "count": torch.tensor([7])}
+    for form, step in (("exact", 0.0), ("bf16", 2**-8), ("int8", 1 / 254)):
+        rounded, error = round_tensors(tensors, form)  # type: ignore[arg-type]
+        restored = restore_tensors(rounded)
+        assert restored.keys() == tensors.keys() and restored["count"].tolist() == [7]
+        largest = tensors["matrix"].abs().amax(dim=1, keepdim=True)
+        assert ((restored["matrix"] - tensors["matrix"]).abs() <= 1.01 * step * largest + 1e-9).all()
+        assert error <= 2 * max(step, 1e-9)
+
+
+@pytest.mark.parametrize("form", ["bf16", "int8", "exact"])
+def test_a_rounded_backbone_says_what_it_was_made_from(form: str, backbone: Path, tmp_path: Path) -> None:
+    error = round_backbone(backbone, tmp_path / "tiny", form)  # type: ignore[arg-type]
+    assert (error == 0) == (form == "exact") and error < 0.02
+    expand_backbone(tmp_path / "tiny")
+    assert weights_sha256(tmp_path / "tiny") == weights_sha256(backbone)
+    assert find_backbone(str(tmp_path / "tiny")) == tmp_path / "tiny"
