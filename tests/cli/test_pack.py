@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import typer
 
 from commands import invoke
 from openmed_ner.errors import InputError
@@ -47,6 +46,5 @@ def test_missing_files_of_results_are_named(tmp_path: Path, capsys: pytest.Captu
         invoke("unpack", tmp_path, "-o", tmp_path / "home")
     (tmp_path / "archive").write_bytes(bytes(2000))
     first, *_ = write_parts(tmp_path / "archive", tmp_path / "results", archive="records", size=5000)
-    with pytest.raises(typer.Exit):
-        invoke("unpack", first, "-o", tmp_path / "home")
+    invoke("unpack", first, "-o", tmp_path / "home")
     assert "missing: records-2-of-3.part, records-3-of-3.part" in capsys.readouterr().err
