@@ -144,8 +144,8 @@ def reproduce(
         note = ""
         if state in FINISHED:
             remaining.pop(name, None)
-        else:
-            note = f"  {_describe([estimates[name]])}, {100 * estimates[name].share:.2f} % trained"
+        elif estimate := estimates.get(name):  # texts are drawn in no time
+            note = f"  {_describe([estimate])}, {100 * estimate.share:.2f} % trained"
         typer.echo(f"{state:<10} {name}{note}", err=as_json)
 
     complete: bool = runner.reproduce(

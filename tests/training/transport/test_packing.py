@@ -128,7 +128,8 @@ def test_a_study_that_is_cut_off_gives_a_bundle_at_home(study: Study, tmp_path: 
             assert process.poll() is None, process.communicate()
             time.sleep(1.0)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
     home = tmp_path / "home"
