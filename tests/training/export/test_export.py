@@ -71,7 +71,7 @@ def test_a_few_documents_of_each_dev_split_can_do(
         bundles.export_bundle(adapter_bundle, tmp_path / "new", dev_documents=limit)
     few, again, many, every = (options["gold"] for options in seen)
     assert few == again and {len(documents) for documents in few.values()} == {3}
-    assert many == every == dict.fromkeys(heads, list(DOCUMENTS))
+    assert many == every == {name: list(DOCUMENTS) for name in heads}
     splits = f"dev splits of {', '.join(heads)}"
     assert [options["texts"] for options in seen[::3]] == [
         f"at most 3 documents of each of the {splits}",
