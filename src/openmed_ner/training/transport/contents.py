@@ -62,12 +62,12 @@ def copy_contents(
     }
 
     # Adapters fit the released weights only.
-    has_adapters = any(recipe.method == "lora" for recipe in (*recipes, *adaptations.values()))
+    methods = {recipe.method for recipe in recipes} | {recipe.method for recipe in adaptations.values()}
     errors = {}
     for name in dict.fromkeys(recipe.backbone for recipe in recipes):
         source = find_backbone(name)
         target = folder / BACKBONES / _short_name(name)
-        errors[target.name] = round_backbone(source, target, "exact" if has_adapters else form)
+        errors[target.name] = round_backbone(source, target, "exact" if "lora" in methods else form)
 
     _copy_corpora(study, recipes, folder / CORPORA)
     for lexicon in {recipe.lexicon.folder for recipe in recipes} - {""}:

@@ -101,8 +101,10 @@ def _write_weights(outgoing: Path, size: int, results: Path) -> None:
         for path in checkpoints:
             tensors, metadata = read_tensors(path, CPU)
             names = [name for name in tensors if name.startswith("weight/")]
-            averages = {name: tensors.get("average" + name.removeprefix("weight")) for name in names}
-            weights = {name: tensors[name] if averages[name] is None else averages[name] for name in names}
+            weights = {}
+            for name in names:
+                average = f"average/{name.removeprefix('weight/')}"
+                weights[name] = tensors.get(average, tensors[name])
             rounded, _ = round_tensors(weights, "bf16")
             target = Path(temporary, path.relative_to(results))
             write_tensors(target, rounded, metadata)
