@@ -425,12 +425,12 @@ def test_recipes_in_the_repository_are_valid() -> None:
         "adaptation": 26,
         "broad": 4,
         "cpu": 10,
+        "gpu": 2,
         "joint": 5,
         "paper": 78,
         "search": 2,
         "suite": 18,
         "toy": 6,
-        "toy-box": 2,
     }
     for path in folder.glob("*.toml"):
         if path.stem in ("adapt-lora", "adapt-full"):

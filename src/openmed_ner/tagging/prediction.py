@@ -166,7 +166,7 @@ def collect_scores(
     finished: set[int] = set()
     in_flight: deque[tuple[list[_QueuedWindow], _Scores]] = deque()
     queue: list[_QueuedWindow] = []
-    buffer = max(BUFFER, reader.budget // reader.window)
+    buffer = max(BUFFER, reader.budget // reader.window) if reader.budget > BUDGET else BUFFER
 
     def distribute(windows: Sequence[_QueuedWindow], scores: _Scores) -> Iterator[tuple[Document, Collector]]:
         """Give windows to their collectors, and yield the documents that are complete."""
