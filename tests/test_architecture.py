@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -54,10 +55,15 @@ def layer(package: str) -> int:
     return next(number for number, packages in enumerate(LAYERS) if package in packages)
 
 
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> set[str]:
     """Packages of ours that a file imports anywhere, function bodies included."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path)):
         names = (
             [node.module or ""]
             if isinstance(node, ast.ImportFrom)
@@ -105,7 +111,7 @@ def test_the_path_of_a_text_names_what_is_defined() -> None:
     rows = re.findall(r"^\| .* \| `([\w/]+\.py)` \| `([\w.]+)` \|$", page, re.MULTILINE)
     assert len(rows) > 10
     for path, name in rows:
-        scope: ast.AST = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+        scope: ast.AST = parse(PACKAGE / path)
         for part in name.split("."):
             definitions = {
                 node.name: node
@@ -168,7 +174,7 @@ def test_the_torch_free_packages_never_name_torch() -> None:
     )
     for path in MODULES:
         if path.relative_to(PACKAGE).as_posix().startswith(free):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree = parse(path)
             named = {
                 alias.name.split(".")[0]
                 for node in ast.walk(tree)
@@ -193,7 +199,7 @@ def test_every_public_name_exists_and_is_listed_once() -> None:
 
 def test_every_module_says_what_it_does() -> None:
     for path in MODULES:
-        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+        assert ast.get_docstring(parse(path)), path
 
 
 def test_every_error_has_an_exit_status_and_a_place_in_the_drawing() -> None:

@@ -271,6 +271,7 @@ def test_a_fetch_is_refused_before_it_begins(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_service_answers_offline(tmp_path: Path) -> None:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     environment = {**os.environ, ENVIRONMENT: "1"}

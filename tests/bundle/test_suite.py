@@ -104,6 +104,7 @@ def study(suite: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_study_becomes_a_suite_of_the_bundles_that_dev_chooses(study: Path, tmp_path: Path) -> None:
     second = study / "models/diseases/none/seed-1/bundle"
     seal(second, replace(open_bundle(second).manifest, version="chosen"))
@@ -119,6 +120,7 @@ def test_a_study_becomes_a_suite_of_the_bundles_that_dev_chooses(study: Path, tm
     assert set(Tagger.load(tmp_path / "suite").corpora) == {"diseases", "chemicals"}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_collected_is_named(study: Path, tmp_path: Path) -> None:
     target = tmp_path / "suite"
     with pytest.raises(InputError, match=r"no model joint; finished models: chemicals, diseases"):

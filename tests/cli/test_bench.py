@@ -69,6 +69,7 @@ def test_the_command_says_what_it_measured(
     assert str(bundle) not in json.dumps(record), "no path of this machine"
 
 
+@pytest.mark.slow
 def test_f1_is_drawn_against_energy_or_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openmed_ner.cli.bench.ENERGY_SECONDS", 0.01)
     monkeypatch.setattr("openmed_ner.cli.bench.COPIES", 2)

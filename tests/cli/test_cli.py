@@ -94,8 +94,9 @@ def test_a_file_is_tagged(tag: tuple[str | Path, ...], tmp_path: Path) -> None:
 
 
 def test_standard_input_is_tagged(tag: tuple[str | Path, ...]) -> None:
-    for arguments in ((), ("-",)):
-        (line,) = lines(start(*tag, *arguments, "--to", "jsonl", stdin=TEXT.encode()))
+    # Once through the real streams of a process.
+    for call, arguments in ((start, ()), (run, ("-",))):
+        (line,) = lines(call(*tag, *arguments, "--to", "jsonl", stdin=TEXT.encode()))
         assert (line["id"], line["text"]) == ("stdin", TEXT)
     stream = "".join(json.dumps({"text": each.text}) + "\n" for each in DOCUMENTS).encode()
     found = lines(run(*tag, "--from", "jsonl", "--to", "jsonl", stdin=stream))
@@ -188,7 +189,7 @@ def test_line_ends_and_odd_characters_survive(tag: tuple[str | Path, ...], tmp_p
     text = f"\ufeff{TEXT}\r\n\0 e\u0301 👩\u200d⚕️\r{TEXT}\u2028"
     path = tmp_path / "a.txt"
     path.write_bytes(text.encode())
-    (line,) = lines(start(*tag, path, "--to", "jsonl"))
+    (line,) = lines(run(*tag, path, "--to", "jsonl"))
     assert line["text"] == text
     for span in line["spans"]:  # type: ignore[attr-defined]
         assert text[span["start"] : span["end"]] == span["text"]
@@ -321,7 +322,7 @@ def test_a_wrong_command_line_is_explained(
 
 
 def test_an_unreadable_standard_input_is_named(tag: tuple[str | Path, ...]) -> None:
-    assert "stdin: not UTF-8: byte 0xff" in start(*tag, "-", stdin=b"\xff", status=1).stderr.decode()
+    assert "stdin: not UTF-8: byte 0xff" in run(*tag, "-", stdin=b"\xff", status=1).stderr.decode()
 
 
 def test_the_document_decides_unless_told_otherwise() -> None:
@@ -493,13 +494,13 @@ def test_evaluation_explains_what_is_wrong(
 def test_help_is_there_for_every_command() -> None:
     for command in (("tag",), ("train",), ("evaluate",), ("doctor",), ("bundles",)):
         assert b"Usage" in run(*command, "--help").stdout
-    assert b"Usage" in start("bundles", "export", "--help").stdout
+    assert b"Usage" in run("bundles", "export", "--help").stdout
     assert start("--version").stdout.strip()
 
 
 def test_the_embedded_model_tags_the_examples() -> None:
     """What `make demo` does, with the model that users get."""
-    found = lines(start("tag", EXAMPLES, "--to", "jsonl"))
+    found = lines(run("tag", EXAMPLES, "--to", "jsonl", "--threads", 1))
     assert [line["text"] for line in found] == [document.text for document in read_examples()]
     for line in found:
         assert line["coverage"]["complete"] is True  # type: ignore[index]
@@ -678,6 +679,7 @@ def test_a_receipt_or_a_list_of_errors_replaces_no_input_and_no_output(
     assert source.read_text() == TEXT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [0, 1, 2])
 def test_a_closed_stream_is_a_usage_error_or_not_needed(tmp_path: Path, stream: int) -> None:
     source, output = tmp_path / "a.txt", tmp_path / "out.jsonl"

@@ -1,4 +1,4 @@
-"""What the formats of annotation tools (Label Studio, doccano, Prodigy) have in common.
+"""Common parts of the formats of annotation tools (Label Studio, doccano, Prodigy).
 
 They hold contiguous spans with a label. Fragments are refused. The corpus, the attributes and the evidence of
 a span are refused too, or dropped with ``exact=False``. The id of a document goes into the field

@@ -87,7 +87,7 @@ def read_records(
         file: open file.
         source: name of the file, for messages.
         on_bad: called with the error of each bad record.
-        name: what the tool calls a record, for messages.
+        name: name of a record in the tool, for messages.
         read: reads a record; its second argument is the id of a document without one. ``None`` leaves the
             record out.
 

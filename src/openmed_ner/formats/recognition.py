@@ -26,7 +26,7 @@ class Content:
 
     Attributes:
         kind: name of the format, or of the kind of file if no format reads it.
-        description: what the file is, for messages.
+        description: kind of file, for messages.
         advice: the way out if no format reads it.
         is_text: if true, the file is text in UTF-8, which can be read as plain text on request.
     """

@@ -64,7 +64,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What an annotation has besides the fields of a span.
+    """Fields of an annotation besides those of a span.
 
     Attributes:
         key: place and label, as in :attr:`openmed_ner.text.Span.key`.

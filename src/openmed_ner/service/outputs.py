@@ -60,7 +60,7 @@ def write_body(
         documents: documents to write.
         output: name of the format, a key of ``MEDIA_TYPES``.
         bundle: name and digest of the model, for ``DEFAULT_OUTPUT``.
-        problems: what is left out of a file, likewise.
+        problems: omissions from a file, likewise.
 
     Raises:
         RefusedError: the format cannot hold a document.

@@ -68,11 +68,11 @@ class FileProblem:
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What a file holds.
+    """Content of a file.
 
     Attributes:
         documents: the documents that can be read.
-        problems: what is left out, in order; the first of many.
+        problems: omissions, in order; the first of many.
     """
 
     documents: list[Document]

@@ -197,6 +197,7 @@ def start_child(folder: Path) -> subprocess.Popen[bytes]:
     return child
 
 
+@pytest.mark.slow
 def test_kill_9_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     lines = [[line(number + 40 * file) if number % 9 else BAD for number in range(40)] for file in range(3)]
     inputs = write_inputs(tmp_path / "in", lines)

@@ -60,7 +60,7 @@ class Input:
         format: one of ``FORMATS``; ``auto`` for standard input whose first bytes will tell.
         scope: prefix of the ids of its documents, which tells folders with the same names apart.
         refusal: reason why the file cannot be read; ``None`` if it can.
-        finding: what a file that is not read is, if a search found it; such files are passed over.
+        finding: kind of a file that a search found and that is not read; it is passed over.
         options: options of the readers of some formats.
     """
 
