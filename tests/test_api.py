@@ -108,3 +108,7 @@ def test_a_format_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'text' cannot be written; expected one of jsonl"):
         openmed_ner.write_documents([], tmp_path / "a.txt")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(openmed_ner.__file__).parent / "py.typed").is_file()

@@ -129,3 +129,23 @@ def test_a_choice_that_does_not_exist_is_a_usage_error(arguments: str, message: 
     with pytest.raises(typer.BadParameter, match=message) as raised:
         app(arguments.split(), standalone_mode=False)
     assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("openmed-ner tr", {"train"}),
+        ("openmed-ner bundles ex", {"export"}),
+        ("openmed-ner tag --lay", {"--layers"}),
+    ],
+)
+def test_shells_complete_commands_and_options(
+    words: str, expected: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_OPENMED_NER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    with pytest.raises(SystemExit) as ended:
+        app([], prog_name="openmed-ner")
+    assert ended.value.code == 0
+    assert set(capsys.readouterr().out.split()) == expected

@@ -160,3 +160,14 @@ def test_hostile_text_stays_text(payload: str) -> None:
 def test_marks_can_be_read_on_light_and_dark_pages() -> None:
     for style in re.findall(r'<mark style="([^"]*)"', DOCUMENT._repr_html_()):
         assert "color:inherit" in style and re.search(r"background:hsl\(\d+ 80% 60% / \.3\)", style)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "line"), [("negated", "line-through"), ("family", "wavy"), ("historical", "dotted")]
+)
+def test_context_is_visible_without_a_pointer(attribute: str, line: str) -> None:
+    span = Span(0, 5, "Disease", attributes=((attribute, True),))
+    document = Document("a", "fever", (span,))
+    assert line in mark(document) and line in legend(document)
+    plain = Document("a", "fever", (Span(0, 5, "Disease"),))
+    assert "text-decoration" not in mark(plain) + legend(plain)

@@ -174,7 +174,6 @@ app = typer.Typer(
     name="openmed-ner",
     help=_SUMMARY,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -29,7 +29,7 @@ else:
     DocumentFormat = Literal[FORMATS]
     TextFormat = Literal[PASSAGE_FORMATS]
     AnyFormat = Literal[("auto", *PASSAGE_FORMATS)]
-    TaggedFormat = Literal[("table", *WRITERS, *FOLDER_WRITERS)]
+    TaggedFormat = Literal[("table", "summary", *WRITERS, *FOLDER_WRITERS)]
     Runtime = Literal[RUNTIMES]
 
 SplitName = Literal["train", "dev", "test"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,8 +107,7 @@ def write_table(documents: Iterable[Document], file: TextIO) -> None:
     for document in documents:
         # Identifiers and mentions come from files: printable() keeps them from steering the terminal.
         n_entities = len(document.spans)
-        noun = "entity" if n_entities == 1 else "entities"
-        file.write(f"{printable(document.id)}  ({n_entities} {noun})\n")
+        file.write(f"{printable(document.id)}  ({n_entities} {_noun(n_entities)})\n")
 
         end_width = max((len(str(span.end)) for span in document.spans), default=0)
         label_width = max((len(span.label) for span in document.spans), default=0)
@@ -115,10 +115,40 @@ def write_table(documents: Iterable[Document], file: TextIO) -> None:
             position = f"{span.start:>{end_width}}-{span.end:<{end_width}}"
             score = "" if span.score is None else f"{span.score:.2f}"
             mention = printable(document.mention(span))
+            marks = [name if value is True else f"{name}: {value}" for name, value in span.attributes]
             file.write(
                 f"  {position}  {span.label:<{label_width}}  {score:<{_SCORE_WIDTH}} {mention}"
-                f"  [{span.corpus or '-'}]\n"
+                f"  [{span.corpus or '-'}]{'  ' if marks else ''}{printable(', '.join(marks))}\n"
             )
+
+
+def write_summary(documents: Iterable[Document], file: TextIO) -> None:
+    """Write the number of occurrences of each mention, by type, for people to read.
+
+    Mentions that differ in case or white space are counted together, as the first of them is written.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    shown: dict[str, str] = {}
+    n_documents = 0
+    for document in documents:
+        n_documents += 1
+        for span in document.spans:
+            mention = " ".join(document.mention(span).split())
+            key = mention.casefold()
+            shown.setdefault(key, printable(mention))
+            counts[span.label][key] += 1
+
+    n_entities = sum(map(Counter.total, counts.values()))
+    documents_noun = "document" if n_documents == 1 else "documents"
+    file.write(f"{n_documents:,} {documents_noun}, {n_entities:,} {_noun(n_entities)}\n")
+    for label in sorted(counts, key=lambda label: (-counts[label].total(), label)):
+        file.write(f"\n{label}  {counts[label].total():,}\n")
+        for key, count in sorted(counts[label].items(), key=lambda item: (-item[1], item[0])):
+            file.write(f"  {count:>7,}  {shown[key]}\n")
+
+
+def _noun(n_entities: int) -> str:
+    return "entity" if n_entities == 1 else "entities"
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:

@@ -68,8 +68,8 @@ def tag(
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help=f"Output format: table, {', '.join((*WRITERS, *FOLDER_WRITERS))} (default: by the name of "
-            "the output, else table).",
+            help=f"Output format: table, summary, {', '.join((*WRITERS, *FOLDER_WRITERS))} (default: by the "
+            "name of the output, else table).",
             rich_help_panel=OUTPUT,
         ),
     ] = None,

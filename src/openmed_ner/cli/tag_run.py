@@ -15,7 +15,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TextIO
 
-from openmed_ner.cli.output import check_outputs, check_stdout, open_output, write_output, write_table
+from openmed_ner.cli.output import (
+    check_outputs,
+    check_stdout,
+    open_output,
+    write_output,
+    write_summary,
+    write_table,
+)
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, tagged_writers
@@ -30,6 +37,8 @@ from openmed_ner.integrations.ray import RayEngine, connect, load_tag
 from openmed_ner.text import Document
 
 Engine = Literal["local", "ray"]
+_FOR_PEOPLE = {"table": write_table, "summary": write_summary}
+"""Writers of output that is not read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +151,8 @@ class Destination:
         Args:
             attributes: if true, entities have attributes.
         """
-        if self.format == "table":
-            return _write_table
+        if self.format in _FOR_PEOPLE:
+            return partial(_write_for_people, _FOR_PEOPLE[self.format])
         return FOLDER_WRITERS.get(self.format) or tagged_writers(attributes=attributes)[self.format]
 
     @property
@@ -305,9 +314,15 @@ class Run:
         return job.run(resume=destination.resume, progress=progress)
 
 
-def _write_table(documents: Iterable[Document], file: TextIO, *, on_bad: object) -> None:
-    """Call :func:`write_table` like the other writers; it refuses no document."""
-    write_table(documents, file)
+def _write_for_people(
+    write: Callable[[Iterable[Document], TextIO], None],
+    documents: Iterable[Document],
+    file: TextIO,
+    *,
+    on_bad: object,
+) -> None:
+    """Call a writer for people like the other writers; it refuses no document."""
+    write(documents, file)
 
 
 def _to_json_lines(problems: Sequence[Problem]) -> str:

@@ -21,6 +21,13 @@ Value = TypeVar("Value")
 SHOWN = 5_000
 """Characters of a text that a notebook shows; longer texts are slow to draw and hardly read."""
 
+_LINES = {
+    "negated": "line-through",
+    "family": "underline wavy",
+    "historical": "underline dotted",
+    "hypothetical": "underline dashed",
+}
+"""Lines of the attributes of context, the first of a span's decides."""
 _HUES = {"Disease": 8, "Chemical": 210, "Gene": 275, "Species": 130, "CellLine": 45, "Anatomy": 330}
 
 
@@ -51,9 +58,16 @@ def mark(document: Document, limit: int | None = None) -> str:
 def legend(document: Document) -> str:
     """Render each label in its colour, with the number of its entities."""
     counts = Counter(span.label for span in document.spans)
-    return " ".join(
+    labels = [
         f'<mark style="{_style(label)}">{escape(label)}: {counts[label]:,}</mark>' for label in sorted(counts)
-    )
+    ]
+    present = {name for span in document.spans for name, _ in span.attributes}
+    marks = [
+        f'<span style="text-decoration:{line}">{name}</span>'
+        for name, line in _LINES.items()
+        if name in present
+    ]
+    return " ".join((*labels, *marks))
 
 
 def _iter_marked(document: Document, limit: int | None) -> Iterator[str]:
@@ -69,7 +83,10 @@ def _iter_marked(document: Document, limit: int | None) -> Iterator[str]:
 def _mark(spans: list[Span], piece: str) -> str:
     title = escape("; ".join(map(_describe, spans)), quote=True)
     underline = ";border-bottom:2px solid" if len(spans) > 1 else ""
-    return f'<mark style="{_style(spans[0].label)}{underline}" title="{title}">{piece}</mark>'
+    present = {name for span in spans for name, _ in span.attributes}
+    # On paper and on phones nothing is shown on hovering.
+    line = next((f";text-decoration:{line}" for name, line in _LINES.items() if name in present), "")
+    return f'<mark style="{_style(spans[0].label)}{underline}{line}" title="{title}">{piece}</mark>'
 
 
 def _describe(span: Span) -> str:

@@ -238,6 +238,9 @@ SENTENCES: list[tuple[str, list[str]]] = [
     ("He had [pneumonia] two years ago.", [H]),
     ("History of present illness: [fever] for two days.", [""]),
     ("Prior to [surgery] she was well.", [""]),
+    ("A 3 day history of [dyspnea] and [cough].", ["", ""]),
+    ("Two-week history of [fever], history of [stroke].", ["", H]),
+    ("3d hx of [dyspnea], hx of [asthma].", ["", H]),
     ("No history of [diabetes].", [N]),
     # possibilities
     ("Return if [fever] or [vomiting] occurs.", [Y, Y]),

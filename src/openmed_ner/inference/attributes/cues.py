@@ -37,6 +37,13 @@ _CLAUSE = """but, however, although, though, nevertheless, yet, except, except f
 _VISIT = """complains of, presents with, presented with, presenting with, presents, presented, now, today,
     currently, is admitted, was admitted, admitted with, admitted for, on examination"""
 
+_UNITS = _parse("hour, hours, day, days, week, weeks, wk, wks, month, months, mo, mos, year, years, yr, yrs")
+_DURATIONS = (
+    *(f"{unit} {word} of" for unit in (*_UNITS, "d") for word in ("history", "hx")),
+    *(f"{n}{unit} {word} of" for n in range(1, 32) for unit in "hdwmy" for word in ("history", "hx")),
+)
+"""Of a complaint that began so long ago and goes on: "3 day history of", "3d hx of"."""
+
 _NEGATED = Cues(
     before=_parse("""no, not, without, never, denies, denied, denying, deny, cannot, absence of, negative for,
         free of, lack of, lacks, lacked, no evidence of, no sign of, no signs of, rules out, ruled out,
@@ -63,11 +70,14 @@ _HISTORICAL = Cues(
         previous, previously, prior, former, formerly, in the past"""),
     after=_parse("""in the past, years ago, year ago, months ago, month ago, weeks ago, in childhood,
         as a child, in her youth, in his youth, by history, in remission"""),
-    not_cues=_parse("""history of present illness, history and physical, family history, family hx,
-        family history of, prior to, previous to, previously untreated, previously healthy,
-        previously described, previously reported, previously published, previously shown,
-        natural history, natural history of, previous studies, previous study, previous reports,
-        social history, history taking, no history of, no prior, no previous"""),
+    not_cues=(
+        *_parse("""history of present illness, history and physical, family history, family hx,
+            family history of, prior to, previous to, previously untreated, previously healthy,
+            previously described, previously reported, previously published, previously shown,
+            natural history, natural history of, previous studies, previous study, previous reports,
+            social history, history taking, no history of, no prior, no previous"""),
+        *_DURATIONS,
+    ),
     ends=_parse(f"{_CLAUSE}, {_VISIT}, who"),
 )
 _HYPOTHETICAL = Cues(
