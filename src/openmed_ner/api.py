@@ -19,9 +19,12 @@ from openmed_ner.evaluation.gold import Gold, keep_corpora_with_split, load_gold
 from openmed_ner.evaluation.protocols import ScoringProtocol
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.text import Document
+from openmed_ner.training.config import Recipe
+from openmed_ner.training.data_size import choose_settings
+from openmed_ner.training.recipes import read_recipe
 
 if TYPE_CHECKING:
-    from openmed_ner.training.config import PretrainRecipe, Recipe
+    from openmed_ner.training.config import PretrainRecipe
     from openmed_ner.training.engine.loop import StepReport
 
 PathLike = str | Path
@@ -68,7 +71,8 @@ def train(
         folder: folder of the run; the bundle is ``folder/bundle``.
         documents: annotated training documents; empty if the recipe names corpora of the catalog.
         dev: annotated documents that select the best epoch.
-        recipe: every setting that decides the outcome; ``Recipe()`` if ``None``.
+        recipe: every setting that decides the outcome; if ``None``, the defaults, with batches and epochs
+            that follow the size of your documents.
         name: name of the model, and of its head for your documents; the folder's name if ``None``.
         device: ``cpu``, ``cuda``, or ``auto`` for a CUDA device if one is available.
         resume: continue a run that was stopped.
@@ -81,9 +85,11 @@ def train(
     """
     finetuning = require_extra("openmed_ner.training.finetune", "train")
     loading = require_extra("openmed_ner.training.corpora", "train")
-    recipe = recipe or require_extra("openmed_ner.training.config", "train").Recipe()
     folder = Path(folder)
     name = name or folder.resolve().name
+    if recipe is None:
+        settings = choose_settings(documents, name) if documents else []
+        recipe = read_recipe(None, settings, kind=Recipe)
 
     if bool(documents) == bool(recipe.corpora):
         raise RecipeError("expected either documents or corpora in the recipe")

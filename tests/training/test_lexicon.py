@@ -16,7 +16,7 @@ from openmed_ner.bundle import Bundle, open_bundle, seal
 from openmed_ner.bundle.suite import open_bundles
 from openmed_ner.errors import BundleError, InputError, RecipeError, RunError
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.model.bundles import load_model, make_reader
+from openmed_ner.model.bundles import describe_backbone, load_model, make_reader
 from openmed_ner.publish.cards.data import find_sources
 from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import predict
@@ -128,7 +128,7 @@ def test_an_older_model_begins_to_read_names_unchanged(
     backbone: Path, compiled: Path, full_bundle: Bundle
 ) -> None:
     recipe = replace(make_lexicon_recipe(backbone, compiled), method="full", start=str(full_bundle.folder))
-    start = open_start(recipe, backbone)
+    start = open_start(recipe, describe_backbone(str(backbone), backbone))
     model = build_model(recipe, backbone, HEADS, start=start, lexicon=open_training_lexicon(recipe, start))
     assert model.lexicon is not None
     ids = np.arange(5, 25).reshape(2, 10)
@@ -213,7 +213,9 @@ def test_models_that_read_different_lexicons_are_not_averaged(
 ) -> None:
     recipe = replace(make_recipe(backbone), method="full", start=str(reading.folder))
     with pytest.raises(RecipeError, match="another lexicon"):
-        open_start(replace(recipe, soup=(str(full_bundle.folder),)), backbone)
+        open_start(
+            replace(recipe, soup=(str(full_bundle.folder),)), describe_backbone(str(backbone), backbone)
+        )
 
 
 def test_a_folder_without_terminologies_is_refused_before_training(backbone: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from openmed_ner.cli import train as command
 from openmed_ner.cli.app import app
 from openmed_ner.errors import BundleError, RecipeError
 from openmed_ner.formats.jsonl import write_jsonl
-from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.model.bundles import describe_backbone, load_model, merge_adapter
 from openmed_ner.model.onnx_weights import read_weights
 from openmed_ner.model.tagger import TokenTagger, load_encoder
 from openmed_ner.publish.cards.energy import find_steps
@@ -39,7 +39,7 @@ def make_full(backbone: Path, start: Bundle, **schedule: object) -> Recipe:
 
 def start_from(bundle: Bundle, backbone: Path, heads: tuple[Head, ...], **settings: object) -> TokenTagger:
     recipe = replace(make_full(backbone, bundle), **settings)  # type: ignore[arg-type]
-    start = open_start(recipe, backbone)
+    start = open_start(recipe, describe_backbone(str(backbone), backbone))
     return build_model(recipe, backbone, heads, start=start).eval()
 
 
@@ -153,7 +153,9 @@ def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
     recipe = make_full(backbone, full_bundle, epochs=1)
     other = finetune(replace(recipe, learn="train+dev"), CORPORA[::-1], tmp_path / "other", name="other")
     soup = replace(make_full(backbone, other), soup=(str(full_bundle.folder),))
-    mean = build_model(soup, backbone, HEADS, start=open_start(soup, backbone)).state_dict()
+    mean = build_model(
+        soup, backbone, HEADS, start=open_start(soup, describe_backbone(str(backbone), backbone))
+    ).state_dict()
     one = load_model(full_bundle).state_dict()
     two = start_from(other, backbone, HEADS).state_dict()
     assert mean.keys() == one.keys() == two.keys()
@@ -179,9 +181,11 @@ def test_what_is_averaged_has_to_be_alike(full_bundle: Bundle, backbone: Path, t
         replace(recipe, start="", soup=("a",))
     alone = finetune(recipe, CORPORA[:1], tmp_path / "alone", name="alone")
     with pytest.raises(RecipeError, match="alone/bundle has other heads or layers than"):
-        open_start(replace(recipe, soup=(str(alone.folder),)), backbone)
+        open_start(replace(recipe, soup=(str(alone.folder),)), describe_backbone(str(backbone), backbone))
     with pytest.raises(BundleError, match="nowhere"):
-        open_start(replace(recipe, soup=(str(tmp_path / "nowhere"),)), backbone)
+        open_start(
+            replace(recipe, soup=(str(tmp_path / "nowhere"),)), describe_backbone(str(backbone), backbone)
+        )
 
 
 def test_a_start_has_to_fit(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:
@@ -194,7 +198,7 @@ def test_a_start_has_to_fit(full_bundle: Bundle, backbone: Path, tmp_path: Path)
         replace(recipe, adapted="notes")
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(RecipeError, match=r"^start = '.*' was made from tiny, not from"):
-        open_start(recipe, tmp_path)
+        open_start(recipe, describe_backbone(str(tmp_path), tmp_path))
     with pytest.raises(BundleError, match="nowhere"):
         open_trained(str(tmp_path / "nowhere"))
 

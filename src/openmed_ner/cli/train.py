@@ -35,8 +35,9 @@ from openmed_ner.cli.progress import TrainingProgress, describe_f1
 from openmed_ner.errors import RecipeError, require_extra
 from openmed_ner.formats import FORMATS, read_documents
 from openmed_ner.inference.tagger import embedded_bundle
-from openmed_ner.text import Account
+from openmed_ner.text import Account, Document
 from openmed_ner.training.config import Recipe
+from openmed_ner.training.data_size import choose_settings
 from openmed_ner.training.recipes import read_recipe
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 """Name of the embedded bundle for ``--start``."""
+_BOTH = "name corpora of the catalog or your own --data, not both"
+_POOR = 0.1
+"""Mean dev F1 below which a model is said to have learnt hardly anything."""
 
 
 def train(
@@ -124,8 +128,12 @@ def train(
     Example:
         openmed-ner train --corpus ncbi-disease -o runs/ncbi-disease
     """
+    # Documents are read before torch is imported, which takes longer: a fault in them is told at once.
+    splits = _read_splits(data, dev, source, corpus)
     processes = require_extra("openmed_ner.training.engine.processes", "train").join(device)
     overrides = set_ or []
+    if splits and data and recipe is None:
+        overrides = [*choose_settings(splits["train"], data.stem), *overrides]
     if start is not None:
         origin = open_bundle(embedded_bundle() if start == EMBEDDED else Path(start))
         start = str(origin.folder)
@@ -137,7 +145,7 @@ def train(
         values["corpora"] = corpus
     settings = read_recipe(recipe, overrides, kind=Recipe, **drop_none(values))
 
-    corpora = _load_corpora(settings, data, dev, source)
+    corpora = _load_corpora(settings, data, dev, splits)
     excluded = {part.head.corpus: len(part.left_out) for part in corpora if part.left_out}
     # A launcher runs this command once per process; one of them speaks for all.
     if processes.is_main:
@@ -156,13 +164,31 @@ def train(
         _report(bundle, excluded, as_json=as_json)
 
 
-def _load_corpora(
-    settings: Recipe, data: Path | None, dev: Path | None, source: str | None
-) -> Sequence[TrainingCorpus]:
-    """Load the corpora of the recipe, or the user's own documents.
+def _read_splits(
+    data: Path | None, dev: Path | None, source: str | None, corpora: Sequence[str] | None
+) -> dict[str, tuple[Document, ...]]:
+    """Read the user's own documents, by split; none without ``--data``.
 
     Raises:
-        RecipeError: both are named, or the dev documents are missing.
+        RecipeError: corpora of the catalog are named, too, or the dev documents are missing.
+    """
+    if data is None:
+        return {}
+    if corpora:
+        raise RecipeError(_BOTH)
+    if dev is None:
+        raise RecipeError("--data needs --dev: documents to select the best epoch")
+    paths = {"train": data, "dev": dev}
+    return {split: tuple(read_documents(path, format=source)) for split, path in paths.items()}
+
+
+def _load_corpora(
+    settings: Recipe, data: Path | None, dev: Path | None, splits: Mapping[str, Sequence[Document]]
+) -> Sequence[TrainingCorpus]:
+    """Load the corpora of the recipe, or take the user's own documents.
+
+    Raises:
+        RecipeError: there are both.
     """
     loading = require_extra("openmed_ner.training.corpora", "train")
     corpora: Sequence[TrainingCorpus]
@@ -170,13 +196,8 @@ def _load_corpora(
         corpora = loading.load_corpora(settings)
         return corpora
     if settings.corpora:
-        raise RecipeError("name corpora of the catalog or your own --data, not both")
-    if dev is None:
-        raise RecipeError("--data needs --dev: documents to select the best epoch")
-
-    paths = {"train": data, "dev": dev}
-    splits = {split: tuple(read_documents(path, format=source)) for split, path in paths.items()}
-    head = loading.infer_head(data.stem, splits, paths)
+        raise RecipeError(_BOTH)
+    head = loading.infer_head(data.stem, splits, {"train": data, "dev": dev})
     corpora = loading.build_corpora({head: splits}, settings)
     return corpora
 
@@ -205,10 +226,28 @@ def _search(
 
 
 def _report(bundle: Bundle, excluded: Mapping[str, int], *, as_json: bool) -> None:
-    """Print the result of a run from its record."""
+    """Print the result of a run from its record, and a warning if the model is of no use."""
     record = bundle.read_json(RECORD)
-    history, parameters = record["history"], record["parameters"]
+    history = record["history"]
     scores = history["scores"][history["best_epoch"]]
+    _report_result(bundle, record, scores, excluded, as_json=as_json)
+    if scores and scores["score"] < _POOR:
+        complain(
+            f"warning: {describe_f1(scores)} of 100: the model has learnt hardly anything and is of no use "
+            "yet. Check that the types are annotated alike in the training and dev documents, annotate more "
+            "documents, or train for longer (--set schedule.epochs=30)"
+        )
+
+
+def _report_result(
+    bundle: Bundle,
+    record: Mapping[str, Any],
+    scores: Mapping[str, float],
+    excluded: Mapping[str, int],
+    *,
+    as_json: bool,
+) -> None:
+    history, parameters = record["history"], record["parameters"]
     if as_json:
         print_json(
             {

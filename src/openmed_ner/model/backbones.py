@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from openmed_ner.errors import InputError, MissingExtraError, RunError
 from openmed_ner.model.architectures import VOCABULARY_FILES, longest_input
@@ -43,6 +44,8 @@ class Backbone:
         safetensors: if true, the repository has safetensors weights at that revision.
         longest: most subwords it reads at once, special ones included.
         cased: if true, its vocabulary tells upper from lower case.
+        standard: if true, ``shape`` and the defaults of its architecture in transformers make its
+            configuration, so that a trained model with all weights needs no file of it.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Backbone:
     safetensors: bool = True
     longest: int = 512
     cased: bool = False
+    standard: bool = False
 
 
 BERT_BASE = Shape("bert", 30_522, embedding=768, hidden=768, layers=12, heads=12, intermediate=3072)
@@ -75,6 +79,7 @@ BACKBONES: Mapping[str, Backbone] = {
             licence="Apache-2.0",
             sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             shape=replace(BERT_BASE, hidden=384, layers=6, intermediate=1536, embedding=384),
+            standard=True,
         ),
         Backbone(
             name="mpnet-base",
@@ -204,6 +209,34 @@ def weights_sha256(folder: Path) -> str:
     if (folder / ROUNDED).is_file():
         return str(read_json(folder / ROUNDED)["sha256"])
     return sha256_file(folder / WEIGHTS)
+
+
+def make_config(name: str, sha256: str) -> Any:
+    """Make the transformers configuration of a backbone without its files.
+
+    Args:
+        name: name of the backbone.
+        sha256: digest of its weights.
+
+    Returns:
+        The configuration; ``None`` if these are not the weights of a standard row.
+    """
+    backbone = BACKBONES.get(name)
+    if backbone is None or not backbone.standard or backbone.sha256 != sha256:
+        return None
+    from transformers import AutoConfig
+
+    shape = backbone.shape
+    return AutoConfig.for_model(
+        shape.architecture,
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=shape.positions,
+        type_vocab_size=shape.token_types,
+    )
 
 
 def make_tokenizer(folder: Path) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from peft import PeftModel
 from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
+from transformers import PretrainedConfig
 
 from openmed_ner.bundle import BackboneReference, Bundle
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
 from openmed_ner.errors import BundleError, InputError, RecipeError
-from openmed_ner.model.backbones import BACKBONES, WEIGHTS, find_backbone, weights_sha256
+from openmed_ner.model.backbones import BACKBONES, WEIGHTS, find_backbone, make_config, weights_sha256
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
 from openmed_ner.model.tagger import (
     LexiconEmbedding,
@@ -29,6 +31,42 @@ HEADS = "heads.safetensors"
 ENCODER = "encoder.safetensors"
 LEXICON_WEIGHTS = "lexicon.safetensors"
 LM_HEAD_WEIGHTS = "lm_head.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The encoder that a run begins with.
+
+    Attributes:
+        encoder: folder of the backbone, or its configuration alone if a trained model has all weights.
+        reference: description of the backbone.
+        tokenizer_json: content of its ``tokenizer.json``.
+    """
+
+    encoder: Path | PretrainedConfig
+    reference: BackboneReference
+    tokenizer_json: str
+
+
+def find_origin(name: str, start: Bundle | None = None) -> Origin:
+    """Find the encoder of a run. No file of the backbone is needed if the start has all weights.
+
+    Args:
+        name: backbone, see :func:`openmed_ner.model.backbones.find_backbone`.
+        start: trained model that the run starts from.
+
+    Raises:
+        InputError, RunError: the backbone is needed, and is unknown or cannot be fetched.
+    """
+    if start is not None and start.manifest.kind != "adapter" and TOKENIZER in start.manifest.files:
+        reference = start.manifest.backbone
+        config = make_config(reference.name, reference.sha256) if reference.name == name else None
+        if config is not None:
+            return Origin(config, reference, start.read(TOKENIZER).decode("utf-8"))
+
+    folder = find_backbone(name)
+    content = (folder / TOKENIZER).read_text(encoding="utf-8")
+    return Origin(folder, describe_backbone(name, folder), content)
 
 
 def describe_backbone(name: str, folder: Path) -> BackboneReference:
@@ -221,17 +259,14 @@ def merge_adapter(model: TokenTagger) -> TokenTagger:
 
 
 def _load_backbone(bundle: Bundle) -> Any:
-    """Load the encoder below a bundle's weights: its backbone, adaptation and remaining layers."""
-    manifest = bundle.manifest
-    folder = find_backbone(manifest.backbone.name)
-    is_adapter = manifest.kind == "adapter"
-    sha256 = sha256_file(folder / WEIGHTS) if is_adapter else weights_sha256(folder)
-    if sha256 != manifest.backbone.sha256:
-        raise InputError(
-            f"{folder}: SHA-256 is {sha256}, but the bundle was made from {manifest.backbone.sha256}"
-        )
+    """Load the encoder below a bundle's weights: its backbone, adaptation and remaining layers.
 
-    encoder = load_encoder(folder)
+    A bundle that is no adapter replaces all weights, so no file of a standard backbone is needed.
+    """
+    manifest = bundle.manifest
+    reference = manifest.backbone
+    config = None if manifest.kind == "adapter" else make_config(reference.name, reference.sha256)
+    encoder = load_encoder(config or _find_matching(bundle))
     if manifest.adaptation is not None and manifest.kind == "adapter":
         encoder = apply_adaptation(encoder, bundle.folder / ADAPTED, mode=manifest.adaptation.mode)
     try:
@@ -239,6 +274,21 @@ def _load_backbone(bundle: Bundle) -> Any:
     except RecipeError as error:
         raise BundleError(f"{bundle.folder}: {error}") from error
     return encoder
+
+
+def _find_matching(bundle: Bundle) -> Path:
+    """Find the backbone of a bundle, and compare its digest.
+
+    Raises:
+        InputError: it has other weights.
+    """
+    reference = bundle.manifest.backbone
+    folder = find_backbone(reference.name)
+    is_adapter = bundle.manifest.kind == "adapter"
+    sha256 = sha256_file(folder / WEIGHTS) if is_adapter else weights_sha256(folder)
+    if sha256 != reference.sha256:
+        raise InputError(f"{folder}: SHA-256 is {sha256}, but the bundle was made from {reference.sha256}")
+    return folder
 
 
 def _load_heads(model: TokenTagger, bundle: Bundle, name: str) -> TokenTagger:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.utils import logging
 
 from openmed_ner.errors import RecipeError
@@ -138,7 +139,11 @@ def make_lexicon(encoder: Any, *, dropout: float = 0.0) -> LexiconEmbedding:
 
 
 def load_encoder(
-    folder: Path, *, dropout: float = 0.1, attention_dropout: float = 0.0, attention: str = "eager"
+    origin: Path | PretrainedConfig,
+    *,
+    dropout: float = 0.1,
+    attention_dropout: float = 0.0,
+    attention: str = "eager",
 ) -> Any:
     """Load an encoder without pooling layer, from safetensors only.
 
@@ -146,7 +151,7 @@ def load_encoder(
     GPUs. Dropout of attention weights is off by default: it takes a third of a step's time on CPUs.
 
     Args:
-        folder: folder of the backbone.
+        origin: folder of the backbone, or its configuration for random weights that others replace.
         dropout: share of hidden states dropped in training.
         attention_dropout: share of attention weights dropped in training.
         attention: implementation of attention in transformers.
@@ -154,20 +159,24 @@ def load_encoder(
     Raises:
         RecipeError: the architecture has no such attention.
     """
-    config = load_config(folder, dropout=dropout, attention_dropout=attention_dropout)
+    config = load_config(origin, dropout=dropout, attention_dropout=attention_dropout)
     if attention not in (choices := find_architecture(config.model_type).attentions):
         raise RecipeError(
             f"{config.model_type!r} has no attention {attention!r}: expected {' or '.join(choices)}"
         )
 
     with quiet_transformers():
-        encoder = AutoModel.from_pretrained(
-            folder,
-            use_safetensors=True,
-            attn_implementation=attention,
-            dtype=torch.float32,
-            config=config,
-        )
+        if isinstance(origin, Path):
+            encoder = AutoModel.from_pretrained(
+                origin,
+                use_safetensors=True,
+                attn_implementation=attention,
+                dtype=torch.float32,
+                config=config,
+            )
+        else:
+            with torch.random.fork_rng(devices=[]):  # new heads are drawn as if weights had been loaded
+                encoder = AutoModel.from_config(config, attn_implementation=attention, dtype=torch.float32)
 
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # unused here, and would be saved with full bundles
@@ -213,9 +222,9 @@ def keep_layers(encoder: Any, layers: Sequence[int]) -> None:
     base.config.num_hidden_layers = len(layers)
 
 
-def load_config(folder: Path, *, dropout: float, attention_dropout: float) -> Any:
-    """Load an encoder's configuration and set its dropout, under the names of its architecture."""
-    config = AutoConfig.from_pretrained(folder)
+def load_config(origin: Path | PretrainedConfig, *, dropout: float, attention_dropout: float) -> Any:
+    """Load or copy an encoder's configuration and set its dropout, under the names of its architecture."""
+    config = AutoConfig.from_pretrained(origin) if isinstance(origin, Path) else deepcopy(origin)
     architecture = find_architecture(config.model_type)
     settings = ((architecture.dropout, dropout), (architecture.attention_dropout, attention_dropout))
     for names, value in settings:

@@ -42,7 +42,8 @@ class Schedule:
         epochs: maximum number of passes over the training data.
         minutes: maximum time of the steps and of all evaluations but the last. The learning rate then falls
             with the time that has passed, and reaches zero when it is over. 0 sets no limit.
-        patience: epochs without a better dev score before the run stops.
+        patience: epochs without a better dev score before the run stops; those with a score of 0 before the
+            first other score do not count.
         batch_subwords: maximum number of subwords in a batch, padding included.
         shapes: number of padded sizes of batches, so that a GPU reuses its memory and kernels; 0: batches of
             every length that is a multiple of 16, with less padding.

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PretrainedConfig
 
-from openmed_ner.bundle import Bundle, Manifest, open_bundle
+from openmed_ner.bundle import BackboneReference, Bundle, Manifest, open_bundle
 from openmed_ner.bundle.files import LEXICON
-from openmed_ner.bundle.manifest import RECORD, TOKENIZER, Adaptation
+from openmed_ner.bundle.manifest import RECORD, Adaptation
 from openmed_ner.bundle.record import corpora_with_dev_learnt, provenance, training_splits, version
 from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.model.architectures import check_fit
-from openmed_ner.model.backbones import find_backbone, weights_sha256
-from openmed_ner.model.bundles import adapted_weights, apply_adaptation, describe_backbone, save_model
+from openmed_ner.model.bundles import adapted_weights, apply_adaptation, find_origin, save_model
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.tagger import (
     TokenTagger,
@@ -83,11 +83,12 @@ def finetune(
     processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
 
     # Everything that can be wrong is opened before time is spent.
-    backbone = find_backbone(recipe.backbone)
-    tokenizer = SubwordTokenizer.from_json((backbone / TOKENIZER).read_text(encoding="utf-8"))
+    begun = open_bundle(Path(recipe.start)) if recipe.start and not finish else None
+    origin = find_origin(recipe.backbone, begun)
+    tokenizer = SubwordTokenizer.from_json(origin.tokenizer_json)
     heads = tuple(corpus.head for corpus in corpora)
-    adapted = open_adapted(recipe, backbone) if recipe.adapted else None
-    start = open_start(recipe, backbone) if recipe.start and not finish else None
+    adapted = open_adapted(recipe, origin.reference) if recipe.adapted else None
+    start = open_start(recipe, origin.reference) if recipe.start and not finish else None
     teacher = _open_teacher(recipe, heads) if not finish else None
     if finish:
         origins: Mapping[str, Any] = read_json(folder / ORIGINS, error=RunError)
@@ -104,7 +105,7 @@ def finetune(
     )
     matcher = lexicon.matcher if lexicon else None
     reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap, matcher=matcher)
-    model = build_model(recipe, backbone, heads, adapted=adapted, start=start, lexicon=lexicon)
+    model = build_model(recipe, origin.encoder, heads, adapted=adapted, start=start, lexicon=lexicon)
     for encoder in (model.encoder, *([teacher.source.model.encoder] if teacher else ())):
         use_fused_attention(encoder, processes.device)
 
@@ -159,7 +160,7 @@ def finetune(
         heads=heads,
         window=recipe.window,
         overlap=recipe.overlap,
-        backbone=describe_backbone(recipe.backbone, backbone),
+        backbone=origin.reference,
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
         encoder_layers=recipe.layers,
         lexicon=lexicon.reference if lexicon else None,
@@ -217,7 +218,7 @@ def _open_teacher(recipe: Recipe, heads: Sequence[Head]) -> TeacherModel | None:
     return TeacherModel(open_trained(settings.teacher), heads, settings) if settings.teacher else None
 
 
-def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
+def open_adapted(recipe: Recipe, backbone: BackboneReference) -> Bundle:
     """Open the adapted encoder that a recipe starts from.
 
     Raises:
@@ -227,7 +228,7 @@ def open_adapted(recipe: Recipe, backbone: Path) -> Bundle:
     bundle = open_bundle(Path(recipe.adapted))
     adapted_weights(bundle)
     reference = bundle.manifest.backbone
-    if reference.sha256 != weights_sha256(backbone):
+    if reference.sha256 != backbone.sha256:
         raise RecipeError(
             f"{recipe.adapted} was made from {reference.name}, not from {recipe.backbone}: name that backbone"
         )
@@ -290,7 +291,7 @@ def _without_paths(
 
 def build_model(
     recipe: Recipe,
-    backbone: Path,
+    backbone: Path | PretrainedConfig,
     heads: Sequence[Head],
     *,
     adapted: Bundle | None = None,
@@ -298,6 +299,14 @@ def build_model(
     lexicon: TrainingLexicon | None = None,
 ) -> TokenTagger:
     """Load the backbone, attach the adapter of ``lora``, and add heads, copied from the start if it has them.
+
+    Args:
+        recipe: settings of the encoder and its adapter.
+        backbone: folder of the backbone, or its configuration if there is a start.
+        heads: heads of the model.
+        adapted: bundle of an adapted encoder, if any.
+        start: trained model to start from, if any.
+        lexicon: names of terminologies to read, if any.
 
     Raises:
         RecipeError: the recipe does not fit the backbone.

@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.bundle import BackboneReference, Bundle, open_bundle
 from openmed_ner.errors import RecipeError
-from openmed_ner.model.backbones import weights_sha256
 from openmed_ner.model.bundles import load_model, merge_adapter
 from openmed_ner.model.tagger import TokenTagger, keep_layers
 from openmed_ner.training.config import Recipe
@@ -82,8 +81,12 @@ def open_trained(folder: str) -> TrainedModel:
     return TrainedModel(bundle, merge_adapter(load_model(bundle)))
 
 
-def open_start(recipe: Recipe, backbone: Path) -> TrainedModel:
+def open_start(recipe: Recipe, backbone: BackboneReference) -> TrainedModel:
     """Load the model that a recipe starts from, or the mean of several (a model soup).
+
+    Args:
+        recipe: recipe with a start.
+        backbone: backbone of the recipe.
 
     Raises:
         BundleError: a bundle is missing, damaged, or of a kind that torch cannot load.
@@ -115,11 +118,11 @@ def _describe_shape(trained: TrainedModel) -> object:
     return heads, trained.bundle.manifest.encoder_layers
 
 
-def _open_matching(recipe: Recipe, backbone: Path, setting: str, folder: str) -> TrainedModel:
+def _open_matching(recipe: Recipe, backbone: BackboneReference, setting: str, folder: str) -> TrainedModel:
     trained = open_trained(folder)
     manifest = trained.bundle.manifest
     prefix = f"{setting} = {folder!r}"
-    if manifest.backbone.sha256 != weights_sha256(backbone):
+    if manifest.backbone.sha256 != backbone.sha256:
         raise RecipeError(f"{prefix} was made from {manifest.backbone.name}, not from {recipe.backbone}")
     if manifest.encoder_layers not in ((), recipe.layers):
         raise RecipeError(

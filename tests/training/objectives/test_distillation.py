@@ -21,7 +21,7 @@ from architectures import make_backbone
 from openmed_ner.bundle import Bundle
 from openmed_ner.errors import RecipeError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
-from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.model.bundles import describe_backbone, load_model, merge_adapter
 from openmed_ner.tagging import SubwordTokenizer, WindowReader
 from openmed_ner.tagging.batching import pad_windows
 from openmed_ner.text import Document, Span
@@ -167,7 +167,7 @@ def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
     full_bundle: Bundle, backbone: Path, tmp_path: Path
 ) -> None:
     recipe = replace(make_student(backbone, full_bundle, dropout=0.0), start=str(full_bundle.folder))
-    start = open_start(recipe, backbone)
+    start = open_start(recipe, describe_backbone(str(backbone), backbone))
     targets = teach(full_bundle, tmp_path)
 
     def loss_of(*layers: int) -> float:

@@ -338,10 +338,11 @@ class Trainer(Generic[Batch]):
         return self._time_share() >= 1 and self.history.step <= begin
 
     def _patience_ended(self) -> bool:
+        """True after too many epochs without a better score; a run that has found nothing yet goes on."""
         history = self.history
-        return (
-            len(history.scores) - 1 - history.best_epoch >= self.schedule.patience > 0 <= history.best_epoch
-        )
+        if history.best_epoch < 0 or history.scores[history.best_epoch].get("score") == 0.0:
+            return False
+        return len(history.scores) - 1 - history.best_epoch >= self.schedule.patience
 
     def save_checkpoint(self) -> None:
         """Write everything that the run needs to resume, on the main process."""
