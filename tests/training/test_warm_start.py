@@ -14,13 +14,15 @@ from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import training_splits
 from openmed_ner.cli import train as command
 from openmed_ner.cli.app import app
+from openmed_ner.data import read_examples
 from openmed_ner.errors import BundleError, RecipeError
 from openmed_ner.formats.jsonl import write_jsonl
-from openmed_ner.model.bundles import describe_backbone, load_model, merge_adapter
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.model.bundles import describe_backbone, find_origin, load_model, make_reader, merge_adapter
 from openmed_ner.model.onnx_weights import read_weights
 from openmed_ner.model.tagger import TokenTagger, load_encoder
 from openmed_ner.publish.cards.energy import find_steps
-from openmed_ner.tagging import Head
+from openmed_ner.tagging import Head, predict
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.quantise import BLOCK, quantise
@@ -223,3 +225,22 @@ def test_one_option_goes_on_as_the_start_was_trained(
     (tmp_path / "recipe.toml").write_text('backbone = "tiny"\n')
     with pytest.raises(RecipeError, match="method = 'lora': expected full, since a start is named"):
         app(["train", *options, "--recipe", str(tmp_path / "recipe.toml"), "-o", "x"], standalone_mode=False)
+
+
+@pytest.mark.slow
+def test_the_embedded_model_is_loaded_without_its_backbone(
+    tmp_path: Path, no_socket: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its weights are in the package, and the configuration follows from the table of backbones."""
+    monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path))
+    monkeypatch.setenv("OPENMED_NER_OFFLINE", "1")
+    bundle = open_bundle(embedded_bundle())
+    origin = find_origin(bundle.manifest.backbone.name, bundle)
+    assert not isinstance(origin.encoder, Path) and origin.reference == bundle.manifest.backbone
+
+    document = read_examples()[0].with_spans(())
+    model, reader = load_model(bundle), make_reader(bundle)
+    (by_torch,) = predict([document], run=model.run, reader=reader)
+    by_graph = Tagger.load(bundle, threads=1, document_decoding=False)(document, layers=True)
+    expected, actual = ({(*span.key, span.corpus) for span in one.spans} for one in (by_graph, by_torch))
+    assert len(expected & actual) > 0.9 * len(expected | actual) > 5
