@@ -3,14 +3,16 @@ from __future__ import annotations
 import json
 import lzma
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from commands import invoke
+from lexicons import build_diseases
 from openmed_ner.cli import terminologies as command
 from openmed_ner.errors import InputError
 from openmed_ner.terminologies import Matcher, open_lexicon, read_words
-from openmed_ner.text import Document
+from openmed_ner.text import Document, Span
 
 
 def test_terminologies_are_compiled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,3 +55,68 @@ def test_another_folder_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="choose another folder"):
         invoke("terminologies", "build", tmp_path, "-o", tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").exists()
+
+
+# --- Identifiers
+
+
+def test_a_table_of_your_own_is_compiled_and_linked_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, store = tmp_path / "mine.csv", tmp_path / "out"
+    table.write_text("id,name,names\nX:1,renal disease,kidney disease\n", encoding="utf-8")
+    with pytest.raises(InputError, match="--type"):
+        invoke("terminologies", "build", table, "-o", store, "--type", "Illness")
+    invoke("terminologies", "build", table, "-o", store, "--type", "Disease")
+    capsys.readouterr()
+
+    invoke("link", "Kidney diseases", "placebo", "--terminologies", store)
+    assert capsys.readouterr().out.splitlines() == [
+        "Kidney diseases\tDisease\tX:1\trenal disease\texact\t1.00",
+        "placebo\tDisease\t\t\t\t",
+    ]
+    lines = tmp_path / "lines.tsv"
+    lines.write_text("renal disease\tDisease\n\nrenal disease\tGene\n", encoding="utf-8")
+    monkeypatch.setenv("OPENMED_NER_TERMINOLOGIES", str(store))
+    invoke("link", "--file", lines, "--json")
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["identifiers"] == [{"id": "X:1", "name": "renal disease"}] and first["linked_by"] == "exact"
+    assert second == {"mention": "renal disease", "type": "Gene", "identifiers": []}
+
+
+def test_linking_says_what_is_wrong(tmp_path: Path) -> None:
+    store = build_diseases(tmp_path, ["malaria"])
+    with pytest.raises(InputError, match="terminologies build"):
+        invoke("link", "malaria", "--terminologies", tmp_path)
+    with pytest.raises(InputError, match="--type 'Variant'"):
+        invoke("link", "V600E", "--type", "Variant", "--terminologies", store)
+    with pytest.raises(InputError, match="not both"):
+        invoke("link", "malaria", "--file", tmp_path / "x", "--terminologies", store)
+    with pytest.raises(InputError, match="cannot be read"):
+        invoke("link", "--file", tmp_path / "x", "--terminologies", store)
+    (tmp_path / "x").write_bytes(b"\xff\n")
+    with pytest.raises(InputError, match="UTF-8"):
+        invoke("link", "--file", tmp_path / "x", "--terminologies", store)
+
+
+def test_documents_that_score_are_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    leak = "A malaria of the dorsal root ganglion was seen in every single section of it"
+    span = Span(2, 9, "Disease").with_attributes({"identifier": "MESH:D008288"})
+    train = (Document("1", f"{leak}.", (span,)), Document("2", "X dropsy was not seen in sections.", ()))
+    monkeypatch.setattr(
+        command, "load_splits", lambda name: {"train": train, "test": (Document("9", f"{leak}."),)}
+    )
+    monkeypatch.setattr(command, "load_guarded", lambda names: [])
+    monkeypatch.setattr(command, "load_split", lambda name, split, identifiers: Split(train))
+    with pytest.raises(InputError, match="no identifiers"):
+        command._learn(["bc5cdr-disease"])
+    dropsy = Span(2, 8, "Disease").with_attributes({"identifier": "MESH:D004487"})
+    train = (train[0], train[1].with_spans([dropsy]))
+    monkeypatch.setattr(command, "load_split", lambda name, split, identifiers: Split(train))
+    assert command._learn(["bc5cdr-disease"]) == {("Disease", "dropsy"): ("MESH:D004487",)}
+
+
+class Split(NamedTuple):
+    """The documents of a split."""
+
+    documents: tuple[Document, ...]

@@ -586,3 +586,13 @@ def test_bc5cdr_says_the_same_in_bioc_and_in_pubtator(split: str) -> None:
             len(document.spans) for document in expected
         )
         assert n_more == len(PART.findall(content)) == 119
+
+
+def test_the_identifier_of_a_linked_mention_is_an_infon() -> None:
+    span = Span(0, 6, "Disease").with_attributes({"identifier": "MESH:D001249", "linked_by": "exact"})
+    document = Document("1", "Asthma.", (span,))
+    out = StringIO()
+    write_bioc_json([document], out)
+    (annotation,) = json.loads(out.getvalue())["documents"][0]["passages"][0]["annotations"]
+    assert annotation["infons"]["identifier"] == "MESH:D001249"
+    assert read_json(out.getvalue()) == [document]

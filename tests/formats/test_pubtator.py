@@ -238,3 +238,15 @@ def test_documents_need_no_blank_line_between_them() -> None:
 def test_a_mention_with_a_damaged_offset_is_no_relation() -> None:
     with pytest.raises(CorpusFormatError, match="line 2: expected id, start, end, mention and label"):
         read("1|t|abc\n1\t-1\t3\tabc\tX\n")
+
+
+def test_the_identifier_of_a_linked_mention_is_the_sixth_column() -> None:
+    span = Span(0, 6, "Disease", 0.5).with_attributes({"identifier": "MESH:D001249", "linked_by": "exact"})
+    out = StringIO()
+    write_pubtator([Document("1", "Asthma.", (span,))], out, exact=False)
+    assert out.getvalue() == "1|t|Asthma.\n1\t0\t6\tAsthma\tDisease\tMESH:D001249\n\n"
+    (document,) = read_pubtator(StringIO(out.getvalue()), source="x")
+    out = StringIO()
+    other = Span(0, 6, "Disease").with_attributes({"identifier": "X:1"})
+    write_pubtator([document.with_spans([other])], out, exact=False)
+    assert "Disease\tX:1\n" in out.getvalue()

@@ -68,6 +68,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "evaluate:evaluate",
         "Score a bundle, or the predictions of any system, on gold documents.",
     ),
+    "link": Entry("link:link", "Link mentions to the identifiers of terminologies."),
     "bench": Entry("bench:bench", "Measure the speed of bundles on this machine."),
     "doctor": Entry("doctor:doctor", "Check the installation and print how to fix it."),
     "bundles": Group(
@@ -107,7 +108,8 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "Compile public terminologies.",
         {
             "build": Entry(
-                "terminologies:build", "Compile terminologies into tables of concepts and a lexicon."
+                "terminologies:build",
+                "Compile terminologies into tables of concepts, names for linking and a lexicon.",
             ),
         },
     ),

@@ -20,6 +20,7 @@ from openmed_ner.cli.options import AsJson
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import OpenMedError
 from openmed_ner.inference.tagger import Tagger
+from openmed_ner.terminologies.store import ENVIRONMENT, MANIFEST, Store
 
 PURPOSES = {
     "train": "training and export",
@@ -35,6 +36,7 @@ PURPOSES = {
 FOLDER_VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", "OPENMED_NER_TERMINOLOGIES")
 VARIABLES = (*FOLDER_VARIABLES, "OPENMED_NER_OFFLINE")
 _WORKS = "works"
+_SOURCE_FIELDS = ("title", "version", "licence")
 _REQUIREMENT = re.compile(r"(?P<package>[\w.-]+).*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 
 
@@ -82,6 +84,12 @@ def examine() -> dict[str, Any]:
         embedded = str(error)
         problems.append("pip install --force-reinstall --no-deps openmed-ner")
 
+    linking: list[dict[str, str]] = []
+    try:
+        linking = list_sources()
+    except OpenMedError as error:
+        problems.append(str(error))
+
     for variable in FOLDER_VARIABLES:
         value = os.environ.get(variable)
         if value and not Path(value).is_dir():
@@ -93,9 +101,23 @@ def examine() -> dict[str, Any]:
         "environment": {variable: os.environ.get(variable) for variable in VARIABLES},
         "embedded": embedded,
         "terminologies": terminologies,
+        "identifiers": linking,
         "extras": extras,
         "problems": problems,
     }
+
+
+def list_sources() -> list[dict[str, str]]:
+    """Title, version and licence of the terminologies that the environment names, if it names compiled ones.
+
+    Raises:
+        InputError: the folder is damaged.
+    """
+    folder = Path(os.environ.get(ENVIRONMENT, ""))
+    if not os.environ.get(ENVIRONMENT) or not (folder / MANIFEST).is_file():
+        return []
+    sources = Store.open(folder).manifest["sources"]
+    return [{key: str(source.get(key, "")) for key in _SOURCE_FIELDS} for source in sources]
 
 
 def required_packages(extra: str) -> list[str]:
@@ -122,6 +144,9 @@ def _print_findings(findings: Mapping[str, Any]) -> None:
     for source in findings["terminologies"]:
         name = f"{source['title']} {source['version']}".rstrip()
         typer.echo(f"names of: {name} ({source['licence']})")
+    for source in findings["identifiers"]:
+        name = f"{source['title']} {source['version']}".rstrip()
+        typer.echo(f"identifiers of: {name} ({source['licence']})")
     for extra, missing in findings["extras"].items():
         typer.echo(f"extra {extra}: {'missing ' + ', '.join(missing) if missing else 'complete'}")
     for problem in findings["problems"]:

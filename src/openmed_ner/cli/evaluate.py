@@ -13,6 +13,7 @@ from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.files import MANIFEST
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import describe_bundle, read_training_splits
+from openmed_ner.cli.identifiers import score_identifiers
 from openmed_ner.cli.options import (
     INPUT,
     OUTPUT,
@@ -21,6 +22,7 @@ from openmed_ner.cli.options import (
     DocumentDecoding,
     DocumentFormat,
     SplitName,
+    Terminologies,
     Threads,
     read_choices,
     split_names,
@@ -33,6 +35,7 @@ from openmed_ner.cli.scores import (
     write_predictions,
     write_reports,
 )
+from openmed_ner.corpora import SPLITS
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation.comparison import compare_predictions
 from openmed_ner.evaluation.cross_corpus import score_across_catalog
@@ -185,6 +188,31 @@ def evaluate(
         bool,
         typer.Option(help="Also write the scores into the bundle and its card.", rich_help_panel=OUTPUT),
     ] = False,
+    ids: Annotated[
+        bool,
+        typer.Option(
+            "--ids",
+            help="Score identifiers instead: of gold mentions, and of the bundle's, by document.",
+            rich_help_panel=SCORES,
+        ),
+    ] = False,
+    learn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLITS",
+            help="With --ids: splits of the corpora whose identifiers are learnt, separated by commas.",
+            rich_help_panel=SCORES,
+        ),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PREFIXES",
+            help="With --ids: terminologies to link to, such as MESH, separated by commas (default: all).",
+            rich_help_panel=SCORES,
+        ),
+    ] = None,
+    terminologies: Terminologies = None,
     document_decoding: DocumentDecoding = True,
     backend: Backend = None,
     threads: Threads = None,
@@ -224,7 +252,21 @@ def evaluate(
     def load(opened: Bundle) -> Tagger:
         return Tagger.load(opened, backend=backend, threads=threads, document_decoding=document_decoding)
 
-    if compare:
+    if ids:
+        if not corpus or data or predicted or compare or across or attach:
+            raise InputError("--ids scores a bundle on corpora; name them with --corpus, and nothing else")
+        record = {
+            "results": score_identifiers(
+                corpus,
+                split,
+                terminologies,
+                learnt=read_choices(learn, SPLITS, option="--learn") if learn else (),
+                tagger=load(_open(bundle)),
+                within=split_names(within, option="--within") or (),
+            ),
+            **describe_bundle(_open(bundle), backend),
+        }
+    elif compare:
         # Predictions in brat are a folder, too, so only a manifest tells a bundle.
         systems = [
             predict_bundle(open_bundle(system), gold_source, load, label_names)

@@ -117,6 +117,14 @@ DocumentDecoding = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+Terminologies = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Folder of compiled terminologies, for identifiers (default: OPENMED_NER_TERMINOLOGIES).",
+        rich_help_panel=MODEL,
+    ),
+]
 Backend = Annotated[
     Runtime | None,
     typer.Option(

@@ -25,6 +25,7 @@ from openmed_ner.cli.options import (
     Backend,
     DocumentDecoding,
     TaggedFormat,
+    Terminologies,
     Threads,
     WorkersOption,
     read_choices,
@@ -154,6 +155,7 @@ def tag(
             rich_help_panel=MODEL,
         ),
     ] = None,
+    terminologies: Terminologies = None,
     backend: Backend = None,
     threads: Threads = None,
     workers: WorkersOption = None,
@@ -238,6 +240,7 @@ def tag(
         threshold,
         steps,
         document_decoding,
+        terminologies,
     )
 
     tagger = computer.load(bundle)

@@ -34,11 +34,15 @@ from openmed_ner.inference.jobs.live import LiveText, tag_what_has_arrived
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, TagFunction, make_receipt
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.integrations.ray import RayEngine, connect, load_tag
+from openmed_ner.storage import sha256_file
+from openmed_ner.terminologies.store import MANIFEST, find_store
 from openmed_ner.text import Document
 
 Engine = Literal["local", "ray"]
 _FOR_PEOPLE = {"table": write_table, "summary": write_summary}
 """Writers of output that is not read back."""
+IDENTIFIERS = "identifiers"
+"""Step that needs terminologies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class TaggingOptions:
         threshold: lowest score to keep.
         add: attributes to add.
         document_decoding: if true, the whole document may decide a mention.
+        terminologies: folder of compiled terminologies for identifiers; that of the environment if ``None``.
     """
 
     corpora: list[str] | None
@@ -60,14 +65,18 @@ class TaggingOptions:
     threshold: float
     add: list[str]
     document_decoding: bool = True
+    terminologies: str | None = None
 
     def for_tagger(self) -> dict[str, Any]:
         """Keyword arguments of :meth:`openmed_ner.inference.tagger.Tagger.pipe`."""
-        return {name: value for name, value in asdict(self).items() if name != "add"}
+        return {name: value for name, value in asdict(self).items() if name not in ("add", "terminologies")}
 
     def to_json(self) -> dict[str, Any]:
-        """Record of the options for receipts and plans."""
-        return asdict(self)
+        """Record of the options for receipts and plans, with the digest of the terminologies in use."""
+        record = {name: value for name, value in asdict(self).items() if name != "terminologies"}
+        if IDENTIFIERS in self.add:
+            record["terminologies"] = sha256_file(find_store(self.terminologies) / MANIFEST)
+        return record
 
     def bind(self, tagger: Tagger) -> TagFunction:
         """A tagger with these options.
@@ -78,7 +87,8 @@ class TaggingOptions:
         """
 
         def tag_documents(documents: Iterable[Document]) -> Iterator[Document]:
-            return add_attributes(tagger.pipe(documents, **self.for_tagger()), self.add)
+            tagged = tagger.pipe(documents, **self.for_tagger())
+            return add_attributes(tagged, self.add, terminologies=self.terminologies)
 
         for _ in tag_documents(()):  # a generator checks its arguments only when it starts
             pass
@@ -234,6 +244,7 @@ class Computer:
             backend=self.backend,
             threads=threads,
             steps=options.add,
+            terminologies=options.terminologies,
             options=options.for_tagger(),
         )
         n_workers = self.workers or self.threads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,16 @@ from rich.console import Console
 
 from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, split_names
 from openmed_ner.cli.output import print_json
-from openmed_ner.corpora import find_corpus, load_guarded, load_splits
+from openmed_ner.corpora import find_corpus, load_guarded, load_split, load_splits
 from openmed_ner.corpora.overlap import exclude_overlap
 from openmed_ner.errors import InputError
 from openmed_ner.formats import read_documents
+from openmed_ner.linking import learn_identifiers
 from openmed_ner.terminologies import TYPES, DefinitionCounts, TrainingText
 from openmed_ner.terminologies import build as build_terminologies
+from openmed_ner.terminologies.catalog import SOURCES
+from openmed_ner.terminologies.store import Learnt
+from openmed_ner.terminologies.vocabulary import SUFFIXES
 from openmed_ner.text import Document
 from openmed_ner.text.definitions import find_definitions
 
@@ -51,22 +56,53 @@ def build(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    learn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Learn the identifiers of mentions from the training splits of these corpora; "
+            "comma-separated.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="NAME",
+            help=f"Type of the concepts of your own tables without a column type: {', '.join(TYPES)}.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compile terminologies into tables of concepts and a lexicon.
+    """Compile terminologies into tables of concepts, names for linking and a lexicon.
+
+    A table of your own (.csv or .tsv) has the columns id and name, and names, parents, xrefs and type if you
+    like.
 
     Example:
         openmed-ner terminologies build terminologies/ -o compiled
     """
     if output.exists() and not (output / "manifest.json").is_file():
         raise InputError(f"{output} exists and holds no compiled terminologies; choose another folder")
+    if label is not None and label not in TYPES:
+        raise InputError(f"--type {label!r}: expected one of {', '.join(TYPES)}")
+    known = {name for source in SOURCES for name in source.files}
+    own = [path for path in paths if path.suffix in SUFFIXES and f"{path.name}.xz" not in known]
     console = Console(stderr=True, quiet=as_json)
+    learnt = split_names(learn, option="--learn") or []
     with console.status("reading texts") as status:
         manifest = build_terminologies(
-            paths,
+            [path for path in paths if path not in own],
             output,
+            vocabularies=dict.fromkeys(own, label),
             definitions=_count_definitions(passages or []),
-            training=_load_training(split_names(corpora, option="--corpora") or []),
+            training=replace(
+                _load_training(split_names(corpora, option="--corpora") or []),
+                learnt_corpora=tuple(learnt),
+                learnt=_learn(learnt),
+            ),
             on_stage=lambda stage: status.update(stage),
         )
     if as_json:
@@ -79,6 +115,32 @@ def build(
         )
     for source in manifest["sources"]:
         typer.echo(f"{source['name']}: {source['title']}; {source['licence']}")
+
+
+def _learn(names: Sequence[str]) -> Learnt:
+    """Learn identifiers from training splits, without documents that appear in a dev or test split.
+
+    Raises:
+        InputError: the annotators of a corpus gave no identifiers.
+        CorpusError: a corpus is unknown, or its archive is missing or another release.
+    """
+    documents: list[Document] = []
+    held_out = _load_held_out(names)
+    for name in names:
+        texts, _ = exclude_overlap(load_split(name, "train", identifiers=True).documents, held_out)
+        if not any(dict(span.attributes) for document in texts for span in document.spans):
+            raise InputError(f"{name} has no identifiers; omit it from --learn")
+        documents += texts
+    return learn_identifiers(documents)
+
+
+def _load_held_out(names: Sequence[str]) -> list[Document]:
+    """The dev and test documents of some corpora, and those that only score."""
+    held_out = load_guarded(names)
+    for name in names:
+        parts = load_splits(name)
+        held_out += [document for split in ("dev", "test") for document in parts.get(split, ())]
+    return held_out
 
 
 def _count_definitions(paths: Sequence[Path]) -> DefinitionCounts:
@@ -102,13 +164,7 @@ def _load_training(names: Sequence[str]) -> TrainingText:
     """
     documents: dict[str, list[Document]] = {label: [] for label in TYPES}
     splits = {name: load_splits(name) for name in names}
-    held_out = load_guarded(names)
-    held_out += [
-        document
-        for parts in splits.values()
-        for split in ("dev", "test")
-        for document in parts.get(split, ())
-    ]
+    held_out = _load_held_out(names)
 
     for name in names:
         types = [label for label in find_corpus(name).types if label in documents]

@@ -9,6 +9,7 @@ from pathlib import Path
 from openmed_ner.corpora.archive import ArchiveMember, TextFiles, corpora_folder, read_members
 from openmed_ner.corpora.catalog import find_corpus
 from openmed_ner.corpora.corpus import Corpus, Correction
+from openmed_ner.corpora.identifiers import identify
 from openmed_ner.corpora.releases import LAYOUTS
 from openmed_ner.errors import CorpusError
 from openmed_ner.text import Account, Document
@@ -34,13 +35,14 @@ class Split:
     account: Account
 
 
-def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
+def load_split(name: str, split: str, *, folder: Path | None = None, identifiers: bool = False) -> Split:
     """Read one split.
 
     Args:
         name: name of a corpus in the catalog.
         split: ``train``, ``dev`` or ``test``.
         folder: folder of the archives; the folder named by ``OPENMED_NER_CORPORA`` if ``None``.
+        identifiers: if true, mentions have their gold identifiers as attribute ``identifier``.
 
     Raises:
         CorpusError: the corpus or split is unknown, the archive is missing, or not the known release.
@@ -66,10 +68,9 @@ def load_split(name: str, split: str, *, folder: Path | None = None) -> Split:
     documents: dict[str, Document] = {}
     n_read = n_lost = 0
     for raw in release:
+        gold = identify(raw, corpus.labels) if identifiers else raw.spans
         spans = [
-            replace(span, label=corpus.labels[span.label])
-            for span in raw.spans
-            if span.label in corpus.labels
+            replace(span, label=corpus.labels[span.label]) for span in gold if span.label in corpus.labels
         ]
         # A repeated document with the same text is read once, and its mentions are accounted as lost.
         if raw.id not in documents:

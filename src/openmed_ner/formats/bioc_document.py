@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError
 from openmed_ner.formats.attributes import (
+    Attributes,
     parse_evidence,
     read_attributes,
     write_attributes,
@@ -51,6 +52,7 @@ LINE = "openmed_ner:line"
 """Infon that carries the line of an element of XML through the library."""
 _KNOWN = frozenset({"type", "score", "corpus", "attributes", "evidence"})
 """Infons of an annotation that the fields of a span hold."""
+_IDENTIFIER = "identifier"
 _MAX_GAPS = 1_000_000
 """Most blanks between the passages of a document; a wrong offset must not fill the memory."""
 
@@ -83,7 +85,10 @@ def from_bioc(source: BioCDocument, locate: Callable[[Any], str], *, on_bad: OnB
             continue
         try:
             span = _to_span(annotation, document)
+            # An identifier of ours is an attribute, too.
             infons = _other_infons(annotation.infons, known=_KNOWN)
+            own = _select_identifier(span.attributes).items()
+            infons = {name: value for name, value in infons.items() if (name, value) not in own}
             identifier = _require_name(annotation.id)
         except (TypeError, ValueError) as error:
             place = f"{locate(annotation)}: {name}, annotation {annotation.id!r}"
@@ -259,6 +264,12 @@ def _to_strings(infons: Infons) -> dict[str, str]:
     }
 
 
+def _select_identifier(attributes: Attributes) -> dict[str, str]:
+    """The identifier of a linked mention as an infon, where other programs look for it."""
+    value = dict(attributes).get(_IDENTIFIER)
+    return {_IDENTIFIER: value} if isinstance(value, str) else {}
+
+
 def _to_relation(relation: BioCRelation) -> Relation:
     nodes = tuple((_require_name(node.refid), _require_name(node.role)) for node in relation.nodes)
     return Relation(_require_name(relation.id), _other_infons(relation.infons), nodes)
@@ -326,6 +337,7 @@ def _to_annotation(document: Document, span: Span, id: str, infons: Infons) -> B
     annotation.infons = {
         "type": span.label,
         **infons,
+        **_select_identifier(span.attributes),
         **({} if span.score is None else {"score": repr(float(span.score))}),
         **({} if span.corpus is None else {"corpus": span.corpus}),
         **({"attributes": write_attributes(span.attributes)} if span.attributes else {}),

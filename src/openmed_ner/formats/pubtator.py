@@ -29,6 +29,7 @@ _RELATION_FIELDS = ("type", "entity1", "entity2", "novel")
 _N_MENTION_FIELDS = 5
 _MENTION_FIELDS = ("identifier", "individual_mentions")
 """Names of the fields of a relation after the id, and of those of a mention after the label, as infons."""
+_IDENTIFIER_FIELD = _MENTION_FIELDS[0]
 _IDENTIFIER = re.compile("(?!\ufeff)[^|\t\r\n]+")
 _TITLE = re.compile("(.*?[.?!]) (.*)", re.DOTALL)
 _BREAKS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
@@ -196,7 +197,7 @@ def write_pubtator(
         documents: the documents.
         file: target.
         exact: refuse documents that would not read back the same. Otherwise tabs and line breaks become
-            blanks, and scores, corpora and attributes are dropped.
+            blanks, and scores, corpora and attributes are dropped, except for ``identifier``.
         on_bad: called with the error of each refused document.
 
     Raises:
@@ -206,7 +207,7 @@ def write_pubtator(
     """
     for document in documents:
         target = document if exact else _flatten(document)
-        if reason := _refusal(target):
+        if reason := _refusal(target, exact=exact):
             on_bad(UnrepresentableError(f"document {document.id!r}: PubTator cannot hold {reason}"))
             continue
         structure = Structure.of(target)
@@ -215,12 +216,18 @@ def write_pubtator(
 
 
 def _flatten(document: Document) -> Document:
-    """Replace each tab and line break of the text by a blank; drop all but the places and labels of spans."""
-    spans = tuple(Span(span.start, span.end, span.label, fragments=span.fragments) for span in document.spans)
+    """Replace each tab and line break of the text by a blank; drop all but the places, labels and identifiers
+    of spans."""
+    spans = tuple(
+        Span(span.start, span.end, span.label, fragments=span.fragments).with_attributes(
+            _select_identifier(span)
+        )
+        for span in document.spans
+    )
     return replace(document, text=_BREAKS.sub(" ", document.text), spans=spans)
 
 
-def _refusal(document: Document) -> str | None:
+def _refusal(document: Document, *, exact: bool) -> str | None:
     """Return the reason why a document cannot be written; ``None`` if it can."""
     if not _IDENTIFIER.fullmatch(document.id):
         return "this id, which is empty, begins with a byte order mark, or has '|', a tab or a line break"
@@ -235,7 +242,7 @@ def _refusal(document: Document) -> str | None:
             return f"{subject}, whose label has a tab or a line break"
         if "\t" in document.mention(span):
             return f"{subject}, whose mention has a tab"
-        if span != Span(span.start, span.end, span.label):
+        if exact and span != Span(span.start, span.end, span.label):
             return f"{subject}, which has a score, a corpus or attributes"
     return None
 
@@ -261,10 +268,17 @@ def _passages(document: Document, structure: Structure) -> list[str]:
 def _mentions(document: Document, structure: Structure) -> list[str]:
     lines = []
     for span, annotation in zip(document.spans, structure.match(document.spans), strict=True):
-        fields = _list_fields(_MENTION_FIELDS, annotation.infons) if annotation else []
+        infons = {**(annotation.infons if annotation else {}), **_select_identifier(span)}
+        fields = _list_fields(_MENTION_FIELDS, infons)
         place = [document.id, str(span.start), str(span.end), document.mention(span), span.label]
         lines.append("\t".join([*place, *fields]))
     return lines
+
+
+def _select_identifier(span: Span) -> dict[str, str]:
+    """The identifier of a linked mention, which replaces that of the source."""
+    value = dict(span.attributes).get(_IDENTIFIER_FIELD)
+    return {_IDENTIFIER_FIELD: value} if isinstance(value, str) else {}
 
 
 def _relations(document: Document, structure: Structure) -> list[str]:

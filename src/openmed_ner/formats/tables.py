@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError
+from openmed_ner.formats.structure import Annotation, Structure
 from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
 
@@ -29,6 +30,7 @@ class Columns:
         label: column of the label, or the label of all mentions.
         section: column with ``T`` (title) or ``A`` (abstract), if offsets count from the section's start.
         end_included: if true, ``end`` is the last character.
+        identifier: column with the identifier of a concept, which the structure of the document keeps.
     """
 
     document: int
@@ -38,6 +40,7 @@ class Columns:
     label: int | str
     section: int | None = None
     end_included: bool = False
+    identifier: int | None = None
 
     @property
     def needed(self) -> int:
@@ -46,8 +49,8 @@ class Columns:
         return 1 + max(column for column in columns if isinstance(column, int))
 
 
-LINNAEUS = Columns(document=1, start=2, end=3, mention=4, label="species")
-S800 = Columns(document=1, start=2, end=3, mention=4, label="species", end_included=True)
+LINNAEUS = Columns(document=1, start=2, end=3, mention=4, label="species", identifier=0)
+S800 = Columns(document=1, start=2, end=3, mention=4, label="species", end_included=True, identifier=0)
 CHEMPROT = Columns(document=0, start=3, end=4, mention=5, label=2)
 CHEMDNER = Columns(document=0, section=1, start=2, end=3, mention=4, label=5)
 
@@ -108,6 +111,7 @@ def read_table(
             at its offsets.
     """
     spans: dict[str, list[Span]] = {key: [] for key in texts}
+    annotations: dict[str, list[Annotation]] = {key: [] for key in texts}
     problems: dict[str, list[AnnotationError]] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.startswith("#"):
@@ -123,11 +127,15 @@ def read_table(
                     problems.setdefault(key, []).append(problem)
             else:
                 spans[key].append(span)
+                if columns.identifier is not None:
+                    infons = {"identifier": fields[columns.identifier]}
+                    annotations[key].append(Annotation(span.key, f"T{len(spans[key])}", infons))
 
     for key, text in texts.items():
         for problem in problems.get(key, ()):
             on_bad(problem)
-        yield Document(key, text if isinstance(text, str) else text.text, tuple(spans[key]))
+        document = Document(key, text if isinstance(text, str) else text.text, tuple(spans[key]))
+        yield Structure(annotations=tuple(annotations[key])).attach(document)
 
 
 def _parse(fields: list[str], texts: Mapping[str, str | Abstract], columns: Columns) -> tuple[str, Span]:

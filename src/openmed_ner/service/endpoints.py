@@ -106,6 +106,8 @@ class Service:
             await asyncio.to_thread(add_attributes, (), options.pipe_options.add)
         except MissingExtraError as error:
             raise RefusedError(422, "not_installed", str(error), places=["add"]) from error
+        except InputError as error:  # this service has no terminologies
+            raise RefusedError(422, "not_installed", str(error), places=["add"]) from error
 
         tagged = await self._wait(request, documents, options)
         self.metrics.add_documents(tagged)

@@ -12,9 +12,12 @@ from openmed_ner.terminologies import store
 from openmed_ner.terminologies.catalog import SOURCES
 from openmed_ner.terminologies.concept import TYPES, Concept
 from openmed_ner.terminologies.lexicon import Lexicon
+from openmed_ner.terminologies.merging import merge_concepts
+from openmed_ner.terminologies.name_index import NameIndex
 from openmed_ner.terminologies.pruning import prune, select_names
 from openmed_ner.terminologies.short_forms import DefinitionCounts, add_short_forms, find_senses
 from openmed_ner.terminologies.sources import Source, find_files
+from openmed_ner.terminologies.vocabulary import read_vocabulary
 from openmed_ner.text import Document
 
 
@@ -25,16 +28,21 @@ class TrainingText:
     Attributes:
         corpora: names of the corpora, for the manifest.
         documents: for each type, training documents in which every mention of the type is annotated.
+        learnt_corpora: names of the corpora of identifiers, for the manifest.
+        learnt: identifiers that training documents give to mentions.
     """
 
     corpora: tuple[str, ...] = ()
     documents: Mapping[str, Sequence[Document]] = field(default_factory=dict)
+    learnt_corpora: tuple[str, ...] = ()
+    learnt: store.Learnt = field(default_factory=dict)
 
 
 def build(
     paths: Sequence[Path],
     folder: Path,
     *,
+    vocabularies: Mapping[Path, str | None] | None = None,
     definitions: DefinitionCounts | None = None,
     training: TrainingText | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -43,6 +51,7 @@ def build(
 
     Args:
         paths: files of known terminologies, and folders with such files.
+        vocabularies: tables of your own, each with the type of its concepts or ``None`` if a column tells it.
         folder: folder to write; one that exists is replaced.
         definitions: definitions and words of unlabelled texts, for short forms and against ordinary words.
         training: annotated training text, against names of low precision.
@@ -56,8 +65,12 @@ def build(
         CorpusFormatError: a file is damaged.
     """
     definitions, training = definitions or DefinitionCounts(), training or TrainingText()
-    files = find_files(paths, SOURCES)
+    vocabularies = vocabularies or {}
+    files = find_files(paths, SOURCES) if paths or not vocabularies else {}
     concepts = _read(files, on_stage)
+    for path, label in vocabularies.items():
+        on_stage(f"reading {path.name}")
+        concepts += read_vocabulary(path, label)
 
     on_stage("normalising names")
     names = select_names(concepts, definitions.words)
@@ -73,14 +86,22 @@ def build(
             on_stage(f"writing {label}")
             of_type = [concept for concept in concepts if concept.type == label]
             store.write_concepts(partial / store.table_name(label), of_type)
+            index = NameIndex.compile(merge_concepts(of_type, label), label)
+            index.write(partial / store.index_name(label))
         store.write_short_forms(partial / store.SHORT_FORMS, senses)
         (partial / store.LEXICON).write_bytes(lexicon.to_bytes())
+        if training.learnt:
+            store.write_learnt(partial / store.LEARNT, training.learnt)
 
         manifest = {
             "format": store.FORMAT,
-            "sources": [_describe(source, present) for source, present in files.items()],
+            "sources": [
+                *(_describe(source, present) for source, present in files.items()),
+                *map(_describe_own, vocabularies),
+            ],
             "texts": {"texts": definitions.texts, "definitions": definitions.n_definitions},
             "precision": {"corpora": list(training.corpora), "split": "train"},
+            "learnt": {"corpora": list(training.learnt_corpora), "split": "train"},
             "types": {
                 label: {
                     "concepts": sum(concept.type == label for concept in concepts),
@@ -112,4 +133,15 @@ def _describe(source: Source, files: Sequence[Path]) -> dict[str, Any]:
         "licence": source.licence,
         "home": source.home,
         "files": {path.name: sha256_file(path) for path in files},
+    }
+
+
+def _describe_own(path: Path) -> dict[str, Any]:
+    return {
+        "name": path.stem,
+        "title": path.name,
+        "version": "",
+        "licence": "not stated",
+        "home": "",
+        "files": {path.name: sha256_file(path)},
     }

@@ -40,30 +40,41 @@ def _distinct(name: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(other for other in names if other and other != name))
 
 
+def _prefix(prefix: str, numbers: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f"{prefix}:{number}" for number in numbers))
+
+
 def read_mesh(paths: Sequence[Path]) -> Iterator[Concept]:
     """Read MeSH: descriptors with tree numbers, the terms of all their concepts, and supplementary records.
 
-    A supplementary record has the types of the headings that it is mapped to.
+    A supplementary record has the types of the headings that it is mapped to, which are its parents.
     """
     descriptors, terms, supplementary = paths
     names: dict[str, list[str]] = defaultdict(list)
     for row in read_table(terms, ("id", "term")):
         names[row["id"]].append(row["term"])
 
+    rows = list(read_table(descriptors, ("id", "name", "synonyms", "tree_numbers")))
+    places = {place: row["id"] for row in rows for place in split_cell(row["tree_numbers"])}
     types: dict[str, list[str]] = {}
-    for row in read_table(descriptors, ("id", "name", "synonyms", "tree_numbers")):
+    for row in rows:
         number, name = row["id"], row["name"]
-        types[number] = mesh_types(split_cell(row["tree_numbers"]))
+        tree_numbers = split_cell(row["tree_numbers"])
+        types[number] = mesh_types(tree_numbers)
         further = _distinct(name, [*split_cell(row["synonyms"]), *names[number]])
+        above = (places.get(place.rpartition(".")[0]) for place in tree_numbers)
+        parents = _prefix("MESH", filter(None, above))
+        xrefs = _prefix("NCBITaxon", split_cell(row.get("ncbi_taxon", "")))
         for label in types[number]:
-            yield Concept(f"MESH:{number}", name, further, label, "mesh")
+            yield Concept(f"MESH:{number}", name, further, label, "mesh", parents, xrefs)
 
     for row in read_table(supplementary, ("id", "name", "synonyms", "mapped_to")):
         headings = split_cell(row["mapped_to"])
+        parents = _prefix("MESH", headings)
         labels = dict.fromkeys(label for heading in headings for label in types.get(heading, ()))
         for label in labels:
             further = _distinct(row["name"], split_cell(row["synonyms"]))
-            yield Concept(f"MESH:{row['id']}", row["name"], further, label, "mesh")
+            yield Concept(f"MESH:{row['id']}", row["name"], further, label, "mesh", parents)
 
 
 def _ontology(
@@ -76,7 +87,8 @@ def _ontology(
             number = row["id"] if not prefix or ":" in row["id"] else f"{prefix}:{row['id']}"
             if row["name"]:
                 further = _distinct(row["name"], split_cell(row["synonyms"]))
-                yield Concept(number, row["name"], further, label, terminology)
+                xrefs = tuple(split_cell(row.get("xrefs", "")))
+                yield Concept(number, row["name"], further, label, terminology, (), xrefs)
 
     return read
 
@@ -88,7 +100,8 @@ def read_hgnc(paths: Sequence[Path]) -> Iterator[Concept]:
             aliases = [*split_cell(row["Alias symbols"], ","), *split_cell(row["Previous symbols"], ",")]
             symbol = row["Approved symbol"]
             further = _distinct(symbol, [row["Approved name"], *aliases])
-            yield Concept(row["HGNC ID"], symbol, further, "Gene", "hgnc")
+            xrefs = _prefix("NCBIGene", split_cell(row.get("NCBI Gene ID(supplied by NCBI)", "")))
+            yield Concept(row["HGNC ID"], symbol, further, "Gene", "hgnc", (), xrefs)
 
 
 def _rodent_genes(terminology: str) -> Callable[[Sequence[Path]], Iterator[Concept]]:

@@ -18,6 +18,8 @@ class Concept:
         names: further names, without the preferred one.
         type: one of ``TYPES``.
         terminology: name of its source.
+        parents: identifiers of the concepts directly above it.
+        xrefs: identifiers of the same concept in other terminologies.
     """
 
     id: str
@@ -25,6 +27,8 @@ class Concept:
     names: tuple[str, ...]
     type: str
     terminology: str
+    parents: tuple[str, ...] = ()
+    xrefs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id or not self.name:

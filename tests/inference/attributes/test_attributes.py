@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lexicons import build_diseases
 from openmed_ner.errors import InputError, MissingExtraError
 from openmed_ner.inference.attributes import STEPS, add_attributes
 from openmed_ner.inference.attributes.abbreviations import find_definitions
@@ -19,6 +21,8 @@ from openmed_ner.text.sentences import iter_sentences
 from strategies import documents, texts
 
 MARK = re.compile(r"\[([^\]]*)\]")
+TEXT_STEPS = [step for step in STEPS if step != "identifiers"]
+"""Steps that need nothing but the text."""
 
 
 def marked(sentence: str) -> Document:
@@ -50,7 +54,7 @@ notes = st.lists(st.tuples(clauses | texts, st.sampled_from([" ", "\n", "", "\n\
 )
 
 
-@given(corpus=st.lists(documents(notes, scored=True), max_size=3), steps=st.permutations(list(STEPS)))
+@given(corpus=st.lists(documents(notes, scored=True), max_size=3), steps=st.permutations(TEXT_STEPS))
 def test_steps_change_nothing_but_attributes(corpus: list[Document], steps: list[str]) -> None:
     result = list(add_attributes(corpus, steps))
     bare = [
@@ -328,7 +332,7 @@ def test_documents_are_read_one_by_one() -> None:
             seen.append(number)
             yield Document(str(number), "No fever", (Span(3, 8, "Disease"),))
 
-    stream = add_attributes(documents(), list(STEPS))
+    stream = add_attributes(documents(), TEXT_STEPS)
     assert next(stream).spans[0].attributes == ((N, True),)
     assert seen == [0]
 
@@ -392,3 +396,21 @@ def test_an_answer_is_no_cue_for_another_attribute() -> None:
         "negated": True,
         "family": True,
     }
+
+
+# --- Identifiers
+
+
+def test_identifiers_come_from_the_folder_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build_diseases(tmp_path, ["malaria"])
+    document = marked("[Malaria] and [fever].")
+    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
+    with pytest.raises(InputError, match="OPENMED_NER_TERMINOLOGIES"):
+        add_attributes([document], ["identifiers"])
+    (linked,) = add_attributes([document], ["identifiers"], terminologies=folder)
+    assert [dict(span.attributes).get("identifier") for span in linked.spans] == ["MONDO:1", None]
+    assert [span.key for span in linked.spans] == [span.key for span in document.spans]
+    monkeypatch.setenv("OPENMED_NER_TERMINOLOGIES", str(folder))
+    assert list(add_attributes([document], ["identifiers"])) == [linked]

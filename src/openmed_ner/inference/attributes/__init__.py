@@ -6,34 +6,57 @@ further stages of a stream. A missing extra is an error at once, before the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from openmed_ner.errors import InputError
 from openmed_ner.inference.attributes.abbreviations import add_abbreviations
 from openmed_ner.inference.attributes.context import add_context
+from openmed_ner.inference.attributes.identifiers import add_identifiers
 from openmed_ner.text import Document
 from openmed_ner.text.definitions import Definition, find_definitions
 
-__all__ = ["STEPS", "Definition", "add_abbreviations", "add_attributes", "add_context", "find_definitions"]
+__all__ = [
+    "STEPS",
+    "Definition",
+    "add_abbreviations",
+    "add_attributes",
+    "add_context",
+    "add_identifiers",
+    "find_definitions",
+]
 
 Step = Callable[[Iterable[Document]], Iterator[Document]]
-STEPS: dict[str, Step] = {"abbreviations": add_abbreviations, "context": add_context}
+STEPS: dict[str, Step] = {
+    "abbreviations": add_abbreviations,
+    "context": add_context,
+    "identifiers": add_identifiers,
+}
 
 
-def add_attributes(documents: Iterable[Document], steps: Sequence[str]) -> Iterator[Document]:
+def add_attributes(
+    documents: Iterable[Document], steps: Sequence[str], *, terminologies: str | Path | None = None
+) -> Iterator[Document]:
     """Add the attributes of several steps to the spans of documents.
 
     Args:
         documents: tagged documents.
         steps: names in ``STEPS``, in order; none changes nothing.
+        terminologies: folder of compiled terminologies, for ``identifiers``; that of the environment variable
+            ``OPENMED_NER_TERMINOLOGIES`` if ``None``.
 
     Raises:
-        InputError: a step is unknown.
+        InputError: a step is unknown, or there are no terminologies for it.
         MissingExtraError: a step needs a package that is not installed.
     """
     if unknown := [step for step in steps if step not in STEPS]:
         raise InputError(f"unknown step {unknown[0]!r}; known: {', '.join(STEPS)}")
+    functions: Mapping[str, Step] = {
+        **STEPS,
+        "identifiers": partial(add_identifiers, terminologies=terminologies),
+    }
     stream = iter(documents)
     for step in steps:
-        stream = STEPS[step](stream)
+        stream = functions[step](stream)
     return stream

@@ -103,6 +103,7 @@ def load_tag(
     threads: int,
     options: Mapping[str, Any],
     steps: Sequence[str],
+    terminologies: str | None = None,
 ) -> TagFunction:
     """Load a bundle on this node.
 
@@ -114,6 +115,8 @@ def load_tag(
         threads: number of threads.
         options: options of :meth:`openmed_ner.inference.tagger.Tagger.pipe`.
         steps: attributes to add.
+        terminologies: folder of compiled terminologies on this node, for identifiers; that of the environment
+            if ``None``.
 
     Raises:
         BundleError: the bundle or the package differs from that of the starting machine.
@@ -126,7 +129,9 @@ def load_tag(
             "put the same bundle at this path on every node"
         )
     tagger = Tagger.load(folder, backend=backend, threads=threads, workers=1)
-    return lambda documents: add_attributes(tagger.pipe(documents, **options), steps)
+    return lambda documents: add_attributes(
+        tagger.pipe(documents, **options), steps, terminologies=terminologies
+    )
 
 
 def _on_this_node(error: Exception) -> str:

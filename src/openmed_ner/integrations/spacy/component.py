@@ -13,7 +13,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from spacy.training import Example
 from spacy.util import raise_error
 
 from openmed_ner.errors import InputError
+from openmed_ner.inference.attributes import add_attributes
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.integrations.spacy.bundle import copy_folder, pack, read_files, unpack, write_files
 from openmed_ner.integrations.spacy.results import KEY, add_extensions, flatten, store_document
@@ -54,6 +55,8 @@ class ComponentSettings:
         alignment: ``strict`` leaves out entities that do not fit the tokens, ``expand`` and ``contract``
             move their boundaries to the next tokens outside or inside.
         document_decoding: if true, the whole document may decide a span, as for :meth:`Tagger.pipe`.
+        add: attributes to add, such as ``identifiers``, which also become ``span.kb_id_``.
+        terminologies: folder of compiled terminologies; that of the environment if ``None``.
     """
 
     bundle: str | None = None
@@ -67,6 +70,8 @@ class ComponentSettings:
     spans_key: str = KEY
     alignment: Literal["strict", "expand", "contract"] = "strict"
     document_decoding: bool = True
+    add: list[str] = field(default_factory=list)
+    terminologies: str | None = None
 
 
 class EntityTagger:
@@ -204,7 +209,7 @@ class EntityTagger:
     def _tag(self, docs: Sequence[Doc]) -> Iterator[Document]:
         """Tag some texts. A wrong setting raises at once: no error handler sees it."""
         settings = self.settings
-        return self.tagger.pipe(
+        tagged = self.tagger.pipe(
             (doc.text for doc in docs),
             corpora=settings.corpora,
             types=settings.types,
@@ -212,6 +217,7 @@ class EntityTagger:
             threshold=settings.threshold,
             document_decoding=settings.document_decoding,
         )
+        return add_attributes(tagged, settings.add, terminologies=settings.terminologies)
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
         documents = self._tag(docs)
@@ -237,6 +243,7 @@ class EntityTagger:
                 span.end,
                 label=span.label,
                 span_id=span.corpus or "",
+                kb_id=str(dict(span.attributes).get("identifier", "")),
                 alignment_mode=settings.alignment,
             )
             for span in document.spans
@@ -278,6 +285,8 @@ def make_component(
     spans_key: str,
     alignment: Literal["strict", "expand", "contract"],
     document_decoding: bool,
+    add: list[str],
+    terminologies: str | None,
 ) -> EntityTagger:
     """Factory behind ``nlp.add_pipe("openmed_ner", config={…})``; see :class:`ComponentSettings`."""
     add_extensions()
@@ -293,5 +302,7 @@ def make_component(
         spans_key,
         alignment,
         document_decoding,
+        add,
+        terminologies,
     )
     return EntityTagger(name, settings)

@@ -1,0 +1,107 @@
+"""``openmed-ner link``: identifiers of mentions that are given as such, without a model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openmed_ner.cli.options import INPUT, OUTPUT, Terminologies
+from openmed_ner.cli.output import printable
+from openmed_ner.errors import InputError
+from openmed_ner.linking import Link, Linker
+from openmed_ner.terminologies.store import find_store
+
+
+def link(
+    mentions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MENTION",
+            help="Mentions; without any, lines of a mention, or of a mention, a tab and its type.",
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[
+        str,
+        typer.Option(
+            "--type", metavar="NAME", help="Type of the mentions without one.", rich_help_panel=INPUT
+        ),
+    ] = "Disease",
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="PATH",
+            help="File of lines (default: standard input).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    terminologies: Terminologies = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object per line.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Link mentions to the identifiers of terminologies.
+
+    Prints mention, type, identifiers, preferred names, way of finding and score, separated by tabs. The
+    fields after the type are empty for a mention without an identifier.
+
+    Example:
+        openmed-ner link "kidney failure" "breast and ovarian cancer" --type Disease
+    """
+    if mentions and file:
+        raise InputError("name mentions or --file, not both")
+    linker = Linker.open(find_store(terminologies))
+    if label not in linker.types:
+        raise InputError(f"--type {label!r}: there are names of {', '.join(linker.types)}")
+
+    for mention, kind in ((m, label) for m in mentions) if mentions else _read_lines(file, label):
+        typer.echo(_describe(mention, kind, linker.link(mention, kind), as_json=as_json))
+
+
+def _read_lines(path: Path | None, label: str) -> Iterator[tuple[str, str]]:
+    """Yield mentions with their types.
+
+    Raises:
+        InputError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        if path is None:
+            yield from _split_lines(sys.stdin, label)
+        else:
+            with path.open(encoding="utf-8") as lines:
+                yield from _split_lines(lines, label)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path or 'standard input'} is not UTF-8: {error.reason}") from error
+
+
+def _split_lines(lines: Iterable[str], label: str) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        mention, _, kind = line.rstrip("\r\n").partition("\t")
+        if mention.strip():
+            yield mention, kind.strip() or label
+
+
+def _describe(mention: str, label: str, link: Link | None, *, as_json: bool) -> str:
+    if as_json:
+        record = {"mention": mention, "type": label, "identifiers": []}
+        if link is not None:
+            record |= {
+                "identifiers": [{"id": item.id, "name": item.name} for item in link.identifiers],
+                "linked_by": link.method,
+                "score": link.score,
+                "candidates": [item.id for item in link.candidates],
+            }
+        return json.dumps(record, ensure_ascii=False)
+    cells = [mention, label, "", "", "", ""]
+    if link is not None:
+        names = "|".join(item.name for item in link.identifiers)
+        cells[2:] = ["|".join(link.ids), names, link.method, f"{link.score:.2f}"]
+    return "\t".join(map(printable, cells))

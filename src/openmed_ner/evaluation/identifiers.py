@@ -1,0 +1,206 @@
+"""Score the identifiers of mentions: on gold mentions, and as the set of concepts of each document.
+
+A mention is right if its concepts are exactly the gold ones. A concept is a gold one if its identifier is, or
+one of its cross-references: a disease of OMIM may be found as the concept of MeSH that refers to it. Mentions
+that the annotators found in no terminology do not count on gold mentions; an identifier for one of them is
+an error at document level.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openmed_ner.evaluation.scores import Counts, Scores, bootstrap_f1, total
+from openmed_ner.linking import Identifier, Link, Linker, link_document
+from openmed_ner.text import Document, Span
+
+ATTRIBUTE = "identifier"
+"""Attribute of a gold span that holds its identifiers, joined by ``|``."""
+UNLINKED = "none"
+"""Method of a mention without an identifier."""
+_ROUNDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedMention:
+    """A gold mention and its link.
+
+    Attributes:
+        document: index of its document.
+        gold: gold identifiers; none if no terminology has the concept.
+        link: the link; ``None`` if there is none.
+        seen: true if one of its identifiers appears in training text.
+    """
+
+    document: int
+    gold: frozenset[str]
+    link: Link | None
+    seen: bool
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the concepts are exactly the gold ones."""
+        if self.link is None:
+            return False
+        covered: set[str] = set()
+        for identifier in self.link.identifiers:
+            matches = match_ids(identifier, self.gold)
+            if not matches:
+                return False
+            covered |= matches
+        return covered == self.gold
+
+
+def match_ids(identifier: Identifier, gold: Collection[str]) -> set[str]:
+    """Gold identifiers that a concept has."""
+    return {identifier.id, *identifier.xrefs}.intersection(gold)
+
+
+def gold_ids(span: Span) -> frozenset[str]:
+    """Gold identifiers of a span."""
+    value = dict(span.attributes).get(ATTRIBUTE, "")
+    return frozenset(filter(None, str(value).split("|")))
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """Documents whose spans have gold identifiers, and the type of mentions to score.
+
+    Attributes:
+        documents: the documents.
+        label: the type.
+    """
+
+    documents: Sequence[Document]
+    label: str
+
+    @property
+    def has_identifiers(self) -> bool:
+        """Whether any mention of the type has one."""
+        return any(gold_ids(span) for document in self.documents for span in self.select(document).spans)
+
+    def select(self, document: Document) -> Document:
+        """The document with its mentions of the type."""
+        return document.with_spans(span for span in document.spans if span.label == self.label)
+
+
+def link_gold(gold: Gold, linker: Linker, seen: Collection[str] = ()) -> Iterator[LinkedMention]:
+    """Link gold mentions.
+
+    Args:
+        gold: documents and type.
+        linker: the linker to score.
+        seen: identifiers that appear in training text.
+    """
+    for number, document in enumerate(map(gold.select, gold.documents)):
+        for span, link in zip(document.spans, link_document(document, linker), strict=True):
+            ids = gold_ids(span)
+            yield LinkedMention(number, ids, link, not ids.isdisjoint(seen))
+
+
+def score_mentions(mentions: Sequence[LinkedMention], linker: Linker) -> dict[str, Any]:
+    """Accuracy on gold mentions, in all and by way of finding.
+
+    Returns:
+        ``accuracy`` with its 95 % ``interval`` (whole documents are drawn), the same for mentions with
+        ``seen`` and ``unseen`` identifiers, numbers of right and of all mentions by method, ``related``:
+        wrong mentions linked to a concept above or below a gold one, and ``unlinkable``: mentions without a
+        gold identifier, with the number that got one.
+    """
+    linkable = [mention for mention in mentions if mention.gold]
+    others = [mention for mention in mentions if not mention.gold]
+    methods: dict[str, list[LinkedMention]] = {}
+    for mention in linkable:
+        methods.setdefault(mention.link.method if mention.link else UNLINKED, []).append(mention)
+    return {
+        **_summarise(linkable),
+        "interval": list(_bootstrap_accuracy(linkable)),
+        "seen": _summarise([mention for mention in linkable if mention.seen]),
+        "unseen": _summarise([mention for mention in linkable if not mention.seen]),
+        "methods": {
+            method: {"right": sum(mention.is_right for mention in group), "mentions": len(group)}
+            for method, group in sorted(methods.items())
+        },
+        "related": sum(_is_related(mention, linker) for mention in linkable if not mention.is_right),
+        "unlinkable": {
+            "mentions": len(others),
+            "linked": sum(mention.link is not None for mention in others),
+        },
+    }
+
+
+def score_concepts(gold: Gold, predicted: Iterable[Document], linker: Linker) -> dict[str, Any]:
+    """Precision, recall and F1 of the concepts of each document, each counted once.
+
+    Args:
+        gold: documents and type.
+        predicted: the same documents with predicted spans.
+        linker: links the predicted spans.
+    """
+    pairs = zip(gold.documents, predicted, strict=True)
+    scores = [
+        Scores({gold.label: _count_concepts(gold.select(left), gold.select(right), linker)})
+        for left, right in pairs
+    ]
+    micro = total(scores).micro
+    return {
+        "precision": micro.precision,
+        "recall": micro.recall,
+        "f1": micro.f1,
+        "interval": list(bootstrap_f1(scores)),
+        "documents": len(scores),
+        "concepts": micro.tp + micro.fn,
+    }
+
+
+def list_seen(documents: Iterable[Document]) -> Set[str]:
+    """Gold identifiers of some documents."""
+    return {identifier for document in documents for span in document.spans for identifier in gold_ids(span)}
+
+
+def _count_concepts(gold: Document, predicted: Document, linker: Linker) -> Counts:
+    expected = {identifier for span in gold.spans for identifier in gold_ids(span)}
+    found: set[str] = set()
+    spurious: set[str] = set()
+    for link in filter(None, link_document(predicted, linker)):
+        for identifier in link.identifiers:
+            matches = match_ids(identifier, expected)
+            found |= matches
+            if not matches:
+                spurious.add(identifier.id)
+    return Counts(len(found), len(spurious), len(expected - found))
+
+
+def _is_related(mention: LinkedMention, linker: Linker) -> bool:
+    if mention.link is None:
+        return False
+    return any(
+        linker.is_under(identifier.id, gold) or linker.is_under(gold, identifier.id)
+        for identifier in mention.link.identifiers
+        for gold in mention.gold
+    )
+
+
+def _summarise(mentions: Sequence[LinkedMention]) -> dict[str, Any]:
+    n_right = sum(mention.is_right for mention in mentions)
+    return {"mentions": len(mentions), "accuracy": n_right / len(mentions) if mentions else 0.0}
+
+
+def _bootstrap_accuracy(mentions: Sequence[LinkedMention]) -> tuple[float, float]:
+    """Percentile bootstrap interval, drawing whole documents with replacement."""
+    totals, right = Counter[int](), Counter[int]()
+    for mention in mentions:
+        totals[mention.document] += 1
+        right[mention.document] += mention.is_right
+    if not totals:
+        return 0.0, 0.0
+    counts = np.array([(right[number], count) for number, count in sorted(totals.items())])
+    draws = np.random.default_rng(0).multinomial(len(counts), [1 / len(counts)] * len(counts), size=_ROUNDS)
+    sums = draws @ counts
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
+    return float(low), float(high)

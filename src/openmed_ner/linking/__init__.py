@@ -1,0 +1,26 @@
+"""Linking: from mentions to the identifiers of concepts, with compiled terminologies and without a model."""
+
+from openmed_ner.linking.documents import add_links, link_document
+from openmed_ner.linking.learning import learn_identifiers
+from openmed_ner.linking.linker import (
+    LINKED_TYPES,
+    METHODS,
+    Identifier,
+    Link,
+    Linker,
+    LinkingOptions,
+    Method,
+)
+
+__all__ = [
+    "LINKED_TYPES",
+    "METHODS",
+    "Identifier",
+    "Link",
+    "Linker",
+    "LinkingOptions",
+    "Method",
+    "add_links",
+    "learn_identifiers",
+    "link_document",
+]

@@ -1,0 +1,269 @@
+"""From a mention and its type to identifiers, by what is known for certain first.
+
+A mention is looked up as it is learnt from annotated text, as a name, as the long form of an abbreviation, as
+an enumeration of names, and at last as something that resembles a name. Below the threshold of its type,
+nothing is guessed. The words of a mention alone decide, with the definitions of its document, so equal
+mentions of one document have equal identifiers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from openmed_ner.linking.composites import iter_readings
+from openmed_ner.linking.short_forms import expand
+from openmed_ner.linking.similarity import share_matched
+from openmed_ner.terminologies import name_key, normalise
+from openmed_ner.terminologies.matcher import FUNCTION_WORDS
+from openmed_ner.terminologies.name_index import NameIndex, bag_key, split_ids
+from openmed_ner.terminologies.normalisation import is_case_sensitive
+from openmed_ner.terminologies.pruning import ORDINARY
+from openmed_ner.terminologies.store import Learnt, Store
+from openmed_ner.terminologies.trigrams import N_COMPARED
+
+Method = Literal["learnt", "exact", "long form", "parts", "near"]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""Ways of finding an identifier, the most certain first."""
+THRESHOLDS: Mapping[str, float] = {"Disease": 0.6, "Chemical": 0.7, "Anatomy": 0.8, "CellType": 0.8}
+"""Lowest similarity of a near name, for the types that have near names; chosen on dev splits."""
+MIN_NEAR = 4
+"""Letters of the shortest mention that near names are looked up for."""
+MAX_CANDIDATES = 5
+LINKED_TYPES: Mapping[str, str] = {
+    "Disease": "Disease",
+    "Cancer": "Disease",
+    "Chemical": "Chemical",
+    "AminoAcid": "Chemical",
+    "Medication": "Chemical",
+    "Gene": "Gene",
+    "Protein": "Gene",
+    "Species": "Species",
+    "CellLine": "CellLine",
+    "CellType": "CellType",
+    "Cell": "CellType",
+    "Anatomy": "Anatomy",
+    "AnatomicalSystem": "Anatomy",
+    "DevelopingAnatomicalStructure": "Anatomy",
+    "MultiTissueStructure": "Anatomy",
+    "Organ": "Anatomy",
+    "OrganismSubdivision": "Anatomy",
+    "OrganismSubstance": "Anatomy",
+    "Tissue": "Anatomy",
+}
+"""For a type of mentions, the type of the concepts that they are linked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A concept that a mention may mean.
+
+    Attributes:
+        id: identifier with its prefix: ``MESH:D003920``.
+        name: preferred name.
+        xrefs: identifiers of the same concept in other terminologies.
+    """
+
+    id: str
+    name: str
+    xrefs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The concepts of a mention.
+
+    Attributes:
+        identifiers: the concept, or the several concepts of an enumeration.
+        method: way of finding them.
+        score: similarity of mention and name, from 0 to 1.
+        candidates: up to five concepts that the mention may mean, the best first.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    method: Method
+    score: float = 1.0
+    candidates: tuple[Identifier, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The identifiers of the concepts."""
+        return tuple(identifier.id for identifier in self.identifiers)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkingOptions:
+    """What a linker may use.
+
+    Attributes:
+        learnt: if true, identifiers that training text has for a mention come first.
+        near: if true, names that resemble a mention are candidates.
+        thresholds: lowest similarity of a near name, by type.
+        within: prefixes of the terminologies to link to, such as ``MESH``; all if empty. A concept counts if
+            its identifier or a cross-reference has one.
+    """
+
+    learnt: bool = True
+    near: bool = True
+    thresholds: Mapping[str, float] = field(default_factory=lambda: THRESHOLDS)
+    within: tuple[str, ...] = ()
+
+
+class Linker:
+    """Links mentions to the concepts of a folder of compiled terminologies. Several threads may use it."""
+
+    def __init__(
+        self,
+        indices: Mapping[str, NameIndex],
+        learnt: Learnt | None = None,
+        options: LinkingOptions | None = None,
+    ) -> None:
+        """Set up a linker.
+
+        Args:
+            indices: names of each type.
+            learnt: identifiers of mentions of training text.
+            options: what may be used; everything if ``None``.
+        """
+        self._indices = indices
+        self._options = options or LinkingOptions()
+        self._learnt = learnt if learnt is not None and self._options.learnt else {}
+        self._find = lru_cache(maxsize=1 << 15)(self._find_link)
+
+    @classmethod
+    def open(cls, folder: Path, options: LinkingOptions | None = None) -> Self:
+        """Open a folder of compiled terminologies.
+
+        Raises:
+            InputError: there is none, it is damaged, or it was built without names for linking.
+        """
+        store = Store.open(folder)
+        return cls(store.open_indices(), store.read_learnt(), options)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Types of mentions that can be linked."""
+        return tuple(label for label, kind in LINKED_TYPES.items() if kind in self._indices)
+
+    def link(self, mention: str, label: str, long_forms: Mapping[str, str] | None = None) -> Link | None:
+        """Link a mention.
+
+        Args:
+            mention: text of the mention.
+            label: its type.
+            long_forms: long form of each short form that the document defines.
+
+        Returns:
+            Its concepts; ``None`` if the type cannot be linked, or nothing reaches the threshold.
+        """
+        kind = LINKED_TYPES.get(label)
+        if kind is None or kind not in self._indices:
+            return None
+        surface = " ".join(mention.split())
+        return self._find(surface, expand(surface, long_forms or {}), kind)
+
+    def is_under(self, identifier: str, ancestor: str) -> bool:
+        """Whether a concept is another one, or below it.
+
+        Args:
+            identifier: identifier or cross-reference of the concept.
+            ancestor: identifier or cross-reference of the other one.
+        """
+        return any(
+            target in self._list_ancestors(identifier, kind)
+            for kind, index in self._indices.items()
+            if (target := index.number_of(ancestor)) is not None
+        )
+
+    def _list_ancestors(self, identifier: str, kind: str) -> set[int]:
+        """Numbers of a concept and of all concepts above it. A cycle ends where it began."""
+        index = self._indices[kind]
+        waiting, numbers = [identifier], set[int]()
+        while waiting:
+            number = index.number_of(waiting.pop())
+            if number is not None and number not in numbers:
+                numbers.add(number)
+                waiting += split_ids(index.parents[number])
+        return numbers
+
+    def _find_link(self, surface: str, expanded: str, kind: str) -> Link | None:
+        """Link the text of a mention, and the same text with long forms."""
+        for text in dict.fromkeys((expanded, surface)):
+            if text == expanded and (learnt := self._find_learnt(text, kind)):
+                return learnt
+            if candidates := self._find_exact(text, kind):
+                method: Method = "exact" if text == surface else "long form"
+                return Link(candidates[:1], method, 1.0, candidates)
+        return self._find_parts(expanded, kind) or self._find_near(expanded, kind)
+
+    def _find_learnt(self, text: str, kind: str) -> Link | None:
+        ids = self._learnt.get((kind, name_key(text)))
+        if ids is None:
+            return None
+        identifiers = tuple(self._identify(identifier, kind) for identifier in ids)
+        return Link(identifiers, "learnt", 1.0, identifiers)
+
+    def _identify(self, identifier: str, kind: str) -> Identifier:
+        number = self._indices[kind].number_of(identifier)
+        return Identifier(identifier, "") if number is None else self._describe(number, kind)
+
+    def _describe(self, number: int, kind: str) -> Identifier:
+        index = self._indices[kind]
+        return Identifier(index.ids[number], index.names[number], split_ids(index.xrefs[number]))
+
+    def _find_exact(self, text: str, kind: str) -> tuple[Identifier, ...]:
+        """The concepts with a name, by rank; none for an ordinary word."""
+        key, folded = name_key(text), normalise(text)
+        if folded in ORDINARY or folded in FUNCTION_WORDS or folded.isdigit() or len(folded) < 2:
+            return ()
+        for form in dict.fromkeys((key, folded, bag_key(folded))):
+            if form and (numbers := self._find_concepts(form, kind)):
+                return tuple(self._describe(number, kind) for number in numbers[:MAX_CANDIDATES])
+        return ()
+
+    def _find_concepts(self, key: str, kind: str) -> list[int]:
+        """Numbers of the concepts that a key means, the first meant first, within the terminologies."""
+        index, prefixes = self._indices[kind], tuple(f"{name}:" for name in self._options.within)
+        numbers = dict.fromkeys(number for number, _ in index.find(key))
+        if not prefixes:
+            return list(numbers)
+        return [
+            number
+            for number in numbers
+            if any(name.startswith(prefixes) for name in (index.ids[number], *split_ids(index.xrefs[number])))
+        ]
+
+    def _find_parts(self, text: str, kind: str) -> Link | None:
+        for reading in iter_readings(text):
+            parts = [self._find_learnt(part, kind) or self._find_exact_link(part, kind) for part in reading]
+            if all(parts):
+                identifiers = [identifier for part in parts if part for identifier in part.identifiers]
+                distinct = tuple(dict.fromkeys(identifiers))
+                return Link(distinct, "parts", 1.0, distinct)
+        return None
+
+    def _find_exact_link(self, text: str, kind: str) -> Link | None:
+        candidates = self._find_exact(text, kind)
+        return Link(candidates[:1], "exact", 1.0, candidates) if candidates else None
+
+    def _find_near(self, text: str, kind: str) -> Link | None:
+        threshold = self._options.thresholds.get(kind)
+        folded = normalise(text)
+        is_guess = folded in ORDINARY or len(folded) < MIN_NEAR or is_case_sensitive(text)
+        if threshold is None or not self._options.near or is_guess:
+            return None
+        names = self._indices[kind].similar.find(folded, limit=N_COMPARED)
+        rated = [(key, cosine * share_matched(key, folded)) for key, cosine in names]
+        scored: dict[int, float] = {}
+        for key, score in sorted(rated, key=lambda item: (-item[1], item[0])):
+            if score < threshold or not score or len(scored) >= MAX_CANDIDATES:
+                break
+            for number in self._find_concepts(key, kind):
+                scored.setdefault(number, score)
+        if not scored:
+            return None
+        candidates = tuple(self._describe(number, kind) for number in list(scored)[:MAX_CANDIDATES])
+        return Link(candidates[:1], "near", round(next(iter(scored.values())), 4), candidates)

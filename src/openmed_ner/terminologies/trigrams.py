@@ -1,0 +1,162 @@
+"""Names that resemble a mention: cosine similarity of their sets of three letters, rare ones weighing more.
+
+A mention looks through the names of its rarest trigrams only, since these decide. The names that share most
+with it are then compared in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmed_ner.terminologies.strings import Strings
+
+MAX_KEY = 60
+"""Characters of the longest key that is compared."""
+MAX_POSTINGS = 30_000
+"""Names looked through for one mention."""
+N_COMPARED = 48
+"""Names compared in full for one mention."""
+TYPES_OF_ARRAYS = {
+    "key_content": "U8",
+    "key_ends": "U32",
+    "norms": "F32",
+    "trigrams": "U64",
+    "trigram_ends": "U32",
+    "postings": "U32",
+}
+
+
+def encode_trigrams(key: str) -> NDArray[np.uint64]:
+    """Distinct trigrams of a key as numbers; its edges count as blanks."""
+    codes = np.array([32, *map(ord, key), 32], dtype=np.uint64)
+    packed = codes[:-2] << np.uint64(42) | codes[1:-1] << np.uint64(21) | codes[2:]
+    return np.unique(packed)
+
+
+@dataclass(frozen=True, slots=True)
+class TrigramIndex:
+    """The keys of names, and in which of them each trigram appears.
+
+    Attributes:
+        keys: normalised names.
+        norms: length of the vector of each key, ``(n_keys,)``.
+        trigrams: all trigrams, ascending, ``(n_trigrams,)``.
+        ends: one past the last posting of each trigram, ``(n_trigrams,)``.
+        postings: numbers of the keys of each trigram, one trigram after the other.
+    """
+
+    keys: Strings
+    norms: NDArray[np.float32]
+    trigrams: NDArray[np.uint64]
+    ends: NDArray[np.uint32]
+    postings: NDArray[np.uint32]
+
+    @classmethod
+    def compile(cls, keys: Sequence[str]) -> Self:
+        """Index some keys."""
+        codes, owners = _encode_all(keys)
+        trigrams, inverse = np.unique(codes, return_inverse=True)
+        # Distinct pairs of trigram and key, in the order of the postings.
+        pairs = np.unique(inverse.astype(np.uint64) * np.uint64(max(len(keys), 1)) + owners)
+        places, postings = np.divmod(pairs, np.uint64(max(len(keys), 1)))
+        counts = np.bincount(places.astype(np.int64), minlength=len(trigrams))
+
+        squares = np.repeat(_weigh(counts, len(keys)) ** 2, counts)
+        norms = np.sqrt(np.bincount(postings.astype(np.int64), weights=squares, minlength=len(keys)))
+        ends = np.cumsum(counts).astype(np.uint32)
+        return cls(Strings.encode(keys), norms.astype(np.float32), trigrams, ends, postings.astype(np.uint32))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of a file."""
+        return {
+            "key_content": self.keys.content,
+            "key_ends": self.keys.ends,
+            "norms": self.norms,
+            "trigrams": self.trigrams,
+            "trigram_ends": self.ends,
+            "postings": self.postings,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The inverse of :meth:`to_arrays`.
+
+        Raises:
+            ValueError: the arrays do not fit together.
+        """
+        keys = Strings(arrays["key_content"], arrays["key_ends"])
+        keys.check()
+        index = cls(keys, arrays["norms"], arrays["trigrams"], arrays["trigram_ends"], arrays["postings"])
+        n_postings = int(index.ends[-1]) if len(index.ends) else 0
+        fits = (
+            len(index.norms) == len(keys)
+            and len(index.ends) == len(index.trigrams)
+            and n_postings == len(index.postings)
+            and not np.any(index.ends[1:] < index.ends[:-1])
+            and int(index.postings.max(initial=0)) < max(len(keys), 1)
+        )
+        if not fits:
+            raise ValueError("its trigrams do not fit its names")
+        return index
+
+    def find(self, key: str, *, limit: int) -> list[tuple[str, float]]:
+        """Find the keys that are most similar to a key, the most similar first.
+
+        Args:
+            key: a normalised mention.
+            limit: number of keys to return at most.
+
+        Returns:
+            Keys with their cosine similarities, above 0 and up to 1.
+        """
+        codes = encode_trigrams(key)
+        places = np.searchsorted(self.trigrams, codes)
+        places = places[places < len(self.trigrams)]
+        places = places[np.isin(self.trigrams[places], codes)]
+        if not len(places):
+            return []
+        starts = np.where(places > 0, self.ends[places - 1], 0).astype(np.int64)
+        counts = self.ends[places] - starts
+        weights = _weigh(counts, len(self.keys))
+        # A trigram that no name has weighs as much as one that a single name has.
+        unknown = (len(codes) - len(places)) * float(_weigh(np.ones(1), len(self.keys))[0]) ** 2
+        norm = np.sqrt(float(np.sum(weights**2)) + unknown)
+
+        order = np.argsort(counts, kind="stable")
+        used = order[: max(int(np.searchsorted(np.cumsum(counts[order]), MAX_POSTINGS)), 2)]
+        owners = np.concatenate([self.postings[starts[n] : starts[n] + counts[n]] for n in used])
+        shares = np.repeat(weights[used] ** 2, counts[used])
+        candidates, inverse = np.unique(owners, return_inverse=True)
+        partial = np.bincount(inverse, weights=shares) / self.norms[candidates]
+        best = candidates[np.argsort(-partial, kind="stable")[:N_COMPARED]]
+
+        squares = dict(zip(self.trigrams[places].tolist(), (weights**2).tolist(), strict=True))
+        scored = []
+        for number in best.tolist():
+            name = self.keys[number]
+            shared = sum(squares.get(code, 0.0) for code in encode_trigrams(name).tolist())
+            scored.append((name, min(shared / (norm * float(self.norms[number])), 1.0)))
+        return sorted(scored, key=lambda item: (-item[1], item[0]))[:limit]
+
+
+def _encode_all(keys: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Trigrams of all keys, repeated ones included, and the number of the key of each."""
+    # A line end between the keys is part of no trigram of a key.
+    joined = "\n".join(f" {key} " for key in keys)
+    codes = np.frombuffer(joined.encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+    separators = codes == ord("\n")
+    owners = np.cumsum(separators, dtype=np.uint64)
+    inner = ~(separators[:-2] | separators[1:-1] | separators[2:])
+    packed = codes[:-2] << np.uint64(42) | codes[1:-1] << np.uint64(21) | codes[2:]
+    return packed[inner], owners[:-2][inner]
+
+
+def _weigh(counts: NDArray[Any], n_keys: int) -> NDArray[np.float64]:
+    """Weights of trigrams by the number of names that have them."""
+    weights: NDArray[np.float64] = np.log1p(n_keys / counts)
+    return weights

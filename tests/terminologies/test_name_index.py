@@ -1,0 +1,98 @@
+"""The index of names: what is written reads back, and similarity agrees with its definition."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmed_ner.errors import InputError
+from openmed_ner.terminologies.arrays import open_arrays, write_arrays
+from openmed_ner.terminologies.concept import Concept
+from openmed_ner.terminologies.merging import merge_concepts
+from openmed_ner.terminologies.name_index import NameIndex, bag_key
+from openmed_ner.terminologies.strings import Strings
+from openmed_ner.terminologies.trigrams import TrigramIndex
+from strategies import at_most
+
+KEYS = st.lists(st.text("abc é𝔸", min_size=1, max_size=8), max_size=8, unique=True)
+
+
+def trigrams(key: str) -> set[str]:
+    padded = f" {key} "
+    return {padded[start : start + 3] for start in range(len(padded) - 2)}
+
+
+def similarity(query: str, key: str, keys: list[str]) -> float:
+    """Cosine of the weighted sets, from their definition."""
+
+    def square(trigram: str) -> float:
+        count = sum(trigram in trigrams(other) for other in keys)
+        return math.log1p(len(keys) / max(count, 1)) ** 2
+
+    left, right = trigrams(query), trigrams(key)
+    lengths = math.sqrt(sum(map(square, left)) * sum(map(square, right)))
+    return sum(map(square, left & right)) / lengths
+
+
+@at_most(30)
+@given(KEYS, st.text("abc é𝔸", min_size=1, max_size=8))
+def test_similarity_is_the_cosine_of_trigrams(keys: list[str], query: str) -> None:
+    hits = TrigramIndex.compile(keys).find(query, limit=100)
+    expected = {key: similarity(query, key, keys) for key in keys if trigrams(key) & trigrams(query)}
+    assert dict(hits) == pytest.approx(expected, rel=1e-5)
+    assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
+
+
+@at_most(20)
+@given(strings=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), max_size=5))
+def test_strings_read_back(strings: list[str]) -> None:
+    encoded = Strings.encode(strings)
+    encoded.check()
+    assert [encoded[number] for number in range(len(encoded))] == strings
+
+
+def test_an_index_reads_back(tmp_path: Path) -> None:
+    concepts = [
+        Concept("MESH:D1", "Asthma", ("bronchial asthma",), "Disease", "mesh", (), ()),
+        Concept("MONDO:2", "AHA syndrome", ("asthma",), "Disease", "mondo", ("MESH:D1",), ("OMIM:3",)),
+    ]
+    index = NameIndex.compile(merge_concepts(concepts, "Disease"), "Disease")
+    index.write(tmp_path / "Disease.names")
+    read = NameIndex.open(tmp_path / "Disease.names")
+    assert [read.ids[number] for number, _ in read.find("asthma")] == ["MESH:D1", "MONDO:2"]
+    assert read.find(bag_key("asthma of the bronchial")) and not read.find("bronchial")
+    assert read.number_of("OMIM:3") == read.number_of("MONDO:2") == 1
+    assert read.number_of("OMIM:4") is None
+    assert read.parents[1] == "MESH:D1" and read.names[1] == "AHA syndrome"
+    assert read.similar.find("asthmas", limit=1)[0][0] == "asthma"
+
+
+def test_your_own_identifiers_come_first() -> None:
+    concepts = [
+        Concept("MESH:D1", "Asthma", (), "Disease", "mesh"),
+        Concept("X:1", "wheezing", (), "Disease", "own", (), ("MESH:D1",)),
+    ]
+    entries = merge_concepts(concepts, "Disease")
+    assert [(entry.id, list(entry.xrefs)) for entry in entries] == [("X:1", ["MESH:D1"])]
+    assert [name for name, _ in sorted(entries[0].names, key=lambda pair: pair[1])] == ["wheezing", "Asthma"]
+
+
+def test_an_index_of_nothing_finds_nothing(tmp_path: Path) -> None:
+    NameIndex.compile([], "Disease").write(tmp_path / "Disease.names")
+    index = NameIndex.open(tmp_path / "Disease.names")
+    assert index.find("asthma") == [] and index.similar.find("asthma", limit=3) == []
+
+
+def test_arrays_must_be_the_expected_ones(tmp_path: Path) -> None:
+    path = tmp_path / "arrays"
+    write_arrays(path, {"a": np.arange(3, dtype=np.uint8), "b": np.arange(2, dtype=np.uint64)})
+    arrays = open_arrays(path, {"a": "U8", "b": "U64"})
+    assert arrays["a"].tolist() == [0, 1, 2] and arrays["b"].tolist() == [0, 1]
+    for expected in ({"a": "U8"}, {"a": "U8", "c": "U64"}, {"a": "U16", "b": "U64"}):
+        with pytest.raises(InputError, match="damaged"):
+            open_arrays(path, expected)
