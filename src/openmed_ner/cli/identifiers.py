@@ -63,7 +63,13 @@ def score_identifiers(
             if not gold.has_identifiers:
                 continue
             mentions = list(link_gold(gold, linker, list_seen(training)))
-            row = {"corpus": name, "split": split, "type": label, "learnt": list(learnt), "within": [*within]}
+            row: dict[str, Any] = {
+                "corpus": name,
+                "split": split,
+                "type": label,
+                "learnt": list(learnt),
+                "within": [*within],
+            }
             row |= score_mentions(mentions, linker)
             if tagger is not None:
                 row["concepts"] = score_concepts(gold, _tag(tagger, documents, name, label), linker)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -91,7 +91,7 @@ def _split_lines(lines: Iterable[str], label: str) -> Iterator[tuple[str, str]]:
 
 def _describe(mention: str, label: str, link: Link | None, *, as_json: bool) -> str:
     if as_json:
-        record = {"mention": mention, "type": label, "identifiers": []}
+        record: dict[str, Any] = {"mention": mention, "type": label, "identifiers": []}
         if link is not None:
             record |= {
                 "identifiers": [{"id": item.id, "name": item.name} for item in link.identifiers],
