@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.structure import Structure
 from openmed_ner.formats.tables import (
     CHEMDNER,
     CHEMPROT,
@@ -82,9 +83,14 @@ def test_offsets_of_a_table_run_over_the_text(
         for document in [*headings[: data.draw(st.integers(0, 3))], row]
     )
     result = from_table(content, {document.id: document.text for document in corpus}, columns)
-    assert [document.with_spans(sorted(document.spans, key=str)) for document in result] == [
-        document.with_spans(sorted(document.spans, key=str)) for document in corpus
+    assert [(document.id, document.text, sorted(document.spans, key=str)) for document in result] == [
+        (document.id, document.text, sorted(document.spans, key=str)) for document in corpus
     ]
+    identifier = {"LINNAEUS": "species:ncbi:9606", "S800": "9606"}.get(layout)
+    for document in result:
+        annotations = Structure.of(document).match(document.spans)
+        values = [annotation.infons["identifier"] if annotation else None for annotation in annotations]
+        assert values == [identifier] * len(document.spans)
 
 
 @given(title=documents(cell_texts), body=documents(cell_texts), line_end=line_ends)
