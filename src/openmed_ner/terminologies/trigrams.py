@@ -140,7 +140,7 @@ class TrigramIndex:
         for number in best.tolist():
             name = self.keys[number]
             shared = sum(squares.get(code, 0.0) for code in encode_trigrams(name).tolist())
-            scored.append((name, min(shared / (norm * float(self.norms[number])), 1.0)))
+            scored.append((name, min(float(shared / (norm * self.norms[number])), 1.0)))
         return sorted(scored, key=lambda item: (-item[1], item[0]))[:limit]
 
 
