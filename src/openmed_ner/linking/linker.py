@@ -28,7 +28,7 @@ from openmed_ner.terminologies.trigrams import N_COMPARED
 Method = Literal["learnt", "exact", "long form", "parts", "near"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """Ways of finding an identifier, the most certain first."""
-THRESHOLDS: Mapping[str, float] = {"Disease": 0.45, "Chemical": 0.7, "Anatomy": 0.8, "CellType": 0.8}
+THRESHOLDS: Mapping[str, float] = {"Disease": 0.45, "Chemical": 0.75, "Anatomy": 0.8, "CellType": 0.8}
 """Lowest similarity of a near name, for the types that have near names. Those of diseases and chemicals were
 chosen on dev splits; no corpus has identifiers of the others."""
 MIN_NEAR = 4
