@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats import READERS, WRITERS
 from openmed_ner.formats.structure import Structure
 from openmed_ner.text import Document, Span
@@ -87,6 +87,31 @@ def test_a_bad_record_costs_one_document(format: str) -> None:
         assert [document.text for document in corpus] == [TEXT, TEXT]
     places = [str(problem).split(":")[0] for problem in problems]
     assert places == ["x.json, record 2", "x.json, line 2"]
+
+
+@pytest.mark.parametrize("format", [*TOOLS, "pubannotation", "jsonl"])
+@pytest.mark.parametrize("bad", [(0, 99), (7, 0), (-1, 7), ("0", 7), (None, 7)])
+def test_a_bad_annotation_costs_one_annotation(format: str, bad: tuple[Any, Any]) -> None:
+    records = {
+        "label-studio": lambda places: task(
+            [{"type": "labels", "value": {"start": a, "end": b, "labels": ["A"]}} for a, b in places]
+        ),
+        "doccano": lambda places: {"text": TEXT, "label": [[a, b, "A"] for a, b in places]},
+        "prodigy": lambda places: {
+            "text": TEXT, "spans": [{"start": a, "end": b, "label": "A"} for a, b in places]
+        },
+        "pubannotation": lambda places: {
+            "text": TEXT, "denotations": [{"span": {"begin": a, "end": b}, "obj": "A"} for a, b in places]
+        },
+    }  # fmt: skip
+    record = records.get(format, records["prodigy"])([(0, 7), bad, (15, 28)])
+    problems: list[CorpusFormatError] = []
+    (document,) = read(format, record, on_bad=problems.append)
+    assert document.spans == (Span(0, 7, "A"), Span(15, 28, "A"))
+    (problem,) = problems
+    assert isinstance(problem, AnnotationError) and str(problem).startswith("x.json, ")
+    with pytest.raises(AnnotationError):
+        read(format, record)
 
 
 # --- Label Studio
@@ -169,7 +194,9 @@ BAD_TASKS["beyond the text"][0]["annotations"][0]["result"][0]["value"].pop("tex
 @pytest.mark.parametrize(("record", "message"), BAD_TASKS.values(), ids=BAD_TASKS.keys())
 def test_a_bad_task_is_named(record: dict[str, Any], message: str | None) -> None:
     expected = message or "expected a number of characters as start, found '/p[1]'"
-    with pytest.raises(CorpusFormatError, match=rf"^x\.json, record 1: .*{re.escape(expected)}"):
+    with pytest.raises(
+        CorpusFormatError, match=rf"^x\.json, record 1(, annotation 1)?: .*{re.escape(expected)}"
+    ):
         read("label-studio", [record])
 
 
@@ -217,14 +244,16 @@ def test_every_shape_of_doccano_and_spacy_is_read(record: Any) -> None:
         ),
         ({"text": TEXT, "label": "positive"}, "found none"),
         ({"text": TEXT, "label": [[0, 1, "A"]], "entities": [[0, 1, "A"]]}, "found ['label', 'entities']"),
-        ({"text": TEXT, "label": [[0, 7]]}, "expected a span as [start, end, label], found [0, 7]"),
-        ({"text": TEXT, "label": [["0", 7, "A"]]}, "expected a number of characters as start, found '0'"),
+        ({"text": TEXT, "label": [[0, 7]]}, "expected [start, end, label], found [0, 7]"),
+        ({"text": TEXT, "label": [["0", 7, "A"]]}, 'needs whole numbers as "start" and "end", found \'0\''),
         ({"text": TEXT, "label": [[0, 700, "A"]]}, "ends beyond the text"),
         ({"label": []}, "expected a string as text, found None"),
     ],
 )
 def test_a_bad_record_of_doccano_is_named(record: dict[str, Any], message: str) -> None:
-    with pytest.raises(CorpusFormatError, match=rf"^x\.json, line 1: .*{re.escape(message)}"):
+    with pytest.raises(
+        CorpusFormatError, match=rf"^x\.json, line 1(, annotation 1)?: .*{re.escape(message)}"
+    ):
         read("doccano", record)
 
 
@@ -275,13 +304,15 @@ def test_denotations_attributes_relations_and_tracks_are_read() -> None:
     ("record", "message"),
     [
         ({"text": TEXT}, 'expected a list under "denotations" or "tracks"'),
-        ({"text": TEXT, "denotations": [{"span": {"begin": 0}, "obj": "A"}]}, "number of characters as end"),
-        ({"text": TEXT, "denotations": [{"span": [], "obj": "A"}]}, "found an empty list"),
+        ({"text": TEXT, "denotations": [{"span": {"begin": 0}, "obj": "A"}]}, 'whole numbers as "start" and'),
+        ({"text": TEXT, "denotations": [{"span": [], "obj": "A"}]}, "as span, found []"),
         ({"text": TEXT, "denotations": [{"span": {"begin": 0, "end": 3}}]}, "a string as obj, found None"),
     ],
 )
 def test_a_bad_record_of_pubannotation_is_named(record: dict[str, Any], message: str) -> None:
-    with pytest.raises(CorpusFormatError, match=rf"^x\.json, line 1: .*{re.escape(message)}"):
+    with pytest.raises(
+        CorpusFormatError, match=rf"^x\.json, line 1(, annotation 1)?: .*{re.escape(message)}"
+    ):
         read("pubannotation", record)
 
 
@@ -315,7 +346,7 @@ def test_a_hostile_file_is_read_or_refused(format: str, data: st.DataObject) -> 
     try:
         corpus = read(format, content)
     except CorpusFormatError as error:
-        assert re.match(r"x\.json, (line|record) \d+: ", str(error))
+        assert re.match(r"x\.json, (line|record) \d+(, annotation \d+)?: ", str(error))
         return
     rewrite: Callable[..., None] = WRITERS["bioc-json"]
     for document in corpus:

@@ -223,7 +223,7 @@ def test_what_is_not_about_mentions_stays_as_it_is(meta: dict[str, Any]) -> None
     [
         {"label": [[0, 7]]},
         {"label": [[0, 99, "X"]]},
-        {"entities": [{"start_offset": 0, "end_offset": 7, "label": 3}]},
+        {"entities": [{"start_offset": 0, "end_offset": 7, "label": [3]}]},
         {"entities": [[0, 7, "X"], "Y"]},
         {"denotations": [{"span": 3, "obj": "X"}]},
         {"label": [[0, 7, "X"]], "entities": [[0, 7, "X"]]},

@@ -35,7 +35,7 @@ from openmed_ner.formats.structure import (
     check_infons,
     select_annotations,
 )
-from openmed_ner.formats.tolerance import OnBad, fail, require_characters
+from openmed_ner.formats.tolerance import OnBad, check_mention, fail, require_characters
 from openmed_ner.text import Document, Span
 
 if TYPE_CHECKING:
@@ -306,12 +306,8 @@ def _to_span(annotation: BioCAnnotation, document: Document) -> Span:
     evidence = parse_evidence(infons.get("evidence"))
     span = Span(fragments[0][0], fragments[-1][1], label, score, corpus, inner, attributes, evidence)
 
-    mention = document.with_spans([span]).mention(span)
-    if mention != annotation.text:
-        places = ", ".join(f"{start}..{end}" for start, end in fragments)
-        raise ValueError(
-            f"characters {places} are {mention!r}, but the annotation has {annotation.text!r}; correct one"
-        )
+    document = document.with_spans([span])  # refuses a span beyond the text
+    check_mention(document.text, span, _require_text(annotation.text, "text"), subject="the annotation")
     return span
 
 

@@ -74,6 +74,7 @@ def decode_element(element: Element, source: str) -> BioCDocument:
 
     _prepare(element, source)
     xml = etree.tostring(element, encoding="unicode", with_tail=False)
+    element.clear(keep_tail=True)  # the library builds a tree of its own
     (document,) = BioCXMLDecoder().decodes(f"<collection>{xml}</collection>").documents
     return document
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from io import StringIO
 from itertools import chain
 from logging import getLogger
 from threading import Lock
@@ -29,7 +31,7 @@ from openmed_ner.formats.attributes import (
     write_attributes,
     write_evidence,
 )
-from openmed_ner.formats.tolerance import OnBad, excerpt, fail
+from openmed_ner.formats.tolerance import OnBad, check_mention, excerpt, fail
 from openmed_ner.text import Document, Span
 
 COLUMNS = ("id", "text", "start", "end", "label", "mention", "score", "corpus", "fragments")
@@ -76,8 +78,8 @@ def read_csv(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Doc
             does not belong to the document before it.
         AnnotationError: a row has a span that does not fit the text.
     """
-    for identifier, rows in _iter_groups(file, source, on_bad):
-        yield _to_document(identifier, rows, source, on_bad)
+    for group in _iter_groups(file, source, on_bad):
+        yield Document(group.id, group.text, tuple(group.spans))
 
 
 def write_csv(
@@ -116,44 +118,65 @@ def write_csv(
 # --- reading
 
 
-def _iter_groups(file: TextIO, source: str, on_bad: OnBad) -> Iterator[tuple[str, list[_Row]]]:
-    """Yield the id and the rows of each document."""
+@dataclass(slots=True)
+class _Group:
+    """The rows of one document. Only spans are held, since an id may be repeated any number of times."""
+
+    id: str
+    text: str
+    spans: list[Span] = field(default_factory=list)
+
+    def takes(self, row: _Row) -> bool:
+        """True if a row belongs to this document."""
+        name, text = row.cells["id"], row.cells["text"]
+        return name in ("", self.id) and text in (("", self.text) if name else ("",))
+
+    def add(self, row: _Row, source: str, on_bad: OnBad) -> None:
+        """Add the span of a row, if it has one."""
+        cells = _clear_missing(row.cells)
+        if any(cells[column] for column in _SPAN_COLUMNS):
+            try:
+                self.spans.append(_to_span(cells, self.text))
+            except ValueError as error:
+                on_bad(AnnotationError(f"{source}, line {row.number}: {error}"))
+
+
+def _iter_groups(file: TextIO, source: str, on_bad: OnBad) -> Iterator[_Group]:
+    """Yield the rows of each document."""
     texts: dict[str, set[int]] = {}
-    identifier = ""
-    rows: list[_Row] = []
+    group: _Group | None = None
     is_after_bad = False
     for row in _iter_rows(file, source, on_bad):
         if row is None:  # it may have been the first one of its document
-            if rows:
-                yield identifier, rows
-            identifier, rows, is_after_bad = "", [], True
+            if group:
+                yield group
+            group, is_after_bad = None, True
             continue
 
-        name, text = row.cells["id"], row.cells["text"]
-        if rows and name in ("", identifier) and text in (("", rows[0].cells["text"]) if name else ("",)):
-            rows.append(row)
+        if group and group.takes(row):
+            group.add(row, source, on_bad)
             continue
-        if rows:
-            yield identifier, rows
-        before, rows = rows, []
-        identifier, is_after_bad = (
-            name or (f"{source}:{row.number}" if text else ""),
-            is_after_bad and not text,
-        )
+        if group:
+            yield group
+        name, text = row.cells["id"], row.cells["text"]
+        identifier = name or (f"{source}:{row.number}" if text else "")
+        is_after_bad = is_after_bad and not text
         if is_after_bad:
             reason: str | None = "no text, and the row before it, which may have it, could not be read"
-        elif before and before[-1].cells["id"] == name and not before[0].cells["text"]:
+        elif group and group.id == name and not group.text:
             reason = f"document {excerpt(identifier)} has another text in its first row"
         else:
             reason = _refuse_row(identifier, text, texts)
+        group = None
         if reason:
             on_bad(CorpusFormatError(f"{source}, line {row.number}: {reason}"))
         else:
-            rows = [row]
+            group = _Group(identifier, text)
+            group.add(row, source, on_bad)
             texts.setdefault(identifier, set()).add(hash(text))
 
-    if rows:
-        yield identifier, rows
+    if group:
+        yield group
 
 
 def _refuse_row(identifier: str, text: str, texts: Mapping[str, Set[int]]) -> str | None:
@@ -204,18 +227,18 @@ def _iter_records(
     the lines after its own are then read again.
     """
     waiting = iter(lines)
-    taken: list[str] = []
+    taken = StringIO(newline="\n")  # a list of short lines would take many times their size
 
     def take() -> Iterator[str]:
         for line in waiting:
-            taken.append(line)
+            taken.write(line)
             yield line
 
     reader = csv.reader(take(), delimiter=delimiter, strict=True)
     n_before = n_retries = 0
     while True:
         number = n_before + reader.line_num + 1
-        taken.clear()
+        taken = StringIO(newline="\n")
         record: list[str] | None = None
         problem: csv.Error | None = None
         with _field_limit_lock:
@@ -228,11 +251,14 @@ def _iter_records(
                 csv.field_size_limit(limit)
 
         if problem is not None:
-            on_bad(_to_error(problem, f"{source}, line {number}", n_lines=len(taken)))
-            rest = taken[1:]
+            text = taken.getvalue()
+            on_bad(
+                _to_error(problem, f"{source}, line {number}", n_lines=text.count("\n") + (text[-1:] != "\n"))
+            )
+            rest = text.partition("\n")[2]
             if rest and n_retries < _MAX_RETRIES and str(problem).startswith("unexpected end"):
                 n_retries += 1
-                waiting = iter(rest)
+                waiting = iter(StringIO(rest, newline="\n"))
                 n_before = number
                 reader = csv.reader(take(), delimiter=delimiter, strict=True)
         elif record is None:
@@ -272,19 +298,6 @@ def _index_columns(header: Sequence[str], source: str) -> dict[str, int]:
     if ignored := [name for name in names if name not in known]:
         logger.info("%s: ignored columns: %s", source, ", ".join(ignored))
     return {name: index for index, name in enumerate(names) if name in known}
-
-
-def _to_document(identifier: str, rows: Sequence[_Row], source: str, on_bad: OnBad) -> Document:
-    text = rows[0].cells["text"]
-    spans: list[Span] = []
-    for row in rows:
-        cells = _clear_missing(row.cells)
-        if any(cells[column] for column in _SPAN_COLUMNS):
-            try:
-                spans.append(_to_span(cells, text))
-            except ValueError as error:
-                on_bad(AnnotationError(f"{source}, line {row.number}: {error}"))
-    return Document(identifier, text, tuple(spans))
 
 
 def _clear_missing(cells: Mapping[str, str]) -> dict[str, str]:
@@ -330,10 +343,8 @@ def _to_span(cells: Mapping[str, str], text: str) -> Span:
 
     if span.end > len(text):
         raise ValueError(f"span {start}..{end} ends beyond the text of {len(text)} characters")
-    if mention and mention != (covered := Document("", text).mention(span)):
-        raise ValueError(
-            f"characters {start}..{end} are {excerpt(covered)}, but the row has {excerpt(mention)}"
-        )
+    if mention:
+        check_mention(text, span, mention, subject="the row")
     return span
 
 

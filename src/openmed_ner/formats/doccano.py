@@ -14,7 +14,6 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.annotation_tools import (
     DOCUMENT_ID,
     document_name,
@@ -22,35 +21,23 @@ from openmed_ner.formats.annotation_tools import (
     structure_entry,
     with_structure,
 )
-from openmed_ner.formats.json_values import (
-    iter_values,
-    require_list,
-    require_name,
-    require_object,
-    require_offset,
-    require_string,
-)
+from openmed_ner.formats.json_shapes import read_spans
+from openmed_ner.formats.json_values import Record, iter_values, read_records, require_string
 from openmed_ner.formats.tolerance import OnBad, fail
-from openmed_ner.text import Document, Span
+from openmed_ner.text import Document
 
 _LISTS = ("label", "labels", "entities", "annotations")
 """Keys of the list of spans."""
 
 
 def read_doccano(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield one document per record; a bad record goes to ``on_bad``.
+    """Yield one document per record; a bad record or span goes to ``on_bad``.
 
     Raises:
-        CorpusFormatError: the file is not JSON, a record has no text or no list of spans, or a span does not
-            fit the text.
+        CorpusFormatError: the file is not JSON, or a record has no text or no list of spans.
+        AnnotationError: a span has the wrong shape or does not fit the text.
     """
-    for place, record in _iter_examples(file, source, on_bad):
-        try:
-            document = _read_record(record, place.replace(", line ", ":").replace(", record ", ":"))
-        except (ValueError, RecursionError) as error:
-            on_bad(CorpusFormatError(f"{place}: {error}"))
-        else:
-            yield document
+    return read_records(file, source, on_bad, name="record", read=_read_record, records=_iter_examples)
 
 
 def write_doccano(
@@ -79,23 +66,25 @@ def write_doccano(
 
 
 def _iter_examples(file: TextIO, source: str, on_bad: OnBad) -> Iterator[tuple[str, Any]]:
-    """Yield the place and the value of each example; spaCy's old form is a list itself."""
+    """Yield the place and the value of each example; spaCy's old form, a list itself, becomes an object."""
     for line, value in iter_values(file, source, on_bad):
         if not isinstance(value, list) or _is_pair(value):
-            yield f"{source}, line {line}", value
+            yield f"{source}, line {line}", _to_object(value)
         else:
             for number, record in enumerate(value, start=1):
-                yield f"{source}, record {number}", record
+                yield f"{source}, record {number}", _to_object(record)
 
 
 def _is_pair(value: object) -> bool:
     return isinstance(value, list) and [type(entry) for entry in value] == [str, dict]
 
 
-def _read_record(record: object, default_id: str) -> Document:
-    if isinstance(record, list) and _is_pair(record):
-        record = {**record[1], "text": record[0]}
-    fields = require_object(record, "record")
+def _to_object(value: Any) -> Any:
+    return {**value[1], "text": value[0]} if _is_pair(value) else value
+
+
+def _read_record(record: Record) -> Document:
+    fields = record.fields
     text = require_string(fields.get("text", fields.get("data")), "text")
     lists = [key for key in _LISTS if isinstance(fields.get(key), list)]
     # An export with relations has an empty "label" beside "entities".
@@ -103,18 +92,6 @@ def _read_record(record: object, default_id: str) -> Document:
     if len(full) != 1:
         raise ValueError(f"expected the spans in one list under {', '.join(_LISTS)}, found {full or 'none'}")
 
-    spans = tuple(_read_span(entry) for entry in require_list(fields[full[0]], full[0]))
-    return with_structure(Document(document_name(fields, "id", default=default_id), text, spans), fields)
-
-
-def _read_span(entry: object) -> Span:
-    if isinstance(entry, list):
-        if len(entry) != 3:
-            raise ValueError(f"expected a span as [start, end, label], found {entry!r:.60}")
-        start, end, label = entry
-    else:
-        fields = require_object(entry, "span")
-        start = fields.get("start_offset", fields.get("start"))
-        end = fields.get("end_offset", fields.get("end"))
-        label = fields.get("label")
-    return Span(require_offset(start, "start"), require_offset(end, "end"), require_name(label, "label"))
+    spans = record.read_each(fields[full[0]], lambda entry: read_spans(entry, text))
+    name = document_name(fields, "id", default=record.default_id)
+    return with_structure(Document(name, text, tuple(spans)), fields)

@@ -1,4 +1,4 @@
-"""Annotations of other tools in JSON lines, as the entries of our ``spans``.
+"""Spans in JSON: the entries of our ``spans``, and the annotations of other tools.
 
 ====================  ======================================================================================
 doccano               ``"label": [[0, 7, "Chemical"]]``, also under ``labels``
@@ -14,6 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from openmed_ner.formats.attributes import parse_attributes, parse_evidence
+from openmed_ner.formats.json_values import require_string
+from openmed_ner.formats.tolerance import check_mention, require_characters
+from openmed_ner.text import Span
 
 KEYS = ("label", "labels", "entities", "annotations", "denotations")
 """Keys under which other tools keep annotations."""
@@ -34,16 +39,67 @@ def find_annotations(fields: Mapping[str, Any]) -> str | None:
     return found[0] if found else None
 
 
-def to_spans(entry: object) -> list[dict[str, Any]]:
-    """Return the entries of ``spans`` for an annotation of another tool; one for each of its labels.
+def read_spans(entry: object, text: str) -> list[Span]:
+    """Build the spans of an annotation of another tool; one for each of its labels.
 
     Raises:
-        ValueError: the annotation has none of the known shapes.
+        ValueError: the annotation has none of the known shapes, or does not fit the text.
     """
+    return [read_span(part, text) for part in _to_parts(entry)]
+
+
+def read_span(record: object, text: str) -> Span:
+    """Build a span from an entry of our ``spans``.
+
+    Raises:
+        ValueError: a value is missing or has the wrong type, or the span does not fit the text.
+    """
+    if not isinstance(record, Mapping):
+        raise ValueError(f"expected a JSON object as span, found {type(record).__name__}")
+
+    start, end, label = record.get("start"), record.get("end"), record.get("label")
+    score, corpus = record.get("score"), record.get("corpus")
+    if type(start) is not int or type(end) is not int:
+        raise ValueError(
+            f'a span needs whole numbers as "start" and "end", found {start!r:.60} and {end!r:.60}'
+        )
+    if not isinstance(label, str) or not isinstance(corpus, str | None):
+        raise ValueError(
+            f'a span needs strings as "label" and "corpus", found {label!r:.60} and {corpus!r:.60}'
+        )
+    require_characters(label, "label")
+    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
+        raise ValueError(f'a span needs a number as "score", found {score!r:.60}')
+
+    fragments = _fragments_from_json(record.get("fragments", []))
+    attributes = parse_attributes(record.get("attributes", {}))
+    evidence = parse_evidence(record.get("evidence"))
+    span = Span(start, end, label, score, corpus, fragments, attributes, evidence)
+    if end > len(text):
+        raise ValueError(f"span {start}..{end} ends beyond the text of {len(text)} characters")
+
+    mention = record.get("text")
+    if mention is not None:
+        check_mention(text, span, require_string(mention, "text of a span"), subject="the span")
+    return span
+
+
+def _fragments_from_json(value: object) -> tuple[tuple[int, int], ...]:
+    are_pairs = isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(edge) is int for edge in pair)
+        for pair in value
+    )
+    if not isinstance(value, list) or not are_pairs:
+        raise ValueError(f'a span needs a list of [start, end] pairs as "fragments", found {value!r:.60}')
+    return tuple((start, end) for start, end in value)
+
+
+def _to_parts(entry: object) -> list[dict[str, Any]]:
+    """Return the entries of ``spans`` for an annotation of another tool."""
     if isinstance(entry, list):
         if len(entry) < 3:
             raise ValueError(f"expected [start, end, label], found {entry!r:.80}")
-        return [{"start": entry[0], "end": entry[1], "label": entry[2]}]
+        return [{"start": entry[0], "end": entry[1], "label": _to_label(entry[2])}]
     if not isinstance(entry, Mapping):
         raise ValueError(f"expected an object or a list as annotation, found {entry!r:.80}")
 
@@ -55,7 +111,13 @@ def to_spans(entry: object) -> list[dict[str, Any]]:
     shared = {name: entry[name] for name in ("text", "score") if entry.get(name) is not None}
     if len(pieces) > 1:
         shared["fragments"] = [list(piece) for piece in pieces]
-    return [{"start": pieces[0][0], "end": pieces[-1][1], "label": label, **shared} for label in labels]
+    edges = {"start": pieces[0][0], "end": pieces[-1][1]}
+    return [{**edges, "label": _to_label(label), **shared} for label in labels]
+
+
+def _to_label(value: object) -> object:
+    """Labels of doccano may be numbers."""
+    return str(value) if type(value) is int else value
 
 
 def _holds_spans(value: object) -> bool:

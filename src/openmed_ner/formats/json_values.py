@@ -8,14 +8,43 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO, TypeVar
 
-from openmed_ner.errors import CorpusFormatError
+from openmed_ner.errors import AnnotationError, CorpusFormatError
 from openmed_ner.formats.tolerance import OnBad, require_characters
 from openmed_ner.text import Document
 
+_Value = TypeVar("_Value")
 _BLANKS = re.compile("[ \t\r\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A text with its annotations, as a tool exports it.
+
+    Attributes:
+        fields: the JSON object.
+        default_id: id of a document without one.
+        place: file and line or number, for messages.
+        on_bad: called with the error of each bad annotation, which is then left out.
+    """
+
+    fields: Mapping[str, Any]
+    default_id: str
+    place: str
+    on_bad: OnBad
+
+    def read_each(self, entries: Iterable[object], read: Callable[[Any], Iterable[_Value]]) -> list[_Value]:
+        """Read the values of each annotation; those of a bad one are left out."""
+        values: list[_Value] = []
+        for number, entry in enumerate(entries, start=1):
+            try:
+                values += read(entry)
+            except (ValueError, RecursionError) as error:
+                self.on_bad(AnnotationError(f"{self.place}, annotation {number}: {error}"))
+        return values
 
 
 def iter_values(
@@ -79,24 +108,26 @@ def read_records(
     on_bad: OnBad,
     *,
     name: str,
-    read: Callable[[dict[str, Any], str], Document | None],
+    read: Callable[[Record], Document | None],
+    records: Callable[[TextIO, str, OnBad], Iterator[tuple[str, Any]]] | None = None,
 ) -> Iterator[Document]:
-    """Yield the document of each record; a bad record goes to ``on_bad``.
+    """Yield the document of each record; bad records and annotations go to ``on_bad``.
 
     Args:
         file: open file.
         source: name of the file, for messages.
         on_bad: called with the error of each bad record.
         name: name of a record in the tool, for messages.
-        read: reads a record; its second argument is the id of a document without one. ``None`` leaves the
-            record out.
+        read: reads a record; ``None`` leaves it out.
+        records: finds the records and their places; :func:`iter_records` by default.
 
     Raises:
         CorpusFormatError: as for :func:`iter_values`.
     """
-    for number, (place, record) in enumerate(iter_records(file, source, on_bad), start=1):
+    found = (records or iter_records)(file, source, on_bad)
+    for number, (place, value) in enumerate(found, start=1):
         try:
-            document = read(require_object(record, name), f"{source}:{number}")
+            document = read(Record(require_object(value, name), f"{source}:{number}", place, on_bad))
         except (ValueError, RecursionError) as error:
             on_bad(CorpusFormatError(f"{place}: {error}"))
         else:

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any, NoReturn, TextIO
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
-from openmed_ner.formats.attributes import parse_attributes, parse_evidence, write_evidence
-from openmed_ner.formats.json_shapes import find_annotations, to_spans
+from openmed_ner.formats.attributes import write_evidence
+from openmed_ner.formats.json_shapes import find_annotations, read_span, read_spans
 from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
 from openmed_ner.text import Document, Span
 
@@ -91,8 +91,7 @@ def from_json(
         entries = []
     for entry in entries:
         try:
-            parts = [entry] if key == "spans" else to_spans(entry)
-            spans += [_span_from_json(part, text) for part in parts]
+            spans += [read_span(entry, text)] if key == "spans" else read_spans(entry, text)
         except ValueError as error:
             on_bad_span(error)
 
@@ -157,42 +156,6 @@ def _require_writable(record: dict[str, Any]) -> None:
         json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
         raise ValueError("a string holds half of a surrogate pair, which is not a character") from error
-
-
-def _span_from_json(record: object, text: str) -> Span:
-    if not isinstance(record, Mapping):
-        raise ValueError(f"expected a JSON object as span, found {type(record).__name__}")
-
-    start, end, label = record.get("start"), record.get("end"), record.get("label")
-    score, corpus = record.get("score"), record.get("corpus")
-    if type(start) is not int or type(end) is not int:
-        raise ValueError(f'a span needs whole numbers as "start" and "end", found {start!r} and {end!r}')
-    if not isinstance(label, str) or not isinstance(corpus, str | None):
-        raise ValueError(f'a span needs strings as "label" and "corpus", found {label!r} and {corpus!r}')
-    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
-        raise ValueError(f'a span needs a number as "score", found {score!r}')
-
-    fragments = _fragments_from_json(record.get("fragments", []))
-    attributes = parse_attributes(record.get("attributes", {}))
-    evidence = parse_evidence(record.get("evidence"))
-    span = Span(start, end, label, score, corpus, fragments, attributes, evidence)
-    if end > len(text):
-        raise ValueError(f"span {start}..{end} ends beyond the text of {len(text)} characters")
-
-    mention = record.get("text")
-    if mention is not None and mention != (covered := Document("", text, (span,)).mention(span)):
-        raise ValueError(f"characters {start}..{end} are {covered!r}, but the span has {mention!r}")
-    return span
-
-
-def _fragments_from_json(value: object) -> tuple[tuple[int, int], ...]:
-    are_pairs = isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(type(edge) is int for edge in pair)
-        for pair in value
-    )
-    if not isinstance(value, list) or not are_pairs:
-        raise ValueError(f'a span needs a list of [start, end] pairs as "fragments", found {value!r}')
-    return tuple((start, end) for start, end in value)
 
 
 def _span_to_json(document: Document, span: Span) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TextIO
 
 from openmed_ner.formats.annotation_tools import (
@@ -26,6 +27,7 @@ from openmed_ner.formats.annotation_tools import (
     with_structure,
 )
 from openmed_ner.formats.json_values import (
+    Record,
     read_records,
     require_list,
     require_object,
@@ -33,7 +35,7 @@ from openmed_ner.formats.json_values import (
     require_score,
     require_string,
 )
-from openmed_ner.formats.tolerance import OnBad, fail
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.formats.utf16 import CodeUnits
 from openmed_ner.text import Document, Span
 
@@ -43,11 +45,11 @@ _MODEL_VERSION = "openmed-ner"
 
 
 def read_label_studio(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield one document per task; a bad task goes to ``on_bad``.
+    """Yield one document per task; a bad task or region goes to ``on_bad``.
 
     Raises:
-        CorpusFormatError: the file is not JSON, a task has no text or several annotations, or a region has
-            no label or another text than the one at its offsets.
+        CorpusFormatError: the file is not JSON, or a task has no text or several annotations.
+        AnnotationError: a region has no label, or another text than the one at its offsets.
     """
     return read_records(file, source, on_bad, name="task", read=_read_task)
 
@@ -74,14 +76,20 @@ def write_label_studio(
     file.write("\n]\n")
 
 
-def _read_task(task: dict[str, Any], default_id: str) -> Document:
+def _read_task(record: Record) -> Document:
+    task = record.fields
     data = require_object(task["data"], "data") if "data" in task else task
     text = _find_text(data)
     name = document_name(data, *(("id",) if data is task else ()), default="") or document_name(
-        task, "id", default=default_id
+        task, "id", default=record.default_id
     )
     units = CodeUnits(text)
-    spans = [span for region in _list_regions(task, data) for span in _read_region(region, text, units)]
+    read = partial(_read_region, text=text, units=units)
+    if data is task:
+        spans = record.read_each(_list_regions(task), read)
+    else:
+        results, scored = _list_results(task)
+        spans = record.read_each(results, lambda result: read(_to_region_of(result, scored=scored)))
     return with_structure(Document(name, text, tuple(spans)), data)
 
 
@@ -95,20 +103,22 @@ def _find_text(data: Mapping[str, Any]) -> str:
     return require_string(data[strings[0]], strings[0])
 
 
-def _list_regions(task: Mapping[str, Any], data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The labelled regions of a task, each with its labels and offsets at the top, as JSON-MIN has them."""
-    if data is task:
-        lists = [value for value in task.values() if isinstance(value, list)]
-        regions = [entry for value in lists for entry in value]
-        if any(
-            isinstance(entry, list) or (isinstance(entry, dict) and not _is_region(entry))
-            for entry in regions
-        ):
-            raise ValueError(
-                'expected regions with "start", "end" and "labels"; other tools have --from doccano'
-            )
-        return [region for region in regions if isinstance(region, dict)]
+def _list_regions(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The regions of a task of JSON-MIN, which are under the name of the labels."""
+    entries = [entry for value in task.values() if isinstance(value, list) for entry in value]
+    if any(
+        isinstance(entry, list) or (isinstance(entry, dict) and not _is_region(entry)) for entry in entries
+    ):
+        raise ValueError('expected regions with "start", "end" and "labels"; other tools have --from doccano')
+    return [entry for entry in entries if isinstance(entry, dict)]
 
+
+def _is_region(entry: dict[str, Any]) -> bool:
+    return bool({"start", "end", "labels", "hypertextlabels"} & entry.keys())
+
+
+def _list_results(task: Mapping[str, Any]) -> tuple[list[object], bool]:
+    """The results of the annotation of a task, or of its prediction; and whether their scores count."""
     annotations = [
         require_object(entry, "annotation")
         for entry in require_list(task.get("annotations", task.get("completions")), "annotations")
@@ -124,48 +134,57 @@ def _list_regions(task: Mapping[str, Any], data: Mapping[str, Any]) -> list[dict
     if not annotations and len(predictions) > 1:
         raise ValueError(f"found {len(predictions)} predictions and no annotation; keep one of them")
     results = [
-        require_object(result, "result")
+        result
         for entry in annotations or predictions
         for result in require_list(require_object(entry, "prediction").get("result"), "result")
     ]
     # A region that a person accepted may still carry the score of the model.
-    return [
-        {
-            **require_object(result.get("value"), "value"),
-            "score": None if annotations else result.get("score"),
-        }
-        for result in results
-        if result.get("type") in {"labels", "hypertextlabels"}
-    ]
+    return results, not annotations
 
 
-def _is_region(entry: dict[str, Any]) -> bool:
-    return {"start", "end"} <= entry.keys() and bool({"labels", "hypertextlabels"} & entry.keys())
+def _to_region_of(result: object, *, scored: bool) -> dict[str, Any] | None:
+    """The region of a result, in the form of JSON-MIN with the score; ``None`` if it is a choice, say."""
+    fields = require_object(result, "result")
+    if fields.get("type") not in ("labels", "hypertextlabels"):
+        return None
+    return {**require_object(fields.get("value"), "value"), "score": fields.get("score") if scored else None}
 
 
-def _read_region(region: Mapping[str, Any], text: str, units: CodeUnits) -> Iterator[Span]:
-    """Yield a span per label of a region."""
+def _read_region(region: Mapping[str, Any] | None, *, text: str, units: CodeUnits) -> list[Span]:
+    """Read a span per label of a region."""
+    if region is None:
+        return []
     start, end = require_offset(region.get("start"), "start"), require_offset(region.get("end"), "end")
     labels = require_list(region.get("labels", region.get("hypertextlabels")), "labels")
     if not labels:
         raise ValueError(f"the region {start}..{end} has no label")
 
     mention = region.get("text")
-    if mention is not None and text[start:end] != mention:
-        expected = require_string(mention, "text of a region")
-        try:
-            first, last = units.to_characters(start), units.to_characters(end)
-        except ValueError:
-            first, last = 0, 0
-        if text[first:last] != expected:
-            raise ValueError(
-                f"characters {start}..{end} are {text[start:end]!r}, but the region has {mention!r}"
-            )
-        start, end = first, last
+    if mention is not None:
+        start, end = _find_region(start, end, require_string(mention, "text of a region"), text, units)
+    if end > len(text):
+        raise ValueError(f"the region {start}..{end} ends beyond the text of {len(text)} characters")
+    score = require_score(region.get("score"))
+    return [Span(start, end, require_string(label, "label"), score) for label in labels]
 
-    for label in labels:
-        span = Span(start, end, require_string(label, "label"), require_score(region.get("score")))
-        yield Document("", text, (span,)).spans[0]
+
+def _find_region(start: int, end: int, mention: str, text: str, units: CodeUnits) -> tuple[int, int]:
+    """The place of a region in characters: its offsets may be code units.
+
+    Raises:
+        ValueError: its text is at neither place.
+    """
+    try:
+        places = [(start, end), (units.to_characters(start), units.to_characters(end))]
+    except ValueError:
+        places = [(start, end)]
+    for first, last in places:
+        if last - first == len(mention) and text[first:last] == mention:
+            return first, last
+    covered = text[start : min(end, start + len(mention) + 1)]
+    raise ValueError(
+        f"characters {start}..{end} are {excerpt(covered)}, but the region has {excerpt(mention)}"
+    )
 
 
 def _to_task(document: Document) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+from typing import TextIO
 
 from openmed_ner.formats.annotation_tools import (
     DOCUMENT_ID,
@@ -20,32 +20,33 @@ from openmed_ner.formats.annotation_tools import (
     structure_entry,
     with_structure,
 )
+from openmed_ner.formats.json_shapes import read_span
 from openmed_ner.formats.json_values import (
+    Record,
     read_records,
     require_list,
     require_object,
-    require_offset,
-    require_score,
     require_string,
 )
 from openmed_ner.formats.tolerance import OnBad, fail
-from openmed_ner.text import Document, Span
+from openmed_ner.text import Document
 
 _logger = logging.getLogger(__name__)
 
 
 def read_prodigy(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield one document per accepted example; a bad example goes to ``on_bad``.
+    """Yield one document per accepted example; a bad example or span goes to ``on_bad``.
 
     Raises:
-        CorpusFormatError: the file is not JSON, an example has no text, or a span does not fit it.
+        CorpusFormatError: the file is not JSON, or an example has no text.
+        AnnotationError: a span has the wrong shape or does not fit the text.
     """
     n_others = 0
 
-    def read(fields: dict[str, Any], default_id: str) -> Document | None:
+    def read(record: Record) -> Document | None:
         nonlocal n_others
-        if fields.get("answer", "accept") == "accept":
-            return _read_example(fields, default_id)
+        if record.fields.get("answer", "accept") == "accept":
+            return _read_example(record)
         n_others += 1
         return None
 
@@ -84,15 +85,12 @@ def write_prodigy(
         file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _read_example(fields: dict[str, Any], default_id: str) -> Document:
+def _read_example(record: Record) -> Document:
+    fields = record.fields
     text = require_string(fields.get("text"), "text")
     meta = require_object(fields.get("meta") or {}, "meta")
-    spans = []
-    for entry in require_list(fields.get("spans"), "spans"):
-        record = require_object(entry, "span")
-        start = require_offset(record.get("start"), "start")
-        end = require_offset(record.get("end"), "end")
-        label = require_string(record.get("label"), "label")
-        spans.append(Span(start, end, label, require_score(record.get("score"))))
-    name = document_name(meta, "id", default="") or document_name(fields, "id", default=default_id)
+    spans = record.read_each(
+        require_list(fields.get("spans"), "spans"), lambda entry: [read_span(entry, text)]
+    )
+    name = document_name(meta, "id", default="") or document_name(fields, "id", default=record.default_id)
     return with_structure(Document(name, text, tuple(spans)), fields)

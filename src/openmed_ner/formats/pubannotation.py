@@ -10,15 +10,18 @@ Format: https://www.pubannotation.org/docs/annotation-format/.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, TextIO
 
 from openmed_ner.formats.attributes import parse_attributes
+from openmed_ner.formats.json_shapes import read_spans
 from openmed_ner.formats.json_values import (
+    Record,
     read_records,
     require_list,
     require_name,
     require_object,
-    require_offset,
     require_string,
 )
 from openmed_ner.formats.structure import Annotation, Relation, Structure, select_annotations
@@ -27,38 +30,36 @@ from openmed_ner.text import Document, Span
 
 
 def read_pubannotation(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
-    """Yield one document per object; a bad one goes to ``on_bad``.
+    """Yield one document per object; a bad object, denotation or relation goes to ``on_bad``.
 
     Raises:
-        CorpusFormatError: the file is not JSON, an object has neither text nor denotations, or a mention
-            does not fit the text.
+        CorpusFormatError: the file is not JSON, or an object has neither text nor denotations.
+        AnnotationError: a denotation, attribute or relation has the wrong shape or does not fit the text.
     """
     return read_records(file, source, on_bad, name="document", read=_read_record)
 
 
-def _read_record(record: Mapping[str, Any], default_id: str) -> Document:
-    text = require_string(record.get("text"), "text")
-    if "denotations" not in record and "tracks" not in record:
+def _read_record(record: Record) -> Document:
+    fields = record.fields
+    text = require_string(fields.get("text"), "text")
+    if "denotations" not in fields and "tracks" not in fields:
         raise ValueError('expected a list under "denotations" or "tracks"')
 
-    tracks = [require_object(track, "track") for track in require_list(record.get("tracks"), "tracks")]
-    spans: list[Span] = []
-    annotations: list[Annotation] = []
+    tracks = [require_object(track, "track") for track in require_list(fields.get("tracks"), "tracks")]
+    mentions: list[tuple[Span, str]] = []
     relations: list[Relation] = []
-    for track in [record, *tracks]:
-        corpus = None if track is record else require_string(track.get("project"), "project")
-        attributes = _read_attributes(track)
-        for denotation in require_list(track.get("denotations"), "denotations"):
-            fields = require_object(denotation, "denotation")
-            name = require_name(fields.get("id", ""), "id")
-            spans.append(_read_span(fields, corpus, attributes.get(name, {})))
-            annotations.append(Annotation(spans[-1].key, name))
-        relations += map(_read_relation, require_list(track.get("relations"), "relations"))
+    for track in [fields, *tracks]:
+        corpus = None if track is fields else require_string(track.get("project"), "project")
+        attributes = _collect_attributes(record, track)
+        read = partial(_read_mention, text=text, corpus=corpus, attributes=attributes)
+        mentions += record.read_each(require_list(track.get("denotations"), "denotations"), read)
+        relations += record.read_each(require_list(track.get("relations"), "relations"), _read_relation)
 
     members = {name for relation in relations for name, _ in relation.nodes}
-    kept = select_annotations(annotations, members)
-    structure = Structure(annotations=kept, relations=tuple(relations))
-    return structure.attach(Document(_find_name(record, default_id), text, tuple(spans)))
+    annotations = select_annotations([Annotation(span.key, name) for span, name in mentions], members)
+    structure = Structure(annotations=annotations, relations=tuple(relations))
+    spans = tuple(span for span, _ in mentions)
+    return structure.attach(Document(_find_name(fields, record.default_id), text, spans))
 
 
 def _find_name(record: Mapping[str, Any], default: str) -> str:
@@ -71,35 +72,36 @@ def _find_name(record: Mapping[str, Any], default: str) -> str:
     return f"{base}{name}{division}"
 
 
-def _read_attributes(track: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _collect_attributes(record: Record, track: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Attributes by the id of the denotation that they are about."""
     attributes: dict[str, dict[str, Any]] = {}
-    for entry in require_list(track.get("attributes"), "attributes"):
-        fields = require_object(entry, "attribute")
-        name, subject = require_string(fields.get("pred"), "pred"), require_name(fields.get("subj"), "subj")
-        value = fields.get("obj")
-        attributes.setdefault(subject, {})[name] = value if isinstance(value, str | bool) else str(value)
+    entries = require_list(track.get("attributes"), "attributes")
+    for subject, name, value in record.read_each(entries, _read_attribute):
+        attributes.setdefault(subject, {})[name] = value
     return attributes
 
 
-def _read_span(fields: Mapping[str, Any], corpus: str | None, attributes: dict[str, Any]) -> Span:
-    ranges = fields.get("span")
-    fragments = [
-        (require_offset(entry.get("begin"), "begin"), require_offset(entry.get("end"), "end"))
-        for entry in (
-            require_object(entry, "span") for entry in (ranges if isinstance(ranges, list) else [ranges])
-        )
-    ]
-    if not fragments:
-        raise ValueError('expected {"begin": …, "end": …} as span, found an empty list')
-    start, end = fragments[0][0], fragments[-1][1]
-    label = require_string(fields.get("obj"), "obj")
-    inner = tuple(fragments) if len(fragments) > 1 else ()
-    return Span(start, end, label, None, corpus, inner, parse_attributes(attributes))
+def _read_attribute(entry: object) -> list[tuple[str, str, str | bool]]:
+    fields = require_object(entry, "attribute")
+    name, subject = require_string(fields.get("pred"), "pred"), require_name(fields.get("subj"), "subj")
+    value = fields.get("obj")
+    return [(subject, name, value if isinstance(value, str | bool) else str(value))]
 
 
-def _read_relation(entry: object) -> Relation:
+def _read_mention(
+    entry: object, *, text: str, corpus: str | None, attributes: Mapping[str, dict[str, Any]]
+) -> list[tuple[Span, str]]:
+    """Read a denotation and its id."""
+    fields = require_object(entry, "denotation")
+    name = require_name(fields.get("id", ""), "id")
+    if not isinstance(ranges := fields.get("span"), dict | list) or not ranges:
+        raise ValueError(f'expected {{"begin": …, "end": …}} as span, found {ranges!r:.60}')
+    (span,) = read_spans({"span": ranges, "label": require_string(fields.get("obj"), "obj")}, text)
+    return [(replace(span, corpus=corpus, attributes=parse_attributes(attributes.get(name, {}))), name)]
+
+
+def _read_relation(entry: object) -> list[Relation]:
     fields = require_object(entry, "relation")
     nodes = tuple((require_name(fields.get(role), role), role) for role in ("subj", "obj"))
     name = require_name(fields.get("id", ""), "id")
-    return Relation(name, {"type": require_string(fields.get("pred"), "pred")}, nodes)
+    return [Relation(name, {"type": require_string(fields.get("pred"), "pred")}, nodes)]

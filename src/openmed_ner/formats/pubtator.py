@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import Any, TextIO
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
-from openmed_ner.formats.structure import Annotation, Part, Relation, Structure, select_annotations
-from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
+from openmed_ner.formats.structure import Annotation, Part, Relation, Structure
+from openmed_ner.formats.tolerance import OnBad, check_mention, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span
 
 _PASSAGE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
@@ -27,6 +27,8 @@ _OFFSET = re.compile("[0-9]{1,18}")
 _RELATION_TYPE = re.compile(r"[^\W\d_].*", re.DOTALL)
 _RELATION_FIELDS = ("type", "entity1", "entity2", "novel")
 _N_MENTION_FIELDS = 5
+_MAX_FIELDS = 64
+"""Most tabs of a line that separate fields; tmVar's lines have eight fields."""
 _MENTION_FIELDS = ("identifier", "individual_mentions")
 """Names of the fields of a relation after the id, and of those of a mention after the label, as infons."""
 _IDENTIFIER_FIELD = _MENTION_FIELDS[0]
@@ -117,11 +119,9 @@ def _read_block(lines: list[Line], source: str, max_drift: int, on_bad: OnBad) -
     spans = [entry for entry, _ in entries if isinstance(entry, Span)]
     relations = [entry for entry, _ in entries if isinstance(entry, Relation)]
     fields = [infons for entry, infons in entries if isinstance(entry, Span)]
-    annotations = select_annotations(
-        [
-            Annotation(span.key, f"T{index}", infons)
-            for index, (span, infons) in enumerate(zip(spans, fields, strict=True), start=1)
-        ]
+    entries_with_fields = enumerate(zip(spans, fields, strict=True), start=1) if any(fields) else ()
+    annotations = tuple(
+        Annotation(span.key, f"T{index}", infons) for index, (span, infons) in entries_with_fields
     )
     structure = Structure(tuple(passages), annotations, tuple(relations))
     return structure.attach(Document(identifier, text, tuple(spans)))
@@ -133,7 +133,7 @@ def _read_line(
     """Read a mention, with the fields after its label, or a relation."""
     number, content = line
     place = f"{source}, line {number}"
-    fields = content.split("\t")
+    fields = content.split("\t", _MAX_FIELDS)
     if fields[0] != identifier:
         raise CorpusFormatError(f"{place}: expected document {identifier!r}, found {excerpt(content)}")
     # BC5CDR has relations of four fields, BioRED of five: id, type, concept, concept, novelty.
@@ -145,7 +145,7 @@ def _read_line(
         )
 
     start, end, mention, label = int(fields[1]), int(fields[2]), fields[3], fields[4]
-    matches = text[start:end] in (mention, mention.rstrip())
+    matches = end - start <= len(mention) and text[start:end] in (mention, mention.rstrip())
     if not matches and (nearest := _find_nearest(mention, text, start, max_drift)) is not None:
         start, end, matches = nearest, nearest + len(mention), True
 
@@ -153,11 +153,13 @@ def _read_line(
         raise AnnotationError(
             f"{place}: span {start}..{end} {label!r} does not fit a text of {len(text)} characters"
         )
+    span = Span(start, end, label)
     if not matches:
-        raise AnnotationError(
-            f"{place}: characters {start}..{end} are {text[start:end]!r}, but the line has {mention!r}"
-        )
-    return Span(start, end, label), _name_fields(_MENTION_FIELDS, fields[_N_MENTION_FIELDS:])
+        try:
+            check_mention(text, span, mention, subject="the line")
+        except ValueError as error:
+            raise AnnotationError(f"{place}: {error}") from error
+    return span, _name_fields(_MENTION_FIELDS, fields[_N_MENTION_FIELDS:])
 
 
 def _name_fields(names: tuple[str, ...], values: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from openmed_ner.errors import InputError
+from openmed_ner.text import Span
 
 OnBad = Callable[[InputError], None]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -27,6 +28,30 @@ def fail(error: InputError) -> NoReturn:
 def excerpt(content: str) -> str:
     """Quote the beginning of a string for a message."""
     return repr(content[:_SHOWN])
+
+
+def check_mention(text: str, span: Span, mention: str, *, subject: str) -> None:
+    """Refuse a span that covers another text than its file says.
+
+    Lengths are compared first and messages quote the beginning only, so that many spans over a long text
+    take no more time than their mentions are long.
+
+    Args:
+        text: text of the document.
+        span: the span, which lies within the text.
+        mention: the mention as the file has it; that of a discontinuous span is joined by blanks.
+        subject: what has the mention, for the message: ``the row``.
+
+    Raises:
+        ValueError: they differ.
+    """
+    pieces = span.fragments or ((span.start, span.end),)
+    length = sum(end - start for start, end in pieces) + len(pieces) - 1
+    if length == len(mention) and " ".join(text[start:end] for start, end in pieces) == mention:
+        return
+    places = ", ".join(f"{start}..{end}" for start, end in pieces[:_SHOWN])
+    covered = " ".join(text[start : min(end, start + _SHOWN)] for start, end in pieces[:_SHOWN])
+    raise ValueError(f"characters {places} are {excerpt(covered)}, but {subject} has {excerpt(mention)}")
 
 
 def require_characters(value: str, name: str) -> None:

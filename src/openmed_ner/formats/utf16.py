@@ -5,6 +5,7 @@ A character beyond U+FFFF, such as an emoji, is two code units and one character
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from itertools import accumulate
 
@@ -14,10 +15,11 @@ class CodeUnits:
 
     def __init__(self, text: str) -> None:
         # Most texts have no such character, and their offsets are equal.
-        self._units: list[int] | None = None
+        self._units: array[int] | None = None
         self._length = len(text)
         if text and max(text) > "\uffff":
-            self._units = [0, *accumulate(1 + (character > "\uffff") for character in text)]
+            self._units = array("L", [0])
+            self._units.extend(accumulate(1 + (character > "\uffff") for character in text))
 
     def to_units(self, position: int) -> int:
         """Convert a position in characters."""

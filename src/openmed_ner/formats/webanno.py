@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote, unquote
 
-from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.files import make_folder, strip_gz
 from openmed_ner.formats.structure import Annotation, Structure, select_annotations
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail, require_utf8
@@ -57,6 +57,7 @@ class _Mention:
 
     start: int
     end: int
+    number: int
     values: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +76,7 @@ def read_webanno(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator
     Raises:
         CorpusFormatError: the first line is not that of the format, a line does not parse, a word differs
             from the text of its sentence, or sentences overlap.
+        AnnotationError: an annotation begins or ends within a character.
     """
     reader = _Reader(source)
     try:
@@ -82,7 +84,7 @@ def read_webanno(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator
             reader.number = number
             require_utf8(line)
             reader.read_line(line.removeprefix("\ufeff" * (number == 1)).rstrip("\r\n"))
-        document = reader.finish()
+        document = reader.finish(on_bad)
     except UnicodeDecodeError:
         raise
     except ValueError as error:
@@ -163,8 +165,8 @@ class _Reader:
         elif line and not line.startswith("#"):
             self._read_row(line.split("\t"), line)
 
-    def finish(self) -> Document:
-        """Return the document.
+    def finish(self, on_bad: OnBad) -> Document:
+        """Return the document; an annotation that does not fit the text goes to ``on_bad``.
 
         Raises:
             ValueError: the file is empty, or a word or span does not fit the text.
@@ -173,23 +175,32 @@ class _Reader:
             raise ValueError("expected '#FORMAT=WebAnno TSV 3.3', found an empty file")
         text = "".join(self._pieces)
         units = CodeUnits(text)
-        for number, start, end, form in self._words:
-            self.number = number
-            place = units.to_characters(start), units.to_characters(end)
-            if text[slice(*place)] != form:
-                raise ValueError(
-                    f"characters {start}-{end} are {text[slice(*place)]!r}, but the word is {form!r}"
-                )
+        self._check_words(text, units)
 
         spans, annotations = [], []
         for mention in self._mentions.values():
-            start, end = units.to_characters(mention.start), units.to_characters(mention.end)
-            spans.append(Span(start, end, mention.values["label"]))
+            try:
+                start, end = units.to_characters(mention.start), units.to_characters(mention.end)
+                spans.append(Span(start, end, mention.values["label"]))
+            except ValueError as error:
+                on_bad(AnnotationError(f"{self._source}, line {mention.number}: {error}"))
+                continue
             infons = {name: value for name, value in mention.values.items() if name == _IDENTIFIER}
             annotations.append(Annotation(spans[-1].key, f"T{len(spans)}", infons))
         name = unquote(strip_gz(self._source).removesuffix(".tsv"))
         structure = Structure(annotations=select_annotations(annotations))
         return structure.attach(Document(name, text, tuple(spans)))
+
+    def _check_words(self, text: str, units: CodeUnits) -> None:
+        """Compare the words with the text at their offsets."""
+        for number, start, end, form in self._words:
+            self.number = number
+            first, last = units.to_characters(start), units.to_characters(end)
+            if last - first != len(form) or text[first:last] != form:
+                covered = text[first : min(last, first + len(form) + 1)]
+                raise ValueError(
+                    f"characters {start}-{end} are {excerpt(covered)}, but the word is {excerpt(form)}"
+                )
 
     def _read_row(self, cells: Sequence[str], line: str) -> None:
         offsets = _OFFSETS.fullmatch(cells[1]) if len(cells) > 2 else None
@@ -231,7 +242,7 @@ class _Reader:
                 if value not in {"_", "*", ""}
             }
             key = (layer.name, number) if number else (layer.name, self.number, index, "")
-            mention = self._mentions.setdefault(key, _Mention(start, end))
+            mention = self._mentions.setdefault(key, _Mention(start, end, self.number))
             mention.start, mention.end = min(mention.start, start), max(mention.end, end)
             mention.values["label"] = _choose_label(features, layer)
             if _IDENTIFIER in features:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from openmed_ner.errors import CorpusFormatError
+from openmed_ner.errors import AnnotationError, CorpusFormatError
 from openmed_ner.formats.structure import Annotation, Structure, select_annotations
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.formats.utf16 import CodeUnits
@@ -33,8 +33,9 @@ def read_xmi(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Doc
     """Yield the document of a file, named after its source.
 
     Raises:
-        CorpusFormatError: the file is not well-formed, declares entities, is not XMI, has no text or several,
-            or an annotation does not fit the text.
+        CorpusFormatError: the file is not well-formed, declares entities, is not XMI, or has no text or
+            several.
+        AnnotationError: an annotation does not fit the text; with ``on_bad`` it is left out.
     """
     root = parse_tree(file.read(), source)
     if root.tag != _ROOT:
@@ -53,8 +54,8 @@ def read_xmi(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Doc
         try:
             spans.append(_read_span(element, units))
         except ValueError as error:
-            on_bad(CorpusFormatError(f"{source}, line {element.sourceline}: {error}"))
-            return
+            on_bad(AnnotationError(f"{source}, line {element.sourceline}: {error}"))
+            continue
         identifier = element.get("identifier")
         infons = {"identifier": identifier} if identifier else {}
         annotations.append(Annotation(spans[-1].key, f"T{len(spans)}", infons))
