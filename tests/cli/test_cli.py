@@ -456,6 +456,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
         ("--data {gold} --dev {both}", "label 'Chemical' does not occur"),
         ("--data {empty} --dev {gold}", "nothing to learn"),
         ("--corpus ncbi-disease --data {gold}", "not both"),
+        ("--corpus ncbi-disease --skip-invalid", "--skip-invalid is for your own documents"),
         ("--corpus nonsense", "unknown corpus 'nonsense'; known: ncbi-disease"),
         ("--set schedule.epoch=3", "did you mean schedule.epochs"),
         ("--recipe none.toml", "none.toml"),

@@ -14,6 +14,7 @@ from openmed_ner.bundle.files import MANIFEST
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import describe_bundle, read_training_splits
 from openmed_ner.cli.identifiers import score_identifiers
+from openmed_ner.cli.invalid import InvalidDocuments
 from openmed_ner.cli.options import (
     INPUT,
     OUTPUT,
@@ -21,6 +22,7 @@ from openmed_ner.cli.options import (
     BundleFolder,
     DocumentDecoding,
     DocumentFormat,
+    SkipInvalid,
     SplitName,
     Terminologies,
     Threads,
@@ -46,7 +48,6 @@ from openmed_ner.formats import FORMATS
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.publish.cards import attach as attach_scores
 from openmed_ner.tagging import SubwordTokenizer
-from openmed_ner.text import Document
 
 SCORES = "Scores"
 """Title of the group of options that decide the scores."""
@@ -117,15 +118,7 @@ def evaluate(
             rich_help_panel=INPUT,
         ),
     ] = None,
-    skip_invalid: Annotated[
-        bool,
-        typer.Option(
-            "--skip-invalid",
-            help="Leave out documents of yours with a bad record or annotation, and count them (default: "
-            "refuse the file).",
-            rich_help_panel=INPUT,
-        ),
-    ] = False,
+    skip_invalid: SkipInvalid = False,
     head: Annotated[
         str | None,
         typer.Option(
@@ -305,28 +298,6 @@ def evaluate(
 
 def _open(bundle: Path | None) -> Bundle:
     return open_bundle(bundle or embedded_bundle())
-
-
-class InvalidDocuments:
-    """Counts the gold documents that are left out, and names the first."""
-
-    def __init__(self) -> None:
-        self._n_documents = self._n_records = 0
-        self._first = ""
-
-    def add(self, error: InputError, document: Document | None) -> None:
-        """Count a document, or a record that is not read."""
-        self._first = self._first or str(error)
-        self._n_documents += document is not None
-        self._n_records += document is None
-
-    def report(self) -> None:
-        """Print the numbers, if something was left out."""
-        if self._first:
-            complain(
-                f"left out: {self._n_documents} documents with bad annotations, "
-                f"{self._n_records} bad records; the first: {self._first}"
-            )
 
 
 def predict_bundle(

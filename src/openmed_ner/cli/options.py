@@ -104,6 +104,15 @@ Device = Annotated[
     DeviceName,
     typer.Option(help="Device to train on; cuda fails if there is none.", rich_help_panel=SPEED),
 ]
+SkipInvalid = Annotated[
+    bool,
+    typer.Option(
+        "--skip-invalid",
+        help="Leave out documents of yours with a bad record or annotation, and count them (default: "
+        "refuse the file).",
+        rich_help_panel=INPUT,
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Resume from the checkpoint in the folder.", rich_help_panel=TRAINING),

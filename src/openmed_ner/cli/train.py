@@ -14,6 +14,7 @@ import typer
 
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import RECORD
+from openmed_ner.cli.invalid import InvalidDocuments
 from openmed_ner.cli.options import (
     INPUT,
     MODEL,
@@ -28,12 +29,13 @@ from openmed_ner.cli.options import (
     Resume,
     RunFolder,
     Seed,
+    SkipInvalid,
     drop_none,
 )
 from openmed_ner.cli.output import complain, print_json
 from openmed_ner.cli.progress import TrainingProgress, describe_f1
 from openmed_ner.errors import RecipeError, require_extra
-from openmed_ner.formats import FORMATS, read_documents
+from openmed_ner.formats import FORMATS, read_documents, read_valid_documents
 from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.text import Account, Document
 from openmed_ner.training.config import Recipe
@@ -82,6 +84,7 @@ def train(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    skip_invalid: SkipInvalid = False,
     backbone: Backbone = None,
     adapted: Annotated[
         str | None,
@@ -129,7 +132,8 @@ def train(
         openmed-ner train --corpus ncbi-disease -o runs/ncbi-disease
     """
     # Documents are read before torch is imported, which takes longer: a fault in them is told at once.
-    splits = _read_splits(data, dev, source, corpus)
+    invalid = InvalidDocuments() if skip_invalid else None
+    splits = _read_splits(data, dev, source, corpus, invalid)
     processes = require_extra("openmed_ner.training.engine.processes", "train").join(device)
     overrides = set_ or []
     if splits and data and recipe is None:
@@ -149,6 +153,8 @@ def train(
     excluded = {part.head.corpus: len(part.left_out) for part in corpora if part.left_out}
     # A launcher runs this command once per process; one of them speaks for all.
     if processes.is_main:
+        if invalid is not None:
+            invalid.report()
         for corpus_name, count in excluded.items():
             complain(f"{corpus_name}: {count} training documents appear in a dev or test split; excluded")
 
@@ -165,21 +171,35 @@ def train(
 
 
 def _read_splits(
-    data: Path | None, dev: Path | None, source: str | None, corpora: Sequence[str] | None
+    data: Path | None,
+    dev: Path | None,
+    source: str | None,
+    corpora: Sequence[str] | None,
+    invalid: InvalidDocuments | None,
 ) -> dict[str, tuple[Document, ...]]:
     """Read the user's own documents, by split; none without ``--data``.
 
     Raises:
-        RecipeError: corpora of the catalog are named, too, or the dev documents are missing.
+        RecipeError: corpora of the catalog are named, too, the dev documents are missing, or invalid
+            documents are to be left out of a corpus.
     """
     if data is None:
+        if invalid is not None:
+            raise RecipeError("--skip-invalid is for your own documents; name them with --data and --dev")
         return {}
     if corpora:
         raise RecipeError(_BOTH)
     if dev is None:
         raise RecipeError("--data needs --dev: documents to select the best epoch")
     paths = {"train": data, "dev": dev}
-    return {split: tuple(read_documents(path, format=source)) for split, path in paths.items()}
+    return {
+        split: tuple(
+            read_documents(path, format=source)
+            if invalid is None
+            else read_valid_documents(path, format=source, on_invalid=invalid.add)
+        )
+        for split, path in paths.items()
+    }
 
 
 def _load_corpora(
