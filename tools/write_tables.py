@@ -22,6 +22,7 @@ PAGES = (
     "docs/scale.md",
     "docs/spacy.md",
     "docs/corpora.md",
+    "docs/enrich.md",
     "docs/evaluation.md",
     "docs/scores.md",
     "docs/passages.md",

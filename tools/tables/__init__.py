@@ -36,6 +36,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         texts.sources,
         texts.passages,
         texts.preparation,
+        texts.negation,
         adapting.encoders,
         adapting.adaptation,
         adapting.gains,

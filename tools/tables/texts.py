@@ -128,3 +128,14 @@ def passages() -> str:
             )
         )
     return "\n".join(lines)
+
+
+def negation() -> str:
+    """Negation and family history on texts written for it."""
+    record = read("benchmark-negation")
+    lines = ["| texts | attribute | mentions with it | precision | recall |", "|---|---|---|---|---|"]
+    for row in record["rows"]:
+        tp, n_found, n_gold = row["tp"], row["tp"] + row["fp"], row["tp"] + row["fn"]
+        counts = (f"{tp} of {n_found}", f"{tp} of {n_gold}")
+        lines.append(table_row((f"{row['texts']} {row['kind']}", f"`{row['attribute']}`", n_gold, *counts)))
+    return "\n".join([*lines, "", f"Commit `{record['commit'][:8]}`."])
