@@ -5,10 +5,13 @@ import gzip
 import json
 import logging
 import socket
+import struct
+import sys
 import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -28,9 +31,11 @@ from starlette.testclient import TestClient
 
 from asgi import tag_scope
 from openmed_ner.service.app import create_app
+from openmed_ner.service.middleware import LogFormatter
 from openmed_ner.service.security import BodyLimits
 from openmed_ner.service.server import listen, make_server
 from openmed_ner.service.settings import ServiceSettings
+from strategies import at_most
 from stub_service import MARKER, SECRET, StubTagger, asgi, code, make_app
 
 CHECKS = [
@@ -109,6 +114,8 @@ def test_what_the_document_forbids_is_refused_as_it_says(case: Any) -> None:
         b"[" * 100_000,
         b'{"texts": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+        b'{"texts": [' + b"1," * 100_000 + b"1]}",
+        b'{"text": "a"' + b',"b":1' * 100_001 + b"}",
         gzip.compress(b'{"text": "a"}', mtime=0),
         '{"text": "a"}'.encode("utf-16"),
         b"\xef\xbb\xbf{",
@@ -448,6 +455,65 @@ def talk(port: int, *pieces: bytes) -> bytes:
 
 
 HEAD = b"POST /tag HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+
+
+REQUEST = HEAD.replace(b"Connection: close\r\n", b"") + b'Content-Length: 16\r\n\r\n{"text": "drug"}'
+CHUNKED = HEAD.replace(b"Connection: close\r\n", b"") + b"Transfer-Encoding: chunked\r\n\r\n"
+PIECES = [
+    REQUEST,
+    REQUEST[:-5],
+    REQUEST + b"x",
+    CHUNKED + b"5\r\nabcde\r\n",
+    CHUNKED + b"zz\r\n",
+    CHUNKED + b"0\r\n\r\n",
+    HEAD + b"Content-Length: 100001\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    b"POST /tag HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+    b"HEAD /tag HTTP/1.0\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\r\n\r\n",
+    b"\r\n",
+    b"",
+]
+
+
+@at_most(25)
+@given(
+    pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=4),
+    cut=st.integers(0, 400),
+    end=st.sampled_from(["wait", "close", "reset"]),
+)
+def test_no_client_causes_a_traceback(port: int, pieces: list[bytes], cut: int, end: str) -> None:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    content = b"".join(pieces)
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            with suppress(OSError):
+                connection.sendall(content[:cut])
+                connection.sendall(content[cut:])
+            if end == "wait":
+                connection.settimeout(0.05)
+                with suppress(OSError):
+                    connection.recv(65536)
+            elif end == "reset":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert b" 200 " in talk(port, HEAD + b'Content-Length: 16\r\n\r\n{"text": "drug"}')
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert [record.getMessage() for record in records if record.exc_info] == []
+
+
+def test_exceptions_are_logged_by_type_and_place() -> None:
+    try:
+        raise ValueError(MARKER)
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "", 1, "fault", (), sys.exc_info())
+    line = LogFormatter("%(message)s").format(record)
+    assert MARKER not in line and "Traceback" not in line
+    assert line.startswith("fault\nValueError at test_hostile_requests.py:")
 
 
 def test_slow_clients_are_let_go(port: int) -> None:

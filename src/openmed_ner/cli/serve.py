@@ -117,7 +117,10 @@ def serve(
     listener = server.listen(settings)  # first: a port in use is reported before a model is loaded
     folder = bundle or embedded_bundle()
     tagger = Tagger.load(folder, backend=backend, threads=threads)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    handler = logging.StreamHandler()
+    middleware = require_extra("openmed_ner.service.middleware", "serve")
+    handler.setFormatter(middleware.LogFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     app = service.create_app(tagger, settings, sha256=bundle_digest(folder))
     server.serve(app, settings, listener, on_start=lambda url: typer.echo(f"OpenMed NER is at {url}"))
 

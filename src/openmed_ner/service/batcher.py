@@ -1,10 +1,10 @@
 """Tag the documents of many requests together, in small batches from a bounded queue.
 
 Documents wait in two lanes, each with a thread: those of up to ``BATCH`` characters, and longer ones.
-A batch takes one document from each waiting request in turn, as long as their options are equal, until
-it has ``BATCH`` characters. So a request waits for at most one batch per earlier request in its lane,
-whatever the number of their texts, and a short text never waits for a long one. While a long text is being
-tagged, the short lane gets its share of the processor, about half.
+Within a lane, requests share the time evenly, whatever the number and the length of their texts: a text waits
+for the batch in work and, from each other request, for about as many characters as it has itself. A batch
+takes documents with equal options until it has ``BATCH`` characters. A text never waits for one of the other
+lane. While a long text is being tagged, the short lane gets its share of the processor, about half.
 
 All state lives on the event loop; only ``Tagger.pipe`` runs in the threads. A batch in a thread is tagged to
 its end, even if its client has disconnected, and counts as pending until then.
@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any, NamedTuple, Protocol
 
 from openmed_ner.errors import ClosedError, QueueFullError, RunError, TaggingFailedError
 from openmed_ner.inference.attributes import add_attributes
@@ -29,10 +31,16 @@ from openmed_ner.text import Document
 
 BATCH = 32_000
 """Characters of a batch: about a second of two cores, and enough texts to sort by length."""
+_WORD = 4
+"""Characters per subword in running text."""
+_VALUE = 2
+"""Characters that a value of a document's structure counts for; it takes about 100 bytes."""
+_SINGLE = re.compile(r"[^\w\s]|[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+"""A character that is a word of its own."""
 _FIRST_SPEED = 10_000.0
 """Characters per second, as assumed before the first batch."""
-_SMOOTHING = 0.2
-"""Weight of the latest batch in the running mean of the speed."""
+_DECAY = 0.8
+"""Weight of earlier batches in the running mean of the speed, at each further batch."""
 logger = logging.getLogger(__name__)
 
 
@@ -71,6 +79,7 @@ class PipeOptions:
 @dataclass(eq=False, slots=True)
 class _Request:
     documents: Sequence[Document]
+    sizes: Sequence[int]
     options: PipeOptions
     future: asyncio.Future[list[Document]]
     results: dict[int, Document | Exception] = field(default_factory=dict)
@@ -89,49 +98,87 @@ class _Request:
             self.future.set_result([result for result in ordered if isinstance(result, Document)])
 
 
+class _Turn(NamedTuple):
+    """A waiting document. Turns are taken in order.
+
+    Attributes:
+        place: position in virtual time, where the document is finished.
+        number: number of the turn, which keeps equal places in order.
+        request: request of the document.
+        position: index of the document in its request.
+    """
+
+    place: int
+    number: int
+    request: _Request
+    position: int
+
+
 @dataclass(eq=False, slots=True)
 class _Lane:
-    """Requests in the order of their turns, each with the indices of its waiting documents."""
+    """Waiting documents by their turns (self-clocked fair queueing; Golestani, INFOCOM 1994).
 
-    waiting: deque[tuple[_Request, deque[int]]] = field(default_factory=deque)
+    Virtual time is the place of the turn that was taken last. A request's documents have places from there
+    on, each behind the one before it by its size.
+    """
+
+    waiting: list[_Turn] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    time: int = 0
+    numbers: Iterator[int] = field(default_factory=count)
 
     def add(self, request: _Request, indices: Sequence[int]) -> None:
-        if indices:
-            self.waiting.append((request, deque(indices)))
+        place = self.time
+        for index in indices:
+            place += request.sizes[index]
+            heappush(self.waiting, _Turn(place, next(self.numbers), request, index))
             self.changed.set()
 
     def withdraw(self, request: _Request) -> int:
-        """Remove the waiting documents of a request; return their cost."""
-        indices = [index for waiting, rest in self.waiting if waiting is request for index in rest]
-        self.waiting = deque(turn for turn in self.waiting if turn[0] is not request)
-        return sum(cost(request.documents[index]) for index in indices)
+        """Remove the waiting documents of a request; return their size."""
+        size = sum(turn.request.sizes[turn.position] for turn in self.waiting if turn.request is request)
+        self.waiting = [turn for turn in self.waiting if turn.request is not request]
+        heapify(self.waiting)
+        return size
 
-    def take(self) -> list[tuple[_Request, int]]:
-        """Remove the next batch: one document of each request in turn, all with the first one's options."""
-        batch: list[tuple[_Request, int]] = []
-        postponed: list[tuple[_Request, deque[int]]] = []
+    def take(self) -> list[_Turn]:
+        """Remove the next batch: the first turn, and those after it with the same options."""
+        batch: list[_Turn] = []
+        postponed: list[_Turn] = []
         size = 0
-        options = self.waiting[0][0].options if self.waiting else None
-
         while self.waiting and size < BATCH:
-            request, indices = self.waiting.popleft()
-            if request.options != options:
-                postponed.append((request, indices))
+            turn = heappop(self.waiting)
+            if batch and turn.request.options != batch[0].request.options:
+                postponed.append(turn)
                 continue
-            batch.append((request, indices.popleft()))
-            size += cost(request.documents[batch[-1][1]])
-            if indices:
-                self.waiting.append((request, indices))
-
-        # They came before the requests of this batch, so the next batch is theirs.
-        self.waiting.extendleft(reversed(postponed))
+            self.time = turn.place if not batch else self.time
+            batch.append(turn)
+            size += turn.request.sizes[turn.position]
+        for turn in postponed:
+            heappush(self.waiting, turn)
         return batch
 
 
 def cost(document: Document) -> int:
-    """Return the share of the queue that a document takes, in characters."""
-    return len(document.text) + DOCUMENT_COST
+    """Return the size of a document, in characters.
+
+    The time of a model follows from subwords. A text of words of one letter, of signs or of ideographs has
+    more of them than its length tells. The structure of its source counts too, since it waits in memory.
+    """
+    text = document.text
+    n_words = len(text.split()) + len(_SINGLE.findall(text))
+    return max(len(text), _WORD * n_words) + DOCUMENT_COST + _VALUE * _count_values(document.meta)
+
+
+def _count_values(value: object) -> int:
+    """Count the values within JSON values."""
+    waiting, n_values = [value], 0
+    while waiting:
+        inner = waiting.pop()
+        entries = inner.values() if isinstance(inner, Mapping) else inner if isinstance(inner, list) else ()
+        n_values += len(entries)
+        waiting += entries
+    return n_values
 
 
 class Batcher:
@@ -160,7 +207,7 @@ class Batcher:
         """
         self._tagger, self.limit, self._on_batch = tagger, limit, on_batch
         self._lanes: tuple[_Lane, ...] = ()
-        self._speed = _FIRST_SPEED
+        self._recent_size, self._recent_seconds = _FIRST_SPEED, 1.0
         self._open = False
         self.n_pending = self.n_accepted = self.n_answered = 0
 
@@ -168,6 +215,11 @@ class Batcher:
     def is_open(self) -> bool:
         """True if requests are accepted."""
         return self._open
+
+    @property
+    def speed(self) -> float:
+        """Characters per second, as a running mean over batches."""
+        return self._recent_size / self._recent_seconds
 
     @property
     def is_full(self) -> bool:
@@ -201,19 +253,19 @@ class Batcher:
             ClosedError: no more requests are accepted.
             TaggingFailedError: the model failed on some of the documents.
         """
-        size = sum(map(cost, documents))
+        sizes = [cost(document) for document in documents]
+        size = sum(sizes)
         if not self._open:
             raise ClosedError
         if self.n_pending + size > self.limit:
-            raise QueueFullError((self.n_pending + size - self.limit) / self._speed)
+            raise QueueFullError((self.n_pending + size - self.limit) / self.speed)
         if not documents:
             return []
 
-        request = _Request(documents, options, asyncio.get_running_loop().create_future())
+        request = _Request(documents, sizes, options, asyncio.get_running_loop().create_future())
         self.n_pending += size
         self.n_accepted += 1
         short, long = self._lanes
-        sizes = [len(document.text) for document in documents]
         short.add(request, [index for index, size in enumerate(sizes) if size <= BATCH])
         long.add(request, [index for index, size in enumerate(sizes) if size > BATCH])
 
@@ -230,20 +282,21 @@ class Batcher:
                 lane.changed.clear()
                 await lane.changed.wait()
                 continue
-            documents = [request.documents[index] for request, index in batch]
+            documents = [turn.request.documents[turn.position] for turn in batch]
             begin = time.perf_counter()
             results = await asyncio.get_running_loop().run_in_executor(
-                threads, _tag_batch, self._tagger, documents, batch[0][0].options
+                threads, _tag_batch, self._tagger, documents, batch[0].request.options
             )
-            self._record(documents, time.perf_counter() - begin)
-            for (request, index), result in zip(batch, results, strict=True):
-                request.settle(index, result)
+            self._record(batch, time.perf_counter() - begin)
+            for turn, result in zip(batch, results, strict=True):
+                turn.request.settle(turn.position, result)
 
-    def _record(self, documents: Sequence[Document], seconds: float) -> None:
-        size = sum(map(cost, documents))
+    def _record(self, batch: Sequence[_Turn], seconds: float) -> None:
+        size = sum(turn.request.sizes[turn.position] for turn in batch)
         self.n_pending -= size
-        self._speed += _SMOOTHING * (size / max(seconds, 1e-6) - self._speed)
-        self._on_batch(len(documents), seconds)
+        self._recent_size = _DECAY * self._recent_size + size
+        self._recent_seconds = _DECAY * self._recent_seconds + max(seconds, 1e-6)
+        self._on_batch(len(batch), seconds)
 
 
 def _tag_batch(

@@ -8,8 +8,9 @@ failure on the way is a refusal.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -32,9 +33,12 @@ from openmed_ner.service.middleware import CHARACTERS, DOCUMENTS
 from openmed_ner.service.outputs import write_body
 from openmed_ner.service.schemas import TagOptions, read_request
 from openmed_ner.service.settings import ServiceSettings
-from openmed_ner.service.uploads import read_upload, receive_upload, require_within
+from openmed_ner.service.uploads import UploadReader, receive_upload, require_few_texts, require_within
 from openmed_ner.text import Document
 
+_Result = TypeVar("_Result")
+_SLACK = 4
+"""Factor by which a machine may turn out to be faster than its latest batches."""
 _RESTART = 10.0
 """Seconds after which a client may retry with a service that is stopping."""
 
@@ -51,6 +55,7 @@ class Service:
             sha256: digest of the tagger's bundle, for responses.
         """
         self.tagger, self._settings, self._sha256 = tagger, settings, sha256
+        self._reader = UploadReader(settings)
         self.metrics = Metrics(queue_length=lambda: self.batcher.n_pending)
         self.batcher = Batcher(tagger, limit=settings.max_queue, on_batch=self.metrics.add_batch)
 
@@ -60,16 +65,20 @@ class Service:
         if kind != "application/json":
             raise RefusedError(415, "unsupported_media_type", "expected application/json")
         tag_request = read_request(await request.body())
-        return await self._answer(request, tag_request.documents, tag_request)
+        require_few_texts(tag_request.n_texts, self._settings)
+        deadline = time.monotonic() + self._settings.timeout
+        return await self._answer(request, tag_request.documents, tag_request, deadline)
 
     async def tag_file(self, request: Request) -> Response:
         """Tag the documents of an uploaded file."""
         upload = await receive_upload(
             request.headers.get("content-type", ""), request.stream(), max_body=self._settings.max_body
         )
-        content = await asyncio.to_thread(read_upload, upload, self._settings)
-        problems = [problem.message for problem in content.problems]
-        return await self._answer(request, content.documents, upload.request, problems)
+        deadline = time.monotonic() + self._settings.timeout
+        content = await self._wait(request, self._reader.read(upload, deadline), deadline)
+        options = upload.request
+        del upload  # its bytes are not needed while the texts wait
+        return await self._answer(request, content.documents, options, deadline, content.problems)
 
     async def bundles(self) -> Response:
         """Describe the model: its heads, the guideline of each, its licence and its digest."""
@@ -96,6 +105,7 @@ class Service:
         request: Request,
         documents: list[Document],
         options: TagOptions,
+        deadline: float,
         problems: Sequence[str] = (),
     ) -> Response:
         self._require_possible(documents, options)
@@ -109,7 +119,7 @@ class Service:
         except InputError as error:  # this service has no terminologies
             raise RefusedError(422, "not_installed", str(error), places=["add"]) from error
 
-        tagged = await self._wait(request, documents, options)
+        tagged = await self._tag(request, documents, options, deadline)
         self.metrics.add_documents(tagged)
         bundle = {"name": self.tagger.manifest.name, "sha256": self._sha256}
         body = await asyncio.to_thread(write_body, tagged, options.output, bundle=bundle, problems=problems)
@@ -127,24 +137,23 @@ class Service:
                 f"the texts have {total} characters; the limit is {self.batcher.limit}; send fewer at once"
             )
             raise RefusedError(422, "too_many_texts", message)
+        if total > _SLACK * self.batcher.speed * self._settings.timeout:
+            message = (
+                f"the texts have {total} characters, which takes longer than {self._settings.timeout:g} "
+                "seconds here; send fewer at once"
+            )
+            raise RefusedError(422, "too_slow", message)
         try:
             self.tagger.pipe((), **options.pipe_options.for_tagger())
         except InputError as error:
             raise RefusedError(422, "unknown_name", str(error), places=["corpora", "types"]) from error
 
-    async def _wait(
-        self, request: Request, documents: Sequence[Document], options: TagOptions
+    async def _tag(
+        self, request: Request, documents: Sequence[Document], options: TagOptions, deadline: float
     ) -> list[Document]:
-        """Wait for the result, up to the time limit, and as long as the client is connected."""
-        work = asyncio.ensure_future(self.batcher.tag(documents, options.pipe_options))
-        gone = asyncio.ensure_future(_until_gone(request))
-
+        """Wait for the tagged documents."""
         try:
-            done, _ = await asyncio.wait(
-                (work, gone), timeout=self._settings.timeout, return_when=asyncio.FIRST_COMPLETED
-            )
-            if work in done:
-                return work.result()
+            return await self._wait(request, self.batcher.tag(documents, options.pipe_options), deadline)
         except QueueFullError as error:
             message = "the queue is full; retry after the seconds that Retry-After names"
             raise RefusedError(429, "queue_full", message, retry_after=error.retry_after) from error
@@ -154,6 +163,19 @@ class Service:
             message = "the model failed on these texts; others are not affected"
             places = [f"texts.{index}" for index in error.indices[:100]]
             raise RefusedError(503, "tagging_failed", message, places=places, retry_after=_RESTART) from error
+
+    async def _wait(self, request: Request, task: Coroutine[Any, Any, _Result], deadline: float) -> _Result:
+        """Wait for a result, up to the time limit, and as long as the client is connected."""
+        work = asyncio.ensure_future(task)
+        gone = asyncio.ensure_future(_until_gone(request))
+        try:
+            done, _ = await asyncio.wait(
+                (work, gone),
+                timeout=max(deadline - time.monotonic(), 0),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if work in done:
+                return work.result()
         finally:
             work.cancel()
             gone.cancel()

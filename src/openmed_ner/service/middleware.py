@@ -109,6 +109,14 @@ def quiet_readers() -> Iterator[None]:
             readers.setLevel(level)
 
 
+class LogFormatter(logging.Formatter):
+    """Writes exceptions of libraries by type and place too, without a traceback and without their message."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is that of logging
+        """Write an exception."""
+        return describe(ei[1]) if ei[1] is not None else "unknown"
+
+
 def describe(error: BaseException) -> str:
     """Write type and places of an exception, without its message."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]

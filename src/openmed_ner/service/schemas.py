@@ -25,7 +25,10 @@ if TYPE_CHECKING:  # a type checker accepts no computed literals
 else:
     AttributeStep = Literal[tuple(STEPS)]
     Output = Literal[tuple(MEDIA_TYPES)]
-_Names = Annotated[list[str], Field(min_length=1, max_length=100)]
+_Names = Annotated[list[str], Field(min_length=1, max_length=100, fail_fast=True)]
+_Texts = Annotated[list[str], Field(fail_fast=True)]
+_MAX_KEYS = 100_000
+"""Most keys in a body, which would each become an error; a text may quote some."""
 _MAX_REASONS = 10
 """Maximum number of reasons in a refusal."""
 _FIELD = re.compile("[A-Za-z_]{1,30}")
@@ -73,11 +76,11 @@ class TagRequest(TagOptions):
 
     text: str | SkipJsonSchema[None] = None
     """The text to tag; or ``texts``."""
-    texts: list[str] | SkipJsonSchema[None] = None
+    texts: _Texts | SkipJsonSchema[None] = None
     """Several texts; or ``text``."""
     id: str | SkipJsonSchema[None] = None
     """Name of the text; 0 by default."""
-    ids: list[str] | SkipJsonSchema[None] = None
+    ids: _Texts | SkipJsonSchema[None] = None
     """Names of the texts, one for each; 0, 1, … by default."""
 
     @model_validator(mode="after")
@@ -89,6 +92,11 @@ class TagRequest(TagOptions):
         if self.ids is not None and len(self.ids) != len(self.texts or ()):
             raise ValueError("ids and texts differ in number")
         return self
+
+    @property
+    def n_texts(self) -> int:
+        """Number of texts."""
+        return 1 if self.texts is None else len(self.texts)
 
     @property
     def documents(self) -> list[Document]:
@@ -247,6 +255,8 @@ def read_request(body: bytes) -> TagRequest:
     Raises:
         RefusedError: the body is not valid JSON, or not a valid request.
     """
+    if body.count(b'":') > _MAX_KEYS:
+        raise RefusedError(422, "invalid_request", f"the body has more than {_MAX_KEYS} keys")
     try:
         return TagRequest.model_validate_json(body)
     except ValidationError as error:

@@ -106,6 +106,8 @@ class _Server(uvicorn.Server):
 def _make_protocol(timeout: float) -> type[H11Protocol]:
     """Extend uvicorn's protocol by a time limit for headers, and for a body that nobody reads.
 
+    Malformed, pipelined and dropped requests end a connection without an exception.
+
     Args:
         timeout: seconds for a request's headers, and for the rest of a body after an early response.
     """
@@ -122,13 +124,35 @@ def _make_protocol(timeout: float) -> type[H11Protocol]:
             # Between two requests uvicorn's keep-alive limit counts, until the first byte of the next one.
             if self.conn.their_state is h11.IDLE and self._clock is None:
                 self._set_clock(running=True)
-            elif self.conn.their_state is not h11.IDLE and not self.cycle.response_complete:
+            elif self.conn.their_state is not h11.IDLE and self._is_answering():
                 self._set_clock(running=False)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
             if self.conn.their_state is h11.SEND_BODY:  # refused early: the rest is read and dropped
                 self._set_clock(running=True)
+
+        def send_400_response(self, msg: str) -> None:
+            # What is malformed may follow a request that is still being answered.
+            if self._is_answering():
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                super().send_400_response(msg)
+            else:
+                self.transport.close()
+
+        def shutdown(self) -> None:
+            if self._is_answering():
+                self.cycle.keep_alive = False
+            else:  # uvicorn announces the end first, which some states of a connection do not allow
+                self.transport.close()
+
+        def timeout_keep_alive_handler(self) -> None:
+            self.transport.close()
+
+        def _is_answering(self) -> bool:
+            return self.cycle is not None and not self.cycle.response_complete
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._set_clock(running=False)

@@ -1,14 +1,23 @@
 """Read an uploaded file: the part ``file`` of a form, in any format that is one file.
 
-The file stays in memory and is read as a stream, document by document, so that the limits on texts end the
-reading early. A bad record or annotation is a problem of its own, and the others are read. Compressed files
-are refused, since they can unpack to any size. Messages may quote the file, and go to its sender only.
+The file stays in memory and is read as a stream, document by document, so that the limits on texts and on
+time end the reading early. Annotations are dropped as soon as they are read, since tagging replaces them. A
+bad record or annotation is a problem of its own, and the others are read. Messages may quote the file, and
+go to its sender only.
+
+Memory is bounded. One large file is read at a time, and small ones beside it. A file may have as many
+elements (of XML), objects and lists (of JSON) or lines (of PubTator, CoNLL and WebAnno) as fit into
+``--max-body`` at 40 bytes each. Reading then takes at most ``MEMORY_FACTOR`` times ``--max-body``. Compressed
+files are refused, since they can unpack to any size.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from pathlib import PurePosixPath
@@ -27,11 +36,19 @@ from openmed_ner.service.schemas import FileRequest
 from openmed_ner.service.settings import ServiceSettings
 from openmed_ner.text import Document
 
+MEMORY_FACTOR = 32
+"""Most memory for reading, in multiples of the limit on bodies."""
+_SMALL = 100_000
+"""Most bytes of a small file."""
+_RECORD = 40
+"""Bytes per element or object of ordinary files, at least."""
 _MAX_FIELDS = 8
 _MAX_FIELD = 10_000
 _MAX_NAME = 200
 _MAX_PROBLEMS = 100
 _MAX_MESSAGE = 500
+_BY_LINE = ("pubtator", "conll", "webanno")
+"""Formats, and beginnings of them, whose readers hold the lines of a document."""
 _COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
 """First bytes of gzip, zip, bzip2, xz and Zstandard."""
 _CONLL_OFFSETS = re.compile(rb"\t[0-9]{1,18}\t([0-9]{1,18})\t[^\t\n]*$", re.MULTILINE)
@@ -54,29 +71,36 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class FileProblem:
-    """A record or an annotation of a file that is left out.
-
-    Attributes:
-        message: the reason, with the place.
-        is_record: if true, a text is missing; otherwise only an annotation, which tagging replaces anyway.
-    """
-
-    message: str
-    is_record: bool
-
-
-@dataclass(frozen=True, slots=True)
 class FileContent:
     """Content of a file.
 
     Attributes:
         documents: the documents that can be read.
-        problems: omissions, in order; the first of many.
+        problems: records and annotations that are left out, with their places, in order; the first of many.
     """
 
     documents: list[Document]
-    problems: list[FileProblem]
+    problems: list[str]
+
+
+class UploadReader:
+    """Reads uploads in threads: large files one at a time, and small ones beside them."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        """Set up the threads; they start with the first file.
+
+        Args:
+            settings: limits of texts and bodies.
+        """
+        self._settings = settings
+        self._large = ThreadPoolExecutor(1, "reading-large")
+        self._small = ThreadPoolExecutor(2, "reading-small")
+
+    async def read(self, upload: Upload, deadline: float) -> FileContent:
+        """Read a file as :func:`read_upload` does, once a thread is free; not at all if it is cancelled."""
+        threads = self._small if len(upload.content) <= _SMALL else self._large
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, read_upload, upload, self._settings, deadline)
 
 
 async def receive_upload(content_type: str, stream: AsyncGenerator[bytes, None], *, max_body: int) -> Upload:
@@ -113,12 +137,18 @@ async def _to_upload(form: FormData) -> Upload:
     return Upload(name, await file.read(), FileRequest.from_fields(fields))
 
 
-def read_upload(upload: Upload, settings: ServiceSettings) -> FileContent:
-    """Read the documents of a file, within the limits.
+def read_upload(upload: Upload, settings: ServiceSettings, deadline: float | None = None) -> FileContent:
+    """Read the documents of a file, without their spans, within the limits.
+
+    Args:
+        upload: the file.
+        settings: limits of texts and bodies.
+        deadline: time of the monotonic clock when reading is given up; never if ``None``.
 
     Raises:
         RefusedError: the format is unknown, the file does not follow it, it has a bad record that the output
-            has no place to report, or there are too many or too long texts.
+            has no place to report, there are too many or too long texts or too many records, or the time is
+            up.
     """
     name, content = upload.name, upload.content
     if content.startswith(_COMPRESSED):
@@ -126,29 +156,33 @@ def read_upload(upload: Upload, settings: ServiceSettings) -> FileContent:
     input_format = _find_format(upload)
     if input_format.startswith("conll"):
         _require_short_gaps(content, settings.max_text)
+    _require_few_records(content, input_format, settings.max_body // _RECORD)
 
     documents: list[Document] = []
-    problems: list[FileProblem] = []
+    problems: list[str] = []
+    first_bad = ""
 
     def note(error: InputError) -> None:
         is_record = not isinstance(error, AnnotationError)
         # Only the answer in JSON has a place for problems.
         if is_record and upload.request.output != DEFAULT_OUTPUT:
             raise error
-        if len(problems) < _MAX_PROBLEMS or (is_record and not documents):
-            problems.append(FileProblem(str(error)[:_MAX_MESSAGE], is_record))
+        nonlocal first_bad
+        if is_record:
+            first_bad = first_bad or str(error)
+        if len(problems) < _MAX_PROBLEMS:
+            problems.append(str(error)[:_MAX_MESSAGE])
 
     n_characters = 0
     try:
-        for document in _iter_documents(content, input_format, name, note):
+        for document in _iter_documents(content, input_format, name, note, deadline):
             n_characters += len(document.text)
-            documents.append(document)
+            documents.append(document.with_spans(()))
             require_within([document], settings)
             if len(documents) > settings.max_texts or n_characters > settings.max_queue:
                 require_within(documents, settings)
-        bad_records = [problem.message for problem in problems if problem.is_record]
-        if bad_records and not documents:
-            raise CorpusFormatError(bad_records[0])
+        if first_bad and not documents:
+            raise CorpusFormatError(first_bad)
     except CorpusFormatError as error:
         match = _LINE.search(str(error).removeprefix(name))
         places = [" ".join(match.groups())] if match else ["file"]
@@ -173,16 +207,25 @@ def _find_format(upload: Upload) -> str:
     return name
 
 
+def require_few_texts(n_texts: int, settings: ServiceSettings) -> None:
+    """Refuse too many texts.
+
+    Raises:
+        RefusedError: there are more than the limit.
+    """
+    if n_texts > settings.max_texts:
+        raise RefusedError(
+            422, "too_many_texts", f"more than {settings.max_texts} texts; send them in several requests"
+        )
+
+
 def require_within(documents: list[Document], settings: ServiceSettings) -> None:
     """Refuse documents beyond the limits.
 
     Raises:
         RefusedError: there are too many texts, or a text is too long.
     """
-    if len(documents) > settings.max_texts:
-        raise RefusedError(
-            422, "too_many_texts", f"more than {settings.max_texts} texts; send them in several requests"
-        )
+    require_few_texts(len(documents), settings)
     for document in documents:
         if len(document.text) > settings.max_text:
             raise RefusedError(
@@ -193,8 +236,32 @@ def require_within(documents: list[Document], settings: ServiceSettings) -> None
             )
 
 
-def _iter_documents(content: bytes, format: str, name: str, on_bad: OnBad) -> Iterator[Document]:
-    file = TextIOWrapper(BytesIO(content), encoding="utf-8", newline="\n")
+class _TimedFile(BytesIO):
+    """A file in memory that can be read until a deadline."""
+
+    def __init__(self, content: bytes, deadline: float | None) -> None:
+        super().__init__(content)
+        self._deadline = deadline
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read the file; text files call this if all of it is wanted."""
+        self._check_time()
+        return super().read(size)
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        """Read a part of the file; text files call this for each of their blocks."""
+        self._check_time()
+        return super().read1(size)
+
+    def _check_time(self) -> None:
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise RefusedError(504, "timeout", "the file was not read in time; send less at once")
+
+
+def _iter_documents(
+    content: bytes, format: str, name: str, on_bad: OnBad, deadline: float | None
+) -> Iterator[Document]:
+    file = TextIOWrapper(_TimedFile(content, deadline), encoding="utf-8", newline="\n")
     try:
         yield from READERS[format](file, source=name, on_bad=on_bad)
     except UnicodeDecodeError as error:
@@ -211,6 +278,24 @@ def _locate(content: bytes) -> str:
 
 def _line_at(content: bytes, position: int) -> str:
     return f"line {content.count(bytes([10]), 0, position) + 1}"
+
+
+def _require_few_records(content: bytes, format: str, limit: int) -> None:
+    """Refuse a file with so many small parts that they would take many times its size in memory."""
+    first = content[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if first == b"<":
+        n_records = content.count(b"<") - content.count(b"</")
+    elif first in (b"{", b"["):
+        n_records = content.count(b"{") + content.count(b"[")
+    else:
+        n_records = content.count(b"\n") if format.startswith(_BY_LINE) else 0
+    if n_records > limit:
+        raise RefusedError(
+            422,
+            "too_many_records",
+            f"the file has {n_records} elements, objects or lines; the limit is {limit}; send it in parts",
+            places=["file"],
+        )
 
 
 def _require_short_gaps(content: bytes, max_text: int) -> None:
