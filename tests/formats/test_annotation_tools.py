@@ -316,6 +316,24 @@ def test_a_bad_record_of_pubannotation_is_named(record: dict[str, Any], message:
         read("pubannotation", record)
 
 
+def test_pieces_of_a_mention_are_put_in_order_and_joined() -> None:
+    pieces = [{"begin": 23, "end": 28}, {"begin": 0, "end": 3}, {"begin": 3, "end": 7}]
+    record = {"text": TEXT, "denotations": [{"id": None, "span": pieces, "obj": "A"}]}
+    (document,) = read("pubannotation", record)
+    assert document.spans == (Span(0, 28, "A", fragments=((0, 7), (23, 28))),)
+
+
+def test_a_bad_attribute_or_relation_of_pubannotation_is_named() -> None:
+    denotations = [{"id": "T1", "span": {"begin": 0, "end": 7}, "obj": "A"}]
+    record = {"text": TEXT, "denotations": denotations, "attributes": [3], "relations": [{"pred": "x"}]}
+    problems: list[CorpusFormatError] = []
+    (document,) = read("pubannotation", record, on_bad=problems.append)
+    assert document.spans == (Span(0, 7, "A"),)
+    assert [str(problem)[:28].split(":")[0] for problem in problems] == [
+        "x.json, line 1, attribute 1", "x.json, line 1, relation 1"
+    ]  # fmt: skip
+
+
 # --- Recognition and hostile files
 
 
@@ -346,7 +364,7 @@ def test_a_hostile_file_is_read_or_refused(format: str, data: st.DataObject) -> 
     try:
         corpus = read(format, content)
     except CorpusFormatError as error:
-        assert re.match(r"x\.json, (line|record) \d+(, annotation \d+)?: ", str(error))
+        assert re.match(r"x\.json, (line|record) \d+(, [a-z]+ \d+)?: ", str(error))
         return
     rewrite: Callable[..., None] = WRITERS["bioc-json"]
     for document in corpus:

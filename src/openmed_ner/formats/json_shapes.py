@@ -104,7 +104,7 @@ def _to_parts(entry: object) -> list[dict[str, Any]]:
         raise ValueError(f"expected an object or a list as annotation, found {entry!r:.80}")
 
     places = entry.get("span", entry)
-    pieces = [_to_edges(piece) for piece in (places if isinstance(places, list) else [places])]
+    pieces = _join([_to_edges(piece) for piece in (places if isinstance(places, list) else [places])])
     labels = entry.get("labels")
     if not isinstance(labels, list):
         labels = [next((entry[name] for name in _LABELS if entry.get(name) is not None), None)]
@@ -128,6 +128,17 @@ def _holds_spans(value: object) -> bool:
     if isinstance(first, list):
         return len(first) > 1
     return isinstance(first, dict) and ("span" in first or any(name in first for name in _STARTS))
+
+
+def _join(pieces: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """Put the pieces of a mention in order, and join those that touch."""
+    if not all(type(edge) is int for piece in pieces for edge in piece):
+        return pieces  # refused later, with its offsets
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(pieces):
+        first = joined.pop()[0] if joined and joined[-1][1] == start else start
+        joined.append((first, end))
+    return joined
 
 
 def _to_edges(place: object) -> tuple[Any, Any]:

@@ -36,14 +36,26 @@ class Record:
     place: str
     on_bad: OnBad
 
-    def read_each(self, entries: Iterable[object], read: Callable[[Any], Iterable[_Value]]) -> list[_Value]:
-        """Read the values of each annotation; those of a bad one are left out."""
+    def read_each(
+        self,
+        entries: Iterable[object],
+        read: Callable[[Any], Iterable[_Value]],
+        *,
+        name: str = "annotation",
+    ) -> list[_Value]:
+        """Read the values of each annotation; those of a bad one are left out.
+
+        Args:
+            entries: the annotations.
+            read: reads an annotation.
+            name: what an entry is called in messages.
+        """
         values: list[_Value] = []
         for number, entry in enumerate(entries, start=1):
             try:
                 values += read(entry)
             except (ValueError, RecursionError) as error:
-                self.on_bad(AnnotationError(f"{self.place}, annotation {number}: {error}"))
+                self.on_bad(AnnotationError(f"{self.place}, {name} {number}: {error}"))
         return values
 
 

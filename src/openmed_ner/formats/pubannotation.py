@@ -53,7 +53,8 @@ def _read_record(record: Record) -> Document:
         attributes = _collect_attributes(record, track)
         read = partial(_read_mention, text=text, corpus=corpus, attributes=attributes)
         mentions += record.read_each(require_list(track.get("denotations"), "denotations"), read)
-        relations += record.read_each(require_list(track.get("relations"), "relations"), _read_relation)
+        entries = require_list(track.get("relations"), "relations")
+        relations += record.read_each(entries, _read_relation, name="relation")
 
     members = {name for relation in relations for name, _ in relation.nodes}
     annotations = select_annotations([Annotation(span.key, name) for span, name in mentions], members)
@@ -76,7 +77,7 @@ def _collect_attributes(record: Record, track: Mapping[str, Any]) -> dict[str, d
     """Attributes by the id of the denotation that they are about."""
     attributes: dict[str, dict[str, Any]] = {}
     entries = require_list(track.get("attributes"), "attributes")
-    for subject, name, value in record.read_each(entries, _read_attribute):
+    for subject, name, value in record.read_each(entries, _read_attribute, name="attribute"):
         attributes.setdefault(subject, {})[name] = value
     return attributes
 
@@ -93,7 +94,7 @@ def _read_mention(
 ) -> list[tuple[Span, str]]:
     """Read a denotation and its id."""
     fields = require_object(entry, "denotation")
-    name = require_name(fields.get("id", ""), "id")
+    name = "" if fields.get("id") is None else require_name(fields["id"], "id")
     if not isinstance(ranges := fields.get("span"), dict | list) or not ranges:
         raise ValueError(f'expected {{"begin": …, "end": …}} as span, found {ranges!r:.60}')
     (span,) = read_spans({"span": ranges, "label": require_string(fields.get("obj"), "obj")}, text)
@@ -103,5 +104,5 @@ def _read_mention(
 def _read_relation(entry: object) -> list[Relation]:
     fields = require_object(entry, "relation")
     nodes = tuple((require_name(fields.get(role), role), role) for role in ("subj", "obj"))
-    name = require_name(fields.get("id", ""), "id")
+    name = "" if fields.get("id") is None else require_name(fields["id"], "id")
     return [Relation(name, {"type": require_string(fields.get("pred"), "pred")}, nodes)]

@@ -57,8 +57,9 @@ def read_pubtator(
             offsets is read where its text occurs nearest to them.
 
     Raises:
-        CorpusFormatError: a block lacks a title, or a line is about another document.
-        AnnotationError: a line does not parse, or its mention differs from the text at its offsets.
+        CorpusFormatError: a block lacks a title, or a line of text is about another document.
+        AnnotationError: a line does not parse, is about another document, or has a mention that differs from
+            the text at its offsets.
     """
     lines = (
         (number, line.removeprefix("\ufeff" * (number == 1)).rstrip("\r\n"))
@@ -135,7 +136,9 @@ def _read_line(
     place = f"{source}, line {number}"
     fields = content.split("\t", _MAX_FIELDS)
     if fields[0] != identifier:
-        raise CorpusFormatError(f"{place}: expected document {identifier!r}, found {excerpt(content)}")
+        # A line between tabs holds no text.
+        kind = AnnotationError if len(fields) >= _N_MENTION_FIELDS else CorpusFormatError
+        raise kind(f"{place}: expected document {identifier!r}, found {excerpt(content)}")
     # BC5CDR has relations of four fields, BioRED of five: id, type, concept, concept, novelty.
     if len(fields) > 3 and _RELATION_TYPE.fullmatch(fields[1]):
         return Relation("", _name_fields(_RELATION_FIELDS, fields[1:])), {}
