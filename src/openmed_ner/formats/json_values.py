@@ -47,8 +47,8 @@ class Record:
 
         Args:
             entries: the annotations.
-            read: reads an annotation.
-            name: what an entry is called in messages.
+            read: reader of an annotation.
+            name: name of an entry in messages.
         """
         values: list[_Value] = []
         for number, entry in enumerate(entries, start=1):
@@ -130,8 +130,8 @@ def read_records(
         source: name of the file, for messages.
         on_bad: called with the error of each bad record.
         name: name of a record in the tool, for messages.
-        read: reads a record; ``None`` leaves it out.
-        records: finds the records and their places; :func:`iter_records` by default.
+        read: reader of a record; ``None`` leaves it out.
+        records: finder of the records and their places; :func:`iter_records` by default.
 
     Raises:
         CorpusFormatError: as for :func:`iter_values`.

@@ -40,7 +40,7 @@ def check_mention(text: str, span: Span, mention: str, *, subject: str) -> None:
         text: text of the document.
         span: the span, which lies within the text.
         mention: the mention as the file has it; that of a discontinuous span is joined by blanks.
-        subject: what has the mention, for the message: ``the row``.
+        subject: holder of the mention, for the message: ``the row``.
 
     Raises:
         ValueError: they differ.
