@@ -110,7 +110,7 @@ def test_the_table_of_a_search_is_named(
     ("arguments", "message"),
     [
         ("tag --from pdf", "'pdf' is not one of 'auto', 'text'"),
-        ("tag --to pdf", "'pdf' is not one of 'table', 'jsonl'"),
+        ("tag --to pdf", "'pdf' is not one of 'table', 'summary'"),
         ("tag --engine cloud", "'cloud' is not one of 'local', 'ray'"),
         ("tag --backend torch", "'torch' is not one of 'onnxruntime', 'openvino'"),
         ("pretrain x -o y --method half", "'half' is not one of 'lora', 'full'"),

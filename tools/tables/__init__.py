@@ -11,7 +11,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     for function in (
         models.suite,
         models.document,
-        models.further,
+        models.embedded,
         models.details,
         models.suite_runs,
         models.searches,

@@ -92,33 +92,33 @@ def document() -> str:
     return "\n".join([report.table(names, rows), "", _of_bundle(record)])
 
 
-def further() -> str:
-    """For each corpus the embedded model beside the joint model that it started from, on test."""
-    alone, document = _mentions("joint-int8"), _mentions("joint-document")
-    record = read("further-int8")
-    embedded = _mentions("further-int8")
+def embedded() -> str:
+    """For each corpus the embedded model beside the models before it, on test."""
+    earlier = [_mentions(name) for name in ("joint-int8", "joint-document", "further-int8")]
+    record = read("notes-int8")
+    shipped = _mentions("notes-int8")
 
-    rows, triples = [], []
-    for corpus, row in embedded.items():
-        former = document.get(corpus)
+    rows, twelve = [], []
+    for corpus, row in shipped.items():
+        before = [scores.get(corpus) for scores in earlier]
+        if all(before):
+            twelve.append([_f1(former) for former in (*before, row) if former])
         low, high = row["micro"]["ci95"]
-        before = [_f1(alone[corpus]), _f1(former)] if former else []
-        triples += [[*before, _f1(row)]] if before else []
         cells = (
-            *(map(percent, before) if before else ("", "")),
+            *(percent(_f1(former)) if former else "" for former in before),
             f"**{percent(_f1(row))}**",
             f"{100 * low:.1f} to {100 * high:.1f}",
-            *(percent(former[part]["f1"]) if former else "" for part in ("seen", "unseen")),
             *(percent(row[part]["f1"]) for part in ("seen", "unseen")),
+            percent(before[1]["unseen"]["f1"]) if before[1] else "",
         )
         rows.append((corpus, *cells))
-    means = [percent(fmean(values)) for values in zip(*triples, strict=True)]
-    rows.append((f"mean of {len(triples)}", *means, "", "", "", "", ""))
+    means = [percent(fmean(values)) for values in zip(*twelve, strict=True)]
+    rows.append((f"mean of {len(twelve)}", *means, "", "", "", ""))
 
-    names = "corpus", "joint", "with the document", "further", "95 % interval"
-    parts = "seen, before", "unseen, before", "seen", "unseen"
-    notes = _notes(corpus for corpus in embedded if corpus not in document)
-    return "\n".join([report.table((*names, *parts), rows), "", _of_bundle(record), "", *notes])
+    models = "joint", "with the document", "further", "embedded"
+    names = ("corpus", *models, "95 % interval", "seen", "unseen", "unseen, joint")
+    notes = _notes(corpus for corpus in shipped if corpus not in earlier[0])
+    return "\n".join([report.table(names, rows), "", _of_bundle(record), "", *notes])
 
 
 def _mentions(name: str) -> dict[str, Mapping[str, Any]]:
@@ -272,7 +272,7 @@ def clinic_notes() -> str:
             values = [percent(row[key]) for key in ("precision", "recall", "f1")]
             interval = " to ".join(f"{100 * end:.1f}" for end in strict["interval"]) if label == "all" else ""
             loose_f1 = percent(loose["scores"][label]["f1"])
-            cells = (system["bundle"], label, row["tp"] + row["fn"], *values, interval, loose_f1)
+            cells = (f"`{system['sha256'][:8]}`", label, row["tp"] + row["fn"], *values, interval, loose_f1)
             lines.append(table_row(cells))
 
     bundles = ", ".join(f"{system['bundle']} `{system['sha256'][:8]}`" for system in record["systems"])
