@@ -291,7 +291,7 @@ def test_control_c_during_an_import_shows_no_traceback(module: str) -> None:
         (["missing.txt"], "missing.txt: no such file"),
         (["."], ".: no file to tag"),
         (["--from", "pdf", "-"], "'pdf' is not one of 'auto', 'text'"),
-        (["--to", "pdf", "-"], "'pdf' is not one of 'table', 'jsonl'"),
+        (["--to", "pdf", "-"], "'pdf' is not one of 'table', 'summary'"),
         (["--corpora", "gellus", "-"], "unknown corpus 'gellus'"),
         (["--types", "Gene", "-"], "unknown type 'Gene'"),
         (["--threshold", "2", "-"], "between 0 and 1"),
