@@ -9,7 +9,7 @@ import sys
 import textwrap
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -500,6 +500,9 @@ class Regression:
 
     def batches(self, epoch: int) -> list[torch.Tensor]:
         return self._batches
+
+    def prepare(self, batches: Sequence[torch.Tensor]) -> None:
+        pass
 
     def loss(self, batch: torch.Tensor) -> Loss:
         return Loss((self.model(batch) - batch.sum(1, keepdim=True)).square().mean(), len(batch), len(batch))

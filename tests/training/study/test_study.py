@@ -215,7 +215,13 @@ def test_a_model_learns_the_probabilities_of_another_one(
     teacher = open_bundle(folder / "models/both/none/seed-0/bundle")
     record = open_bundle(folder / "models/small/none/seed-0/bundle").read_json("run.json")
     assert record["teacher"]["sha256"] == teacher.sha256
-    expected = {"teacher": "both", "texts": "texts.jsonl", "weight": 0.9, "temperature": 2.0}
+    expected = {
+        "teacher": "both",
+        "texts": "texts.jsonl",
+        "weight": 0.9,
+        "temperature": 2.0,
+        "scores": "stored",
+    }
     assert record["recipe"]["distillation"] == expected
     assert record["data"]["chemicals"]["unlabelled"]["documents"] == 5
     assert record["start"]["sha256"] == teacher.sha256
