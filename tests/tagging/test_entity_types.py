@@ -20,3 +20,8 @@ def test_a_type_is_left_out_only_for_a_broader_one(types: list[str]) -> None:
 def test_types_and_their_broader_types_are_those_of_corpora() -> None:
     assert {*BROADER, *BROADER.values(), *DETAILS} <= set(TYPES)
     assert not set(BROADER) & set(BROADER.values())
+
+
+def test_a_detail_is_a_main_type_where_it_is_asked_for() -> None:
+    assert find_main_types(["Dose", "Procedure"]) == ("Dose",)
+    assert find_main_types(["Dose", "Procedure"], details=()) == ("Dose", "Procedure")

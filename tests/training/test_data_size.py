@@ -31,7 +31,7 @@ def test_small_data_is_read_in_small_batches_and_several_times() -> None:
 
 def test_more_data_is_read_once_in_larger_batches() -> None:
     recipe = read_recipe(None, choose_settings(words(20_000), "notes"), kind=Recipe)
-    assert recipe.schedule.batch_subwords == 600
+    assert recipe.schedule.batch_subwords == 1_000
     assert recipe.weights == {}
 
 

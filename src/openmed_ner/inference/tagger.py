@@ -23,7 +23,7 @@ from openmed_ner.inference.texts import describe, iter_blocks, iter_documents, r
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.document_decoding import DocumentMode
-from openmed_ner.tagging.entity_types import find_main_types
+from openmed_ner.tagging.entity_types import CASE_REPORTS, DETAILS, find_main_types
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.tagging.type_merging import TypeMerge
@@ -146,7 +146,9 @@ class Tagger:
     @property
     def main_types(self) -> tuple[str, ...]:
         """The entity types that are kept by default: without those that are part of another one."""
-        return find_main_types(self.types)
+        # A type that users annotated themselves is what they want, whatever its name.
+        own = {label for head in self.manifest.heads if head.corpus != CASE_REPORTS for label in head.labels}
+        return find_main_types(self.types, details=DETAILS - own)
 
     def __call__(
         self,

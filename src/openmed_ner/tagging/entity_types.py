@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 BROADER: Mapping[str, str] = {
     "Protein": "Gene",
@@ -28,6 +28,8 @@ BROADER: Mapping[str, str] = {
 """For a fine type of one corpus, the type of other corpora that includes it."""
 
 
+CASE_REPORTS = "maccrobat"
+"""Corpus of clinical case reports."""
 DETAILS = frozenset(
     {
         "Administration",
@@ -51,12 +53,16 @@ DETAILS = frozenset(
 """Types of clinical cases. A head that has read only such cases often finds them where they are not."""
 
 
-def find_main_types(types: Iterable[str]) -> tuple[str, ...]:
+def find_main_types(types: Iterable[str], *, details: Collection[str] = DETAILS) -> tuple[str, ...]:
     """Leave out details, and each type whose broader type is also there; keep all if nothing else is there.
+
+    Args:
+        types: entity types of a model.
+        details: types that are details unless there are no others.
 
     >>> find_main_types(["Protein", "CellType", "Gene", "Severity"])
     ('CellType', 'Gene')
     """
     distinct = tuple(dict.fromkeys(types))
-    main = [label for label in distinct if BROADER.get(label) not in distinct and label not in DETAILS]
+    main = [label for label in distinct if BROADER.get(label) not in distinct and label not in details]
     return tuple(main) or distinct

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from openmed_ner.text import Document, iter_tokens
 from openmed_ner.training.config import Schedule
 
-STEPS = 50
+STEPS = 30
 """Fewest steps of an epoch. With the default schedule, a run has 300 steps, and patience is 90 of them."""
 SMALLEST_BATCH = 256
 """Subwords of the smallest batches; smaller ones do not compute faster."""
