@@ -115,9 +115,11 @@ class TrigramIndex:
             Keys with their cosine similarities, above 0 and up to 1.
         """
         codes = encode_trigrams(key)
+        if not len(self.trigrams):
+            return []
         places = np.searchsorted(self.trigrams, codes)
-        places = places[places < len(self.trigrams)]
-        places = places[np.isin(self.trigrams[places], codes)]
+        # The place of a trigram that no name has is that of the next one, or the end.
+        places = places[self.trigrams.take(places, mode="clip") == codes]
         if not len(places):
             return []
         starts = np.where(places > 0, self.ends[places - 1], 0).astype(np.int64)
@@ -127,6 +129,7 @@ class TrigramIndex:
         unknown = (len(codes) - len(places)) * float(_weigh(np.ones(1), len(self.keys))[0]) ** 2
         norm = np.sqrt(float(np.sum(weights**2)) + unknown)
 
+        # Frequent trigrams decide little, and reading all their names would take most of the time.
         order = np.argsort(counts, kind="stable")
         used = order[: max(int(np.searchsorted(np.cumsum(counts[order]), MAX_POSTINGS)), 2)]
         owners = np.concatenate([self.postings[starts[n] : starts[n] + counts[n]] for n in used])
