@@ -25,7 +25,9 @@ import openmed_ner.data
 from commands import call_main, invoke
 from definitions import HEAD, MENTIONS
 from definitions import TEXT as TEXT_WITH_DEFINITION
+from lexicons import build_diseases
 from openmed_ner.bundle import Bundle, open_bundle
+from openmed_ner.cli.doctor import list_sources
 from openmed_ner.data import read_examples
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.formats import WRITERS, read_documents
@@ -514,6 +516,21 @@ def test_the_doctor_finds_the_embedded_model_well(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OPENMED_NER_CORPORA", "/nowhere")
     report = run("doctor").stdout.decode()
     assert "OPENMED_NER_CORPORA names /nowhere, which is not a folder" in report
+
+
+def test_the_doctor_names_the_terminologies_of_all_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "compiled").mkdir()
+    for name in ("one", "two"):
+        build_diseases(tmp_path / name, ["asthma"]).rename(tmp_path / "compiled" / name)
+    monkeypatch.setenv("OPENMED_NER_TERMINOLOGIES", str(tmp_path / "compiled"))
+    (source,) = list_sources()
+    assert source["licence"] == "CC-BY-4.0"
+    monkeypatch.setenv("OPENMED_NER_TERMINOLOGIES", str(tmp_path / "compiled/one"))
+    assert list_sources() == [source]
+    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES")
+    assert list_sources() == []
 
 
 @pytest.fixture

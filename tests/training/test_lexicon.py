@@ -20,10 +20,11 @@ from openmed_ner.model.bundles import describe_backbone, load_model, make_reader
 from openmed_ner.publish.cards.data import find_sources
 from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import predict
+from openmed_ner.terminologies.store import ENVIRONMENT, find_store
 from openmed_ner.training.config import LexiconSettings, Recipe
 from openmed_ner.training.export.runtime import export_runtime
 from openmed_ner.training.finetune import build_model, finetune
-from openmed_ner.training.lexicon import ENVIRONMENT, find_terminologies, open_training_lexicon
+from openmed_ner.training.lexicon import open_training_lexicon
 from openmed_ner.training.warm_start import open_start
 from sentences import DOCUMENTS
 from tiny import CORPORA, make_recipe
@@ -43,10 +44,10 @@ def make_lexicon_recipe(backbone: Path, compiled: Path, **schedule: object) -> R
 
 
 def test_terminologies_are_found_by_name(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_terminologies("compiled") == Path("compiled"), "without the variable, a path"
+    assert find_store("compiled") == Path("compiled"), "without the variable, a path"
     monkeypatch.setenv(ENVIRONMENT, str(compiled.parent))
-    assert find_terminologies(compiled.name) == compiled
-    assert find_terminologies("other") == Path("other")
+    assert find_store(compiled.name) == compiled
+    assert find_store("other") == Path("other")
 
 
 @pytest.fixture(scope="module")

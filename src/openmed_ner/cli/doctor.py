@@ -20,7 +20,7 @@ from openmed_ner.cli.options import AsJson
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import OpenMedError
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.terminologies.store import ENVIRONMENT, MANIFEST, Store
+from openmed_ner.terminologies.store import ENVIRONMENT, Store, list_stores
 
 PURPOSES = {
     "train": "training and export",
@@ -33,7 +33,7 @@ PURPOSES = {
     "ray": "clusters",
 }
 """Purpose of each extra that a user may want."""
-FOLDER_VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", "OPENMED_NER_TERMINOLOGIES")
+FOLDER_VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", ENVIRONMENT)
 VARIABLES = (*FOLDER_VARIABLES, "OPENMED_NER_OFFLINE")
 _WORKS = "works"
 _SOURCE_FIELDS = ("title", "version", "licence")
@@ -108,16 +108,14 @@ def examine() -> dict[str, Any]:
 
 
 def list_sources() -> list[dict[str, str]]:
-    """Title, version and licence of the terminologies that the environment names, if it names compiled ones.
+    """Title, version and licence of the compiled terminologies that the environment names.
 
     Raises:
-        InputError: the folder is damaged.
+        InputError: a folder is damaged.
     """
-    folder = Path(os.environ.get(ENVIRONMENT, ""))
-    if not os.environ.get(ENVIRONMENT) or not (folder / MANIFEST).is_file():
-        return []
-    sources = Store.open(folder).manifest["sources"]
-    return [{key: str(source.get(key, "")) for key in _SOURCE_FIELDS} for source in sources]
+    sources = [source for folder in list_stores() for source in Store.open(folder).manifest["sources"]]
+    rows = [{key: str(source.get(key, "")) for key in _SOURCE_FIELDS} for source in sources]
+    return [row for number, row in enumerate(rows) if row not in rows[:number]]
 
 
 def required_packages(extra: str) -> list[str]:
@@ -141,12 +139,10 @@ def _print_findings(findings: Mapping[str, Any]) -> None:
         typer.echo(f"{name}: {value if value is not None else 'not set'}")
 
     typer.echo(f"embedded model: {findings['embedded']}")
-    for source in findings["terminologies"]:
-        name = f"{source['title']} {source['version']}".rstrip()
-        typer.echo(f"names of: {name} ({source['licence']})")
-    for source in findings["identifiers"]:
-        name = f"{source['title']} {source['version']}".rstrip()
-        typer.echo(f"identifiers of: {name} ({source['licence']})")
+    for key, role in (("terminologies", "names"), ("identifiers", "identifiers")):
+        for source in findings[key]:
+            name = f"{source['title']} {source['version']}".rstrip()
+            typer.echo(f"{role} of: {name} ({source['licence']})")
     for extra, missing in findings["extras"].items():
         typer.echo(f"extra {extra}: {'missing ' + ', '.join(missing) if missing else 'complete'}")
     for problem in findings["problems"]:

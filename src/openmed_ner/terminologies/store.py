@@ -179,6 +179,18 @@ class Store:
         return path
 
 
+def list_stores() -> list[Path]:
+    """List the folders of compiled terminologies that the environment names: the folder itself, or those in
+    it."""
+    variable = os.environ.get(ENVIRONMENT)
+    if not variable:
+        return []
+    parent = Path(variable)
+    if (parent / MANIFEST).is_file():
+        return [parent]
+    return [path.parent for path in sorted(parent.glob(f"*/{MANIFEST}"))]
+
+
 def find_store(name: str | Path | None = None) -> Path:
     """Find a folder of compiled terminologies.
 
@@ -199,9 +211,7 @@ def find_store(name: str | Path | None = None) -> Path:
             f"no terminologies: name the folder with --terminologies or {ENVIRONMENT}, and build it with: "
             "openmed-ner terminologies build SOURCE -o PATH"
         )
-    if (parent / MANIFEST).is_file():
-        return parent
-    folders = [path.parent for path in sorted(parent.glob(f"*/{MANIFEST}"))]
+    folders = list_stores()
     if len(folders) != 1:
         raise InputError(
             f"{ENVIRONMENT} names {parent}, which holds {len(folders)} folders of compiled terminologies; "

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import RECORD, LexiconReference, Terminology
 from openmed_ner.storage import sha256
 from openmed_ner.terminologies import Matcher, ShortForm, open_lexicon, read_short_forms
+from openmed_ner.terminologies.store import find_store
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.warm_start import TrainedModel
-
-ENVIRONMENT = "OPENMED_NER_TERMINOLOGIES"
-"""Name of the variable with the folder that holds folders of compiled terminologies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +34,6 @@ class TrainingLexicon:
     short_forms: tuple[ShortForm, ...] = ()
 
 
-def find_terminologies(name: str) -> Path:
-    """Find a folder of compiled terminologies: a path, or a name in the folder of the environment."""
-    parent = os.environ.get(ENVIRONMENT)
-    inside = Path(parent, name) if parent else None
-    return inside if inside and inside.is_dir() else Path(name)
-
-
 def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> TrainingLexicon | None:
     """Open the lexicon that a recipe names, or else that of the start; ``None`` if there is none.
 
@@ -53,7 +42,7 @@ def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> Trainin
         BundleError: the lexicon of the start is damaged.
     """
     if recipe.lexicon.folder:
-        folder = find_terminologies(recipe.lexicon.folder)
+        folder = find_store(recipe.lexicon.folder)
         lexicon, manifest = open_lexicon(folder)
         content = lexicon.to_bytes()
         sources = manifest["sources"]

@@ -16,16 +16,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lexicons import build_diseases
 from openmed_ner.bundle import open_bundle
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.backbones import find_backbone, weights_sha256
+from openmed_ner.training.config import LexiconSettings
 from openmed_ner.training.engine.history import CHECKPOINT
 from openmed_ner.training.study.plan import Study, read_study
 from openmed_ner.training.study.progress import read_progress
 from openmed_ner.training.study.reproduce import reproduce
 from openmed_ner.training.transport import check, remote
+from openmed_ner.training.transport.contents import LEXICON_FILES, TERMINOLOGIES, copy_contents
 from openmed_ner.training.transport.packages import missing_packages, read_present
 from openmed_ner.training.transport.packing import Packing, PackSettings, pack_study
 from openmed_ner.training.transport.results import join_results
@@ -104,6 +107,17 @@ def has_arrived(out: Path, folder: Path) -> bool:
     with suppress(InputError):  # nothing yet, or just being replaced
         join_results([out], folder)
     return (folder / STUDENT / CHECKPOINT).is_file()
+
+
+def test_a_lexicon_travels_with_its_short_forms(study: Study, tmp_path: Path) -> None:
+    """Augmentation reads the short forms, and would draw other names without them."""
+    compiled = build_diseases(tmp_path / "compiled", ["breast cancer"])
+    training = replace(study.training, lexicon=LexiconSettings(str(compiled)))
+    named = replace(study, training=training)
+    copy_contents(named, tmp_path / "contents", form="exact", texts=tmp_path / "diseases.jsonl")
+    carried = tmp_path / "contents" / TERMINOLOGIES / compiled.name
+    assert sorted(path.name for path in carried.iterdir()) == sorted(LEXICON_FILES)
+    assert all((carried / name).read_bytes() == (compiled / name).read_bytes() for name in LEXICON_FILES)
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ from openmed_ner.corpora.archive import corpora_folder
 from openmed_ner.errors import CorpusError, InputError
 from openmed_ner.model.backbones import CONFIG, find_backbone
 from openmed_ner.storage import write_json
+from openmed_ner.terminologies.store import LEXICON, MANIFEST, SHORT_FORMS, find_store
 from openmed_ner.training.config import PretrainRecipe, Recipe
-from openmed_ner.training.lexicon import find_terminologies
 from openmed_ner.training.recipes import read_recipe
 from openmed_ner.training.study.plan import CustomCorpus, Study, iter_runs
 from openmed_ner.training.study.silver import draw, read_texts, write_documents
@@ -27,8 +27,8 @@ from openmed_ner.training.transport.weights import WeightFormat, round_backbone
 STUDY = "study.json"
 TEXTS = "texts.jsonl"
 BACKBONES, CORPORA, TERMINOLOGIES, PASSAGES = "backbones", "corpora", "terminologies", "passages"
-LEXICON_FILES = ("lexicon.npy", "manifest.json")
-"""Files of compiled terminologies that training reads."""
+LEXICON_FILES = (LEXICON, MANIFEST, SHORT_FORMS)
+"""Files of compiled terminologies that training reads; older folders lack the last one."""
 
 
 def copy_contents(
@@ -71,9 +71,10 @@ def copy_contents(
 
     _copy_corpora(study, recipes, folder / CORPORA)
     for lexicon in {recipe.lexicon.folder for recipe in recipes} - {""}:
-        source = find_terminologies(lexicon)
+        source = find_store(lexicon)
         for file in LEXICON_FILES:
-            _copy(source / file, folder / TERMINOLOGIES / Path(lexicon).name / file)
+            if file != SHORT_FORMS or (source / file).is_file():
+                _copy(source / file, folder / TERMINOLOGIES / Path(lexicon).name / file)
     if adaptations:
         if passages is None:
             raise InputError("the adaptations of the study need prepared passages; name them in --passages")
