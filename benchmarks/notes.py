@@ -18,6 +18,7 @@ from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance
 from openmed_ner.evaluation import Counts, MatchMode, bootstrap_f1, score_documents, total
 from openmed_ner.evaluation.errors import count_errors, find_errors
+from openmed_ner.evaluation.summary import describe
 from openmed_ner.formats import read_documents
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.storage import sha256_file
@@ -61,8 +62,8 @@ def _compare(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[st
     for mode in MODES:
         scores = score_documents(gold, predicted, mode=mode)
         per_label = total(scores).per_label
-        rows = {label: _describe(per_label.get(label, Counts())) for label in TYPES}
-        rows["all"] = _describe(total(scores).micro)
+        rows = {label: describe(per_label.get(label, Counts())) for label in TYPES}
+        rows["all"] = describe(total(scores).micro)
         for label, row in rows.items():
             print(f"  {mode} {label}: " + ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
         rules[mode] = {"scores": rows, "interval": bootstrap_f1(scores)}
@@ -70,17 +71,6 @@ def _compare(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[st
     errors = count_errors(error for pair in zip(gold, predicted, strict=True) for error in find_errors(*pair))
     print(f"  errors: {dict(errors.most_common())}")
     return {"rules": rules, "errors": dict(errors.most_common())}
-
-
-def _describe(counts: Counts) -> dict[str, float]:
-    return {
-        "precision": counts.precision,
-        "recall": counts.recall,
-        "f1": counts.f1,
-        "tp": counts.tp,
-        "fp": counts.fp,
-        "fn": counts.fn,
-    }
 
 
 if __name__ == "__main__":

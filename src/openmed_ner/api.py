@@ -71,7 +71,7 @@ def train(
         folder: folder of the run; the bundle is ``folder/bundle``.
         documents: annotated training documents; empty if the recipe names corpora of the catalog.
         dev: annotated documents that select the best epoch.
-        recipe: every setting that decides the outcome; if ``None``, the defaults, with batches and epochs
+        recipe: every setting that decides the outcome. If ``None``, the defaults, with batches and epochs
             that follow the size of your documents.
         name: name of the model, and of its head for your documents; the folder's name if ``None``.
         device: ``cpu``, ``cuda``, or ``auto`` for a CUDA device if one is available.

@@ -248,17 +248,16 @@ def evaluate(
     if ids:
         if not corpus or data or predicted or compare or across or attach:
             raise InputError("--ids scores a bundle on corpora; name them with --corpus, and nothing else")
-        record = {
-            "results": score_identifiers(
-                corpus,
-                split,
-                terminologies,
-                learnt=read_choices(learn, SPLITS, option="--learn") if learn else (),
-                tagger=load(_open(bundle)),
-                within=split_names(within, option="--within") or (),
-            ),
-            **describe_bundle(_open(bundle), backend),
-        }
+        opened = _open(bundle)
+        identified = score_identifiers(
+            corpus,
+            split,
+            terminologies,
+            learnt=read_choices(learn, SPLITS, option="--learn") if learn else (),
+            tagger=load(opened),
+            within=split_names(within, option="--within") or (),
+        )
+        record = {"results": identified, **describe_bundle(opened, backend)}
     elif compare:
         # Predictions in brat are a folder, too, so only a manifest tells a bundle.
         systems = [

@@ -22,7 +22,7 @@ def link(
         list[str] | None,
         typer.Argument(
             metavar="MENTION",
-            help="Mentions; without any, lines of a mention, or of a mention, a tab and its type.",
+            help="Mentions. Without any, lines are read: a mention, or a mention, a tab and its type.",
             show_default=False,
         ),
     ] = None,

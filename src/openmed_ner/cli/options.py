@@ -126,6 +126,22 @@ DocumentDecoding = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+Passages = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Folder of a pretraining set for the adaptations, or of one such folder per backbone.",
+        rich_help_panel=INPUT,
+    ),
+]
+TeacherTexts = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="File, folder or quoted pattern of the texts that teachers tag, in any format.",
+        rich_help_panel=INPUT,
+    ),
+]
 Terminologies = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from openmed_ner.cli.options import INPUT, OUTPUT, SPEED, DeviceName
+from openmed_ner.cli.options import INPUT, OUTPUT, SPEED, DeviceName, Passages, TeacherTexts
 from openmed_ner.errors import RunError, require_extra
 from openmed_ner.storage import read_json
 
@@ -34,25 +34,11 @@ def pack(
     weights: Annotated[
         PackedWeights,
         typer.Option(
-            help="Format of the encoders' weights; exact where adapters are trained.", rich_help_panel=OUTPUT
+            help="Format of the encoders' weights (exact where adapters are trained).", rich_help_panel=OUTPUT
         ),
     ] = "bf16",
-    passages: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Folder of a pretraining set for the adaptations, or of one such folder per backbone.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    texts: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="File, folder or quoted pattern of the texts that teachers read.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
+    passages: Passages = None,
+    texts: TeacherTexts = None,
     present: Annotated[
         Path | None,
         typer.Option(
@@ -76,7 +62,7 @@ def pack(
     ] = True,
     device: Annotated[
         DeviceName,
-        typer.Option(help="Device of the run; cuda refuses to run without one.", rich_help_panel=SPEED),
+        typer.Option(help="Device of the run. cuda refuses to run without one.", rich_help_panel=SPEED),
     ] = "auto",
 ) -> None:
     """Pack a study for a machine without a network.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from openmed_ner.cli.options import INPUT, OUTPUT, SPEED, AsJson
+from openmed_ner.cli.options import INPUT, OUTPUT, SPEED, AsJson, Passages, TeacherTexts
 from openmed_ner.cli.output import print_json, write_output
 from openmed_ner.errors import InputError, require_extra
 
@@ -39,22 +39,8 @@ def reproduce(
             rich_help_panel=OUTPUT,
         ),
     ],
-    passages: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Folder of a pretraining set for the adaptations, or of one such folder per backbone.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    texts: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="File, folder or quoted pattern of the texts that teachers tag, in any format.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
+    passages: Passages = None,
+    texts: TeacherTexts = None,
     only: Annotated[
         str | None,
         typer.Option(

@@ -51,8 +51,8 @@ def build(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Drop names that are mostly not annotated in the training splits of these corpora; "
-            "comma-separated.",
+            help="Drop names that are mostly not annotated in the training splits of these corpora "
+            "(comma-separated).",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -60,8 +60,8 @@ def build(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Learn the identifiers of mentions from the training splits of these corpora; "
-            "comma-separated.",
+            help="Learn the identifiers of mentions from the training splits of these corpora "
+            "(comma-separated).",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -149,7 +149,8 @@ def _count_definitions(paths: Sequence[Path]) -> DefinitionCounts:
         for document in read_documents(path):
             text = document.text
             pairs = [
-                (text[slice(*found.short)], text[slice(*found.long)]) for found in find_definitions(text)
+                (text[slice(*definition.short)], text[slice(*definition.long)])
+                for definition in find_definitions(text)
             ]
             counts.add(text, pairs)
     return counts

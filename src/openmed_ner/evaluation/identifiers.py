@@ -44,7 +44,7 @@ class LinkedMention:
 
     @property
     def is_right(self) -> bool:
-        """Whether the concepts are exactly the gold ones."""
+        """True if the concepts are exactly the gold ones."""
         if self.link is None:
             return False
         covered: set[str] = set()
@@ -81,7 +81,7 @@ class Gold:
 
     @property
     def has_identifiers(self) -> bool:
-        """Whether any mention of the type has one."""
+        """True if any mention of the type has one."""
         return any(gold_ids(span) for document in self.documents for span in self.select(document).spans)
 
     def select(self, document: Document) -> Document:

@@ -97,7 +97,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class LinkingOptions:
-    """What a linker may use.
+    """Sources that a linker may use.
 
     Attributes:
         learnt: if true, identifiers that training text has for a mention come first.
@@ -127,7 +127,7 @@ class Linker:
         Args:
             indices: names of each type.
             learnt: identifiers of mentions of training text.
-            options: what may be used; everything if ``None``.
+            options: sources that may be used; all if ``None``.
         """
         self._indices = indices
         self._options = options or LinkingOptions()
@@ -163,11 +163,12 @@ class Linker:
         kind = LINKED_TYPES.get(label)
         if kind is None or kind not in self._indices:
             return None
+        # A mention over two lines is the same name.
         surface = " ".join(mention.split())
         return self._find(surface, expand(surface, long_forms or {}), kind)
 
     def is_under(self, identifier: str, ancestor: str) -> bool:
-        """Whether a concept is another one, or below it.
+        """True if a concept is another one, or below it.
 
         Args:
             identifier: identifier or cross-reference of the concept.

@@ -1,4 +1,4 @@
-"""How much of a name the words of a mention account for.
+"""Share of a name that the words of a mention account for.
 
 A mention that lacks a word of the name means something more general: "toxicity" is no "statin toxicity". A
 name that lacks a word of the mention is only less exact.
@@ -22,8 +22,8 @@ def share_matched(name: str, mention: str) -> float:
     >>> share_matched("statin toxicity", "toxicity")
     0.5714285714285714
     """
-    words, others = name.split(" "), mention.split(" ")
-    matched = sum(len(word) for word in words if any(_match(word, other) for other in others))
+    words, mention_words = name.split(" "), mention.split(" ")
+    matched = sum(len(word) for word in words if any(_match(word, other) for other in mention_words))
     return matched / sum(map(len, words))
 
 

@@ -50,7 +50,7 @@ class TagOptions(BaseModel):
     document_decoding: bool = True
     """Let abbreviations and repeated names decide mentions in the whole document, if the model does so."""
     add: list[AttributeStep] = Field(default=[], max_length=len(STEPS))
-    """Attributes to add: the long forms of abbreviations; negation and other context; identifiers, if the
+    """Attributes to add: the long forms of abbreviations, negation and other context, and identifiers if the
     service has terminologies."""
     output: Output = DEFAULT_OUTPUT
     """Format of the response."""

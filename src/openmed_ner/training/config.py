@@ -42,11 +42,11 @@ class Schedule:
         epochs: maximum number of passes over the training data.
         minutes: maximum time of the steps and of all evaluations but the last. The learning rate then falls
             with the time that has passed, and reaches zero when it is over. 0 sets no limit.
-        patience: epochs without a better dev score before the run stops; those with a score of 0 before the
+        patience: epochs without a better dev score before the run stops. Those with a score of 0 before the
             first other score do not count.
         batch_subwords: maximum number of subwords in a batch, padding included.
-        shapes: number of padded sizes of batches, so that a GPU reuses its memory and kernels; 0: batches of
-            every length that is a multiple of 16, with less padding.
+        shapes: number of padded sizes of batches, so that a GPU reuses its memory and kernels. With 0,
+            batches have every length that is a multiple of 16, with less padding.
         accumulate: number of batches per step.
         learning_rate: peak of the warm-up and cosine schedule.
         weight_decay: weight decay of AdamW, on every trained weight.
@@ -137,8 +137,8 @@ class Distillation:
             that it lacks learn from annotations alone. Empty: no teacher.
         texts: file of documents without annotation, for the teacher's probabilities only; empty: none.
         scores: ``stored``: the teacher reads a text once, in its own windows, and its scores are kept.
-            ``online``: it reads every batch with the student, and must have the same subwords; for a GPU, and
-            for texts that are read once.
+            ``online``: it reads every batch with the student, and must have the same subwords. It suits a
+            GPU, and texts that are read once.
         weight: share of the teacher in the loss, from 0 to 1; the annotations have the rest.
         temperature: divisor of the logits of teacher and student; above 1, unlikely tags count for more.
     """

@@ -43,8 +43,8 @@ def add_attributes(
     Args:
         documents: tagged documents.
         steps: names in ``STEPS``, in order; none changes nothing.
-        terminologies: folder of compiled terminologies, for ``identifiers``; that of the environment variable
-            ``OPENMED_NER_TERMINOLOGIES`` if ``None``.
+        terminologies: folder of compiled terminologies, for ``identifiers``. If ``None``, that of the
+            environment variable ``OPENMED_NER_TERMINOLOGIES``.
 
     Raises:
         InputError: a step is unknown, or there are no terminologies for it.

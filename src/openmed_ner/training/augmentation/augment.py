@@ -57,6 +57,7 @@ def augment(
 
     added: list[list[Document]] = [[] for _ in corpora]
     for annotated in texts.values():
+        # As often as the original is read, so that large corpora do not crowd out the small ones.
         weight = max(weights.get(corpora[index].head.corpus, 1.0) for index in annotated)
         if draws.random() < settings.share * min(weight, 1.0):
             for index, document in _change(annotated, names, draws).items():
@@ -110,18 +111,18 @@ def _swap(documents: Collection[Document], names: Names, draws: random.Random) -
     mentions = sorted(
         {(span.start, span.end, span.label) for document in documents for span in document.spans}
     )
-    others: dict[str, str | None] = {}
+    replacements: dict[str, str | None] = {}
     for start, end, label in mentions:
         mention = text[start:end]
         if mention in defined or end - start > LONGEST or label not in _SWAPPED_TYPES:
             continue
-        if mention not in others:
-            others[mention] = _draw_other(mention, label, text, names, draws)
-        if (other := others[mention]) is not None:
-            yield Edit(start, end, other)
+        if mention not in replacements:
+            replacements[mention] = _draw_replacement(mention, label, text, names, draws)
+        if (replacement := replacements[mention]) is not None:
+            yield Edit(start, end, replacement)
 
 
-def _draw_other(mention: str, label: str, text: str, names: Names, draws: random.Random) -> str | None:
+def _draw_replacement(mention: str, label: str, text: str, names: Names, draws: random.Random) -> str | None:
     short = names.shorten(mention, label)
     if short and short not in text and draws.random() < _SHORTENED:
         return short

@@ -49,6 +49,7 @@ def add_headings(text: str, draws: random.Random) -> Iterator[Edit]:
         heading, line_end = draws.choice(HEADINGS), draws.choice((": ", ":\n", "\n"))
         if start == 0:
             yield Edit(0, 0, heading + line_end)
+        # Sections of notes have a few sentences each.
         if end < len(text) and draws.random() < 0.2:
             closed = start + len(text[start:end].rstrip())
             yield Edit(closed, end, f"\n\n{draws.choice(HEADINGS)}{line_end}")

@@ -32,7 +32,7 @@ class Names:
         forms = [form for form in short_forms if form.count >= CERTAIN_COUNT and form.share >= CERTAIN_SHARE]
 
         # A name of two types is of none, such as a protein that is also a chemical.
-        names = [(label, mention) for label, found in mentions.items() for mention in found]
+        names = [(label, mention) for label, texts in mentions.items() for mention in texts]
         names += [(form.type, form.short) for form in forms]
         types = defaultdict(set)
         for label, name in names:
@@ -40,8 +40,8 @@ class Names:
         clear = {key for key, labels in types.items() if len(labels) == 1}
 
         self._mentions = {
-            label: [mention for mention in found if name_key(mention) in clear]
-            for label, found in mentions.items()
+            label: [mention for mention in texts if name_key(mention) in clear]
+            for label, texts in mentions.items()
         }
         self._shorts: dict[str, list[str]] = defaultdict(list)
         self._short_of: dict[tuple[str, str], str] = {}

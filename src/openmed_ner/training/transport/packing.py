@@ -58,7 +58,7 @@ class PackSettings:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """What was packed.
+    """Result of a packing.
 
     Attributes:
         parts: files of the parts.

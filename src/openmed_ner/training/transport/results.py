@@ -41,7 +41,7 @@ _LOG = "log.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What arrived at home.
+    """Archives that arrived at home.
 
     Attributes:
         archives: names of the archives that were unpacked.
@@ -121,6 +121,7 @@ def _write_archive(outgoing: Path, name: str, size: int, root: Path, paths: Iter
                 entry = tarfile.TarInfo(path.relative_to(root).as_posix())
                 entry.size = len(content)
                 tar.addfile(entry, io.BytesIO(content))
+        # The earlier parts stay until the new ones are complete.
         parts = write_parts(archive, Path(temporary, "parts"), archive=name, size=size)
         _remove_archive(outgoing, name)
         for part in parts:
