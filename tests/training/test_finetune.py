@@ -191,6 +191,24 @@ def test_every_word_is_trained_on_once_however_long_the_text() -> None:
     )
 
 
+def test_window_lengths_are_drawn_per_text_and_by_the_seed() -> None:
+    words = [f"w{number}" for number in range(90)]
+    texts = [Document(str(number), " ".join([f"t{number}", *words])) for number in range(20)]
+    corpora = [TrainingCorpus(CORPORA[0].head, tuple(text.with_spans([]) for text in texts), ())]
+
+    def lengths(seed: int) -> dict[str, int]:
+        examples, _ = make_examples(corpora, READER, window_lengths=(40, 60), seed=seed)
+        longest: dict[str, int] = {}
+        for example in examples:
+            longest[example.text] = max(longest.get(example.text, 0), len(example.window.ids) + 2)
+        return longest
+
+    assert len(lengths(0)) == len(texts)
+    assert {length > 40 for length in lengths(0).values()} == {False, True}
+    assert max(lengths(0).values()) <= 60
+    assert lengths(0) == lengths(0) != lengths(1)
+
+
 @given(budget=st.integers(16, 200), epoch=st.integers(0, 3))
 def test_every_epoch_holds_every_example_once(budget: int, epoch: int) -> None:
     objective = TokenTagging.__new__(TokenTagging)

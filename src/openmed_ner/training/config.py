@@ -212,6 +212,8 @@ class Recipe:
         seed: seed of new weights, batch order and dropout.
         window: maximum number of subwords that are read at once.
         overlap: number of subwords that neighbouring windows share.
+        window_lengths: window lengths in training, one of which is drawn for each text; empty: ``window``. A
+            model that has read several reads well in any of them.
         weights: times that an epoch reads the training documents of a corpus; 1 by default.
         transitions: weight, in decoding, of the tag transitions in the training documents; 0 only forbids
             malformed sequences.
@@ -245,6 +247,7 @@ class Recipe:
     seed: int = 0
     window: int = 512
     overlap: int = 128
+    window_lengths: tuple[int, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
     transitions: float = 0.2
     document_decoding: DocumentMode = "off"
@@ -262,6 +265,10 @@ class Recipe:
     def __post_init__(self) -> None:
         require(self.window >= 8, "window", self.window, "at least 8 subwords")
         require(0 <= self.overlap <= (self.window - 2) // 2, "overlap", self.overlap, "at most half a window")
+        fitting = all(2 * self.overlap + 2 <= length <= self.window for length in self.window_lengths)
+        require(
+            fitting, "window_lengths", self.window_lengths, "lengths from twice the overlap to the window"
+        )
         require(self.transitions >= 0, "transitions", self.transitions, "0 or more")
         for corpus, weight in self.weights.items():
             require(weight > 0, f"weights.{corpus}", weight, "a number above 0")

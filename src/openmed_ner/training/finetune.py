@@ -117,6 +117,7 @@ def finetune(
             schedule=recipe.schedule,
             seed=recipe.seed,
             weights=recipe.weights,
+            window_lengths=recipe.window_lengths,
             document_mode=recipe.document_decoding,
         )
         precision = recipe.schedule.precision

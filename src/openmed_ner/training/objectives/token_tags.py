@@ -71,7 +71,11 @@ class Example:
 
 
 def make_examples(
-    corpora: Sequence[TrainingCorpus], reader: WindowReader
+    corpora: Sequence[TrainingCorpus],
+    reader: WindowReader,
+    *,
+    window_lengths: Sequence[int] = (),
+    seed: int = 0,
 ) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
 
@@ -80,6 +84,8 @@ def make_examples(
     Args:
         corpora: one corpus per head.
         reader: reader that cuts texts into windows.
+        window_lengths: window lengths, one of which is drawn for each text; empty: that of the reader.
+        seed: seed of the drawn lengths.
 
     Returns:
         The examples, and for each corpus an account of its gold spans.
@@ -106,10 +112,13 @@ def make_examples(
         for document in corpus.augmented:
             texts.setdefault(document.text, {}).setdefault(index, document)
 
+    draws = random.Random(f"{seed}/windows")
+    readers = [replace(reader, window=length) for length in window_lengths] or [reader]
     examples = []
     for number, (text, annotated) in enumerate(texts.items()):
+        windows = draws.choice(readers).windows(text)
         if not annotated:
-            examples += [_make_unlabelled(window, len(corpora), text) for window in reader.windows(text)]
+            examples += [_make_unlabelled(window, len(corpora), text) for window in windows]
             continue
         tokens = list(iter_tokens(text))
         tags = np.full((len(tokens), len(corpora)), IGNORED, dtype=np.int64)
@@ -121,7 +130,7 @@ def make_examples(
                 accounts[head.corpus] += account
 
         # Neighbouring windows overlap: a word is trained on in the window that owns it, once.
-        for window in reader.windows(text):
+        for window in windows:
             owned_tags = np.full((len(window.first_subwords), len(corpora)), IGNORED, dtype=np.int64)
             first, owned = window.first, window.owned
             owned_tags[owned] = tags[first + owned.start : first + owned.stop]
@@ -150,6 +159,7 @@ class TokenTagging:
         schedule: Schedule,
         seed: int,
         weights: Mapping[str, float] | None = None,
+        window_lengths: Sequence[int] = (),
         document_mode: DocumentMode = "off",
     ) -> None:
         """Set up a run.
@@ -159,8 +169,9 @@ class TokenTagging:
             corpora: one corpus per head of the model, in order.
             reader: reader that cuts texts into windows.
             schedule: settings of the optimisation.
-            seed: seed of the order of batches.
+            seed: seed of the order of batches and of window lengths.
             weights: number of times that an epoch reads the documents of a corpus; 1 by default.
+            window_lengths: window lengths, one of which is drawn for each text; empty: that of the reader.
             document_mode: document-level decoding of every head on dev.
 
         Raises:
@@ -173,7 +184,9 @@ class TokenTagging:
         self._weights = np.array([(weights or {}).get(name, 1.0) for name in names])
         self.model: TokenTagger = model
         self.soft_targets: SoftTargets | None = None
-        self.examples, self.accounts = make_examples(corpora, reader)
+        self.examples, self.accounts = make_examples(
+            corpora, reader, window_lengths=window_lengths, seed=seed
+        )
         self._dev = [(corpus.head, corpus.dev) for corpus in corpora]
         self._reader = replace(reader, budget=2 * schedule.batch_subwords)
         self._schedule = schedule
