@@ -53,6 +53,16 @@ def export(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Window length in subwords, at most that of the original (default: the same). Reads best in "
+            "a length that the model was trained on.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     choices: Annotated[
         Path | None,
         typer.Option(
@@ -101,6 +111,7 @@ def export(
         choices=open_bundle(choices) if choices else None,
         calibration=list(read_documents(calibrate)) if calibrate else None,
         dev_documents=dev_documents,
+        window=window,
     )
 
     parity = exported.read_json(PARITY)

@@ -14,7 +14,7 @@ import pytest
 from openmed_ner.bundle import Bundle
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.inference.backends.onnx import OnnxBackend
-from openmed_ner.model.bundles import load_model, merge_adapter
+from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.text import Document
 from openmed_ner.training.export import bundles, static
 from openmed_ner.training.export.onnx import export_onnx
@@ -77,6 +77,19 @@ def test_a_few_documents_of_each_dev_split_can_do(
         f"at most 3 documents of each of the {splits}",
         splits,
     ]
+
+
+def test_windows_can_be_shorter_than_the_model_s(
+    adapter_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "export_runtime", lambda source, target, **options: source)
+    longest, shortest = adapter_bundle.manifest.window, 2 * adapter_bundle.manifest.overlap + 2
+    for window, expected in ((None, longest), (longest, longest), (shortest, shortest)):
+        source = bundles.export_bundle(adapter_bundle, tmp_path / "new", window=window)
+        assert make_reader(source).window == source.manifest.window == expected
+    for window in (shortest - 1, longest + 1):
+        with pytest.raises(InputError, match=f"window {window}: expected {shortest} to {longest}"):
+            bundles.export_bundle(adapter_bundle, tmp_path / "new", window=window)
 
 
 def test_export_refuses_to_overwrite_and_to_export_twice(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import RECORD, RUNTIMES, Precision
 from openmed_ner.bundle.record import corpora_with_dev_learnt
+from openmed_ner.bundle.values import N_SPECIAL
 from openmed_ner.corpora import CATALOG, load_split
 from openmed_ner.corpora.archive import ENVIRONMENT
 from openmed_ner.data import read_examples
@@ -31,6 +33,7 @@ def export_bundle(
     choices: Bundle | None = None,
     calibration: Sequence[Document] | None = None,
     dev_documents: int | None = None,
+    window: int | None = None,
 ) -> Bundle:
     """Export an adapter or full bundle to ONNX and certify how far it agrees with the original.
 
@@ -49,9 +52,11 @@ def export_bundle(
             heads' corpora, or the example abstracts.
         dev_documents: largest number of dev documents of a corpus, drawn at random with a fixed seed; all if
             ``None``.
+        window: window length of the new bundle in subwords; the original's if ``None``.
 
     Raises:
-        InputError: an unknown precision or backend, or calibration documents for another precision.
+        InputError: an unknown precision or backend, calibration documents for another precision, or a window
+            longer than the original's or shorter than twice its overlap.
         BundleError: the source is a runtime bundle already, or has no heads.
         RunError: the target exists.
     """
@@ -64,6 +69,8 @@ def export_bundle(
     if backend not in RUNTIMES:
         raise InputError(f"unknown backend {backend!r}; expected one of {', '.join(RUNTIMES)}")
     source.require_heads()
+    if window is not None:
+        source = _shorten_windows(source, window)
 
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
     if os.environ.get(ENVIRONMENT) and names:
@@ -92,6 +99,14 @@ def export_bundle(
         choices=choices,
         name=name,
     )
+
+
+def _shorten_windows(source: Bundle, window: int) -> Bundle:
+    manifest = source.manifest
+    shortest = 2 * manifest.overlap + N_SPECIAL
+    if not shortest <= window <= manifest.window:
+        raise InputError(f"window {window}: expected {shortest} to {manifest.window}, the model's own")
+    return replace(source, manifest=replace(manifest, window=window))
 
 
 def _draw(documents: Sequence[Document], limit: int | None) -> list[Document]:
