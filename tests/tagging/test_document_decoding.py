@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,8 +25,9 @@ from openmed_ner.tagging.document_decoding import (
     decode_document,
 )
 from openmed_ner.tagging.heads import FloatArray
-from openmed_ner.text import Document, Span, iter_tokens
+from openmed_ner.text import Document, Span, TagScheme, iter_tokens
 from openmed_ner.training.export.document_choices import choose_document_modes
+from strategies import LABELS, at_most, sentences
 
 MARKED = re.compile(r"\[([^]]*)\]")
 DEFINITIONS = DOCUMENT_MODES[1]
@@ -278,8 +280,41 @@ def test_only_words_that_may_belong_to_a_mention_are_kept(tokenizer: SubwordToke
         scores[:, [0, 3]] = 5.0
         scores[window.starts == 0, 1] = 9.0
         decoder.add(window, scores, last=window is windows[-1])
-    assert decoder._word_scores is not None
-    assert sum(map(len, decoder._word_scores._starts)) == 1
+    assert sum(map(len, decoder._possible_words._starts)) == 1
+
+
+@given(data=st.data())
+@at_most(40)
+def test_spans_of_a_head_are_the_same_without_the_other_heads(
+    tokenizer: SubwordTokenizer, data: st.DataObject
+) -> None:
+    """So a result needs only the heads that it shows, to the last bit of a score."""
+    heads = [
+        Head("a", LABELS),
+        Head("b", ("Disease",), TagScheme.IOBES),
+        Head("c", (*LABELS, "Gene")),
+        Head("d", ("Disease",)),
+    ]
+    modes = {head.corpus: data.draw(st.sampled_from(DOCUMENT_MODES)) for head in heads}
+    text = data.draw(sentences | st.just("lung cancer (LC)\n- LC and lung cancer\n\nLC, p53"))
+    reader = replace(read_windows(tokenizer), heads=tuple(heads))
+    sizes = [len(head.tags) for head in heads]
+    seed = data.draw(st.integers(0, 1000))
+    windows = list(reader.windows(text))
+    random = np.random.default_rng(seed)
+    scores = [(3 * random.normal(size=(len(w.starts), sum(sizes)))).astype(np.float32) for w in windows]
+
+    def decode(numbers: Sequence[int]) -> list[Span]:
+        decoder = DocumentDecoder(text, [heads[number] for number in numbers], modes)
+        bounds = np.cumsum([0, *sizes])
+        columns = np.concatenate([np.arange(*bounds[number : number + 2]) for number in numbers])
+        for window, rows in zip(windows, scores, strict=True):
+            decoder.add(window, rows[:, columns], last=window is windows[-1])
+        return decoder.spans
+
+    numbers = sorted(data.draw(st.sets(st.integers(0, 3), min_size=1)))
+    chosen = {heads[number].corpus for number in numbers}
+    assert decode(numbers) == [span for span in decode(range(4)) if span.corpus in chosen]
 
 
 # --- The choice

@@ -49,6 +49,14 @@ spans = st.builds(
 
 
 @given(spans=st.lists(spans, max_size=15), rule=st.sampled_from(RULES), order=st.permutations(CORPORA))
+def test_only_spans_of_used_guidelines_are_read(spans: list[Span], rule: str, order: list[str]) -> None:
+    """So the heads of the other guidelines need not be computed."""
+    merge = TypeMerge(tuple(order), rule)  # type: ignore[arg-type]
+    assert merge(spans) == merge([span for span in spans if span.corpus in merge.used])
+    assert merge.used == (tuple(order[:1]) if rule == "first" else tuple(order))
+
+
+@given(spans=st.lists(spans, max_size=15), rule=st.sampled_from(RULES), order=st.permutations(CORPORA))
 def test_a_layer_is_flat_and_nothing_in_it_is_new(spans: list[Span], rule: str, order: list[str]) -> None:
     merge = TypeMerge(tuple(order), rule)  # type: ignore[arg-type]
     merged = merge(spans)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -17,36 +16,10 @@ from openmed_ner.tagging import (
     Window,
     learn_transitions,
 )
-from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.viterbi import decode_tags
 from openmed_ner.text import Document, Span, TagScheme, iter_tokens
-from strategies import LABELS, at_most
-
-
-def to_scores(rows: list[list[int]]) -> FloatArray:
-    return np.array(rows, dtype=np.float32)
-
-
-def matrices(n_tags: int, *, max_words: int) -> st.SearchStrategy[FloatArray]:
-    """Whole numbers, so that totals are exact and ties are common."""
-    row = st.lists(st.integers(-4, 4), min_size=n_tags, max_size=n_tags)
-    return st.lists(row, min_size=1, max_size=max_words).map(to_scores)
-
-
-HEADS = [Head("c", LABELS), Head("c", ("Disease",), TagScheme.IOBES)]
-
-
-def transitions(head: Head) -> st.SearchStrategy[Head]:
-    """A head that knows nothing of transitions, or quarters of one, so that totals are exact."""
-    n_tags = len(head.tags)
-    row = st.lists(st.integers(-4, 4).map(lambda entry: entry / 4), min_size=n_tags, max_size=n_tags).map(
-        tuple
-    )
-    learned = st.lists(row, min_size=n_tags, max_size=n_tags).map(tuple)
-    return (st.just(()) | learned).map(lambda rows: replace(head, transitions=rows))
-
-
-any_head = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.scheme.value)
+from scores import HEADS, any_head, matrices, to_scores, transitions
+from strategies import at_most
 
 
 @any_head

@@ -247,7 +247,8 @@ class Tagger:
         heads = tuple(head for part in parts for head in part.heads)
 
         def run(*inputs: LongArray) -> FloatArray:
-            return np.concatenate([part.run(*inputs) for part in parts], axis=-1)
+            logits = [part.run(*inputs) for part in parts]
+            return logits[0] if len(logits) == 1 else np.concatenate(logits, axis=-1)
 
         errors: list[InputError] = []
         documents = iter_documents(texts, on_bad, errors)
@@ -285,7 +286,7 @@ class Tagger:
         """The corpora whose heads have to be computed."""
         if corpora is not None:
             return set(corpora)
-        return {corpus for merge in merges.values() for corpus in merge.order} or set(self.corpora)
+        return {corpus for merge in merges.values() for corpus in merge.used} or set(self.corpora)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +319,7 @@ class ModelPart:
     def run(self, *inputs: LongArray) -> FloatArray:
         """Compute the logits of these heads."""
         logits = self.backend.run(*inputs)
-        return logits if self.columns is None else logits[..., self.columns]
+        return logits if self.columns is None else logits.take(self.columns, axis=-1)
 
 
 def _read_tokenizer(bundle: Bundle) -> SubwordTokenizer:

@@ -48,6 +48,10 @@ class Head:
         if not all(abs(value) <= LARGEST for row in self.transitions for value in row):
             raise ValueError(f"{self.corpus}: transitions are numbers from -{LARGEST} to {LARGEST}")
 
+    def __hash__(self) -> int:
+        # Without the transitions, which are many numbers: taggers look up tables by their heads.
+        return hash((self.corpus, self.labels, self.scheme))
+
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """All tags, in the order of the model's outputs."""
@@ -71,12 +75,6 @@ class Head:
         learned = np.array(self.transitions, dtype=np.float32) if self.transitions else np.float32(0)
         scores: FloatArray = self.transition_costs + learned
         return scores
-
-    @cached_property
-    def largest_gain(self) -> float:
-        """Most that any transition adds to a sequence's score beyond a transition to ``O``."""
-        to_outside = self.transition_scores[:, 0]
-        return float(self.transition_scores.max() - to_outside[np.isfinite(to_outside)].min())
 
 
 def _costs(allowed: list[list[bool]] | list[bool]) -> FloatArray:

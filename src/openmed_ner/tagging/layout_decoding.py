@@ -13,14 +13,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from openmed_ner.tagging.certainty import BoolArray, TagArray
 from openmed_ner.tagging.heads import FloatArray, Head
 from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.text.layout import Break, find_layout
 
-BoolArray = NDArray[np.bool_]
-TagArray = NDArray[np.intp]
 WRAPPED = 2.5
 """Least log-odds of continuing a mention against beginning one for which short lines count as wrapped.
 

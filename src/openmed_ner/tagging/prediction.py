@@ -212,17 +212,17 @@ class _Scores:
         lengths = [len(window.ids) + 2 for window in windows]
         for batch in group_by_width(lengths, budget=reader.budget, at_least=reader.workers):
             inputs = pad_windows([windows[index] for index in batch], reader.tokenizer)
-            self._batches.append((batch, inputs[1], submit(run, *inputs)))
+            self._batches.append((batch, submit(run, *inputs)))
 
     def wait(self) -> list[FloatArray]:
         """Logits of the first subword of each word, ``(n_words, n_tags)``, for each window."""
         scores: list[FloatArray] = [np.empty((0, 0), dtype=np.float32)] * len(self._windows)
-        for batch, mask, pending in self._batches:
+        for batch, pending in self._batches:
             logits = pending.result()
-            if not np.isfinite(logits[mask.astype(bool)]).all():
-                raise RunError("the model computed scores that are not finite; its weights are damaged")
             for row, index in enumerate(batch):
-                scores[index] = logits[row, self._windows[index].first_subwords + 1]
+                scores[index] = logits[row].take(self._windows[index].first_subwords + 1, axis=0)
+                if not np.isfinite(scores[index]).all():
+                    raise RunError("the model computed scores that are not finite; its weights are damaged")
         return scores
 
 

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openmed_ner.errors import BundleError
-from openmed_ner.text import Token, iter_tokens
-from openmed_ner.text.words import has_invisible, remove_invisible
+from openmed_ner.text import Token
+from openmed_ner.text.words import has_invisible, iter_ranges, remove_invisible
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -36,6 +36,8 @@ BERT's tokenizer does the same beyond 100 characters. Letters with hundreds of c
 """
 BLOCK = 1024
 """Words tokenised at a time: large enough for speed, small enough for constant memory."""
+REMEMBERED = 1 << 14
+"""Words whose subwords are kept; beyond that number, all are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class SubwordTokenizer:
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self._json = str(tokenizer.to_str())
+        self._known: dict[str, tuple[int, ...]] = {}
         self._blank, self._opening = _disable_blanks(tokenizer)
         framed = tokenizer.encode("").ids
         if len(framed) != 2:
@@ -128,40 +131,45 @@ class SubwordTokenizer:
 
     def encode(self, text: str, tokens: Sequence[Token]) -> Encoding:
         """Cut some consecutive words of a text into subwords, without special ones."""
-        blanks = (self._opening, "", self._blank)  # at the beginning of the text, after a sign, after a blank
-        words = [
-            blanks[1 + text[token.start - 1].isspace() if token.start else 0] + text[token.start : token.end]
-            for token in tokens
-        ]
-        if tokens and has_invisible(text[tokens[0].start : tokens[-1].end]):
-            # BERT's vocabularies drop these characters, others would read them as signs within the word.
-            words = [remove_invisible(word) for word in words]
-
-        encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
-        ids = np.array(encoded.ids, dtype=np.int32)
-        owners = np.array(encoded.word_ids, dtype=np.int32)
-        lengths = np.bincount(owners, minlength=len(words)).astype(np.int32)
-
-        # Words that are too long lose their subwords; words without subwords get the unknown one.
-        if (lengths > MAX_PIECES).any():
-            fits = lengths[owners] <= MAX_PIECES
-            ids, owners, lengths = ids[fits], owners[fits], np.where(lengths > MAX_PIECES, 0, lengths)
-        if empty := np.flatnonzero(lengths == 0).tolist():
-            ids = np.insert(ids, np.searchsorted(owners, empty), self.unknown).astype(np.int32)
-            lengths[empty] = 1
-
-        return Encoding(
-            np.array([token.start for token in tokens], dtype=np.int32),
-            np.array([token.end for token in tokens], dtype=np.int32),
-            lengths,
-            ids,
-        )
+        return self._encode(text, [(token.start, token.end) for token in tokens])
 
     def iter_encodings(self, text: str, tokens: Iterable[Token] | None = None) -> Iterator[Encoding]:
         """Encode all words of a text, block by block, in memory that does not grow with its length."""
-        remaining = iter(iter_tokens(text) if tokens is None else tokens)
-        while block := list(islice(remaining, BLOCK)):
-            yield self.encode(text, block)
+        ranges = iter_ranges(text) if tokens is None else ((token.start, token.end) for token in tokens)
+        while block := list(islice(ranges, BLOCK)):
+            yield self._encode(text, block)
+
+    def _encode(self, text: str, ranges: Sequence[tuple[int, int]]) -> Encoding:
+        blanks = (self._opening, "", self._blank)  # at the beginning of the text, after a sign, after a blank
+        words = [
+            blanks[1 + text[start - 1].isspace() if start else 0] + text[start:end] for start, end in ranges
+        ]
+        if ranges and has_invisible(text[ranges[0][0] : ranges[-1][1]]):
+            # BERT's vocabularies drop these characters, others would read them as signs within the word.
+            words = [remove_invisible(word) for word in words]
+
+        pieces = self._cut(words)
+        lengths = np.fromiter(map(len, pieces), dtype=np.int32, count=len(words))
+        ids = np.fromiter(chain.from_iterable(pieces), dtype=np.int32, count=int(lengths.sum()))
+        starts, ends = np.array(ranges, dtype=np.int32).reshape(-1, 2).T.copy()
+        return Encoding(starts, ends, lengths, ids)
+
+    def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
+        """Subword ids of each word. A word's are always the same, so they are remembered."""
+        if len(self._known) > REMEMBERED:
+            self._known = {}
+        known = self._known  # another thread may begin a new one
+        missing = [word for word in dict.fromkeys(words) if word not in known]
+        if missing:
+            encoded = self._tokenizer.encode(missing, is_pretokenized=True, add_special_tokens=False)
+            cut: list[list[int]] = [[] for _ in missing]
+            for owner, piece in zip(encoded.word_ids, encoded.ids, strict=True):
+                if owner is not None:  # special subwords, of which there are none here
+                    cut[owner].append(piece)
+            for word, ids in zip(missing, cut, strict=True):
+                # A word without subwords gets the unknown one, so does a word that is too long.
+                known[word] = tuple(ids) if 0 < len(ids) <= MAX_PIECES else (self.unknown,)
+        return [known[word] for word in words]
 
 
 def _disable_blanks(tokenizer: Tokenizer) -> tuple[str, str]:

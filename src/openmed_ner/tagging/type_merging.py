@@ -36,15 +36,18 @@ class TypeMerge:
         if self.rule not in RULES or not self.order:
             raise ValueError(f"a merge needs guidelines and a rule of {', '.join(RULES)}, not {self}")
 
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The guidelines whose spans can be in the result, the preferred one first."""
+        return self.order[:1] if self.rule == "first" else self.order
+
     def __call__(self, spans: Iterable[Span]) -> list[Span]:
-        """Merge the spans of one type; guidelines outside ``order`` are left out.
+        """Merge the spans of one type; guidelines outside :attr:`used` are left out.
 
         Returns:
             Spans that do not overlap, in the order of the text.
         """
-        ranks = {
-            corpus: rank for rank, corpus in enumerate(self.order[: 1 if self.rule == "first" else None])
-        }
+        ranks = {corpus: rank for rank, corpus in enumerate(self.used)}
         ranked = [(span, ranks[span.corpus]) for span in spans if span.corpus in ranks]
         if self.rule == "score":
             ranked.sort(key=lambda pair: (-(pair[0].score or 0.0), pair[1], pair[0].start))

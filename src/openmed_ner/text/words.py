@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from itertools import groupby
+from itertools import groupby, starmap
 from unicodedata import category
 
 from openmed_ner.text.document import Token
@@ -53,8 +53,12 @@ def _word(*, invisible: bool) -> re.Pattern[str]:
 
 def iter_tokens(text: str) -> Iterator[Token]:
     """Yield the words of a text in order; together they cover every character that is not white space."""
-    for match in _word(invisible=has_invisible(text)).finditer(text):
-        yield Token(match.start(), match.end())
+    return starmap(Token, iter_ranges(text))
+
+
+def iter_ranges(text: str) -> Iterator[tuple[int, int]]:
+    """Yield first character and end of each word: what :func:`iter_tokens` yields, without its objects."""
+    return map(re.Match.span, _word(invisible=has_invisible(text)).finditer(text))
 
 
 def has_invisible(text: str) -> bool:
