@@ -85,11 +85,20 @@ def measure(engine: str, folder: Path, texts_file: Path) -> dict[str, float]:
     }
 
 
-def count_subwords(bundle: Bundle, texts: list[str]) -> int:
-    from openmed_ner.tagging import SubwordTokenizer
+def count_subwords(bundle: Bundle, texts: list[str]) -> tuple[int, int]:
+    """Count the subwords that the texts have, and those that a model computes for them.
 
+    The second number holds special subwords, padding, and twice what two windows share.
+    """
+    from openmed_ner.tagging import SubwordTokenizer, WindowReader
+    from openmed_ner.tagging.batching import padded_length
+
+    manifest = bundle.manifest
     tokenizer = SubwordTokenizer.from_json(bundle.read("tokenizer.json").decode("utf-8"))
-    return sum(len(encoding.ids) for text in texts for encoding in tokenizer.iter_encodings(text))
+    reader = WindowReader(tokenizer, manifest.heads, manifest.window, manifest.overlap)
+    n_read = sum(len(encoding.ids) for text in texts for encoding in tokenizer.iter_encodings(text))
+    n_computed = sum(padded_length(len(window.ids) + 2) for text in texts for window in reader.windows(text))
+    return n_read, n_computed
 
 
 def main() -> None:
@@ -114,7 +123,9 @@ def main() -> None:
     smaller = open_bundle(options.smaller) if options.smaller else None
     names = [name for name in ENGINES if smaller or not name.startswith(SMALLER)]
     texts = load_texts(options.data)
-    n_subwords = count_subwords(bundle, texts)
+    n_subwords, n_computed = count_subwords(bundle, texts)
+    windows = f"windows of {bundle.manifest.window}, overlap {bundle.manifest.overlap}"
+    print(f"{n_computed / n_subwords:.3f} subwords computed per subword read ({windows})", flush=True)
 
     rounds: list[dict[str, dict[str, float]]] = []
     ceilings = []
@@ -169,6 +180,7 @@ def main() -> None:
         "smaller": smaller and smaller.manifest.name,
         "documents": len(texts),
         "subwords": n_subwords,
+        "computed_per_subword": n_computed / n_subwords,
         "rounds": options.rounds,
         "engines": engines,
         "matrix_multiply_tflops": ceiling,
