@@ -25,11 +25,12 @@ A message tells where, what was found, what was expected, and the way out.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # so that every class of this module's namespace is an exception, as a test expects
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
 
@@ -182,3 +183,10 @@ def require_extra(module: str, extra: str) -> Any:
         return import_module(module)
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name or module), extra) from error
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Write ``; did you mean …?`` with the nearest known name, whatever its case; empty if none is near."""
+    by_key = {other.casefold(): other for other in known}
+    near = get_close_matches(name.strip().casefold(), by_key, n=1)
+    return f"; did you mean {by_key[near[0]]}?" if near else ""

@@ -128,7 +128,7 @@ def answer(page: Any, *documents: dict[str, Any]) -> None:
 def shown_mentions(page: Any) -> list[str]:
     """The table's mentions, all read at one moment, after what the page has yet to draw."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    texts: list[str] = page.locator("tbody tr td:first-child").all_inner_texts()
+    texts: list[str] = page.locator("tbody td:only-child, tbody td:first-child button").all_inner_texts()
     return texts
 
 
@@ -150,6 +150,7 @@ def test_every_guideline_can_be_shown_and_downloaded(open_page: OpenPage, tmp_pa
     page.locator("#status", has_text="found").wait_for()
     layers = openmed_ner.load(threads=1)("Aspirin caused gastric ulcer.", layers=True).spans
     guidelines = {span.corpus for span in layers}
+    page.locator("#guidelines > summary").click()
     page.locator("#corpora label", has_text=max(guidelines)).wait_for()
     page.get_by_text("Download").click()
     with page.expect_download() as download:
@@ -194,11 +195,11 @@ def test_what_a_bundle_can_find_is_listed_even_if_told_after_the_result(open_pag
     page.reload()
     answer(page, NESTED)
     tag(page, "x")
-    page.get_by_role("checkbox", name="Anatomy").uncheck()
+    page.get_by_role("checkbox", name="Anatomy", exact=False).first.uncheck()
     assert page.locator("#labels").inner_text().split() == ["Anatomy", "2", "Disease", "2"]
     waiting.pop().continue_()
     page.locator("#labels", has_text="Chemical").wait_for()
-    assert not page.get_by_role("checkbox", name="Anatomy").is_checked()
+    assert not page.locator("#labels").get_by_role("checkbox", name="Anatomy").is_checked()
     assert shown_mentions(page) == ["Familial breast cancer syndrome", "breast cancer"]
 
 
@@ -215,13 +216,14 @@ def test_filters_count_what_they_would_show(open_page: OpenPage) -> None:
         "Disease": "2",
     }
     assert counts["Chemical"] == "0"
-    page.get_by_role("checkbox", name="Anatomy").uncheck()
+    page.locator("#guidelines > summary").click()
+    page.locator("#labels").get_by_role("checkbox", name="Anatomy").uncheck()
     assert shown_mentions(page) == ["Familial breast cancer syndrome", "breast cancer"]
     page.get_by_role("checkbox", name="wide").uncheck()
     assert shown_mentions(page) == ["breast cancer"]
     page.get_by_role("checkbox", name="narrow").uncheck()
     assert shown_mentions(page) == ["breast cancer"]
-    assert page.locator("tbody tr").inner_text().split("\t") == [
+    assert [cell.strip() for cell in page.locator("tbody tr").inner_text().split("\t")] == [
         "breast cancer",
         "Disease",
         "1",
@@ -307,7 +309,7 @@ def test_table_and_text_point_at_each_other(open_page: OpenPage) -> None:
     answer(page, NESTED)
     tag(page, "x")
     page.locator(".piece", has_text="left").hover()
-    assert page.locator("tr.lit td:first-child").all_inner_texts() == ["left … ventricle"]
+    assert page.locator("tr.lit td:first-child button").all_inner_texts() == ["left … ventricle"]
     page.get_by_role("row", name="breast cancer Disease").hover()
     assert page.locator(".piece.lit").all_inner_texts() == ["breast", " cancer"]
     page.get_by_role("button", name="breast cancer", exact=True).press("Enter")
@@ -383,6 +385,7 @@ FORMATS = {
     "doccano": "doccano",
     "Prodigy": "prodigy",
     "WebAnno TSV (zip)": "webanno",
+    "UIMA XMI (zip)": "xmi",
 }
 
 
@@ -390,6 +393,7 @@ def test_every_format_downloads_with_the_filters(open_page: OpenPage, tmp_path: 
     page = open_page()
     tag(page, "Aspirin caused gastric ulcer.")
     page.locator("#labels").get_by_role("checkbox", name="Disease").uncheck()
+    page.locator("#guidelines > summary").click()
     for box in page.locator("#corpora label").filter(has_not_text="bc5cdr").get_by_role("checkbox").all():
         box.uncheck()
     page.get_by_text("Download").click()
@@ -405,7 +409,7 @@ def test_every_format_downloads_with_the_filters(open_page: OpenPage, tmp_path: 
 
 
 def read_mentions(path: Path, name: str) -> list[str]:
-    if name in ("brat", "webanno"):
+    if name in ("brat", "webanno", "xmi"):
         with ZipFile(path) as archive:
             archive.extractall(path.parent / name)
         path = path.parent / name
@@ -507,6 +511,128 @@ def test_an_empty_text_and_an_empty_result(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Clear").click()
     assert page.locator("#result").is_hidden()
     assert page.get_by_label("Your text").input_value() == ""
+
+
+PLACES = """() => [...document.querySelectorAll("#form :is(button, input), #panel .buttons button")]
+  .map((element) => [element.id, ...["x", "y"].map((side) => element.getBoundingClientRect()[side])])"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_control_moves_before_during_and_after_a_request(open_page: OpenPage, width: int) -> None:
+    page = open_page(viewport={"width": width, "height": 2000})
+    page.locator("#labels .box").first.wait_for(state="attached")
+    places = page.evaluate(PLACES)
+    assert len(places) > 5
+    waiting: list[Any] = []
+    page.route("**/tag", lambda route: waiting.append(route))
+    page.get_by_label("Your text").fill("Aspirin.")
+    page.get_by_role("button", name="Tag").click()
+    page.get_by_role("button", name="Cancel").wait_for()
+    visible = len(places) if width > 1000 else -3  # on a phone, filters follow the text
+    assert page.evaluate(PLACES)[:visible] == places[:visible]
+    waiting.pop().continue_()
+    page.locator("#status", has_text="found").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+    assert page.evaluate(PLACES)[:visible] == places[:visible]
+
+
+def test_what_was_cleared_comes_back(open_page: OpenPage) -> None:
+    page = open_page()
+    tag(page, "Aspirin caused gastric ulcer.")
+    found = shown_mentions(page)
+    page.get_by_role("button", name="Clear").click()
+    assert page.locator("#status").inner_text() == "Cleared."
+    page.get_by_role("button", name="Undo").click()
+    assert page.get_by_label("Your text").input_value() == "Aspirin caused gastric ulcer."
+    assert shown_mentions(page) == found
+    assert page.get_by_role("button", name="Undo").is_hidden()
+
+
+def test_main_types_stand_first_and_one_click_chooses(open_page: OpenPage) -> None:
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    page.locator("#labels", has_text="Chemical").wait_for()
+    main = [*openmed_ner.load(threads=1).main_types]
+    assert page.locator("#labels .chip").all_inner_texts() == main
+    assert (
+        page.locator("#more-labels .box").count() > 0 and page.locator("#rest").get_attribute("open") is None
+    )
+    page.locator("#labels .box", has_text="Anatomy").hover()
+    page.get_by_role("button", name="Only Anatomy").click()
+    assert set(shown_mentions(page)) == {"breast", "left … ventricle"}
+    page.get_by_role("button", name="None").click()
+    assert shown_mentions(page) == ["No entities to show."]
+    page.get_by_role("button", name="Main types").click()
+    assert len(shown_mentions(page)) == 4
+
+
+def test_negation_is_asked_for_and_stands_in_text_and_table(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_label("Negation, history and family").check()
+    tag(page, "She has asthma but no diabetes.")
+    piece = page.locator(".piece", has_text="diabetes")
+    assert piece.get_attribute("data-chip") == "Disease negated"
+    assert "line-through" in piece.evaluate("element => getComputedStyle(element).textDecoration")
+    assert page.locator("td:first-child", has_text="diabetes").inner_text().split() == ["diabetes", "negated"]
+    assert page.locator("td:first-child", has_text="asthma").inner_text().split() == ["asthma"]
+    assert page.locator("#identifiers").is_hidden()  # this service has no terminologies
+
+
+def test_a_context_of_some_mentions_only_is_counted(open_page: OpenPage) -> None:
+    page = open_page()
+    spans = [
+        {
+            "start": 0,
+            "end": 5,
+            "label": "Disease",
+            "score": 0.9,
+            "corpus": "a",
+            "attributes": {"negated": True},
+        },
+        {
+            "start": 6,
+            "end": 11,
+            "label": "Disease",
+            "score": 0.9,
+            "corpus": "a",
+            "attributes": {"identifier": "X:1"},
+        },
+    ]
+    answer(page, {"id": "1", "text": "fever fever", "spans": spans})
+    tag(page, "x")
+    assert page.locator("td small").inner_text() == "negated (1 of 2), X:1 (1 of 2)"
+
+
+def test_the_result_of_another_text_does_not_stay_below_a_refusal(open_page: OpenPage) -> None:
+    page = open_page(refusals=True)
+    tag(page, "Aspirin caused gastric ulcer.")
+    refuse(page, 422, message="x.jsonl, line 1: no", where=["line 1"])
+    try_to_tag(page)
+    page.get_by_role("alert").wait_for()
+    assert page.get_by_role("alert").inner_text().count("line 1") == 1
+    assert page.locator("#result").is_hidden()
+
+
+def test_a_phone_shows_the_result_and_leads_to_the_table(open_page: OpenPage) -> None:
+    page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    answer(page, NESTED)
+    tag(page, "x")
+    top = "element => element.getBoundingClientRect().top"
+    assert 0 <= page.locator("#result").evaluate(top) < 422
+    assert page.locator("kbd").is_hidden()
+    page.get_by_role("button", name="Table of entities").click()
+    page.wait_for_function("document.getElementById('table-title').getBoundingClientRect().top < 422")
+    assert (
+        page.locator("th").last.is_hidden() and page.locator("#table").evaluate("e => e.offsetWidth") <= 390
+    )
+
+
+def test_the_page_names_the_file_and_links_to_the_reference(open_page: OpenPage) -> None:
+    page = open_page()
+    page.evaluate(DROP, ["notes.txt", "Aspirin was given."])
+    page.locator("#result-title", has_text="notes.txt").wait_for()
+    assert page.get_by_role("link", name="REST API").get_attribute("href") == "docs"
 
 
 MEASURE_SHOWING = """() => new Promise((resolve) => {
@@ -645,7 +771,7 @@ def test_print_shows_text_and_table_without_controls(open_page: OpenPage) -> Non
     page.emulate_media(media="print")
     for selector in ("#form", "#threshold", "#download", "#search", "#status", "#theme"):
         assert page.locator(selector).is_hidden()
-    for part in (page.locator(".piece").last, page.locator("#table"), page.locator("#corpora .sample").first):
+    for part in (page.locator(".piece").last, page.locator("#table"), page.locator("#labels .chip").first):
         assert part.is_visible()
 
 

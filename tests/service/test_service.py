@@ -237,15 +237,53 @@ def test_form_fields_mean_what_json_fields_mean(client: TestClient) -> None:
         assert client.post("/tag/file", files={"file": ("x.txt", b"")}, data=data).status_code == 422
 
 
+def test_offsets_may_count_utf16_units_and_texts_stay_out(client: TestClient) -> None:
+    text = "😀 drug, 𝒜 ill 😀"
+    (plain,) = client.post("/tag", json={"text": text}).json()["documents"]
+    body = {"text": text, "offsets": "utf16", "return_text": False}
+    (document,) = client.post("/tag", json=body).json()["documents"]
+    assert "text" not in document and len(document["spans"]) == len(plain["spans"]) == 2
+    units = text.encode("utf-16-le")
+    for span, original in zip(document["spans"], plain["spans"], strict=True):
+        assert units[2 * span["start"] : 2 * span["end"]].decode("utf-16-le") == span["text"]
+        assert span["start"] > original["start"]
+    file = {"file": ("x.txt", text.encode())}
+    form = client.post("/tag/file", files=file, data={"offsets": "utf16", "return_text": "false"}).json()
+    assert form["documents"][0]["spans"] == document["spans"]
+    refused = client.post("/tag", json={**body, "output": "csv"})
+    assert (refused.status_code, "for the output json" in refused.json()["error"]["message"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "where"),
+    [
+        ({"text": "a", "types": "Chemical"}, 'types: expected a list, such as ["Chemical"]', ["types"]),
+        ({"text": 5}, "text: expected a string", ["text"]),
+        ({"texts": ["a", 5]}, "texts.1: expected a string", ["texts.1"]),
+        ({"txt": "a"}, "txt: unknown field; did you mean text?", ["txt"]),
+        ({"text": "a", "types": ["disease"]}, "unknown type 'disease'; did you mean Disease?", ["types"]),
+        ({"text": "a", "corpora": ["bc2g"]}, "unknown corpus 'bc2g'; did you mean bc2gm?", ["corpora"]),
+    ],
+)
+def test_a_refusal_names_the_field_once_and_what_was_expected(
+    real: TestClient, body: dict[str, Any], message: str, where: list[str]
+) -> None:
+    error = real.post("/tag", json=body).json()["error"]
+    assert (error["message"], error["where"]) == (message, where)
+
+
 def test_the_model_says_what_it_is(real: TestClient, tagger: Tagger) -> None:
     (bundle,) = real.get("/bundles").json()["bundles"]
     assert [head["corpus"] for head in bundle["heads"]] == list(tagger.corpora)
     assert bundle["licence"] == "Apache-2.0" and bundle["types"] == list(tagger.types)
+    assert {"abbreviations", "context"} <= set(bundle["attributes"])
+    assert all(head["title"] for head in bundle["heads"])
 
 
 def test_the_reference_needs_nothing_from_elsewhere(client: TestClient) -> None:
     page = client.get("/docs").text
     assert "POST /tag/file" in page and "Retry-After" in client.get("/openapi.json").text
+    assert "Required. string" in page and "array of strings" in page
     assert "<script" not in page and "http://" not in page and "https://" not in page
     assert "POST /tag/file" not in client.get("/").text and client.get("/").status_code == 200
 

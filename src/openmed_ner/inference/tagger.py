@@ -16,7 +16,7 @@ import numpy as np
 from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.suite import join_manifests, open_bundles
-from openmed_ner.errors import BundleError, InputError, RunError
+from openmed_ner.errors import BundleError, InputError, RunError, suggest
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.inference.texts import describe, iter_blocks, iter_documents, raise_last
@@ -368,7 +368,8 @@ def _read_names(names: Iterable[str] | None, choices: Sequence[str], kind: str) 
     names = None if names is None else tuple(names)
     for name in names or ():
         if name not in choices:
-            raise InputError(f"unknown {kind} {name!r}; this bundle knows: {', '.join(choices)}")
+            near = suggest(name, choices) or f"; this bundle knows: {', '.join(choices)}"
+            raise InputError(f"unknown {kind} {name!r}{near}")
     return names
 
 

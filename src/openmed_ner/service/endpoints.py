@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from openmed_ner.bundle import Manifest
+from openmed_ner.corpora.catalog import CATALOG
 from openmed_ner.errors import (
     ClosedError,
     InputError,
@@ -24,7 +25,7 @@ from openmed_ner.errors import (
     RefusedError,
     TaggingFailedError,
 )
-from openmed_ner.inference.attributes import add_attributes
+from openmed_ner.inference.attributes import add_attributes, available_steps
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service.batcher import Batcher, cost
 from openmed_ner.service.errors import CLIENT_GONE
@@ -82,7 +83,8 @@ class Service:
 
     async def bundles(self) -> Response:
         """Describe the model: its heads, the guideline of each, its licence and its digest."""
-        return JSONResponse({"bundles": [describe_bundle(self.tagger, self._sha256)]})
+        bundle = await asyncio.to_thread(describe_bundle, self.tagger, self._sha256)
+        return JSONResponse({"bundles": [bundle]})
 
     async def health(self) -> Response:
         """Report that the process is alive. Needs no token, so that supervisors can ask."""
@@ -122,7 +124,15 @@ class Service:
         tagged = await self._tag(request, documents, options, deadline)
         self.metrics.add_documents(tagged)
         bundle = {"name": self.tagger.manifest.name, "sha256": self._sha256}
-        body = await asyncio.to_thread(write_body, tagged, options.output, bundle=bundle, problems=problems)
+        body = await asyncio.to_thread(
+            write_body,
+            tagged,
+            options.output,
+            bundle=bundle,
+            problems=problems,
+            utf16=options.offsets == "utf16",
+            with_text=options.return_text,
+        )
 
         disposition = {"Content-Disposition": f'attachment; filename="{body.file_name}"'}
         headers = {"Content-Type": body.media_type, **(disposition if body.file_name else {})}
@@ -146,7 +156,8 @@ class Service:
         try:
             self.tagger.pipe((), **options.pipe_options.for_tagger())
         except InputError as error:
-            raise RefusedError(422, "unknown_name", str(error), places=["corpora", "types"]) from error
+            places = ["corpora" if set(options.corpora or ()) - set(self.tagger.corpora) else "types"]
+            raise RefusedError(422, "unknown_name", str(error), places=places) from error
 
     async def _tag(
         self, request: Request, documents: Sequence[Document], options: TagOptions, deadline: float
@@ -201,8 +212,14 @@ def describe_bundle(tagger: Tagger, sha256: str | None) -> dict[str, Any]:
         "backbone": manifest.backbone.name,
         "types": list(tagger.types),
         "main_types": list(tagger.main_types),
+        "attributes": list(available_steps()),
         "heads": [
-            {"corpus": head.corpus, "types": list(head.labels), "scheme": head.scheme.value}
+            {
+                "corpus": head.corpus,
+                "title": CATALOG[head.corpus].title if head.corpus in CATALOG else "",
+                "types": list(head.labels),
+                "scheme": head.scheme.value,
+            }
             for head in manifest.heads
         ],
     }

@@ -19,6 +19,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from openmed_ner.errors import InputError, RefusedError
 from openmed_ner.formats import FOLDER_WRITERS, READERS, REGISTRY, tagged_writers
 from openmed_ner.formats.jsonl import to_json
+from openmed_ner.formats.utf16 import CodeUnits
 from openmed_ner.text import Document
 
 DEFAULT_OUTPUT = "json"
@@ -53,6 +54,8 @@ def write_body(
     *,
     bundle: dict[str, str | None],
     problems: Sequence[str] = (),
+    utf16: bool = False,
+    with_text: bool = True,
 ) -> Body:
     """Write documents in a format.
 
@@ -61,6 +64,8 @@ def write_body(
         output: name of the format, a key of ``MEDIA_TYPES``.
         bundle: name and digest of the model, for ``DEFAULT_OUTPUT``.
         problems: omissions from a file, likewise.
+        utf16: if true, offsets count UTF-16 units, likewise.
+        with_text: if false, texts are left out, likewise.
 
     Raises:
         RefusedError: the format cannot hold a document.
@@ -68,7 +73,7 @@ def write_body(
     media_type = MEDIA_TYPES[output]
     if output == DEFAULT_OUTPUT:
         record: dict[str, Any] = {
-            "documents": [to_json(document) for document in documents],
+            "documents": [_record(document, utf16=utf16, with_text=with_text) for document in documents],
             "bundle": bundle,
         }
         if problems:
@@ -79,6 +84,20 @@ def write_body(
     except InputError as error:
         raise RefusedError(422, "unrepresentable", str(error), places=["output"]) from error
     return Body(content, media_type, _file_name(output))
+
+
+def _record(document: Document, *, utf16: bool, with_text: bool) -> dict[str, Any]:
+    """Build the JSON object of a document."""
+    record = to_json(document)
+    if utf16:
+        to_units = CodeUnits(document.text).to_units
+        for span in record["spans"]:
+            span["start"], span["end"] = to_units(span["start"]), to_units(span["end"])
+            if "fragments" in span:
+                span["fragments"] = [[to_units(start), to_units(end)] for start, end in span["fragments"]]
+    if not with_text:
+        del record["text"]
+    return record
 
 
 def write_formats_module() -> str:

@@ -39,7 +39,11 @@ def _iter_operation(name: str, operation: dict[str, Any]) -> Iterator[str]:
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         schema = content["schema"]
         yield f"<h3>Request: <code>{escape(media_type)}</code></h3>"
-        rows = [(name, _describe(field)) for name, field in schema.get("properties", {}).items()]
+        required = schema.get("required", ())
+        rows = [
+            (name, f"{'Required. ' if name in required else ''}{_describe(field)}")
+            for name, field in schema.get("properties", {}).items()
+        ]
         yield _table(rows)
         if "example" in content:
             yield f"<pre>{escape(json.dumps(content['example'], indent=1, ensure_ascii=False))}</pre>"
@@ -55,7 +59,9 @@ def _iter_operation(name: str, operation: dict[str, Any]) -> Iterator[str]:
 
 def _describe(schema: dict[str, Any]) -> str:
     choices = schema.get("enum") or schema.get("items", {}).get("enum") or []
-    parts = [schema.get("type", ""), schema.get("description", "").replace("``", "")]
+    items = schema.get("items", {}).get("type", "")
+    kind = f"{schema.get('type', '')} of {items}s." if items else schema.get("type", "")
+    parts = [kind, schema.get("description", "").replace("``", "")]
     parts += [f"One of: {', '.join(map(str, choices))}."] if choices else []
     parts += [f"Default: {schema['default']}."] if schema.get("default") is not None else []
     return " ".join(parts)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from openmed_ner.errors import RefusedError
+from openmed_ner.errors import RefusedError, suggest
 from openmed_ner.inference.attributes import STEPS
 from openmed_ner.service.batcher import PipeOptions
 from openmed_ner.service.outputs import DEFAULT_OUTPUT, MEDIA_TYPES
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:  # a type checker accepts no computed literals
+    from pydantic_core import ErrorDetails
+
     AttributeStep = str
     Output = str
 else:
@@ -54,6 +56,16 @@ class TagOptions(BaseModel):
     service has terminologies."""
     output: Output = DEFAULT_OUTPUT
     """Format of the response."""
+    offsets: Literal["characters", "utf16"] = "characters"
+    """Unit of offsets in the output ``json``: Unicode code points, or UTF-16 units as in JavaScript."""
+    return_text: bool = True
+    """If false, the output ``json`` leaves out the texts, and has the mentions alone."""
+
+    @model_validator(mode="after")
+    def _fit_output(self) -> Self:
+        if self.output != DEFAULT_OUTPUT and (self.offsets != "characters" or not self.return_text):
+            raise ValueError("offsets and return_text are for the output json")
+        return self
 
     @property
     def pipe_options(self) -> PipeOptions:
@@ -130,7 +142,7 @@ class _Answer(BaseModel):
 
 
 class Mention(_Answer):
-    """An entity: characters ``start`` to ``end`` of the text, counted in Unicode code points."""
+    """An entity: ``start`` to ``end`` of the text, counted in the unit of ``offsets``."""
 
     start: int
     """First character."""
@@ -153,8 +165,8 @@ class TaggedDocument(_Answer):
 
     id: str
     """Name of the text."""
-    text: str
-    """The text as it was sent."""
+    text: str | SkipJsonSchema[None] = None
+    """The text as it was sent; missing if ``return_text`` is false."""
     spans: list[Mention]
     """Entities, in the order of the text."""
     coverage: dict[str, Any]
@@ -190,6 +202,8 @@ class HeadInfo(_Answer):
 
     corpus: str
     """Name of the corpus."""
+    title: str
+    """Title that its authors gave it; empty if it is not in the catalog."""
     types: list[str]
     """Entity types that it annotates."""
     scheme: str
@@ -217,6 +231,8 @@ class BundleInfo(_Answer):
     """Entity types that it finds."""
     main_types: list[str]
     """Entity types that it returns by default."""
+    attributes: list[str]
+    """Steps that ``add`` can name on this service."""
     heads: list[HeadInfo]
     """Its heads, one per annotation guideline."""
 
@@ -266,7 +282,9 @@ def read_request(body: bytes) -> TagRequest:
 def explain(error: ValidationError) -> RefusedError:
     """Turn pydantic's errors into a refusal that quotes nothing of the request."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    reasons = [(_place(problem["loc"]), problem["msg"]) for problem in problems[:_MAX_REASONS]]
+    # A field that may be missing is reported twice: as what it should be, and as null.
+    problems = [problem for problem in problems if problem["type"] != "none_required"] or problems
+    reasons = [(_place(problem["loc"]), _reason(problem)) for problem in problems[:_MAX_REASONS]]
     message = "; ".join(f"{place}: {reason}" for place, reason in reasons)
     if len(problems) > _MAX_REASONS:
         message += f"; and {len(problems) - _MAX_REASONS} more"
@@ -275,9 +293,23 @@ def explain(error: ValidationError) -> RefusedError:
 
 
 def _place(location: Sequence[int | str]) -> str:
-    """Write the path of a field; a name that is not plain may be misplaced text, and is not quoted."""
+    """Write the path of a field; a name that is not plain may be misplaced text, and is not quoted.
+
+    Fields are not nested, so further names in a location are those of pydantic's types.
+    """
     parts = [
         str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "(another field)"
-        for part in location
+        for index, part in enumerate(location)
+        if index == 0 or isinstance(part, int)
     ]
     return ".".join(parts) or "body"
+
+
+def _reason(problem: ErrorDetails) -> str:
+    """Say what was expected."""
+    kind, location = problem["type"], problem["loc"]
+    if kind == "extra_forbidden" and location and isinstance(location[0], str):
+        return f"unknown field{suggest(location[0], {**TagRequest.model_fields, **FileRequest.model_fields})}"
+    if kind == "list_type":
+        return 'expected a list, such as ["Chemical"]' if location[0] == "types" else "expected a list"
+    return "expected a string" if kind == "string_type" else problem["msg"]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
-from openmed_ner.errors import InputError
+from openmed_ner.errors import InputError, suggest
 from openmed_ner.inference.attributes.abbreviations import add_abbreviations
 from openmed_ner.inference.attributes.context import add_context
 from openmed_ner.inference.attributes.identifiers import add_identifiers
+from openmed_ner.terminologies.store import find_store
 from openmed_ner.text import Document
 from openmed_ner.text.definitions import Definition, find_definitions
 
@@ -24,6 +26,7 @@ __all__ = [
     "add_attributes",
     "add_context",
     "add_identifiers",
+    "available_steps",
     "find_definitions",
 ]
 
@@ -51,7 +54,8 @@ def add_attributes(
         MissingExtraError: a step needs a package that is not installed.
     """
     if unknown := [step for step in steps if step not in STEPS]:
-        raise InputError(f"unknown step {unknown[0]!r}; known: {', '.join(STEPS)}")
+        near = suggest(unknown[0], STEPS) or f"; known: {', '.join(STEPS)}"
+        raise InputError(f"unknown step {unknown[0]!r}{near}")
     functions: Mapping[str, Step] = {
         **STEPS,
         "identifiers": partial(add_identifiers, terminologies=terminologies),
@@ -60,3 +64,20 @@ def add_attributes(
     for step in steps:
         stream = functions[step](stream)
     return stream
+
+
+def available_steps() -> tuple[str, ...]:
+    """Names of the steps that work here: extras are installed, and the environment names terminologies.
+
+    Nothing is loaded for the answer.
+    """
+    available = {"abbreviations"}
+    if all(map(find_spec, ("spacy", "negspacy"))):
+        available.add("context")
+    try:
+        find_store(None)
+    except InputError:
+        pass
+    else:
+        available.add("identifiers")
+    return tuple(step for step in STEPS if step in available)

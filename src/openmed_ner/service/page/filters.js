@@ -9,8 +9,9 @@ import { corpusName, makeChip, makeSample } from "./palette.js";
 /** @typedef {import("./mentions.js").Filter} Filter @typedef {import("./mentions.js").Mention} Mention */
 
 /**
- * @param {{labels: HTMLElement, corpora: HTMLElement, threshold: HTMLInputElement,
- *   thresholdValue: HTMLOutputElement}} controls
+ * @param {{labels: HTMLElement, moreLabels: HTMLElement, rest: HTMLElement, corpora: HTMLElement,
+ *   threshold: HTMLInputElement, thresholdValue: HTMLOutputElement, allTypes: HTMLElement, mainTypes: HTMLElement,
+ *   noTypes: HTMLElement}} controls
  * @param {() => void} onChange
  */
 export function createFilters(controls, onChange) {
@@ -18,6 +19,7 @@ export function createFilters(controls, onChange) {
   const filter = { labels: new Set(), corpora: new Set(), threshold: 0 };
   /** @type {Record<string, Map<string, HTMLElement>>} */
   const counters = { labels: new Map(), corpora: new Map() };
+  let offered = { first: [], rest: [], main: [] };
 
   /** Show everything. */
   function reset() {
@@ -27,21 +29,45 @@ export function createFilters(controls, onChange) {
     readThreshold();
   }
 
-  /** @param {string[]} labels @param {string[]} corpora */
-  function offer(labels, corpora) {
-    offerKind("labels", labels, (name) => [makeChip(name)]);
-    offerKind("corpora", corpora, (name) => [makeSample(name), corpusName(name)]);
+  /**
+   * @param {{first: string[], rest: string[], main: string[]}} labels types to list at once, on request, and those
+   *   that are shown by default
+   * @param {string[]} corpora
+   * @param {Map<string, string>} titles full names of corpora
+   */
+  function offer(labels, corpora, titles) {
+    counters.labels.clear();
+    counters.corpora.clear();
+    offered = labels;
+    const describe = (name) => [makeChip(name)];
+    controls.labels.replaceChildren(...labels.first.map((name) => makeBox("labels", name, describe(name))));
+    controls.moreLabels.replaceChildren(...labels.rest.map((name) => makeBox("labels", name, describe(name))));
+    controls.rest.hidden = !labels.rest.length;
+    const explain = (name) => [makeSample(name), corpusName(name), makeTitle(titles.get(name))];
+    controls.corpora.replaceChildren(...corpora.map((name) => makeBox("corpora", name, explain(name))));
   }
 
-  function offerKind(kind, names, describe) {
-    counters[kind].clear();
-    controls[kind].replaceChildren(...names.map((name) => makeBox(kind, name, describe(name))));
+  /** Show some types alone. */
+  function keepTypes(kept) {
+    for (const name of [...offered.first, ...offered.rest]) {
+      if (kept.includes(name)) filter.labels.delete(name);
+      else filter.labels.add(name);
+    }
+    checkBoxes();
+    onChange();
+  }
+
+  function checkBoxes() {
+    for (const group of [controls.labels, controls.moreLabels]) {
+      for (const box of group.querySelectorAll("input")) box.checked = !filter.labels.has(box.value);
+    }
   }
 
   function makeBox(kind, name, description) {
     const hidden = filter[kind];
     const box = document.createElement("input");
     box.type = "checkbox";
+    box.value = name;
     box.checked = !hidden.has(name);
     box.addEventListener("change", () => {
       if (box.checked) hidden.delete(name);
@@ -55,7 +81,20 @@ export function createFilters(controls, onChange) {
     counters[kind].set(name, count);
     const label = document.createElement("label");
     label.append(box, caption, count);
-    return label;
+    const row = document.createElement("div");
+    row.className = "box";
+    row.append(label);
+    if (kind === "labels") row.append(makeOnly(name));
+    return row;
+  }
+
+  function makeOnly(name) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "only";
+    button.ariaLabel = `Only ${name}`;
+    button.addEventListener("click", () => keepTypes([name]));
+    return button;
   }
 
   /** @param {Mention[]} mentions mentions to count */
@@ -77,5 +116,15 @@ export function createFilters(controls, onChange) {
     readThreshold();
     onChange();
   });
+  controls.allTypes.addEventListener("click", () => keepTypes([...offered.first, ...offered.rest]));
+  controls.mainTypes.addEventListener("click", () => keepTypes(offered.main));
+  controls.noTypes.addEventListener("click", () => keepTypes([]));
   return { filter, reset, offer, count };
+}
+
+function makeTitle(title) {
+  const element = document.createElement("span");
+  element.className = "quiet";
+  element.textContent = title ?? "";
+  return element;
 }

@@ -15,7 +15,8 @@ Two women with diabetes mellitus who took metformin developed lactic acidosis.
 /**
  * @param {{form: HTMLFormElement, text: HTMLTextAreaElement, file: HTMLInputElement, format: HTMLSelectElement,
  *   example: HTMLButtonElement, clear: HTMLButtonElement}} controls
- * @param {{onSource: (source: Source) => void, onRefuse: (message: string) => void, onClear: () => void}} events
+ * @param {{onSource: (source: Source) => void, onRefuse: (message: string) => void, onClear: (text: string) => void}}
+ *   events
  */
 export function listenForInput({ form, text, file, format, example, clear }, { onSource, onRefuse, onClear }) {
   const submit = () => onSource({ text: text.value });
@@ -43,9 +44,10 @@ export function listenForInput({ form, text, file, format, example, clear }, { o
     submit();
   });
   clear.addEventListener("click", () => {
+    const cleared = text.value;
     text.value = "";
     text.focus();
-    onClear();
+    onClear(cleared);
   });
   listenForDrops(acceptFiles);
 }

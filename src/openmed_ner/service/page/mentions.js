@@ -17,7 +17,8 @@ import { assignLanes, unitsOf } from "./offsets.js";
  * @typedef {{labels: Set<string>, corpora: Set<string>, threshold: number}} Filter hidden labels and corpora,
  *   and the lowest score to show
  * @typedef {{key: string, text: string, label: string, corpora: Set<string>, count: number,
- *   score: number | null, mentions: Mention[]}} Row
+ *   score: number | null, mentions: Mention[], notes: Map<string, number>}} Row notes: attributes of its mentions,
+ *   with the number of these
  */
 
 /**
@@ -98,6 +99,26 @@ export function tally(mentions, filter) {
   return counts;
 }
 
+const CONTEXT = ["negated", "family", "historical", "hypothetical"];
+
+/**
+ * The attributes of context that some layers have, such as `negated`.
+ * @param {Layer[]} layers
+ * @returns {string[]}
+ */
+export function contextOf(layers) {
+  const present = new Set(layers.flatMap(({ attributes }) => attributes.map(([name]) => name)));
+  return CONTEXT.filter((name) => present.has(name));
+}
+
+/** What the table notes of a mention: its context, long form and identifier. */
+function notesOf(layers) {
+  const values = layers.flatMap(({ attributes }) =>
+    attributes.filter(([name]) => name === "long_form" || name === "identifier").map(([, value]) => String(value)),
+  );
+  return [...contextOf(layers), ...new Set(values)];
+}
+
 /** @param {Mention} mention */
 export function rowKey(mention) {
   return `${mention.label}\n${mention.text}`;
@@ -117,9 +138,10 @@ export function listRows(mentions, shown) {
     if (!layers.length) continue;
     const { text, label } = mention;
     const key = rowKey(mention);
-    if (!rows.has(key)) rows.set(key, { key, text, label, corpora: new Set(), count: 0, score: null, mentions: [] });
+    if (!rows.has(key)) rows.set(key, startRow(key, text, label));
     const row = rows.get(key);
     row.count += 1;
+    for (const note of notesOf(layers)) row.notes.set(note, (row.notes.get(note) ?? 0) + 1);
     row.mentions.push(mention);
     for (const { corpus, score } of layers) {
       row.corpora.add(corpus);
@@ -127,4 +149,8 @@ export function listRows(mentions, shown) {
     }
   }
   return [...rows.values()];
+}
+
+function startRow(key, text, label) {
+  return { key, text, label, corpora: new Set(), count: 0, score: null, mentions: [], notes: new Map() };
 }

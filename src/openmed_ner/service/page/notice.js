@@ -36,8 +36,9 @@ export function createNotice({ alert, again, retry, status }, onRetry) {
     const title = document.createElement("strong");
     title.textContent = message;
     const list = document.createElement("ul");
-    list.append(...places.map((place) => makeText("li", place)));
-    alert.append(title, ...(places.length ? [list] : []), makeText("p", advice));
+    const further = places.filter((place) => !message.includes(place));
+    list.append(...further.map((place) => makeText("li", place)));
+    alert.append(title, ...(further.length ? [list] : []), makeText("p", advice));
     alert.hidden = false;
     again.hidden = !repeatable;
     countDown(wait);

@@ -12,6 +12,7 @@ import { listenForInput } from "./input.js";
 import { createNotice } from "./notice.js";
 import { createResult } from "./result.js";
 import { fetchBundles, requestTags } from "./service.js";
+import { createTimer } from "./timer.js";
 
 const find = (id) => document.getElementById(id);
 const result = createResult(find);
@@ -30,17 +31,25 @@ const notice = createNotice(
 let running = null;
 /** @type {import("./service.js").Source | null} */
 let tagged = null;
+/** What Undo brings back. */
+let cleared = { text: "", source: null, records: [] };
+let records = [];
+const timer = createTimer(find("elapsed"));
+const add = [...document.querySelectorAll("input[name=add]")];
 
 /** Run one request at a time: a new one aborts the last, and a failed one can be repeated. */
-async function run(message, action) {
+async function run(message, action, size = 0) {
   running?.abort();
   const controller = (running = new AbortController());
-  repeat = () => run(message, action);
+  repeat = () => run(message, action, size);
+  timer.start(size);
   setBusy(true);
   notice.say(message);
   try {
     const summary = await withToken(() => action(controller.signal));
-    if (running === controller) notice.say(summary);
+    if (running !== controller) return;
+    timer.finish();
+    notice.say(summary);
   } catch (error) {
     if (running !== controller) return; // a newer request has taken over
     if (controller.signal.aborted) notice.say("Cancelled.");
@@ -51,7 +60,11 @@ async function run(message, action) {
 }
 
 function setBusy(busy) {
-  if (!busy) running = null;
+  if (!busy) {
+    running = null;
+    timer.stop();
+  }
+  find("undo").hidden = true;
   find("main").setAttribute("aria-busy", String(busy));
   find("cancel").hidden = !busy;
   find("tag").disabled = busy;
@@ -62,18 +75,39 @@ function tag(source) {
     notice.fail({ message: "There is no text yet.", advice: "Paste one, drop a file, or try the example." });
     return;
   }
-  const name = "text" in source ? "the text" : source.file.name;
-  run(`Reading ${name}…`, async (signal) => {
-    const answer = await (await requestTags(source, layersOption(), signal)).json();
+  const [name, size] = "text" in source ? ["the text", source.text.length] : [source.file.name, source.file.size];
+  const options = requestOptions();
+  const action = async (signal) => {
+    const response = await requestTags(source, options, signal).catch((error) => {
+      // A refusal shall not stand above the result of another text.
+      if (!signal.aborted && source !== tagged) hide();
+      throw error;
+    });
+    const answer = await response.json();
     signal.throwIfAborted();
-    tagged = source;
-    return describeResult(result.show(answer.documents), answer.documents.length);
-  });
+    [tagged, records] = [source, answer.documents];
+    return show(options);
+  };
+  run(`Reading ${name}…`, action, size);
 }
 
-/** By default, the guidelines of a type are merged into one layer. */
-function layersOption() {
-  return find("layers").checked ? { layers: true } : {};
+/** Options of the form; by default, the guidelines of a type are merged into one layer. */
+function requestOptions() {
+  const steps = add.filter((box) => box.checked).map((box) => box.value);
+  return { ...(find("layers").checked ? { layers: true } : {}), ...(steps.length ? { add: steps } : {}) };
+}
+
+function show(options) {
+  const name = "file" in tagged ? tagged.file.name : "";
+  const summary = describeResult(result.show(records, { name, layers: Boolean(options.layers) }), records.length);
+  // In one column the result begins below the screen.
+  if (matchMedia("(max-width: 64rem)").matches) find("result").scrollIntoView({ block: "start" });
+  return summary;
+}
+
+function hide() {
+  tagged = null;
+  result.clear();
 }
 
 function describeResult(n_mentions, n_documents) {
@@ -90,17 +124,28 @@ function download({ name, title, file }) {
     return;
   }
   run(`Preparing ${title}…`, async (signal) => {
-    const response = await requestTags(tagged, { ...layersOption(), ...options, output: name }, signal);
+    const response = await requestTags(tagged, { ...requestOptions(), ...options, output: name }, signal);
     save(await response.blob(), file);
     return `${file} is ready.`;
   });
 }
 
-function clear() {
+function clear(text) {
   running?.abort();
-  tagged = null;
-  result.clear();
+  setBusy(false);
+  if (text || tagged) cleared = { text, source: tagged, records };
+  hide();
+  notice.say("Cleared.");
+  find("undo").hidden = !(cleared.text || cleared.source);
+}
+
+function undo() {
+  find("undo").hidden = true;
+  find("source").value = cleared.text;
   notice.clear();
+  if (!cleared.source) return;
+  [tagged, records] = [cleared.source, cleared.records];
+  notice.say(show(requestOptions()));
 }
 
 /** List the types and guidelines of the bundle, also those without a mention in the text. */
@@ -109,9 +154,12 @@ async function describeBundles() {
   const heads = bundles.flatMap((bundle) => bundle.heads ?? []);
   const corpora = heads.map((head) => head.corpus).filter(Boolean);
   const labels = heads.flatMap((head) => head.types ?? head.labels ?? []);
-  result.offer({ labels, corpora });
+  const main = bundles.flatMap((bundle) => bundle.main_types ?? []);
+  result.offer({ labels, corpora, main, titles: new Map(heads.map((head) => [head.corpus, head.title])) });
+  const steps = bundles.flatMap((bundle) => bundle.attributes ?? []);
+  find("identifiers").hidden = !steps.includes("identifiers");
   const names = bundles.map(({ name, licence }) => (licence ? `${name} (${licence})` : name)).join(", ");
-  if (names) find("bundle").textContent = `${names}: ${[...new Set(labels)].join(", ")}`;
+  if (names) find("bundle").textContent = `Finds biomedical entities in text. Model: ${names}`;
 }
 
 listenForInput(
@@ -128,9 +176,11 @@ listenForInput(
 offerInputs(find("from"));
 offerDownloads(find("formats"), download);
 find("cancel").addEventListener("click", () => running?.abort());
-find("layers").addEventListener("change", () => {
-  if (tagged) tag(tagged);
-});
+find("undo").addEventListener("click", undo);
+for (const button of document.querySelectorAll("[data-goal]")) {
+  button.addEventListener("click", () => find(button.dataset.goal).scrollIntoView({ block: "start" }));
+}
+for (const box of [find("layers"), ...add]) box.addEventListener("change", () => tagged && tag(tagged));
 find("theme").addEventListener("change", (event) => {
   document.documentElement.dataset.theme = event.target.value;
 });

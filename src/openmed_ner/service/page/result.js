@@ -11,6 +11,9 @@ import { createMarkedText } from "./text.js";
 
 /** @typedef {import("./mentions.js").TaggedDocument} TaggedDocument */
 
+const MERGED = "A line below a mention has the colour of its type. Point at a mention for its score and guideline.";
+const LAYERED =
+  "Each line below a mention is the answer of one guideline. Four styles of lines repeat: point at a mention for the names.";
 const NOTHING = { id: "", text: "", mentions: [], lanes: 1, coverage: null };
 
 /** @param {(id: string) => any} find function that returns an element of the page by its id */
@@ -21,6 +24,11 @@ export function createResult(find) {
   const table = createTable({ table: find("table"), search: find("search"), more: find("more") }, events);
   const controls = {
     labels: find("labels"),
+    moreLabels: find("more-labels"),
+    rest: find("rest"),
+    allTypes: find("all-types"),
+    mainTypes: find("main-types"),
+    noTypes: find("no-types"),
     corpora: find("corpora"),
     threshold: find("threshold"),
     thresholdValue: find("threshold-value"),
@@ -32,16 +40,22 @@ export function createResult(find) {
   /** @type {TaggedDocument} */
   let current = NOTHING;
   let refreshing = false;
+  let layered = false;
   /** Types and corpora of the loaded bundles. */
-  let offered = { labels: [], corpora: [] };
+  let offered = { labels: [], corpora: [], main: [], titles: new Map() };
   /** Types and corpora of the bundles and of the mentions. */
   const kinds = { labels: [], corpora: [] };
 
   /**
    * @param {any[]} records documents of a response
+   * @param {{name?: string, layers?: boolean}} [request] name of the file; whether each guideline has a layer
    * @returns {number} number of mentions
    */
-  function show(records) {
+  function show(records, { name = "", layers = false } = {}) {
+    layered = layers;
+    find("main").classList.toggle("layered", layered);
+    find("result-title").textContent = name ? `Tagged text: ${name}` : "Tagged text";
+    find("lines").textContent = layered ? LAYERED : MERGED;
     documents = records.map(readDocument);
     filters.reset();
     listKinds();
@@ -52,7 +66,10 @@ export function createResult(find) {
     return documents.flatMap((tagged) => tagged.mentions).length;
   }
 
-  /** @param {{labels: string[], corpora: string[]}} bundleKinds may arrive after the first result */
+  /**
+   * @param {{labels: string[], corpora: string[], main: string[], titles: Map<string, string>}} bundleKinds types,
+   *   guidelines, types that are shown by default, and full names of guidelines; may arrive after the first result
+   */
   function offer(bundleKinds) {
     offered = bundleKinds;
     listKinds();
@@ -64,7 +81,11 @@ export function createResult(find) {
     const layers = mentions.flatMap((mention) => mention.layers);
     kinds.labels = sortedUnion(offered.labels, mentions.map(({ label }) => label));
     kinds.corpora = sortedUnion(offered.corpora, layers.map(({ corpus }) => corpus));
-    filters.offer(kinds.labels, kinds.corpora);
+    const main = offered.main.length ? offered.main : kinds.labels;
+    const present = new Set(mentions.map(({ label }) => label));
+    const first = [...main, ...kinds.labels.filter((label) => present.has(label) && !main.includes(label))];
+    const rest = kinds.labels.filter((label) => !first.includes(label));
+    filters.offer({ first, rest, main }, kinds.corpora, offered.titles);
   }
 
   function showDocument(index) {
@@ -73,7 +94,7 @@ export function createResult(find) {
     find("previous").disabled = index <= 0;
     find("next").disabled = index >= documents.length - 1;
     find("coverage").textContent = describeCoverage(current.coverage);
-    text.show(current);
+    text.show(current, layered);
     refresh();
   }
 
@@ -104,7 +125,6 @@ export function createResult(find) {
 
   function setVisible(visible) {
     find("result").hidden = !visible;
-    find("panel").hidden = !visible;
     find("main").classList.toggle("has-result", visible);
   }
 

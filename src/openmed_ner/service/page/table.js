@@ -64,9 +64,11 @@ export function createTable({ table, search, more }, { onVisit, onPoint }) {
     goTo.type = "button";
     goTo.textContent = row.text;
     goTo.title = "Go to the first mention";
+    const mention = document.createElement("div");
+    mention.append(goTo, ...describeNotes(row));
     const corpora = [...row.corpora].sort().map(corpusName).join(", ");
     const score = row.score === null ? "–" : row.score.toFixed(2);
-    const cells = [goTo, makeChip(row.label), row.count.toLocaleString("en"), score, corpora];
+    const cells = [mention, makeChip(row.label), row.count.toLocaleString("en"), score, corpora];
     element.append(...cells.map(makeCell));
     element.addEventListener("click", () => getSelection().isCollapsed && onVisit(row.mentions[0]));
     for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => onPoint(row.mentions));
@@ -101,6 +103,15 @@ export function createTable({ table, search, more }, { onVisit, onPoint }) {
   more.addEventListener("click", showAll);
   addEventListener("beforeprint", showAll);
   return { show, light };
+}
+
+/** Context, long forms and identifiers of a row; with numbers if they do not hold for all its mentions. */
+function describeNotes({ notes, count }) {
+  if (!notes.size) return [];
+  const element = document.createElement("small");
+  const parts = [...notes].map(([note, number]) => (number === count ? note : `${note} (${number} of ${count})`));
+  element.textContent = parts.join(", ");
+  return [element];
 }
 
 function makeCell(content) {

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { contextOf } from "./mentions.js";
 import { blockEnds, cutPieces } from "./offsets.js";
 import { lookOf, patternOf, slotOf } from "./palette.js";
 
@@ -34,10 +35,15 @@ export function createMarkedText(container, popover, onPoint) {
   /** @type {Layer[][]} */
   let shown = [];
   let lit = [];
+  let layered = false;
 
-  /** @param {import("./mentions.js").TaggedDocument} tagged */
-  function show(tagged) {
+  /**
+   * @param {import("./mentions.js").TaggedDocument} tagged
+   * @param {boolean} hasLayers if true, a pattern of the lines tells the guidelines apart
+   */
+  function show(tagged, hasLayers) {
     popover.hide();
+    layered = hasLayers;
     [pieces, lit, shown] = [[], [], []];
     container.style.setProperty("--lanes", String(tagged.lanes));
     const ends = blockEnds(tagged.text);
@@ -74,7 +80,7 @@ export function createMarkedText(container, popover, onPoint) {
   function paint(selected) {
     shown = selected;
     const current = container.querySelector("[tabindex='0']");
-    for (const piece of pieces) paintPiece(piece, shown);
+    for (const piece of pieces) paintPiece(piece, shown, layered);
     if (!pieceOf.get(current)?.stop) moveTabStop(pieces.find((piece) => piece.stop)?.element);
     if (popover.isOpen()) leave();
   }
@@ -164,29 +170,31 @@ function groupByMention(pieces) {
 }
 
 /** Give a piece its look, chip and role; an unchanged piece is not touched. */
-function paintPiece(piece, shown) {
+function paintPiece(piece, shown, layered) {
   const visible = piece.covers.filter(({ mention }) => shown[mention.index].length);
+  const context = contextOf(visible.flatMap(({ mention }) => shown[mention.index]));
   const ending = [...new Set(visible.filter(({ last }) => last).map(({ mention }) => mention.label))];
-  const chip = ending.join(" ");
+  const chip = ending.length ? [...ending, ...context].join(" ") : "";
   const stop = visible.some(({ first }) => first);
-  const look = visible.length ? `${describeLook(visible, shown)}\n${chip}\n${stop}` : "";
+  const look = visible.length ? `${describeLook(visible, shown, layered)} ${context.join(" ")}\n${chip}\n${stop}` : "";
   if (look === piece.look) return;
   Object.assign(piece, { look, stop });
   const { element } = piece;
-  element.className = look.split("\n", 1)[0];
-  if (chip) element.classList.add(`ends-${slotOf(ending[0])}`);
+  element.className = look.split("\n", 1)[0].trim();
+  if (stop) element.classList.add("starts");
+  if (chip) element.classList.add("ends", `ends-${slotOf(ending[0])}`);
   setAttribute(element, "data-chip", chip);
   setAttribute(element, "role", stop ? "button" : "");
   setAttribute(element, "tabindex", stop ? "-1" : "");
 }
 
-function describeLook(visible, shown) {
+function describeLook(visible, shown, layered) {
   let [strongest, best] = [0, -1];
   const lines = [];
   for (const { mention } of visible) {
     const slot = slotOf(mention.label);
     for (const { corpus, lane, score } of shown[mention.index]) {
-      lines.push({ slot, pattern: patternOf(corpus), lane });
+      lines.push({ slot, pattern: layered ? patternOf(corpus) : 0, lane });
       if ((score ?? 0) > best) [strongest, best] = [slot, score ?? 0];
     }
   }
