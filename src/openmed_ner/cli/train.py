@@ -104,6 +104,15 @@ def train(
             rich_help_panel=MODEL,
         ),
     ] = None,
+    keep_heads: Annotated[
+        bool,
+        typer.Option(
+            "--keep-heads",
+            help="Keep the heads of the start beside the new ones; the start is their teacher on your "
+            "documents.",
+            rich_help_panel=MODEL,
+        ),
+    ] = False,
     seed: Seed = None,
     name: BundleName = None,
     set_: Overrides = None,
@@ -145,6 +154,8 @@ def train(
             warm_start = require_extra("openmed_ner.training.warm_start", "train")
             overrides = [*warm_start.default_overrides(origin), *overrides]
     values: dict[str, Any] = {"backbone": backbone, "adapted": adapted, "start": start, "seed": seed}
+    if keep_heads:
+        values["keep_heads"] = True
     if corpus:
         values["corpora"] = corpus
     settings = read_recipe(recipe, overrides, kind=Recipe, **drop_none(values))

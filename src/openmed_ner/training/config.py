@@ -205,6 +205,8 @@ class Recipe:
             and ignored if the whole encoder was adapted.
         start: folder of a trained bundle of the same backbone to start from: its encoder, and its heads with
             the same corpora and tags; other heads are new. Empty: none.
+        keep_heads: if true, the model also keeps the heads of the start that the corpora lack. The start is
+            their teacher on the training documents, so that they forget little.
         soup: folders of bundles with the same heads and layers as the start; training starts from the mean of
             all their weights (a model soup; Wortsman et al., 2022, arXiv 2203.05482).
         layers: numbers from 0 of the backbone's layers to keep, for a smaller and faster model; empty: all.
@@ -241,6 +243,7 @@ class Recipe:
     adapted: str = ""
     adapted_as: Literal["merged", "stacked"] = "merged"
     start: str = ""
+    keep_heads: bool = False
     soup: tuple[str, ...] = ()
     layers: tuple[int, ...] = ()
     method: Literal["lora", "full"] = "lora"
@@ -287,6 +290,11 @@ class Recipe:
         if self.start:
             require(self.method == "full", "method", self.method, "full, since a start is named")
             require(not self.adapted, "adapted", self.adapted, "no adapted encoder, since a start is named")
+        has_start = bool(self.start) or not self.keep_heads
+        require(has_start, "keep_heads", self.keep_heads, "false, since no start is named")
+        teacher = self.distillation.teacher
+        only_start = not self.keep_heads or teacher in ("", self.start)
+        require(only_start, "distillation.teacher", teacher, "the start, since keep_heads is set")
         require(bool(self.start) or not self.soup, "soup", self.soup, "no bundles, since no start is named")
 
 

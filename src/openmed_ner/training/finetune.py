@@ -38,6 +38,7 @@ from openmed_ner.training.config import Recipe
 from openmed_ner.training.engine.loop import StepReport, Trainer
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write_bundle
+from openmed_ner.training.kept_heads import keep_heads, kept_choices
 from openmed_ner.training.lexicon import TrainingLexicon, open_training_lexicon
 from openmed_ner.training.objectives.distillation import TeacherModel
 from openmed_ner.training.objectives.token_tags import Example, TokenTagging, TrainingCorpus
@@ -80,10 +81,13 @@ def finetune(
         RunError: the folder holds another run, or the run fails.
     """
     corpora = _prepare_heads(recipe, corpora)
+    begun = open_bundle(Path(recipe.start)) if recipe.start and (recipe.keep_heads or not finish) else None
+    if begun is not None and recipe.keep_heads:
+        corpora = keep_heads(corpora, begun.manifest)
+        recipe = replace(recipe, distillation=replace(recipe.distillation, teacher=recipe.start))
     processes = open_run(folder, resume=resume, schedule=recipe.schedule, processes=processes)
 
     # Everything that can be wrong is opened before time is spent.
-    begun = open_bundle(Path(recipe.start)) if recipe.start and not finish else None
     origin = find_origin(recipe.backbone, begun)
     tokenizer = SubwordTokenizer.from_json(origin.tokenizer_json)
     heads = tuple(corpus.head for corpus in corpora)
@@ -146,7 +150,7 @@ def finetune(
         "recipe": origins["recipe"],
         **provenance(),
         "processes": processes.describe(),
-        "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora},
+        "data": {corpus.head.corpus: describe_data(corpus) for corpus in corpora if not corpus.is_kept},
         "accounts": {corpus: asdict(account) for corpus, account in objective.accounts.items()},
         "parameters": {"trained": trained, "total": total, "share": trained / total},
         **{key: origins[key] for key in ("adaptation", "start", "teacher") if key in origins},
@@ -165,6 +169,7 @@ def finetune(
         adaptation=Adaptation(adapted.manifest.name, adapted.sha256, recipe.adapted_as) if adapted else None,
         encoder_layers=recipe.layers,
         lexicon=lexicon.reference if lexicon else None,
+        **(kept_choices(begun.manifest, heads) if begun and recipe.keep_heads else {}),
     )
 
     def save(target: Path) -> None:

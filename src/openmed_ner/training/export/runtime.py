@@ -64,8 +64,8 @@ def export_runtime(
         texts: description of those documents.
         calibration: documents like those to be tagged, on which ``int8-static`` measures ranges.
         choices: bundle to copy the document-level decoding from, for heads that were trained on dev, and type
-            merges, for types that ``gold`` cannot decide. If ``None``, these are left out. All else is chosen
-            on ``gold``.
+            merges, for types that ``gold`` cannot decide. If ``None``, these are those of the source, which
+            has some if it kept the heads of its start. All else is chosen on ``gold``.
         name: name of the new bundle; that of the source if ``None``.
 
     Raises:
@@ -98,9 +98,11 @@ def export_runtime(
     # Gold is dev, which cannot choose the decoding of a head that was trained on it.
     learnt = corpora_with_dev_learnt(record)
     held_out = {corpus: documents for corpus, documents in gold.items() if corpus not in learnt}
-    document_choices = dict(choices.manifest.document_decoding) if choices else {}
+    # A model that keeps the heads of its start has the choices of the start.
+    chosen = (choices or source).manifest
+    document_choices = dict(chosen.document_decoding)
     document_choices |= choose_document_modes(held_out, by_mode)
-    type_merges = dict(choices.manifest.merges) if choices else {}
+    type_merges = dict(chosen.merges)
     decoded = _join_modes(by_mode, document_choices)
     type_merges |= choose_merges(source.manifest.heads, gold, decoded, learnt=learnt)
 

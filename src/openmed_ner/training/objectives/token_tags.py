@@ -39,6 +39,7 @@ class TrainingCorpus:
         silver: documents tagged by another model, to train on as well.
         unlabelled: documents without annotation, for soft targets only; the same for all corpora.
         augmented: changed forms of training documents, and notes; trained on without soft targets.
+        is_kept: true for a head of the start without documents, which the teacher alone supervises.
     """
 
     head: Head
@@ -48,6 +49,7 @@ class TrainingCorpus:
     silver: tuple[Document, ...] = ()
     unlabelled: tuple[Document, ...] = ()
     augmented: tuple[Document, ...] = ()
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,9 @@ def make_examples(
     """
     texts: dict[str, dict[int, Document]] = {}
     annotators: dict[str, set[int]] = defaultdict(set)
-    accounts = {corpus.head.corpus: Account() for corpus in corpora}
+    accounts = {corpus.head.corpus: Account() for corpus in corpora if not corpus.is_kept}
     for index, corpus in enumerate(corpora):
-        if not corpus.train:
+        if not (corpus.train or corpus.is_kept):
             raise CorpusError(f"{corpus.head.corpus}: there are no training documents")
         for document in corpus.train:
             texts.setdefault(document.text, {})[index] = document
