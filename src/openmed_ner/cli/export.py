@@ -5,16 +5,19 @@ Torch is imported when an export starts, not here: ``export --help`` is quick, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import PARITY, RUNTIMES, Precision
 from openmed_ner.cli.options import INPUT, OUTPUT, Runtime
-from openmed_ner.errors import require_extra
+from openmed_ner.errors import InputError, require_extra
 from openmed_ner.formats import read_documents
+
+Target = Literal["runtime", "transformers"]
 
 
 def export(
@@ -29,6 +32,31 @@ def export(
             rich_help_panel=OUTPUT,
         ),
     ],
+    to: Annotated[
+        Target,
+        typer.Option(
+            help="Kind of export: a runtime bundle, or a folder for each head that the pipeline "
+            "token-classification of transformers opens.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "runtime",
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Head to export to transformers; repeatable (default: all).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Annotated documents on which the export is compared with the original (default: dev "
+            "documents of its corpora, or the example abstracts).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     precision: Annotated[
         Precision,
         typer.Option(
@@ -93,14 +121,19 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a runtime bundle, which needs no torch.
+    """Export a runtime bundle, which needs no torch, or folders for transformers.
 
-    The bundle is certified on the dev splits of its corpora if their archives are available, else on the
-    example abstracts of the package.
+    A runtime bundle is certified on the dev splits of its corpora if their archives are available, else on
+    the example abstracts of the package.
 
     Example:
         openmed-ner bundles export runs/ncbi-disease/bundle -o ncbi-disease-int8
     """
+    if to == "transformers":
+        _export_pipelines(open_bundle(bundle), output, head or [], sample)
+        return
+    if head:
+        raise InputError("--head is for --to transformers")
     exporting = require_extra("openmed_ner.training.export.bundles", "train")
     exported: Bundle = exporting.export_bundle(
         open_bundle(bundle),
@@ -112,6 +145,7 @@ def export(
         calibration=list(read_documents(calibrate)) if calibrate else None,
         dev_documents=dev_documents,
         window=window,
+        sample=list(read_documents(sample)) if sample else (),
     )
 
     parity = exported.read_json(PARITY)
@@ -123,3 +157,16 @@ def export(
     for corpus, choice in exported.manifest.document_decoding.items():
         typer.echo(f"  {corpus}: document-level decoding {choice.mode}, {100 * choice.gain:+.2f} dev F1")
     typer.echo(f"bundle: {exported.folder}")
+
+
+def _export_pipelines(bundle: Bundle, output: Path, heads: Sequence[str], sample: Path | None) -> None:
+    """Export folders for transformers, and print how far they agree with the original."""
+    exporting = require_extra("openmed_ner.training.export.bundles", "train")
+    documents = list(read_documents(sample)) if sample else None
+    comparisons = exporting.export_to_transformers(bundle, output, heads=heads, sample=documents)
+    for corpus, comparison in comparisons.items():
+        agreement = f"{100 * comparison.agreement:.2f} F1 against openmed-ner"
+        typer.echo(f"{output / corpus}: {agreement} on {comparison.documents} documents ({comparison.texts})")
+        if comparison.f1 is not None:
+            original, pipeline = 100 * comparison.f1, 100 * comparison.f1_pipeline
+            typer.echo(f"  F1 on the annotations {pipeline:.2f}, openmed-ner {original:.2f}")

@@ -17,9 +17,13 @@ from openmed_ner.corpora import CATALOG, load_split
 from openmed_ner.corpora.archive import ENVIRONMENT
 from openmed_ner.data import read_examples
 from openmed_ner.errors import InputError
+from openmed_ner.tagging import Head
 from openmed_ner.text import Document
 from openmed_ner.training.export.runtime import export_runtime
+from openmed_ner.training.export.token_classification import Comparison, export_pipelines
 
+SAMPLE = 25
+"""Number of dev documents on which the pipeline of transformers is compared."""
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
@@ -34,11 +38,12 @@ def export_bundle(
     calibration: Sequence[Document] | None = None,
     dev_documents: int | None = None,
     window: int | None = None,
+    sample: Sequence[Document] = (),
 ) -> Bundle:
     """Export an adapter or full bundle to ONNX and certify how far it agrees with the original.
 
-    The certificate is made on the dev splits of the heads' corpora if their archives are available, and on
-    the example abstracts otherwise.
+    The certificate is made on the sample if there is one, else on the dev splits of the heads' corpora if
+    their archives are available, and on the example abstracts otherwise.
 
     Args:
         source: an adapter or full bundle.
@@ -53,6 +58,8 @@ def export_bundle(
         dev_documents: largest number of dev documents of a corpus, drawn at random with a fixed seed; all if
             ``None``.
         window: window length of the new bundle in subwords; the original's if ``None``.
+        sample: annotated documents for the heads that are not of the catalog, or for the first head if there
+            is none. They also choose its document-level decoding.
 
     Raises:
         InputError: an unknown precision or backend, calibration documents for another precision, or a window
@@ -73,7 +80,11 @@ def export_bundle(
         source = _shorten_windows(source, window)
 
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
-    if os.environ.get(ENVIRONMENT) and names:
+    if sample:
+        own = [head for head in source.manifest.heads if head.corpus not in CATALOG]
+        gold = {head.corpus: _of_head(sample, head) for head in own or source.manifest.heads[:1]}
+        texts = "a sample of the user"
+    elif os.environ.get(ENVIRONMENT) and names:
         gold = {name: _draw(load_split(name, "dev").documents, dev_documents) for name in names}
         learnt = corpora_with_dev_learnt(source.read_json(RECORD))
         trained_on = [name for name in names if name in learnt]
@@ -107,6 +118,52 @@ def _shorten_windows(source: Bundle, window: int) -> Bundle:
     if not shortest <= window <= manifest.window:
         raise InputError(f"window {window}: expected {shortest} to {manifest.window}, the model's own")
     return replace(source, manifest=replace(manifest, window=window))
+
+
+def _of_head(documents: Sequence[Document], head: Head) -> list[Document]:
+    """Keep the spans of the types of a head."""
+    return [
+        document.with_spans(span for span in document.spans if span.label in head.labels)
+        for document in documents
+    ]
+
+
+def export_to_transformers(
+    source: Bundle,
+    target: Path,
+    *,
+    heads: Sequence[str] = (),
+    sample: Sequence[Document] | None = None,
+) -> dict[str, Comparison]:
+    """Export heads as folders that transformers opens, and compare its pipeline with this package.
+
+    Args:
+        source: a bundle with heads.
+        target: folder of the new folders; must not exist.
+        heads: corpora of the heads; all heads if empty.
+        sample: documents to compare on, with gold mentions if there are any. If ``None``, some dev documents
+            of the head's corpus if its archive is available, and the example abstracts otherwise.
+
+    Returns:
+        How far the pipeline agrees, by corpus.
+
+    Raises:
+        InputError: the bundle has no such head, or pipelines cannot read its tag scheme or architecture.
+        RunError: the target exists.
+    """
+    names = list(heads) or [head.corpus for head in source.manifest.heads]
+    if sample is not None:
+        return export_pipelines(
+            source, target, heads=heads, samples=dict.fromkeys(names, sample), texts="a sample of the user"
+        )
+    if not os.environ.get(ENVIRONMENT) or any(name not in CATALOG for name in names):
+        examples = dict.fromkeys(names, read_examples())
+        return export_pipelines(source, target, heads=heads, samples=examples, texts="the example abstracts")
+    samples = {name: _draw(load_split(name, "dev").documents, SAMPLE) for name in names}
+    learnt = corpora_with_dev_learnt(source.read_json(RECORD))
+    texts = "dev documents of its corpus"
+    texts += ", which the model was trained on" if learnt.intersection(names) else ""
+    return export_pipelines(source, target, heads=heads, samples=samples, texts=texts)
 
 
 def _draw(documents: Sequence[Document], limit: int | None) -> list[Document]:
