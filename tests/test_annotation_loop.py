@@ -60,6 +60,7 @@ TOOLS: dict[str, Correct] = {
     "doccano": correct_doccano,
     "prodigy": correct_prodigy,
     "webanno": correct_webanno,
+    "xmi": correct_webanno,
 }
 
 
@@ -67,7 +68,7 @@ def go_through(tool: str, documents: list[Document], folder: Path) -> list[Docum
     """Write tagged documents for a tool, correct them there, and read its export."""
     if tool in FOLDER_WRITERS:
         FOLDER_WRITERS[tool](documents, folder)
-        paths = [folder / f"{document.id}.tsv" for document in documents]
+        paths = [next(folder.glob(f"{document.id}.*")) for document in documents]
     else:
         paths = [folder / "tasks"]
         with paths[0].open("w", encoding="utf-8") as file:

@@ -17,7 +17,7 @@ from openmed_ner.formats import read_documents
 from openmed_ner.formats.structure import Annotation, Structure
 from openmed_ner.formats.utf16 import CodeUnits
 from openmed_ner.formats.webanno import read_webanno, write_webanno
-from openmed_ner.formats.xmi import read_xmi
+from openmed_ner.formats.xmi import read_xmi, write_xmi
 from openmed_ner.text import Document, Span
 from strategies import damaged, documents, sentences, texts, word_documents
 
@@ -218,6 +218,45 @@ def test_every_offset_of_a_cas_is_right(document: Document) -> None:
     value = quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
     (again,) = read_cas(xmi(value, *elements))
     assert (again.text, again.spans) == (text, document.spans)
+
+
+@given(document=documents())
+def test_xmi_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, document: Document) -> None:
+    folder = tmp_path_factory.mktemp("xmi")
+    problems: list[Exception] = []
+    write_xmi([document], folder, on_bad=problems.append)
+    if not problems:
+        (path,) = folder.iterdir()
+        (again,) = read_documents(path, format="xmi", source=path.name)
+        kept = [span.key for span in document.spans]
+        assert (again.id, again.text, [span.key for span in again.spans]) == (
+            document.id,
+            document.text,
+            kept,
+        )
+
+
+def test_a_cas_from_elsewhere_goes_round_with_its_identifiers(tmp_path: Path) -> None:
+    (document,) = read_cas(XMI)
+    write_xmi([document], tmp_path / "out")
+    (again,) = read_documents(tmp_path / "out" / "n1.xmi", format="xmi", source="n1.xmi")
+    assert again == document
+    with pytest.raises(InputError, match="cannot be written: File exists"):
+        write_xmi([document], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (Document("a", "x\x00y"), "the character '\\x00'"),
+        (Document("a", "x", (Span(0, 1, "L\ufffe"),)), "the character"),
+        (Document("", "x"), "this id, which is empty"),
+        (Document("a", "x y", (Span(0, 3, "L", fragments=((0, 1), (2, 3))),)), "the span 0..3"),
+    ],
+)
+def test_what_xmi_cannot_hold_is_refused(document: Document, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UnrepresentableError, match=f"UIMA XMI cannot hold {re.escape(message)}"):
+        write_xmi([document], tmp_path / "out")
 
 
 ENTITY = '<!DOCTYPE XMI [<!ENTITY a "x">]>'

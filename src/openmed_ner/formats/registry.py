@@ -34,7 +34,7 @@ from openmed_ner.formats.pubannotation import read_pubannotation
 from openmed_ner.formats.pubmed import read_pubmed, read_pubmed_documents
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.formats.webanno import read_webanno, write_webanno
-from openmed_ner.formats.xmi import read_xmi
+from openmed_ner.formats.xmi import read_xmi, write_xmi
 from openmed_ner.text import Document
 
 Reader = Callable[..., Iterator[Document]]
@@ -231,8 +231,11 @@ _ROWS = (
     Format(
         name="xmi",
         reader=read_xmi,
+        folder_writer=write_xmi,
         suffixes=(".xmi",),
-        title="UIMA XMI",
+        title="UIMA XMI (zip)",
+        media_type="application/zip",
+        extension="xmi.zip",
     ),
     Format(
         name="jats",

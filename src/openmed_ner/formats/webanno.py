@@ -19,12 +19,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
-from openmed_ner.formats.files import make_folder, strip_gz
+from openmed_ner.errors import AnnotationError, CorpusFormatError
+from openmed_ner.formats.files import strip_gz
+from openmed_ner.formats.folders import FileLayout, write_files
 from openmed_ner.formats.structure import Annotation, Structure, select_annotations
-from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail, require_utf8
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.formats.utf16 import CodeUnits
 from openmed_ner.text import Document, Span, iter_tokens
 
@@ -47,8 +48,6 @@ _VALUE_ESCAPES = {
 _ESCAPED = re.compile(r"\\(->|.)", re.DOTALL)
 _MAX_GAPS = 1_000_000
 """Most blanks between the sentences of a document; a wrong offset must not fill the memory."""
-_MAX_NAME = 240
-"""Longest file name without suffix, in bytes."""
 
 
 @dataclass(slots=True)
@@ -103,20 +102,7 @@ def write_webanno(documents: Iterable[Document], folder: Path, *, on_bad: OnBad 
         UnrepresentableError: a document has no words, a duplicate or overlong id, half of a surrogate pair,
             or a span that is discontinuous, or begins or ends outside of words.
     """
-    names: set[str] = set()
-    make_folder(folder)
-    for document in documents:
-        name = quote(document.id, safe="")
-        if reason := _refusal(document, name, names):
-            on_bad(UnrepresentableError(f"document {document.id!r}: WebAnno TSV cannot hold {reason}"))
-            continue
-        names.add(name)
-        path = folder / f"{name}.tsv"
-        try:
-            with path.open("x", encoding="utf-8", newline="\n") as file:
-                file.writelines(_lines(document))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_files(documents, folder, _LAYOUT, on_bad)
 
 
 # --- Reading
@@ -335,14 +321,8 @@ def _list_cells(
     return cells, parts
 
 
-def _refusal(document: Document, name: str, names: set[str]) -> str | None:
+def _refusal(document: Document) -> str | None:
     """Return the reason why a document cannot be written; ``None`` if it can."""
-    strings = [document.id, document.text, *(span.label for span in document.spans)]
-    if any(LONE_SURROGATE.search(string) for string in strings):
-        return "half of a surrogate pair"
-    if not 0 < len(name) <= _MAX_NAME or name in names:
-        return "this id, which is empty, too long for a file name or a duplicate"
-
     words = _Words.of(document.text)
     for (start, _), group in zip(words.sentences, words.words, strict=True):
         if not group or document.text[start : group[0][0]].strip():
@@ -350,11 +330,12 @@ def _refusal(document: Document, name: str, names: set[str]) -> str | None:
     for span in document.spans:
         subject = f"the span {span.start}..{span.end} ({span.label!r})"
         places = [*words.pieces(span)]
-        if span.fragments:
-            return f"{subject}, which is discontinuous"
         if not places or (places[0][0], places[-1][1]) != (span.start, span.end):
             return f"{subject}, which begins or ends outside of words"
     return None
+
+
+_LAYOUT = FileLayout("WebAnno TSV", ".tsv", _lines, _refusal)
 
 
 # --- Escapes
