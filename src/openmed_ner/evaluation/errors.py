@@ -21,25 +21,34 @@ from openmed_ner.text import Document, Span
 from openmed_ner.text.definitions import find_definitions
 
 KINDS = {
-    "type": "right boundaries, wrong label: “cisplatin” is Chemical, predicted as Disease",
-    "split": "one mention predicted in pieces: “renal | failure”",
+    "type": "right boundaries, wrong label; for example, “cisplatin” is Chemical, predicted as Disease",
+    "split": "one mention predicted in pieces; for example, “renal | failure”",
     "nested": (
-        "missed or spurious, inside or around a mention that was found: "
-        "“colon” missed within “colon cancer”, which was found"
+        "missed or spurious, inside or around a mention that was found; "
+        "for example, “colon” missed within “colon cancer”, which was found"
     ),
     "coordination": (
-        "wrong boundaries, or a merged, missed or spurious mention, across a conjunction: "
-        "“breast and ovarian cancer”, predicted: “ovarian cancer”"
+        "wrong boundaries, or a merged, missed or spurious mention, across a conjunction; "
+        "for example, “breast and ovarian cancer”, predicted: “ovarian cancer”"
     ),
-    "merged": "several mentions predicted as one: “Parkinson disease” and “PD” in “Parkinson disease (PD)”",
-    "type-and-boundary": "overlap, but wrong label and wrong boundaries: “insulin” in “insulin resistance”",
+    "merged": (
+        "several mentions predicted as one; for example, “Parkinson disease” and “PD” in "
+        "“Parkinson disease (PD)”"
+    ),
+    "type-and-boundary": (
+        "overlap, but wrong label and wrong boundaries; for example, “insulin” in “insulin resistance”"
+    ),
     "abbreviation": (
-        "an abbreviation with wrong boundaries, missed or spurious: "
-        "“DMD” missed in “Duchenne dystrophy (DMD)”"
+        "an abbreviation with wrong boundaries, missed or spurious; "
+        "for example, “DMD” missed in “Duchenne dystrophy (DMD)”"
     ),
-    "boundary-left": "right label, wrong start: “acute renal failure”, predicted: “renal failure”",
-    "boundary-right": "right label, wrong end: “seizure disorder”, predicted: “seizure”",
-    "boundary-both": "right label, wrong start and end: “acute renal failure”, predicted: “renal”",
+    "boundary-left": (
+        "right label, wrong start; for example, “acute renal failure”, predicted: “renal failure”"
+    ),
+    "boundary-right": "right label, wrong end; for example, “seizure disorder”, predicted: “seizure”",
+    "boundary-both": (
+        "right label, wrong start and end; for example, “acute renal failure”, predicted: “renal”"
+    ),
     "boundary-inner": "right label, start and end, but other pieces: a discontinuous mention predicted whole",
     "missed": "no prediction overlaps the mention, other than right ones",
     "spurious": "the prediction overlaps no mention, other than mentions that were found",

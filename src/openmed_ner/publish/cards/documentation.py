@@ -30,10 +30,10 @@ from openmed_ner.publish.cards.markdown import (
     table,
 )
 from openmed_ner.publish.cards.model import (
-    INTENDED,
     PROTECTION,
     describe_adaptation,
     describe_data,
+    describe_intended,
     describe_product,
     describe_training,
     describe_use,
@@ -95,7 +95,7 @@ def _annex(
 
     development = _development(manifest, record, scores)
     yield "2. Elements of the system and the process of its development", development
-    yield "3. Monitoring, functioning and control", _control(scores)
+    yield "3. Monitoring, functioning and control", _control(manifest, scores)
     yield "4. Appropriateness of the performance metrics", _metrics(scores, parity)
     yield "5. Risk management system", [open_point("the risk management system after Article 9")]
     yield "6. Changes through the lifecycle", _changes(manifest, record)
@@ -114,7 +114,7 @@ def _general(manifest: Manifest, record: Mapping[str, Any]) -> list[str]:
 
     return [
         describe_product(manifest),
-        f"Intended purpose of the model. {INTENDED}",
+        f"Intended purpose of the model. {describe_intended(manifest)}",
         open_point("the intended purpose of the system, its provider, and its relation to earlier versions"),
         open_point("how the system interacts with other hardware and software"),
         "Versions of the software that trained it:\n",
@@ -167,7 +167,7 @@ def _methods(manifest: Manifest, record: Mapping[str, Any]) -> list[str]:
     return [
         f"Pre-trained encoder: {backbone.name}, {backbone.hub_id}, revision: {show(backbone.revision)}, "
         f"SHA-256: {show(backbone.sha256)}, licence: {show(backbone.licence)}.\n",
-        *([describe_training(record)] if manifest.heads else []),
+        *([describe_training(manifest, record)] if manifest.heads else []),
         *([describe_adaptation(adaptation)] if adaptation or not manifest.heads else []),
     ]
 
@@ -196,13 +196,13 @@ def _hashes(manifest: Manifest, record: Mapping[str, Any]) -> str:
     return table(("corpus", "split", "SHA-256 of the documents and their mentions"), rows) if rows else ""
 
 
-def _control(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+def _control(manifest: Manifest, scores: Sequence[Mapping[str, Any]]) -> list[str]:
     profile = [performance.describe_seen(scores), performance.describe_errors(scores)]
     return [
         "Expected accuracy, on texts like those of the corpora:\n",
         *(profile if scores else [performance.UNSCORED]),
         open_point("accuracy for particular groups of persons, and foreseeable unintended outcomes"),
-        f"{INTENDED}\n{PROTECTION}",
+        f"{describe_intended(manifest)}\n{PROTECTION}",
         "Every result says which characters were read. Each mention has a score between 0 and 1, and a "
         "threshold can be set on it.\n",
         open_point("measures of human oversight, and what the deployer must feed in"),

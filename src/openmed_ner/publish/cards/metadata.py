@@ -36,6 +36,8 @@ def model_metadata(
     tags, kind = bool(manifest.heads), "named-entity-recognition"
     results = [_result(score) for score in scores if score.get("protocol") == "mention"]
     emissions = _emissions(manifest, record)
+    # The head of somebody's own documents is called after a file, which is no data set of the hub.
+    datasets = [head.corpus for head in manifest.heads if head.corpus in CATALOG]
 
     return {
         "license": manifest.licence.lower(),  # the hub's identifiers are SPDX in lower case
@@ -44,7 +46,8 @@ def model_metadata(
         "pipeline_tag": "token-classification" if tags else "fill-mask",
         "base_model": manifest.backbone.hub_id,
         "base_model_relation": RELATIONS[manifest.kind],
-        **({"datasets": [head.corpus for head in manifest.heads], "metrics": [*METRICS]} if tags else {}),
+        **({"datasets": datasets} if datasets else {}),
+        **({"metrics": [*METRICS]} if tags else {}),
         "tags": ["biomedical", kind if tags else "domain-adaptation"],
         **({"co2_eq_emissions": emissions} if emissions else {}),
         **({"model-index": [{"name": manifest.name, "results": results}]} if results else {}),

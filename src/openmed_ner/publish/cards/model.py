@@ -42,6 +42,11 @@ on your own sample before relying on the results there. The model finds mentions
 link them to a database, and does not tell negated or hypothetical ones from asserted ones. It is not a
 medical device and must not decide anything about a patient by itself.
 """
+OWN_INTENDED = """\
+For finding mentions of the listed entity types in texts like those that their owner annotated ({heads}).
+Measure on your own sample before relying on the results elsewhere. It is not a medical device and must not
+decide anything about a patient by itself.
+"""
 ENCODER_USE = """\
 To fine-tune from: `openmed-ner train --adapted FOLDER`. It finds no entities by itself. An adapter is in
 peft's format, and loads onto the backbone without this project.
@@ -154,13 +159,13 @@ def _tagger(
         ("Training data", describe_data(manifest, record)),
         *(adapted if adaptation else []),
         *([("Lexicon", describe_lexicon(manifest.lexicon))] if manifest.lexicon else []),
-        ("Training", describe_training(record)),
+        ("Training", describe_training(manifest, record)),
         ("Scores", performance.describe_scores(scores)),
         *(decoding if manifest.document_decoding else []),
         *(profile if scores else []),
         *(export if manifest.kind == "runtime" else []),
         ("Energy", write_steps(find_steps(record))),
-        ("Intended use and limits", INTENDED),
+        ("Intended use and limits", describe_intended(manifest)),
         ("Known leaks", list_leaks(manifest, record, scores)),
         ("Data protection", PROTECTION + (_PASSAGES if adaptation else "")),
         ("Cite", cite(manifest, record)),
@@ -200,6 +205,13 @@ def describe_product(manifest: Manifest) -> str:
     return (
         f"{product} Licence of the weights: {manifest.licence}. Written by openmed-ner {manifest.version}.\n"
     )
+
+
+def describe_intended(manifest: Manifest) -> str:
+    """Describe what the bundle is for; own documents may be of any kind."""
+    own = [head.corpus for head in manifest.heads if head.corpus not in CATALOG]
+    text = OWN_INTENDED.format(heads=", ".join(own)) if own else ""
+    return text if own and len(own) == len(manifest.heads) else "\n".join(filter(None, [text, INTENDED]))
 
 
 def describe_use(manifest: Manifest) -> str:
@@ -275,8 +287,8 @@ def _guard(guard: Mapping[str, Any] | None) -> str:
     return sentence.format(count=NOT_RECORDED if splits is None else len(splits))
 
 
-def describe_training(record: Mapping[str, Any]) -> str:
-    """Describe the training run: method, start, teacher, selection of the epoch, and time."""
+def describe_training(manifest: Manifest, record: Mapping[str, Any]) -> str:
+    """Describe the training run: method, start, teacher, selection of the epoch, own dev scores, and time."""
     if not record:
         return NO_RECORD
     best = dig(record, "history", "best_epoch")  # from 0
@@ -290,9 +302,21 @@ def describe_training(record: Mapping[str, Any]) -> str:
         )
     return (
         f"{_method(record)}; {_parameters(record)}.{_start(record)}{_teacher(record)} {selection}: "
-        f"{show(None if best is None else best + 1)} of {show(scores and len(scores))}. {_time(record)} "
+        f"{show(None if best is None else best + 1)} of {show(scores and len(scores))}."
+        f"{_dev(manifest, scores, best)} {_time(record)} "
         f"Processor: {show(dig(record, 'host', 'processor'))}. Commit: {show(dig(record, 'commit'))}.\n"
     )
+
+
+def _dev(manifest: Manifest, scores: Sequence[Mapping[str, float]] | None, best: int | None) -> str:
+    """Dev F1 of heads that are not of the catalog, which no table of scores lists."""
+    chosen = scores[best] if scores and best is not None and 0 <= best < len(scores) else {}
+    own = [
+        f"{head.corpus} {percent(chosen[head.corpus])}"
+        for head in manifest.heads
+        if head.corpus not in CATALOG and head.corpus in chosen
+    ]
+    return f" F1 on the dev documents, which selected the epoch: {', '.join(own)}." if own else ""
 
 
 def _start(record: Mapping[str, Any]) -> str:
