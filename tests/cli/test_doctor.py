@@ -6,7 +6,7 @@ import tomllib
 from openmed_ner.cli.doctor import PURPOSES, required_packages
 from pages import ROOT
 
-DEVELOPERS = {"dev", "docs", "notebooks"}
+DEVELOPERS = {"dev", "docs"}
 
 
 def test_every_extra_for_users_is_examined_with_all_its_packages() -> None:

@@ -151,8 +151,11 @@ class Manifest:
 
     def merge_of(self, label: str) -> TypeMerge:
         """Return the rule that joins the span layers of a type: the recorded one, or else by score."""
-        corpora = tuple(head.corpus for head in self.heads if label in head.labels)
-        return self.merges.get(label) or TypeMerge(corpora)
+        return self.merges.get(label) or TypeMerge(self.corpora_of(label))
+
+    def corpora_of(self, label: str) -> tuple[str, ...]:
+        """Return the corpora of the heads that know a type."""
+        return tuple(head.corpus for head in self.heads if label in head.labels)
 
     def to_json(self) -> dict[str, Any]:
         """Convert the manifest to a JSON object."""

@@ -79,7 +79,9 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "list": Entry("bundles:list_bundles", "List bundles with their test scores."),
             "info": Entry("bundles:info", "Show what a bundle contains."),
             "verify": Entry("bundles:verify", "Verify the files of a bundle and run its model."),
-            "export": Entry("export:export", "Export a runtime bundle, which needs no torch."),
+            "export": Entry(
+                "export:export", "Export a runtime bundle, which needs no torch, or folders for transformers."
+            ),
             "collect": Entry("bundles:collect", "Collect the best bundles of a study in a suite."),
         },
     ),

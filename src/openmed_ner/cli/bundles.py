@@ -9,12 +9,19 @@ import typer
 
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.files import MANIFEST
-from openmed_ner.bundle.manifest import PARITY, RECORD, SCORES
+from openmed_ner.bundle.manifest import PARITY, RECORD, SCORES, Manifest
 from openmed_ner.bundle.registry import RegistryEntry, read_registry
 from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, BundleFolder
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import InputError, require_extra
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
+
+_RULES = {
+    "score": "the higher score of {}",
+    "fill": "in this order, where the former found nothing: {}",
+    "first": "only {}",
+}
+"""What a merge rule does with the layers of a type."""
 
 
 def list_bundles(
@@ -70,6 +77,7 @@ def info(bundle: BundleFolder = None, as_json: AsJson = False) -> None:
         typer.echo("an adapted encoder without heads: fine-tune it with openmed-ner train --adapted")
     for head in manifest.heads:
         typer.echo(f"  {head.corpus}: {', '.join(head.labels)} ({head.scheme.value})")
+    _print_merges(manifest)
     typer.echo(f"sha256 {opened.sha256}")
 
 
@@ -130,6 +138,17 @@ def collect(
     for bundle in suite.collect(study, output, leave_out=leave_out or (), prefix=prefix):
         heads = ", ".join(head.corpus for head in bundle.manifest.heads)
         typer.echo(f"{bundle.folder}: {bundle.manifest.name}, {heads}, {_megabytes(bundle)}")
+
+
+def _print_merges(manifest: Manifest) -> None:
+    """Print how the layers of each type become one, for types of several heads."""
+    labels = dict.fromkeys(label for head in manifest.heads for label in head.labels)
+    merges = {label: manifest.merge_of(label) for label in labels}
+    shared = {label: merge for label, merge in merges.items() if len(manifest.corpora_of(label)) > 1}
+    if shared:
+        typer.echo("one layer per type, of several heads:")
+    for label, merge in shared.items():
+        typer.echo(f"  {label}: {_RULES[merge.rule].format(', '.join(merge.order))}")
 
 
 def _megabytes(bundle: Bundle) -> str:

@@ -31,6 +31,7 @@ PURPOSES = {
     "openvino": "a faster backend",
     "quantise": "static int8",
     "ray": "clusters",
+    "notebooks": "data frames and notebooks",
 }
 """Purpose of each extra that a user may want."""
 FOLDER_VARIABLES = ("OPENMED_NER_CORPORA", "OPENMED_NER_BACKBONES", ENVIRONMENT)

@@ -33,15 +33,16 @@ def plot(
         ),
     ] = "loss",
     smooth: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             max=MOST,
             metavar="N",
-            help="Number of steps in the running mean of the loss.",
+            help="Number of steps in the running mean of the loss (default: a tenth of them, at most "
+            f"{SMOOTH}).",
             rich_help_panel=AXES,
         ),
-    ] = SMOOTH,
+    ] = None,
 ) -> None:
     """Draw the loss or a score of one or more runs.
 

@@ -31,10 +31,9 @@ _SHOWN = 3
 
 
 def describe_f1(scores: Mapping[str, float]) -> str:
-    """Describe dev F1 per corpus, in percent."""
-    return "dev F1 " + ", ".join(
-        f"{name} {100 * value:.2f}" for name, value in scores.items() if name != "score"
-    )
+    """Describe dev F1 per corpus, in percent; a single corpus, often called after a file, is not named."""
+    f1 = {name: f"{100 * value:.2f}" for name, value in scores.items() if name != "score"}
+    return "dev F1 " + (", ".join(map(" ".join, f1.items())) if len(f1) != 1 else next(iter(f1.values())))
 
 
 class TrainingProgress:

@@ -34,6 +34,7 @@ from openmed_ner.cli.options import (
 )
 from openmed_ner.cli.output import complain, print_json
 from openmed_ner.cli.progress import TrainingProgress, describe_f1
+from openmed_ner.cli.slips import find_slips
 from openmed_ner.errors import RecipeError, require_extra
 from openmed_ner.formats import FORMATS, read_documents, read_valid_documents
 from openmed_ner.inference.tagger import embedded_bundle
@@ -166,6 +167,8 @@ def train(
     if processes.is_main:
         if invalid is not None:
             invalid.report()
+        for slip in find_slips(splits):
+            complain(f"warning: {slip}")
         for corpus_name, count in excluded.items():
             complain(f"{corpus_name}: {count} training documents appear in a dev or test split; excluded")
 

@@ -290,7 +290,11 @@ def _calibration_section(gold: Sequence[Document], predicted: Sequence[Document]
     )
 
     columns = ("Score", "Predictions", "Mean score", "Precision")
-    rows = [(_range(group), str(group.count), *_unless_empty(group)) for group in bins]
+    rows = [
+        (_range(group), str(group.count), _percent(group.confidence), _percent(group.precision))
+        for group in bins
+        if group.count
+    ]
     bars = [
         Bar(_range(group), group.precision, group.confidence) if group.count else Bar(_range(group), None)
         for group in bins
@@ -302,10 +306,6 @@ def _calibration_section(gold: Sequence[Document], predicted: Sequence[Document]
 
 def _range(group: Bin) -> str:
     return f"{group.low:.2g}–{group.high:.2g}"
-
-
-def _unless_empty(group: Bin) -> tuple[str, str]:
-    return (_percent(group.confidence), _percent(group.precision)) if group.count else ("", "")
 
 
 def _profile_section(heading: str, unit: str, profile: Profile) -> str:

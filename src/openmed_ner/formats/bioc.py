@@ -135,9 +135,13 @@ def _iter_records(content: object, source: str) -> Iterator[object]:
             continue
         lists = [entry[key] for key in _WRAPPERS if key in entry] if isinstance(entry, dict) else []
         if len(lists) != 1 or not isinstance(lists[0], list):
+            has_text = isinstance(entry, dict) and isinstance(entry.get("text"), str)
+            advice = (
+                "; write a list of records one per line (jq -c '.[]'), for --from jsonl" if has_text else ""
+            )
             raise CorpusFormatError(
                 f'{source}: expected a JSON object with a list under "documents", or a document with '
-                '"passages"'
+                '"passages"' + advice
             )
         yield from lists[0]
 

@@ -136,9 +136,10 @@ def _to_row(number: int, columns: tuple[str, ...], layout: ConllLayout) -> Row:
     try:
         split_tag(tag)
     except ValueError as error:
-        raise CorpusFormatError(
-            f"{place}: {str(error)[:200]}. For BILOU and BMEWO, write L as E, U and W as S, M as I"
-        ) from error
+        way_out = "For BILOU and BMEWO, write L as E, U and W as S, M as I"
+        if " " in tag:
+            way_out = "A table of texts needs a first line with the names of its columns, one of them 'text'"
+        raise CorpusFormatError(f"{place}: {str(error)[:200]}. {way_out}") from error
 
     if layout.space_column is not None:
         _require_space_mark(columns, layout.space_column, place)

@@ -292,7 +292,7 @@ def _index_columns(header: Sequence[str], source: str) -> dict[str, int]:
         if names.count(column) > 1 or (column == "text" and column not in names):
             raise CorpusFormatError(
                 f"{source}, line 1: expected one column {column!r}, found {names.count(column)} "
-                f"in the header {excerpt(', '.join(names))}"
+                f"in the header {excerpt(', '.join(names))}" + _advise(column, names)
             )
 
     if ignored := [name for name in names if name not in known]:
@@ -380,3 +380,11 @@ def _from_span(document: Document, span: Span) -> list[Any]:
         write_attributes(span.attributes),
         write_evidence(span.evidence).get("evidence", ""),
     ]
+
+
+def _advise(column: str, names: Sequence[str]) -> str:
+    """Name the column that may hold the texts."""
+    near = [name for name in names if re.search("text|note|body|abstract|content", name, re.IGNORECASE)]
+    if column != "text" or column in names or not near:
+        return ""
+    return f"; rename the column of the texts, perhaps {excerpt(near[-1])}, to 'text'"

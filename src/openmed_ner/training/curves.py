@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Axis = Literal["subwords", "step", "seconds"]
 SMOOTH = 100
-"""Steps in the running mean of the loss."""
+"""Most steps in the running mean of the loss, if none are named: a tenth of the longest run."""
 MAX_LINE = 1 << 20
 STYLES = ("-", "--", ":", "-.")
 _UNITS: dict[Axis, tuple[tuple[float, str], ...]] = {
@@ -133,16 +133,17 @@ def plot_curves(
     *,
     x: Axis = "subwords",
     y: str = "loss",
-    smooth_steps: int = SMOOTH,
+    smooth_steps: int | None = None,
 ) -> None:
-    """Plot one line per run into an SVG or a PNG.
+    """Plot one line per run into an SVG or a PNG. The best score of a run has a ring.
 
     Args:
         runs: folders of the runs, by the name in the legend.
         target: file to write; its suffix decides the format.
         x: quantity of the x axis.
         y: ``loss``, ``score``, or the name of another score of every run.
-        smooth_steps: steps in the running mean of the loss; 1 for the raw values.
+        smooth_steps: steps in the running mean of the loss; 1 for the raw values. If ``None``, a tenth of
+            those of the longest run, 100 at most.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -152,11 +153,14 @@ def plot_curves(
     """
     if x not in get_args(Axis):
         raise InputError(f"unknown axis {x!r}; expected one of {', '.join(get_args(Axis))}")
-    if smooth_steps < 1:
+    if smooth_steps is not None and smooth_steps < 1:
         raise InputError(f"expected a running mean over 1 step or more, found {smooth_steps}")
     if not runs:
         raise InputError("there is no run to plot")
     lines = {name: _points(folder, y) for name, folder in runs.items()}
+    if smooth_steps is None:
+        longest = max(points[-1].step for points in lines.values())
+        smooth_steps = min(SMOOTH, max(1, longest // 10))
     save_figure(partial(_draw, lines, x=x, y=y, smooth_steps=smooth_steps), target)
 
 
@@ -226,6 +230,9 @@ def _draw(lines: Mapping[str, Sequence[Point]], axes: Axes, *, x: Axis, y: str, 
             values = smooth(points, y, steps=smooth_steps)
         marker = "o" if y != "loss" or len(points) == 1 else ""
         handles += axes.plot(xs, values, style, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
+        if y != "loss":
+            best = max(range(len(values)), key=values.__getitem__)  # the first of equals, as in training
+            axes.plot(xs[best], values[best], "o", color=colour, fillstyle="none", markersize=9)
 
     axes.set_xlabel(label)
     axes.set_ylabel(_describe(y, smooth_steps))
