@@ -7,6 +7,7 @@ costs is measured with the real pipeline, on the same documents, and written on 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -138,7 +139,8 @@ def _save(model: TokenTagger, head: Head, source: Bundle, folder: Path) -> None:
     base.load_state_dict(weights)
     layer = model.layers[model.heads.index(head)]
     classifier.classifier.load_state_dict(layer.state_dict())
-    classifier.save_pretrained(folder)
+    with quiet_transformers():
+        classifier.save_pretrained(folder)
     _make_tokenizer(source).save_pretrained(folder)
 
 
@@ -168,7 +170,9 @@ def tag_with_pipeline(
     """
     from transformers import pipeline  # here, since it loads hundreds of modules
 
-    with quiet_transformers():
+    with quiet_transformers(), warnings.catch_warnings():
+        # It tells words by blanks alone where the vocabulary does not mark the pieces of a word.
+        warnings.filterwarnings("ignore", message="Tokenizer does not support real words")
         tag = pipeline(
             "token-classification",
             model=str(folder),
