@@ -622,7 +622,7 @@ def test_a_phone_shows_the_result_and_leads_to_the_table(open_page: OpenPage) ->
     assert -1 < page.locator("#result").evaluate(top) < 422
     assert page.locator("kbd").is_hidden()
     page.get_by_role("button", name="Table of entities").click()
-    assert page.locator("#table-title").evaluate(top) < 422
+    assert page.locator("#table-title").evaluate(top) < 844  # on the screen; the page may end below it
     assert (
         page.locator("th").last.is_hidden() and page.locator("#table").evaluate("e => e.offsetWidth") <= 390
     )

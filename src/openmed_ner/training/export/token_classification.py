@@ -180,7 +180,9 @@ def tag_with_pipeline(
             stride=overlap,
             device="cpu",
         )
-        found = [tag(document.text) if document.text.strip() else [] for document in documents]
+        found: list[list[dict[str, Any]]] = [
+            tag(document.text) if document.text.strip() else [] for document in documents
+        ]
     return [
         document.with_spans(
             Span(mention["start"], mention["end"], mention["entity_group"], float(mention["score"]), corpus)
