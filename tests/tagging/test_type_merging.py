@@ -113,3 +113,19 @@ def test_of_several_guidelines_none_is_chosen_for_its_own_documents() -> None:
 
     predicted = [predict(name) for name in gold]
     assert choose_merges(heads, gold, predicted) == {"Disease": TypeMerge(("third",), "first")}
+
+
+def test_a_second_head_has_to_gain_half_a_point() -> None:
+    """The second head finds one mention in many that the first one misses."""
+    heads = [Head(name, ("Disease",)) for name in ("narrow", "wide")]
+    text = " ".join(["gout"] * 300)
+    spans = [Span(5 * number, 5 * number + 4, "Disease") for number in range(300)]
+
+    def choose(n_missed: int) -> TypeMerge:
+        gold = {"narrow": [Document("1", text, tuple(spans))], "wide": [Document("2", text, tuple(spans))]}
+        found = [replace(span, corpus="narrow") for span in spans[n_missed:]]
+        missed = [replace(span, corpus="wide") for span in spans[:n_missed]]
+        return choose_merges(heads, gold, [Document("1", text, tuple(missed + found))])["Disease"]
+
+    assert choose(1) == TypeMerge(("narrow",), "first")
+    assert choose(10) == TypeMerge(("narrow", "wide"), "fill")
