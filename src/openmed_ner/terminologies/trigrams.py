@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from openmed_ner.terminologies.gaps import decode_gaps, encode_gaps
 from openmed_ner.terminologies.strings import Strings
 
 MAX_KEY = 60
@@ -26,8 +27,9 @@ TYPES_OF_ARRAYS = {
     "key_ends": "U32",
     "norms": "F32",
     "trigrams": "U64",
+    "trigram_counts": "U32",
     "trigram_ends": "U32",
-    "postings": "U32",
+    "postings": "U8",
 }
 
 
@@ -46,15 +48,18 @@ class TrigramIndex:
         keys: normalised names.
         norms: length of the vector of each key, ``(n_keys,)``.
         trigrams: all trigrams, ascending, ``(n_trigrams,)``.
-        ends: one past the last posting of each trigram, ``(n_trigrams,)``.
-        postings: numbers of the keys of each trigram, one trigram after the other.
+        counts: number of keys that have each trigram, ``(n_trigrams,)``.
+        ends: one past the last byte of each trigram's postings, ``(n_trigrams,)``.
+        postings: numbers of the keys of each trigram, one trigram after the other, as gaps
+            (:mod:`openmed_ner.terminologies.gaps`).
     """
 
     keys: Strings
     norms: NDArray[np.float32]
     trigrams: NDArray[np.uint64]
+    counts: NDArray[np.uint32]
     ends: NDArray[np.uint32]
-    postings: NDArray[np.uint32]
+    postings: NDArray[np.uint8]
 
     @classmethod
     def compile(cls, keys: Sequence[str]) -> Self:
@@ -68,8 +73,10 @@ class TrigramIndex:
 
         squares = np.repeat(_weigh(counts, len(keys)) ** 2, counts)
         norms = np.sqrt(np.bincount(postings.astype(np.int64), weights=squares, minlength=len(keys)))
-        ends = np.cumsum(counts).astype(np.uint32)
-        return cls(Strings.encode(keys), norms.astype(np.float32), trigrams, ends, postings.astype(np.uint32))
+        content, ends = encode_gaps(postings.astype(np.uint32), counts)
+        return cls(
+            Strings.encode(keys), norms.astype(np.float32), trigrams, counts.astype(np.uint32), ends, content
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of a file."""
@@ -78,6 +85,7 @@ class TrigramIndex:
             "key_ends": self.keys.ends,
             "norms": self.norms,
             "trigrams": self.trigrams,
+            "trigram_counts": self.counts,
             "trigram_ends": self.ends,
             "postings": self.postings,
         }
@@ -91,14 +99,14 @@ class TrigramIndex:
         """
         keys = Strings(arrays["key_content"], arrays["key_ends"])
         keys.check()
-        index = cls(keys, arrays["norms"], arrays["trigrams"], arrays["trigram_ends"], arrays["postings"])
+        tables = (arrays[name] for name in ("trigrams", "trigram_counts", "trigram_ends", "postings"))
+        index = cls(keys, arrays["norms"], *tables)
         n_postings = int(index.ends[-1]) if len(index.ends) else 0
         fits = (
             len(index.norms) == len(keys)
-            and len(index.ends) == len(index.trigrams)
+            and len(index.ends) == len(index.counts) == len(index.trigrams)
             and n_postings == len(index.postings)
-            and not np.any(index.ends[1:] < index.ends[:-1])
-            and int(index.postings.max(initial=0)) < max(len(keys), 1)
+            and not np.any(index.ends[1:] <= index.ends[:-1])
         )
         if not fits:
             raise ValueError("its trigrams do not fit its names")
@@ -122,8 +130,7 @@ class TrigramIndex:
         places = places[self.trigrams.take(places, mode="clip") == codes]
         if not len(places):
             return []
-        starts = np.where(places > 0, self.ends[places - 1], 0).astype(np.int64)
-        counts = self.ends[places] - starts
+        counts = self.counts[places].astype(np.int64)
         weights = _weigh(counts, len(self.keys))
         # A trigram that no name has weighs as much as one that a single name has.
         unknown = (len(codes) - len(places)) * float(_weigh(np.ones(1), len(self.keys))[0]) ** 2
@@ -132,8 +139,9 @@ class TrigramIndex:
         # Frequent trigrams decide little, and reading all their names would take most of the time.
         order = np.argsort(counts, kind="stable")
         used = order[: max(int(np.searchsorted(np.cumsum(counts[order]), MAX_POSTINGS)), 2)]
-        owners = np.concatenate([self.postings[starts[n] : starts[n] + counts[n]] for n in used])
-        shares = np.repeat(weights[used] ** 2, counts[used])
+        postings = [self._read_postings(int(place)) for place in places[used]]
+        owners = np.concatenate(postings)
+        shares = np.repeat(weights[used] ** 2, [len(numbers) for numbers in postings])
         candidates, inverse = np.unique(owners, return_inverse=True)
         partial = np.bincount(inverse, weights=shares) / self.norms[candidates]
         best = candidates[np.argsort(-partial, kind="stable")[:N_COMPARED]]
@@ -145,6 +153,10 @@ class TrigramIndex:
             shared = sum(squares.get(code, 0.0) for code in encode_trigrams(name).tolist())
             scored.append((name, min(float(shared / (norm * self.norms[number])), 1.0)))
         return sorted(scored, key=lambda item: (-item[1], item[0]))[:limit]
+
+    def _read_postings(self, place: int) -> NDArray[np.int64]:
+        start = int(self.ends[place - 1]) if place else 0
+        return decode_gaps(self.postings[start : int(self.ends[place])])
 
 
 def _encode_all(keys: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
