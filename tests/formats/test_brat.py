@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.brat import parse_brat, read_brat, write_brat
-from openmed_ner.formats.structure import Structure
+from openmed_ner.formats.structure import Annotation, Structure
 from openmed_ner.text import Document, Span
 from strategies import CHARACTERS, TRICKY, bare, damaged, standoff, texts
 
@@ -121,7 +121,10 @@ def test_the_bioc_library_reads_the_same_mentions(
 # --- Annotations
 
 
-def parse(annotations: str, text: str = "acute\nhepatitis B fever") -> Document:
+TEXT = "acute\nhepatitis B fever"
+
+
+def parse(annotations: str, text: str = TEXT) -> Document:
     return parse_brat(text, annotations, id="1", source="1.ann")
 
 
@@ -161,6 +164,35 @@ def test_relations_events_and_notes_are_written_back(tmp_path: Path) -> None:
     ]
     fewer = document.with_spans(document.spans[1:])
     assert lines_of(fewer, tmp_path / "fewer")[1].splitlines() == [lines[1], lines[5]]
+
+
+def test_identifiers_are_normalisations(tmp_path: Path) -> None:
+    attributes = (("identifier", "MESH:D1|X:2"), ("preferred_name", "Hepatitis  B|Fever"))
+    span = Span(6, 17, "Disease", attributes=attributes)
+    path = tmp_path / "linked"
+    written = lines_of(Document("1", TEXT, (span,)), path)[1].splitlines()
+    lines = ["N1\tReference T1 MESH:D1\tHepatitis B", "N2\tReference T1 X:2\tFever"]
+    assert [line for line in written if line.startswith("N")] == lines
+
+    (document,) = read_brat(path)
+    assert document.spans == (span,)
+    assert Structure.of(document).annotations[0].infons == {"identifier": "MESH:D1|X:2"}
+    assert lines_of(document, tmp_path / "again")[1].splitlines() == written
+
+    other = {"identifier": "X:2|X:3", "preferred_name": "Fever|Pain"}
+    renewed = lines_of(document.with_spans([span.with_attributes(other)]), tmp_path / "renewed")[1]
+    assert renewed.splitlines()[-2:] == ["N3\tReference T1 X:3\tPain", lines[1]]
+
+
+def test_identifiers_of_other_formats_become_normalisations(tmp_path: Path) -> None:
+    span = Span(6, 17, "Disease")
+    for number, (identifier, line) in enumerate(
+        {"MESH:D006509": "N1\tReference T1 MESH:D006509\t", "D006509": None}.items()
+    ):
+        structure = Structure(annotations=(Annotation(span.key, "T1", {"identifier": identifier}),))
+        document = structure.attach(Document("1", TEXT, (span,)))
+        written = lines_of(document, tmp_path / str(number))[1].splitlines()
+        assert written[1:] == ([line] if line else [])
 
 
 def test_everything_but_mentions_is_passed_over() -> None:

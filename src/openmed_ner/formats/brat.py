@@ -3,7 +3,8 @@ r"""Brat standoff: the text in ``x.txt``, its annotations in ``x.ann`` (BioNLP s
 ``T1\tDisease 0 5;9 14\tacute fever`` is a mention, here with two fragments. ``A1\tnegated T1`` and
 ``A2\tCertainty T1 low`` are its attributes. Relations, events and their attributes, normalisations,
 equivalences and notes are checked for their shape, kept as lines in the structure of the document
-(:mod:`openmed_ner.formats.structure`) and written back, except for those about a mention that was removed. Of
+(:mod:`openmed_ner.formats.structure`) and written back, except for those about a mention that was removed.
+Identifiers of mentions are written as normalisations (:mod:`openmed_ner.formats.brat_normalisations`). Of
 ``meta``, nothing else is written. Brat has no place for the score and the corpus of a span, or for attributes
 with blanks. They go into a note of our own, ``#1\tOpenMedNER T1\t{"score": 0.98, "corpus": "x"}``, which brat
 shows and does not change.
@@ -28,6 +29,7 @@ from urllib.parse import quote, unquote
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.attributes import Attributes, parse_attributes, parse_evidence, write_evidence
+from openmed_ner.formats.brat_normalisations import read_normalisations, renew_normalisations
 from openmed_ner.formats.files import advise_encoding, describe_byte, make_folder
 from openmed_ner.formats.structure import Annotation, Structure, new_names, select_annotations, surviving
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail
@@ -111,7 +113,8 @@ def parse_brat(text: str, annotations: str, *, id: str, source: str, on_bad: OnB
             spans[match[2]] = _add_attributes(spans.get(match[2]), ((match[1], value),))
 
     members = {name for line in others for name in _list_members(line)}
-    named = [Annotation(span.key, name) for name, span in spans.items()]
+    infons = read_normalisations(others)
+    named = [Annotation(span.key, name, infons.get(name, {})) for name, span in spans.items()]
     structure = Structure(annotations=select_annotations(named, members), lines=tuple(others))
     return structure.attach(Document(id, text, tuple(spans.values())))
 
@@ -322,7 +325,7 @@ def _lines(document: Document) -> Iterator[str]:
         if note:
             yield f"{note_name}\t{_NOTE_TYPE} {name}\t{json.dumps(note)}\n"
 
-    for line in others:
+    for line in renew_normalisations(document, names, others):
         yield f"{line}\n"
 
 
