@@ -24,6 +24,7 @@ PAGES = (
     "docs/corpora.md",
     "docs/enrich.md",
     "docs/evaluation.md",
+    "docs/identifiers.md",
     "docs/scores.md",
     "docs/passages.md",
     "docs/pretraining.md",

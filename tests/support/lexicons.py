@@ -67,6 +67,8 @@ MESH = {
         "NCBI Gene ID(supplied by NCBI)",
         "HGNC:3236\tEGFR\tepidermal growth factor receptor\tApproved\tERBB, HER1\tERBB1\t1956",
     ],
+    "mgi-genes.tsv.xz": ["ID\tsymbol\tsynonyms\tensembl", "95294\tEgfr\tErbb;wa2\t"],
+    "rgd-genes.tsv.xz": ["ID\tsymbol\tsynonyms\tensembl", "2543\tEgfr\t\t"],
     "ncbi-taxonomy-2024-binomials.tsv.xz": [
         "name\ttaxid",
         "Escherichia coli\t562",

@@ -37,6 +37,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         texts.passages,
         texts.preparation,
         texts.negation,
+        texts.identifiers,
         adapting.encoders,
         adapting.adaptation,
         adapting.gains,

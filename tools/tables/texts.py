@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tables.common import machine, percent, read, table_row
 
 
@@ -139,3 +142,33 @@ def negation() -> str:
         counts = (f"{tp} of {n_found}", f"{tp} of {n_gold}")
         lines.append(table_row((f"{row['texts']} {row['kind']}", f"`{row['attribute']}`", n_gold, *counts)))
     return "\n".join([*lines, "", f"Commit `{record['commit'][:8]}`."])
+
+
+def identifiers() -> str:
+    """Identifiers of gold mentions on test splits."""
+    record = read("identifiers")
+    pairs: dict[tuple[str, str], dict[bool, dict[str, Any]]] = {}
+    for row in record["results"]:
+        pairs.setdefault((row["corpus"], row["type"]), {})[bool(row["learnt"])] = row
+    lines = [
+        "| test split | type | mentions | names alone | learnt first | of these, unseen identifiers |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (corpus, label), rows in pairs.items():
+        accuracies = (_accuracy(_select_scored(rows[learnt])) for learnt in (False, True))
+        unseen = rows[True]["unseen"]
+        count = f"{_select_scored(rows[False])['mentions']:,}"
+        rest = "" if label == "Gene" else f"{100 * unseen['accuracy']:.1f} of {unseen['mentions']:,}"
+        lines.append(table_row((corpus, label, count, *accuracies, rest)))
+    return "\n".join([*lines, "", f"Commit `{record['commit'][:8]}`."])
+
+
+def _select_scored(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of genes, the human ones: the terminologies have numbers of NCBI Gene for no others."""
+    scores: Mapping[str, Any] = row["held"] if row["type"] == "Gene" else row
+    return scores
+
+
+def _accuracy(scores: Mapping[str, Any]) -> str:
+    low, high = scores["interval"]
+    return f"{100 * scores['accuracy']:.1f} ({100 * low:.1f} to {100 * high:.1f})"

@@ -30,6 +30,7 @@ def score_identifiers(
     learnt: Sequence[str] = (),
     tagger: Tagger | None = None,
     within: Sequence[str] = (),
+    types: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Score and print the identifiers of corpora, per type.
 
@@ -40,6 +41,7 @@ def score_identifiers(
         learnt: splits of the same corpora whose mentions are learnt.
         tagger: also scored end to end, by the concepts of each document.
         within: prefixes of the terminologies to link to; all if empty.
+        types: types to score; all if empty.
 
     Raises:
         InputError: a corpus has no identifiers for a type that can be linked, or a split to learn from is
@@ -57,7 +59,7 @@ def score_identifiers(
         own = learn_identifiers(training) if learnt else store.read_learnt()
         linker = Linker(indices, own, options)
         for label in find_corpus(name).types:
-            if LINKED_TYPES.get(label) not in indices:
+            if LINKED_TYPES.get(label) not in indices or (types and label not in types):
                 continue
             gold = Gold(documents, label)
             if not gold.has_identifiers:

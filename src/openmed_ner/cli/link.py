@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from openmed_ner.cli.options import INPUT, OUTPUT, Terminologies
+from openmed_ner.cli.options import INPUT, OUTPUT, Species, Terminologies
 from openmed_ner.cli.output import printable
 from openmed_ner.errors import InputError
-from openmed_ner.linking import Link, Linker
+from openmed_ner.linking import Link, Linker, LinkingOptions
+from openmed_ner.linking.species import read_species
 from openmed_ner.terminologies.store import find_store
 
 
@@ -42,6 +43,7 @@ def link(
         ),
     ] = None,
     terminologies: Terminologies = None,
+    species: Species = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object per line.", rich_help_panel=OUTPUT)
     ] = False,
@@ -56,7 +58,7 @@ def link(
     """
     if mentions and file:
         raise InputError("name mentions or --file, not both")
-    linker = Linker.open(find_store(terminologies))
+    linker = Linker.open(find_store(terminologies), LinkingOptions(species=read_species(species)))
     if label not in linker.types:
         raise InputError(f"--type {label!r}: there are names of {', '.join(linker.types)}")
 

@@ -42,6 +42,7 @@ INPUT = "Input"
 OUTPUT = "Output"
 MODEL = "Model"
 SPEED = "Speed"
+VOCABULARY = "Identifiers"
 TRAINING = "Training"
 """Titles of the groups that help shows options in."""
 
@@ -147,7 +148,16 @@ Terminologies = Annotated[
     typer.Option(
         metavar="PATH",
         help="Folder of compiled terminologies, for identifiers (default: OPENMED_NER_TERMINOLOGIES).",
-        rich_help_panel=MODEL,
+        rich_help_panel=VOCABULARY,
+    ),
+]
+Species = Annotated[
+    int | None,
+    typer.Option(
+        metavar="TAXON",
+        help="Species of all genes, as a number of the NCBI Taxonomy, such as 10090 (default: from the text, "
+        "else human).",
+        rich_help_panel=VOCABULARY,
     ),
 ]
 Backend = Annotated[

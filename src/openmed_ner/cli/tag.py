@@ -21,9 +21,11 @@ from openmed_ner.cli.options import (
     MOST,
     OUTPUT,
     SPEED,
+    VOCABULARY,
     AnyFormat,
     Backend,
     DocumentDecoding,
+    Species,
     TaggedFormat,
     Terminologies,
     Threads,
@@ -38,7 +40,7 @@ from openmed_ner.cli.tag_run import Computer, Destination, Engine, Run, TaggingO
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, PASSAGE_FORMATS, WRITERS
 from openmed_ner.formats.jats import SECTIONS
-from openmed_ner.inference.attributes import STEPS
+from openmed_ner.inference.attributes import STEPS, IdentifierOptions
 from openmed_ner.inference.jobs.inputs import STDIN, find_inputs, iter_items
 from openmed_ner.inference.jobs.job import ERRORS
 from openmed_ner.inference.jobs.reading import ReadingOptions
@@ -156,6 +158,40 @@ def tag(
         ),
     ] = None,
     terminologies: Terminologies = None,
+    link: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Link mentions to your own compiled vocabulary first; repeatable.",
+            rich_help_panel=VOCABULARY,
+        ),
+    ] = None,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Find the names of a compiled vocabulary, as a layer of their own; repeatable.",
+            rich_help_panel=VOCABULARY,
+        ),
+    ] = None,
+    nested: Annotated[
+        bool,
+        typer.Option(
+            "--nested",
+            help="With --match: find names within longer ones of their type, too.",
+            rich_help_panel=VOCABULARY,
+        ),
+    ] = False,
+    under: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IDS",
+            help="Keep only mentions of these concepts and of concepts below them, such as MESH:D009369, "
+            "separated by commas.",
+            rich_help_panel=VOCABULARY,
+        ),
+    ] = None,
+    species: Species = None,
     backend: Backend = None,
     threads: Threads = None,
     workers: WorkersOption = None,
@@ -240,7 +276,14 @@ def tag(
         threshold,
         steps,
         document_decoding,
-        terminologies,
+        IdentifierOptions(
+            terminologies,
+            tuple(link or ()),
+            tuple(match or ()),
+            nested,
+            tuple(split_names(under, option="--under") or ()),
+            species,
+        ),
     )
 
     tagger = computer.load(bundle)

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -26,7 +26,7 @@ from openmed_ner.cli.output import (
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, tagged_writers
-from openmed_ner.inference.attributes import add_attributes
+from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.backends import Workers
 from openmed_ner.inference.jobs.inputs import STDIN, Input, Problem
 from openmed_ner.inference.jobs.job import ItemReader, Job
@@ -34,15 +34,11 @@ from openmed_ner.inference.jobs.live import LiveText, tag_what_has_arrived
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, TagFunction, make_receipt
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.integrations.ray import RayEngine, connect, load_tag
-from openmed_ner.storage import sha256_file
-from openmed_ner.terminologies.store import MANIFEST, find_store
 from openmed_ner.text import Document
 
 Engine = Literal["local", "ray"]
 _FOR_PEOPLE = {"table": write_table, "summary": write_summary}
 """Writers of output that is not read back."""
-IDENTIFIERS = "identifiers"
-"""Step that needs terminologies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class TaggingOptions:
         threshold: lowest score to keep.
         add: attributes to add.
         document_decoding: if true, the whole document may decide a mention.
-        terminologies: folder of compiled terminologies for identifiers; that of the environment if ``None``.
+        identifiers: terminologies and vocabularies.
     """
 
     corpora: list[str] | None
@@ -65,18 +61,15 @@ class TaggingOptions:
     threshold: float
     add: list[str]
     document_decoding: bool = True
-    terminologies: str | None = None
+    identifiers: IdentifierOptions = field(default_factory=IdentifierOptions)
 
     def for_tagger(self) -> dict[str, Any]:
         """Keyword arguments of :meth:`openmed_ner.inference.tagger.Tagger.pipe`."""
-        return {name: value for name, value in asdict(self).items() if name not in ("add", "terminologies")}
+        return {name: value for name, value in asdict(self).items() if name not in ("add", "identifiers")}
 
     def to_json(self) -> dict[str, Any]:
-        """Record of the options for receipts and plans, with the digest of the terminologies in use."""
-        record = {name: value for name, value in asdict(self).items() if name != "terminologies"}
-        if IDENTIFIERS in self.add:
-            record["terminologies"] = sha256_file(find_store(self.terminologies) / MANIFEST)
-        return record
+        """Record of the options for receipts and plans, with the digests of the terminologies in use."""
+        return {**self.for_tagger(), "add": self.add, **self.identifiers.to_json(self.add)}
 
     def bind(self, tagger: Tagger) -> TagFunction:
         """A tagger with these options.
@@ -88,7 +81,7 @@ class TaggingOptions:
 
         def tag_documents(documents: Iterable[Document]) -> Iterator[Document]:
             tagged = tagger.pipe(documents, **self.for_tagger())
-            return add_attributes(tagged, self.add, terminologies=self.terminologies)
+            return add_attributes(tagged, self.add, self.identifiers)
 
         for _ in tag_documents(()):  # a generator checks its arguments only when it starts
             pass
@@ -244,7 +237,7 @@ class Computer:
             backend=self.backend,
             threads=threads,
             steps=options.add,
-            terminologies=options.terminologies,
+            identifiers=options.identifiers,
             options=options.for_tagger(),
         )
         n_workers = self.workers or self.threads
@@ -274,7 +267,8 @@ class Run:
     @property
     def writer(self) -> Callable[..., None]:
         """Writer of the output format."""
-        return self.destination.writer(attributes=bool(self.identity["options"]["add"]))
+        options = self.identity["options"]
+        return self.destination.writer(attributes=any(map(options.get, ("add", "terminologies", "match"))))
 
     def write(self, progress: TaggingProgress) -> JobCounts:
         """Write one file or folder, then the receipt and the errors."""

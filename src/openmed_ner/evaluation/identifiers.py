@@ -108,12 +108,16 @@ def score_mentions(mentions: Sequence[LinkedMention], linker: Linker) -> dict[st
 
     Returns:
         ``accuracy`` with its 95 % ``interval`` (whole documents are drawn), the same for mentions with
-        ``seen`` and ``unseen`` identifiers, numbers of right and of all mentions by method, ``related``:
-        wrong mentions linked to a concept above or below a gold one, and ``unlinkable``: mentions without a
-        gold identifier, with the number that got one.
+        ``seen`` and ``unseen`` identifiers and, with interval, for those whose identifiers the terminologies
+        have (``held``: of genes, the human ones), numbers of right and of all mentions by method,
+        ``related``: wrong mentions linked to a concept above or below a gold one, ``unlinkable``: mentions
+        without a gold identifier, and ``absent``: mentions with one that no terminology has, both with the
+        number that got one.
     """
     linkable = [mention for mention in mentions if mention.gold]
     others = [mention for mention in mentions if not mention.gold]
+    held = [mention for mention in linkable if all(identifier in linker for identifier in mention.gold)]
+    absent = [mention for mention in linkable if not all(identifier in linker for identifier in mention.gold)]
     methods: dict[str, list[LinkedMention]] = {}
     for mention in linkable:
         methods.setdefault(mention.link.method if mention.link else UNLINKED, []).append(mention)
@@ -127,10 +131,9 @@ def score_mentions(mentions: Sequence[LinkedMention], linker: Linker) -> dict[st
             for method, group in sorted(methods.items())
         },
         "related": sum(_is_related(mention, linker) for mention in linkable if not mention.is_right),
-        "unlinkable": {
-            "mentions": len(others),
-            "linked": sum(mention.link is not None for mention in others),
-        },
+        "held": {**_summarise(held), "interval": list(_bootstrap_accuracy(held))},
+        "absent": _count_linked(absent),
+        "unlinkable": _count_linked(others),
     }
 
 
@@ -184,6 +187,13 @@ def _is_related(mention: LinkedMention, linker: Linker) -> bool:
         for identifier in mention.link.identifiers
         for gold in mention.gold
     )
+
+
+def _count_linked(mentions: Sequence[LinkedMention]) -> dict[str, int]:
+    return {
+        "mentions": len(mentions),
+        "linked": sum(mention.link is not None for mention in mentions),
+    }
 
 
 def _summarise(mentions: Sequence[LinkedMention]) -> dict[str, Any]:

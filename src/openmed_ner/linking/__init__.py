@@ -1,6 +1,8 @@
 """Linking: from mentions to the identifiers of concepts, with compiled terminologies and without a model."""
 
+from openmed_ner.linking.dictionary import Dictionary, add_names
 from openmed_ner.linking.documents import add_links, link_document
+from openmed_ner.linking.hierarchy import keep_under
 from openmed_ner.linking.learning import learn_identifiers
 from openmed_ner.linking.linker import (
     LINKED_TYPES,
@@ -15,12 +17,15 @@ from openmed_ner.linking.linker import (
 __all__ = [
     "LINKED_TYPES",
     "METHODS",
+    "Dictionary",
     "Identifier",
     "Link",
     "Linker",
     "LinkingOptions",
     "Method",
     "add_links",
+    "add_names",
+    "keep_under",
     "learn_identifiers",
     "link_document",
 ]

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Literal, NamedTuple, Self, get_args
 
 from openmed_ner.linking.composites import iter_readings
 from openmed_ner.linking.short_forms import expand
 from openmed_ner.linking.similarity import share_matched
+from openmed_ner.linking.species import find_species, split_species
 from openmed_ner.terminologies import name_key, normalise
 from openmed_ner.terminologies.matcher import FUNCTION_WORDS
 from openmed_ner.terminologies.name_index import NameIndex, bag_key, split_ids
@@ -34,6 +35,8 @@ chosen on dev splits; no corpus has identifiers of the others."""
 MIN_NEAR = 4
 """Letters of the shortest mention that near names are looked up for."""
 MAX_CANDIDATES = 5
+GENE = "Gene"
+"""Type of the concepts that have a species."""
 LINKED_TYPES: Mapping[str, str] = {
     "Disease": "Disease",
     "Cancer": "Disease",
@@ -105,12 +108,21 @@ class LinkingOptions:
         thresholds: lowest similarity of a near name, by type.
         within: prefixes of the terminologies to link to, such as ``MESH``; all if empty. A concept counts if
             its identifier or a cross-reference has one.
+        species: species of all genes, such as ``NCBITaxon:10090``; the text decides if ``None``.
     """
 
     learnt: bool = True
     near: bool = True
     thresholds: Mapping[str, float] = field(default_factory=lambda: THRESHOLDS)
     within: tuple[str, ...] = ()
+    species: str | None = None
+
+
+class _Scope(NamedTuple):
+    """Concepts that a mention may mean: those of a type, and the genes of a species."""
+
+    kind: str
+    species: str | None = None
 
 
 class Linker:
@@ -149,13 +161,21 @@ class Linker:
         """Types of mentions that can be linked."""
         return tuple(label for label, kind in LINKED_TYPES.items() if kind in self._indices)
 
-    def link(self, mention: str, label: str, long_forms: Mapping[str, str] | None = None) -> Link | None:
+    def link(
+        self,
+        mention: str,
+        label: str,
+        long_forms: Mapping[str, str] | None = None,
+        species: str | None = None,
+    ) -> Link | None:
         """Link a mention.
 
         Args:
             mention: text of the mention.
             label: its type.
             long_forms: long form of each short form that the document defines.
+            species: species that the text gives to a gene, such as ``NCBITaxon:10090``; ``None`` if it names
+                none. The human gene is then meant first.
 
         Returns:
             Its concepts; ``None`` if the type cannot be linked, or nothing reaches the threshold.
@@ -165,7 +185,12 @@ class Linker:
             return None
         # A mention over two lines is the same name.
         surface = " ".join(mention.split())
-        return self._find(surface, expand(surface, long_forms or {}), kind)
+        species = (self._options.species or species) if kind == GENE else None
+        return self._find(surface, expand(surface, long_forms or {}), _Scope(kind, species))
+
+    def __contains__(self, identifier: str) -> bool:
+        """True if a concept has the identifier, or the cross-reference."""
+        return any(index.number_of(identifier) is not None for index in self._indices.values())
 
     def is_under(self, identifier: str, ancestor: str) -> bool:
         """True if a concept is another one, or below it.
@@ -191,81 +216,94 @@ class Linker:
                 waiting += split_ids(index.parents[number])
         return numbers
 
-    def _find_link(self, surface: str, expanded: str, kind: str) -> Link | None:
+    def _find_link(self, surface: str, expanded: str, scope: _Scope) -> Link | None:
         """Link the text of a mention, and the same text with long forms."""
-        for text in dict.fromkeys((expanded, surface)):
-            if text == expanded and (learnt := self._find_learnt(text, kind)):
+        # The symbol of a gene is a better name of it than a long form, which is often that of a family.
+        texts = (surface, expanded) if scope.kind == GENE else (expanded, surface)
+        for text in dict.fromkeys(texts):
+            if text == expanded and (learnt := self._find_learnt(text, scope)):
                 return learnt
-            if candidates := self._find_exact(text, kind):
+            candidates = self._find_exact(text, scope) or self._find_without_species(text, scope)
+            if candidates:
                 method: Method = "exact" if text == surface else "long form"
                 return Link(candidates[:1], method, 1.0, candidates)
-        return self._find_parts(expanded, kind) or self._find_near(expanded, kind)
+        return self._find_parts(expanded, scope) or self._find_near(expanded, scope)
 
-    def _find_learnt(self, text: str, kind: str) -> Link | None:
-        ids = self._learnt.get((kind, name_key(text)))
+    def _find_without_species(self, text: str, scope: _Scope) -> tuple[Identifier, ...]:
+        """The genes with a name before which the mention has a species: "human EGFR", "hEGFR"."""
+        species, rest = split_species(text) if scope.kind == GENE else (None, text)
+        if species is None:
+            return ()
+        return self._find_exact(rest, _Scope(GENE, self._options.species or species))
+
+    def _find_learnt(self, text: str, scope: _Scope) -> Link | None:
+        ids = self._learnt.get((scope.kind, name_key(text)))
         if ids is None:
             return None
-        identifiers = tuple(self._identify(identifier, kind) for identifier in ids)
+        identifiers = tuple(self._identify(identifier, scope) for identifier in ids)
         return Link(identifiers, "learnt", 1.0, identifiers)
 
-    def _identify(self, identifier: str, kind: str) -> Identifier:
-        number = self._indices[kind].number_of(identifier)
-        return Identifier(identifier, "") if number is None else self._describe(number, kind)
+    def _identify(self, identifier: str, scope: _Scope) -> Identifier:
+        number = self._indices[scope.kind].number_of(identifier)
+        return Identifier(identifier, "") if number is None else self._describe(number, scope)
 
-    def _describe(self, number: int, kind: str) -> Identifier:
-        index = self._indices[kind]
+    def _describe(self, number: int, scope: _Scope) -> Identifier:
+        index = self._indices[scope.kind]
         return Identifier(index.ids[number], index.names[number], split_ids(index.xrefs[number]))
 
-    def _find_exact(self, text: str, kind: str) -> tuple[Identifier, ...]:
+    def _find_exact(self, text: str, scope: _Scope) -> tuple[Identifier, ...]:
         """The concepts with a name, by rank; none for an ordinary word."""
         key, folded = name_key(text), normalise(text)
         if folded in ORDINARY or folded in FUNCTION_WORDS or folded.isdigit() or len(folded) < 2:
             return ()
         for form in dict.fromkeys((key, folded, bag_key(folded))):
-            if form and (numbers := self._find_concepts(form, kind)):
-                return tuple(self._describe(number, kind) for number in numbers[:MAX_CANDIDATES])
+            if form and (numbers := self._find_concepts(form, scope)):
+                return tuple(self._describe(number, scope) for number in numbers[:MAX_CANDIDATES])
         return ()
 
-    def _find_concepts(self, key: str, kind: str) -> list[int]:
+    def _find_concepts(self, key: str, scope: _Scope) -> list[int]:
         """Numbers of the concepts that a key means, the first meant first, within the terminologies."""
-        index, prefixes = self._indices[kind], tuple(f"{name}:" for name in self._options.within)
-        numbers = dict.fromkeys(number for number, _ in index.find(key))
-        if not prefixes:
+        numbers = dict.fromkeys(number for number, _ in self._indices[scope.kind].find(key))
+        if not self._options.within and scope.species is None:
             return list(numbers)
-        return [
-            number
-            for number in numbers
-            if any(name.startswith(prefixes) for name in (index.ids[number], *split_ids(index.xrefs[number])))
-        ]
+        return [number for number in numbers if self._is_within(number, scope)]
 
-    def _find_parts(self, text: str, kind: str) -> Link | None:
+    def _is_within(self, number: int, scope: _Scope) -> bool:
+        index = self._indices[scope.kind]
+        names = (index.ids[number], *split_ids(index.xrefs[number]))
+        prefixes = tuple(f"{name}:" for name in self._options.within)
+        if prefixes and not any(name.startswith(prefixes) for name in names):
+            return False
+        return scope.species is None or find_species(names) in (scope.species, None)
+
+    def _find_parts(self, text: str, scope: _Scope) -> Link | None:
         for reading in iter_readings(text):
-            parts = [self._find_learnt(part, kind) or self._find_exact_link(part, kind) for part in reading]
+            parts = [self._find_learnt(part, scope) or self._find_exact_link(part, scope) for part in reading]
             if all(parts):
                 identifiers = [identifier for part in parts if part for identifier in part.identifiers]
                 distinct = tuple(dict.fromkeys(identifiers))
                 return Link(distinct, "parts", 1.0, distinct)
         return None
 
-    def _find_exact_link(self, text: str, kind: str) -> Link | None:
-        candidates = self._find_exact(text, kind)
+    def _find_exact_link(self, text: str, scope: _Scope) -> Link | None:
+        candidates = self._find_exact(text, scope)
         return Link(candidates[:1], "exact", 1.0, candidates) if candidates else None
 
-    def _find_near(self, text: str, kind: str) -> Link | None:
-        threshold = self._options.thresholds.get(kind)
+    def _find_near(self, text: str, scope: _Scope) -> Link | None:
+        threshold = self._options.thresholds.get(scope.kind)
         folded = normalise(text)
         is_guess = folded in ORDINARY or len(folded) < MIN_NEAR or is_case_sensitive(text)
         if threshold is None or not self._options.near or is_guess:
             return None
-        names = self._indices[kind].similar.find(folded, limit=N_COMPARED)
+        names = self._indices[scope.kind].similar.find(folded, limit=N_COMPARED)
         rated = [(key, cosine * share_matched(key, folded)) for key, cosine in names]
         scored: dict[int, float] = {}
         for key, score in sorted(rated, key=lambda item: (-item[1], item[0])):
             if score < threshold or not score or len(scored) >= MAX_CANDIDATES:
                 break
-            for number in self._find_concepts(key, kind):
+            for number in self._find_concepts(key, scope):
                 scored.setdefault(number, score)
         if not scored:
             return None
-        candidates = tuple(self._describe(number, kind) for number in list(scored)[:MAX_CANDIDATES])
+        candidates = tuple(self._describe(number, scope) for number in list(scored)[:MAX_CANDIDATES])
         return Link(candidates[:1], "near", round(next(iter(scored.values())), 4), candidates)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from lexicons import build_diseases
 from openmed_ner.errors import InputError, MissingExtraError
-from openmed_ner.inference.attributes import STEPS, add_attributes
+from openmed_ner.inference.attributes import STEPS, IdentifierOptions, add_attributes
 from openmed_ner.inference.attributes.abbreviations import find_definitions
 from openmed_ner.inference.attributes.context import _load_rules
+from openmed_ner.terminologies import build
 from openmed_ner.text import Document, Span
 from openmed_ner.text.sentences import iter_sentences
 from strategies import documents, texts
@@ -409,8 +410,25 @@ def test_identifiers_come_from_the_folder_or_the_environment(
     monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
     with pytest.raises(InputError, match="OPENMED_NER_TERMINOLOGIES"):
         add_attributes([document], ["identifiers"])
-    (linked,) = add_attributes([document], ["identifiers"], terminologies=folder)
+    (linked,) = add_attributes([document], ["identifiers"], IdentifierOptions(folder))
     assert [dict(span.attributes).get("identifier") for span in linked.spans] == ["MONDO:1", None]
     assert [span.key for span in linked.spans] == [span.key for span in document.spans]
     monkeypatch.setenv("OPENMED_NER_TERMINOLOGIES", str(folder))
     assert list(add_attributes([document], ["identifiers"])) == [linked]
+
+
+def test_your_own_vocabulary_comes_before_the_terminologies(tmp_path: Path) -> None:
+    public = build_diseases(tmp_path / "public", ["malaria", "fever"])
+    (tmp_path / "mine.csv").write_text("id,name\nX:1,malaria\n", encoding="utf-8")
+    build([], tmp_path / "mine", vocabularies={tmp_path / "mine.csv": "Disease"})
+    document = marked("[Malaria] and [fever].")
+
+    def link(steps: list[str], options: IdentifierOptions) -> list[str | bool | None]:
+        (linked,) = add_attributes([document], steps, options)
+        return [dict(span.attributes).get("identifier") for span in linked.spans]
+
+    own = (tmp_path / "mine",)
+    assert link([], IdentifierOptions(public, link=own)) == ["X:1", None]
+    assert link(["identifiers"], IdentifierOptions(public, link=own)) == ["X:1", "MONDO:2"]
+    assert link([], IdentifierOptions(public, under=("MONDO:2",))) == ["MONDO:2"]
+    assert link([], IdentifierOptions(public)) == [None, None]

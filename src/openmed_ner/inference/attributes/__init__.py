@@ -1,20 +1,25 @@
 """Optional steps after tagging: they add attributes to spans, and never move, drop or relabel one.
 
+Only options that ask for it add the names of a vocabulary, or drop the mentions of other concepts.
+
 A step takes documents and yields them one by one, in constant memory, so steps follow a tagger as
 further stages of a stream. A missing extra is an error at once, before the first document is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 from openmed_ner.errors import InputError, suggest
 from openmed_ner.inference.attributes.abbreviations import add_abbreviations
 from openmed_ner.inference.attributes.context import add_context
-from openmed_ner.inference.attributes.identifiers import add_identifiers
+from openmed_ner.inference.attributes.identifiers import (
+    IDENTIFIERS,
+    IdentifierOptions,
+    add_identifiers,
+    match_names,
+)
 from openmed_ner.terminologies.store import find_store
 from openmed_ner.text import Document
 from openmed_ner.text.definitions import Definition, find_definitions
@@ -22,31 +27,33 @@ from openmed_ner.text.definitions import Definition, find_definitions
 __all__ = [
     "STEPS",
     "Definition",
+    "IdentifierOptions",
     "add_abbreviations",
     "add_attributes",
     "add_context",
     "add_identifiers",
     "available_steps",
     "find_definitions",
+    "match_names",
 ]
 
 Step = Callable[[Iterable[Document]], Iterator[Document]]
 STEPS: dict[str, Step] = {
     "abbreviations": add_abbreviations,
     "context": add_context,
-    "identifiers": add_identifiers,
+    IDENTIFIERS: add_identifiers,
 }
 
 
 def add_attributes(
-    documents: Iterable[Document], steps: Sequence[str], *, terminologies: str | Path | None = None
+    documents: Iterable[Document], steps: Sequence[str], identifiers: IdentifierOptions | None = None
 ) -> Iterator[Document]:
     """Add the attributes of several steps to the spans of documents.
 
     Args:
         documents: tagged documents.
         steps: names in ``STEPS``, in order; none changes nothing.
-        terminologies: folder of compiled terminologies, for ``identifiers``. If ``None``, that of the
+        identifiers: terminologies and vocabularies. If ``None``, the step ``identifiers`` has those of the
             environment variable ``OPENMED_NER_TERMINOLOGIES``.
 
     Raises:
@@ -56,14 +63,12 @@ def add_attributes(
     if unknown := [step for step in steps if step not in STEPS]:
         near = suggest(unknown[0], STEPS) or f"; known: {', '.join(STEPS)}"
         raise InputError(f"unknown step {unknown[0]!r}{near}")
-    functions: Mapping[str, Step] = {
-        **STEPS,
-        "identifiers": partial(add_identifiers, terminologies=terminologies),
-    }
-    stream = iter(documents)
+    options = identifiers or IdentifierOptions()
+    stream = match_names(documents, options)
     for step in steps:
-        stream = functions[step](stream)
-    return stream
+        if step != IDENTIFIERS:
+            stream = STEPS[step](stream)
+    return add_identifiers(stream, options, steps)
 
 
 def available_steps() -> tuple[str, ...]:

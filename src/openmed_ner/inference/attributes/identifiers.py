@@ -1,32 +1,126 @@
-"""Identifiers of mentions, from a folder of compiled terminologies (:mod:`openmed_ner.linking`)."""
+"""Identifiers of mentions, from folders of compiled terminologies (:mod:`openmed_ner.linking`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from openmed_ner.linking import Linker, add_links
-from openmed_ner.terminologies.store import find_store
+from openmed_ner.errors import InputError
+from openmed_ner.linking import Dictionary, Linker, LinkingOptions, add_links, add_names, keep_under
+from openmed_ner.linking.species import read_species
+from openmed_ner.storage import sha256_file
+from openmed_ner.terminologies.store import MANIFEST, find_store
 from openmed_ner.text import Document
+
+IDENTIFIERS = "identifiers"
+"""Name of the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierOptions:
+    """Terminologies and vocabularies, and what is done with them.
+
+    Attributes:
+        terminologies: folder of compiled terminologies for the step ``identifiers``; that of the environment
+            if ``None``.
+        link: folders of your own compiled vocabularies, whose identifiers come first.
+        match: folders of vocabularies whose names become layers of their own.
+        nested: if true, names within longer ones of their type count in these layers.
+        under: identifiers of concepts; only mentions of these and of concepts below them are kept. All if
+            empty.
+        species: species of all genes, as a number of the NCBI Taxonomy; the text decides if ``None``.
+    """
+
+    terminologies: str | Path | None = None
+    link: tuple[str | Path, ...] = ()
+    match: tuple[str | Path, ...] = ()
+    nested: bool = False
+    under: tuple[str, ...] = ()
+    species: int | None = None
+
+    def __post_init__(self) -> None:
+        read_species(self.species)
+        if self.nested and not self.match:
+            raise InputError("nested names (--nested) need a vocabulary to find (--match)")
+
+    def list_linked(self, steps: Sequence[str]) -> list[Path]:
+        """Folders to link to, in order.
+
+        Args:
+            steps: steps that were asked for; ``identifiers`` is meant by ``under``, too, unless vocabularies
+                of your own are named.
+
+        Raises:
+            InputError: there are no terminologies for the step.
+        """
+        public = IDENTIFIERS in steps or (self.under and not self.link and not self.match)
+        names = [*self.link, *([self.terminologies] if public else [])]
+        return [find_store(name) for name in names]
+
+    def to_json(self, steps: Sequence[str]) -> dict[str, Any]:
+        """Record of the options that are set, with the digests of the folders in use."""
+        record: dict[str, Any] = {}
+        if linked := self.list_linked(steps):
+            record["terminologies"] = [sha256_file(folder / MANIFEST) for folder in linked]
+        if self.match:
+            record["match"] = [sha256_file(find_store(name) / MANIFEST) for name in self.match]
+            record["nested"] = self.nested
+        if self.under:
+            record["under"] = list(self.under)
+        if self.species is not None:
+            record["species"] = self.species
+        return record
 
 
 def add_identifiers(
-    documents: Iterable[Document], terminologies: str | Path | None = None
+    documents: Iterable[Document],
+    options: IdentifierOptions | None = None,
+    steps: Sequence[str] = (IDENTIFIERS,),
 ) -> Iterator[Document]:
     """Add ``identifier``, ``preferred_name``, ``linked_by``, ``link_score`` and ``candidates`` to mentions.
 
     Args:
         documents: tagged documents.
-        terminologies: folder of compiled terminologies; that of the environment if ``None``.
+        options: terminologies; those of the environment if ``None``.
+        steps: steps that were asked for.
 
     Raises:
-        InputError: there is no such folder, or it is damaged.
+        InputError: there is no such folder, or it is damaged, or no terminology has a concept of ``under``.
     """
-    return add_links(documents, _load(find_store(terminologies)))
+    options = options or IdentifierOptions()
+    species = read_species(options.species)
+    linkers = [_open_linker(folder, species) for folder in options.list_linked(steps)]
+    stream = iter(documents)
+    for linker in linkers:
+        stream = add_links(stream, linker)
+    if options.under:
+        matched = [_open_linker(find_store(name), species) for name in options.match]
+        stream = keep_under(stream, [*linkers, *matched], options.under)
+    return stream
 
 
-@lru_cache(maxsize=2)
-def _load(folder: Path) -> Linker:
+def match_names(documents: Iterable[Document], options: IdentifierOptions) -> Iterator[Document]:
+    """Add the names of vocabularies to documents, as layers of their own.
+
+    Raises:
+        InputError: a folder holds no compiled vocabulary, or it is damaged.
+    """
+    stream = iter(documents)
+    for name in options.match:
+        stream = add_names(stream, _open_dictionary(find_store(name)), nested=options.nested)
+    return stream
+
+
+@lru_cache(maxsize=4)
+def _open_linker(folder: Path, species: str | None) -> Linker:
     """Open a folder once per process; its files stay mapped."""
-    return Linker.open(folder)
+    return Linker.open(folder, LinkingOptions(species=species))
+
+
+@lru_cache(maxsize=4)
+def _open_dictionary(folder: Path) -> Dictionary:
+    """Open a vocabulary once per process."""
+    return Dictionary.open(folder)

@@ -16,7 +16,7 @@ from typing import Any
 from openmed_ner.bundle import record
 from openmed_ner.bundle.suite import bundle_digest
 from openmed_ner.errors import BundleError, OpenMedError
-from openmed_ner.inference.attributes import add_attributes
+from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.jobs.receipt import TagFunction
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.integrations.ray.blocks import Block, RefusedDocument
@@ -103,7 +103,7 @@ def load_tag(
     threads: int,
     options: Mapping[str, Any],
     steps: Sequence[str],
-    terminologies: str | None = None,
+    identifiers: IdentifierOptions | None = None,
 ) -> TagFunction:
     """Load a bundle on this node.
 
@@ -115,8 +115,7 @@ def load_tag(
         threads: number of threads.
         options: options of :meth:`openmed_ner.inference.tagger.Tagger.pipe`.
         steps: attributes to add.
-        terminologies: folder of compiled terminologies on this node, for identifiers; that of the environment
-            if ``None``.
+        identifiers: terminologies and vocabularies on this node; those of the environment if ``None``.
 
     Raises:
         BundleError: the bundle or the package differs from that of the starting machine.
@@ -129,9 +128,7 @@ def load_tag(
             "put the same bundle at this path on every node"
         )
     tagger = Tagger.load(folder, backend=backend, threads=threads, workers=1)
-    return lambda documents: add_attributes(
-        tagger.pipe(documents, **options), steps, terminologies=terminologies
-    )
+    return lambda documents: add_attributes(tagger.pipe(documents, **options), steps, identifiers)
 
 
 def _on_this_node(error: Exception) -> str:

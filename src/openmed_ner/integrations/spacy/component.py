@@ -27,7 +27,7 @@ from spacy.training import Example
 from spacy.util import raise_error
 
 from openmed_ner.errors import InputError
-from openmed_ner.inference.attributes import add_attributes
+from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.integrations.spacy.bundle import copy_folder, pack, read_files, unpack, write_files
 from openmed_ner.integrations.spacy.results import KEY, add_extensions, flatten, store_document
@@ -217,7 +217,7 @@ class EntityTagger:
             threshold=settings.threshold,
             document_decoding=settings.document_decoding,
         )
-        return add_attributes(tagged, settings.add, terminologies=settings.terminologies)
+        return add_attributes(tagged, settings.add, IdentifierOptions(settings.terminologies))
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
         documents = self._tag(docs)

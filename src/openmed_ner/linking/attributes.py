@@ -1,0 +1,40 @@
+"""Attributes of a linked span.
+
+``identifier``, ``preferred_name``, ``linked_by`` and ``link_score``, and ``candidates`` if the mention may
+mean further concepts. The values of several concepts are joined by ``|``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from openmed_ner.linking.linker import Identifier, Link
+from openmed_ner.text import Span
+
+IDENTIFIER = "identifier"
+"""Attribute that holds the identifiers of a mention."""
+SEPARATOR = "|"
+"""Sign between the values of several concepts in one attribute."""
+
+
+def to_attributes(link: Link) -> dict[str, str | bool]:
+    """Attributes of a linked span."""
+    attributes: dict[str, str | bool] = {
+        IDENTIFIER: SEPARATOR.join(link.ids),
+        "preferred_name": _join_names(link.identifiers),
+        "linked_by": link.method,
+        "link_score": f"{link.score:.2f}",
+    }
+    if len(link.candidates) > len(link.identifiers):
+        attributes["candidates"] = SEPARATOR.join(candidate.id for candidate in link.candidates)
+    return attributes
+
+
+def list_ids(span: Span) -> tuple[str, ...]:
+    """Identifiers of a span."""
+    value = dict(span.attributes).get(IDENTIFIER, "")
+    return tuple(filter(None, str(value).split(SEPARATOR)))
+
+
+def _join_names(identifiers: Sequence[Identifier]) -> str:
+    return SEPARATOR.join(identifier.name.replace(SEPARATOR, "/") for identifier in identifiers)

@@ -1,0 +1,42 @@
+"""Mentions of the concepts below a concept: of all neoplasms, of all penicillins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+
+from openmed_ner.errors import InputError
+from openmed_ner.linking.attributes import list_ids
+from openmed_ner.linking.linker import Linker
+from openmed_ner.text import Document
+
+
+def keep_under(
+    documents: Iterable[Document], linkers: Sequence[Linker], ancestors: Sequence[str]
+) -> Iterator[Document]:
+    """Keep the mentions of some concepts and of the concepts below them.
+
+    A mention of several concepts stays if one of them is below.
+
+    Args:
+        documents: documents whose spans have identifiers.
+        linkers: terminologies that know which concept is below which.
+        ancestors: identifiers or cross-references of the concepts.
+
+    Raises:
+        InputError: none of the terminologies has one of the concepts.
+    """
+    for ancestor in ancestors:
+        if not any(ancestor in linker for linker in linkers):
+            raise InputError(
+                f"no terminology has the concept {ancestor!r}; an identifier has a prefix, as in MESH:D009369"
+            )
+
+    @cache
+    def is_below(identifier: str) -> bool:
+        return any(linker.is_under(identifier, ancestor) for linker in linkers for ancestor in ancestors)
+
+    def keep(document: Document) -> Document:
+        return document.with_spans(span for span in document.spans if any(map(is_below, list_ids(span))))
+
+    return map(keep, documents)
