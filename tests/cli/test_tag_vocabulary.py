@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +23,9 @@ def tag_stub(documents: Iterable[Document], **options: object) -> Iterator[Docum
     """Find the brain and nothing else."""
     for document in documents:
         start = document.text.index("brain")
-        yield document.with_spans([Span(start, start + 5, "Anatomy", 0.5, "x")])
+        spans = (Span(start, start + 5, "Anatomy", 0.5, "x"),)
+        coverage = {"characters": len(document.text), "windows": 1, "complete": True}
+        yield replace(document, spans=spans, meta={"coverage": coverage})
 
 
 @pytest.fixture
