@@ -7,8 +7,7 @@ Spans of species are not read, so the types that a user asks for change no ident
 A gene has the species that the mention names ("human EGFR", "hEGFR"). A symbol in capitals is a human one if
 the text names humans at all, since rodent symbols have small letters. Other genes have the species that is
 named last before them in their sentence, or else the one named most often in the text. Without any, the human
-gene is meant first. Of the rules tried, this one served best on the training splits of NLM-Gene, GNormPlus
-and BioRED.
+gene is meant first. EXPERIMENTS.md (2026-11-28) compares rules on training splits.
 """
 
 from __future__ import annotations
