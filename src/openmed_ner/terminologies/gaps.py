@@ -25,7 +25,8 @@ def encode_gaps(
     Returns:
         The bytes of all lists, and one past the last byte of each list, ``(n_lists,)``.
     """
-    gaps: NDArray[np.int64] = np.diff(numbers.astype(np.int64), prepend=0)
+    gaps = numbers.astype(np.int64)
+    gaps[1:] -= gaps[:-1].copy()
     firsts = np.cumsum(counts) - counts
     gaps[firsts] = numbers[firsts]
     sizes = np.ones(len(gaps), dtype=np.int64)
