@@ -56,6 +56,11 @@ def test_mice_are_the_species_that_meshs_heading_refers_to(linker: Linker) -> No
     assert ids(linker, "mice", "Species") == ids(linker, "Mouse", "Species") == ("NCBITaxon:10090",)
 
 
+def test_everyday_words_name_species_and_nothing_else(linker: Linker) -> None:
+    assert ids(linker, "patients", "Species") == ids(linker, "Women", "Species") == ("NCBITaxon:9606",)
+    assert ids(linker, "patients") == ids(linker, "mice") == ()
+
+
 @pytest.mark.parametrize("word", ["injury", "Injuries", "disease", "of", "7", "x", ""])
 def test_ordinary_words_are_no_names(linker: Linker, word: str) -> None:
     assert linker.link(word, "Disease") is None

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, Self, get_args
 from openmed_ner.linking.composites import iter_readings
 from openmed_ner.linking.short_forms import expand
 from openmed_ner.linking.similarity import share_matched
-from openmed_ner.linking.species import find_species, split_species
+from openmed_ner.linking.species import find_species, name_species, split_species
 from openmed_ner.terminologies import name_key, normalise
 from openmed_ner.terminologies.matcher import FUNCTION_WORDS
 from openmed_ner.terminologies.name_index import NameIndex, bag_key, split_ids
@@ -35,8 +35,8 @@ chosen on dev splits; no corpus has identifiers of the others."""
 MIN_NEAR = 4
 """Letters of the shortest mention that near names are looked up for."""
 MAX_CANDIDATES = 5
-GENE = "Gene"
-"""Type of the concepts that have a species."""
+GENE, SPECIES = "Gene", "Species"
+"""Type of the concepts that have a species, and that of the species themselves."""
 LINKED_TYPES: Mapping[str, str] = {
     "Disease": "Disease",
     "Cancer": "Disease",
@@ -252,7 +252,11 @@ class Linker:
         return Identifier(index.ids[number], index.names[number], split_ids(index.xrefs[number]))
 
     def _find_exact(self, text: str, scope: _Scope) -> tuple[Identifier, ...]:
-        """The concepts with a name, by rank; none for an ordinary word."""
+        """The concepts with a name, by rank; none for an ordinary word that names no species."""
+        named = name_species(text) if scope.kind == SPECIES else None
+        if named and (number := self._indices[SPECIES].number_of(named)) is not None:
+            return (self._describe(number, scope),) if self._is_within(number, scope) else ()
+
         key, folded = name_key(text), normalise(text)
         if folded in ORDINARY or folded in FUNCTION_WORDS or folded.isdigit() or len(folded) < 2:
             return ()

@@ -87,6 +87,15 @@ def split_species(mention: str) -> tuple[str | None, str]:
     return None, mention
 
 
+def name_species(mention: str) -> str | None:
+    """Species that an everyday word names, such as "patients"; ``None`` for other mentions.
+
+    In terminologies such words are missing, or are names of a genus: NCBI Taxonomy has "mice" for *Mus*.
+    """
+    word = _WORD.fullmatch(mention)
+    return _SPECIES[(word.lastindex or 1) - 1] if word else None
+
+
 def find_species(identifiers: Iterable[str]) -> str | None:
     """Species of the gene with some identifiers; ``None`` for one that is of no species, such as a family."""
     prefixes = (identifier.partition(":")[0] for identifier in identifiers)
