@@ -27,6 +27,10 @@ SCALE = "|scale"
 """Suffix of the name of a tensor of scales."""
 
 
+_LEAST = 127 * torch.finfo(torch.float32).tiny
+"""Least magnitude of a row's largest weight, below which weights become 0."""
+
+
 def round_tensors(tensors: Mapping[str, Tensor], form: WeightFormat) -> tuple[dict[str, Tensor], float]:
     """Round tensors of floats.
 
@@ -47,7 +51,8 @@ def round_tensors(tensors: Mapping[str, Tensor], form: WeightFormat) -> tuple[di
             rounded[name] = value
         else:
             rows = value.float().flatten(1)
-            scale = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
+            # A row of zeros has a scale, too, and no scale is so small that it is rounded away.
+            scale = rows.abs().amax(dim=1, keepdim=True).clamp(min=_LEAST) / 127
             rounded[name] = (rows / scale).round().to(torch.int8).view(value.shape)
             rounded[name + SCALE] = scale.flatten()
 
