@@ -14,6 +14,9 @@ from openmed_ner.linking.short_forms import expand, list_long_forms
 from openmed_ner.linking.similarity import share_matched
 from openmed_ner.storage import read_json, sha256_file, write_json
 from openmed_ner.terminologies import TYPES
+from openmed_ner.terminologies.concept import Concept
+from openmed_ner.terminologies.merging import merge_concepts
+from openmed_ner.terminologies.name_index import NameIndex
 from openmed_ner.terminologies.store import Store, find_store, index_name
 from openmed_ner.text import Document, Span
 
@@ -59,6 +62,17 @@ def test_mice_are_the_species_that_meshs_heading_refers_to(linker: Linker) -> No
 def test_everyday_words_name_species_and_nothing_else(linker: Linker) -> None:
     assert ids(linker, "patients", "Species") == ids(linker, "Women", "Species") == ("NCBITaxon:9606",)
     assert ids(linker, "patients") == ids(linker, "mice") == ()
+
+
+def test_an_everyday_word_is_still_a_name_where_its_species_does_not_count() -> None:
+    concepts = [
+        Concept("NCBITaxon:7955", "Danio rerio", (), "Species", "ncbitaxon"),
+        Concept("OWN:1", "zebrafish", (), "Species", "own"),
+    ]
+    indices = {"Species": NameIndex.compile(merge_concepts(concepts, "Species"), "Species")}
+    assert ids(Linker(indices), "zebrafish", "Species") == ("NCBITaxon:7955",)
+    own = Linker(indices, options=LinkingOptions(within=("OWN",)))
+    assert ids(own, "zebrafish", "Species") == ("OWN:1",)
 
 
 @pytest.mark.parametrize("word", ["injury", "Injuries", "disease", "of", "7", "x", ""])

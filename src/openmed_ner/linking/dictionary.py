@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Self
 
 from openmed_ner.linking.attributes import to_attributes
-from openmed_ner.linking.linker import MAX_CANDIDATES, Identifier, Link
+from openmed_ner.linking.linker import MAX_CANDIDATES, Link, describe_concept
 from openmed_ner.terminologies import TYPES, Lexicon, Matcher, name_key, normalise, open_lexicon, read_words
-from openmed_ner.terminologies.name_index import NameIndex, split_ids
+from openmed_ner.terminologies.name_index import NameIndex
 from openmed_ner.terminologies.store import Store
 from openmed_ner.text import Document, Span
 
@@ -82,12 +82,9 @@ class Dictionary:
         """Link a name; ``None`` if another name has the same number in the lexicon."""
         index = self._indices[label]
         keys = dict.fromkeys((name_key(name), normalise(name)))
-        numbers = next((found for key in keys if (found := index.find(key))), [])
-        distinct = list(dict.fromkeys(number for number, _ in numbers))[:MAX_CANDIDATES]
-        candidates = tuple(
-            Identifier(index.ids[number], index.names[number], split_ids(index.xrefs[number]))
-            for number in distinct
-        )
+        senses = next(filter(None, map(index.find, keys)), [])
+        numbers = list(dict.fromkeys(number for number, _ in senses))[:MAX_CANDIDATES]
+        candidates = tuple(describe_concept(index, number) for number in numbers)
         return Link(candidates[:1], "exact", 1.0, candidates) if candidates else None
 
 

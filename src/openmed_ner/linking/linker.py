@@ -125,6 +125,11 @@ class _Scope(NamedTuple):
     species: str | None = None
 
 
+def describe_concept(index: NameIndex, number: int) -> Identifier:
+    """The concept with a number in an index."""
+    return Identifier(index.ids[number], index.names[number], split_ids(index.xrefs[number]))
+
+
 class Linker:
     """Links mentions to the concepts of a folder of compiled terminologies. Several threads may use it."""
 
@@ -244,25 +249,23 @@ class Linker:
         return Link(identifiers, "learnt", 1.0, identifiers)
 
     def _identify(self, identifier: str, scope: _Scope) -> Identifier:
-        number = self._indices[scope.kind].number_of(identifier)
-        return Identifier(identifier, "") if number is None else self._describe(number, scope)
-
-    def _describe(self, number: int, scope: _Scope) -> Identifier:
         index = self._indices[scope.kind]
-        return Identifier(index.ids[number], index.names[number], split_ids(index.xrefs[number]))
+        number = index.number_of(identifier)
+        return Identifier(identifier, "") if number is None else describe_concept(index, number)
 
     def _find_exact(self, text: str, scope: _Scope) -> tuple[Identifier, ...]:
         """The concepts with a name, by rank; none for an ordinary word that names no species."""
+        index = self._indices[scope.kind]
         named = name_species(text) if scope.kind == SPECIES else None
-        if named and (number := self._indices[SPECIES].number_of(named)) is not None:
-            return (self._describe(number, scope),) if self._is_within(number, scope) else ()
+        if named and (number := index.number_of(named)) is not None and self._is_within(number, scope):
+            return (describe_concept(index, number),)
 
         key, folded = name_key(text), normalise(text)
         if folded in ORDINARY or folded in FUNCTION_WORDS or folded.isdigit() or len(folded) < 2:
             return ()
         for form in dict.fromkeys((key, folded, bag_key(folded))):
             if form and (numbers := self._find_concepts(form, scope)):
-                return tuple(self._describe(number, scope) for number in numbers[:MAX_CANDIDATES])
+                return tuple(describe_concept(index, number) for number in numbers[:MAX_CANDIDATES])
         return ()
 
     def _find_concepts(self, key: str, scope: _Scope) -> list[int]:
@@ -299,7 +302,8 @@ class Linker:
         is_guess = folded in ORDINARY or len(folded) < MIN_NEAR or is_case_sensitive(text)
         if threshold is None or not self._options.near or is_guess:
             return None
-        names = self._indices[scope.kind].similar.find(folded, limit=N_COMPARED)
+        index = self._indices[scope.kind]
+        names = index.similar.find(folded, limit=N_COMPARED)
         rated = [(key, cosine * share_matched(key, folded)) for key, cosine in names]
         scored: dict[int, float] = {}
         for key, score in sorted(rated, key=lambda item: (-item[1], item[0])):
@@ -309,5 +313,5 @@ class Linker:
                 scored.setdefault(number, score)
         if not scored:
             return None
-        candidates = tuple(self._describe(number, scope) for number in list(scored)[:MAX_CANDIDATES])
+        candidates = tuple(describe_concept(index, number) for number in list(scored)[:MAX_CANDIDATES])
         return Link(candidates[:1], "near", round(next(iter(scored.values())), 4), candidates)

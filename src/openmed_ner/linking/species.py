@@ -65,8 +65,8 @@ def read_species(taxon: int | None) -> str | None:
     """
     species = None if taxon is None else f"{PREFIX}{taxon}"
     if species not in (None, *TERMINOLOGIES.values()):
-        known = ", ".join(name.removeprefix(PREFIX) for name in TERMINOLOGIES.values())
-        raise InputError(f"no terminology has genes of species {taxon}; expected one of {known}")
+        numbers = ", ".join(name.removeprefix(PREFIX) for name in TERMINOLOGIES.values())
+        raise InputError(f"no terminology has genes of species {taxon}; expected one of {numbers}")
     return species
 
 
