@@ -16,7 +16,7 @@ from openmed_ner.tagging import (
     SubwordTokenizer,
     iter_windows,
 )
-from openmed_ner.tagging.subwords import MAX_PIECES
+from openmed_ner.tagging.subwords import LONGEST_REMEMBERED, MAX_PIECES
 from openmed_ner.text import Token, iter_tokens
 from openmed_ner.text.words import remove_invisible
 from strategies import texts
@@ -127,6 +127,13 @@ def test_a_word_of_countless_subwords_stands_in_as_unknown(any_encoder: SubwordT
     assert encoding.lengths.max() <= MAX_PIECES and encoding.lengths.min() >= 1
     assert encoding.lengths.sum() == len(encoding.ids)
     assert [window.owned for window in iter_windows([encoding], capacity=MAX_PIECES, overlap=0)]
+
+
+def test_long_words_are_not_remembered(any_encoder: SubwordTokenizer) -> None:
+    long = "ab" * LONGEST_REMEMBERED
+    first, again = (any_encoder.encode(long, list(iter_tokens(long))) for _ in range(2))
+    assert first.ids.tolist() == again.ids.tolist()
+    assert not any(long in word for word in any_encoder._memory)
 
 
 @given(text=texts)

@@ -37,7 +37,9 @@ BERT's tokenizer does the same beyond 100 characters. Letters with hundreds of c
 BLOCK = 1024
 """Words tokenised at a time: large enough for speed, small enough for constant memory."""
 REMEMBERED = 1 << 14
-"""Words whose subwords are kept; beyond that number, all are forgotten."""
+"""Number of words whose subwords are remembered. Beyond it, all are forgotten."""
+LONGEST_REMEMBERED = 64
+"""Characters of the longest word that is remembered, so that no text can fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class SubwordTokenizer:
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self._json = str(tokenizer.to_str())
-        self._known: dict[str, tuple[int, ...]] = {}
+        self._memory: dict[str, tuple[int, ...]] = {}
         self._blank, self._opening = _disable_blanks(tokenizer)
         framed = tokenizer.encode("").ids
         if len(framed) != 2:
@@ -156,20 +158,23 @@ class SubwordTokenizer:
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Subword ids of each word. A word's are always the same, so they are remembered."""
-        if len(self._known) > REMEMBERED:
-            self._known = {}
-        known = self._known  # another thread may begin a new one
-        missing = [word for word in dict.fromkeys(words) if word not in known]
-        if missing:
-            encoded = self._tokenizer.encode(missing, is_pretokenized=True, add_special_tokens=False)
-            cut: list[list[int]] = [[] for _ in missing]
-            for owner, piece in zip(encoded.word_ids, encoded.ids, strict=True):
-                if owner is not None:  # special subwords, of which there are none here
-                    cut[owner].append(piece)
-            for word, ids in zip(missing, cut, strict=True):
-                # A word without subwords gets the unknown one, so does a word that is too long.
-                known[word] = tuple(ids) if 0 < len(ids) <= MAX_PIECES else (self.unknown,)
-        return [known[word] for word in words]
+        if len(self._memory) > REMEMBERED:
+            self._memory = {}
+        memory = self._memory  # another thread may begin a new one
+        missing = [word for word in dict.fromkeys(words) if word not in memory]
+        cut = dict(zip(missing, self._cut_anew(missing), strict=True)) if missing else {}
+        memory.update((word, ids) for word, ids in cut.items() if len(word) <= LONGEST_REMEMBERED)
+        return [cut.get(word) or memory[word] for word in words]
+
+    def _cut_anew(self, words: Sequence[str]) -> Iterator[tuple[int, ...]]:
+        encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
+        pieces: list[list[int]] = [[] for _ in words]
+        for owner, piece in zip(encoded.word_ids, encoded.ids, strict=True):
+            if owner is not None:  # special subwords, of which there are none here
+                pieces[owner].append(piece)
+        for ids in pieces:
+            # A word without subwords gets the unknown one, so does a word that is too long.
+            yield tuple(ids) if 0 < len(ids) <= MAX_PIECES else (self.unknown,)
 
 
 def _disable_blanks(tokenizer: Tokenizer) -> tuple[str, str]:
