@@ -130,6 +130,9 @@ def export(
         openmed-ner bundles export runs/ncbi-disease/bundle -o ncbi-disease-int8
     """
     if to == "transformers":
+        runtime = (backend, name, window, choices, dev_documents, calibrate)
+        if precision != "int8" or any(option is not None for option in runtime):
+            raise InputError("--to transformers takes --head and --sample, and no option of a runtime bundle")
         _export_pipelines(open_bundle(bundle), output, head or [], sample)
         return
     if head:

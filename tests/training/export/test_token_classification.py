@@ -131,5 +131,7 @@ def test_the_command_exports_and_says_what_it_measured(
     printed = capsys.readouterr().out
     assert "F1 against openmed-ner on 8 documents (a sample of the user)" in printed
     assert "F1 on the annotations " in printed and "openmed-ner 100.00" in printed
+    with pytest.raises(InputError, match="no option of a runtime bundle"):
+        app([*command, "--to", "transformers", "--window", "64"], standalone_mode=False)
     with pytest.raises(InputError, match="--head is for --to transformers"):
         app(command, standalone_mode=False)
