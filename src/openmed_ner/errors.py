@@ -185,8 +185,8 @@ def require_extra(module: str, extra: str) -> Any:
         raise MissingExtraError(str(error.name or module), extra) from error
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Write ``; did you mean …?`` with the nearest known name, whatever its case; empty if none is near."""
-    by_key = {other.casefold(): other for other in known}
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Write ``; did you mean …?`` with the nearest choice, whatever its case; empty if none is near."""
+    by_key = {choice.casefold(): choice for choice in choices}
     near = get_close_matches(name.strip().casefold(), by_key, n=1)
     return f"; did you mean {by_key[near[0]]}?" if near else ""

@@ -109,7 +109,7 @@ def train(
         bool,
         typer.Option(
             "--keep-heads",
-            help="Keep the heads of the start beside the new ones; the start is their teacher on your "
+            help="Keep the heads of the start beside the new ones. The start is their teacher on your "
             "documents.",
             rich_help_panel=MODEL,
         ),

@@ -38,25 +38,25 @@ def renew_normalisations(document: Document, names: Sequence[str], lines: Sequen
         lines: lines of the source.
     """
     annotations = Structure.of(document).match(document.spans)
-    known = {(match[1], match[2]) for match in map(_LINE.fullmatch, lines) if match}
+    present = {(match[1], match[2]) for match in map(_LINE.fullmatch, lines) if match}
     entries: dict[tuple[str, str], str] = {}
     linked = set()
     for span, name, annotation in zip(document.spans, names, annotations, strict=True):
         attributes = dict(span.attributes)
         infons: Mapping[str, object] = annotation.infons if annotation else {}
-        if own := attributes.get(_IDENTIFIER):
+        if identifier := attributes.get(_IDENTIFIER):
             linked.add(name)
-        identifiers = str(own or infons.get(_IDENTIFIER) or "").split(_SEPARATOR)
+        values = str(identifier or infons.get(_IDENTIFIER) or "").split(_SEPARATOR)
         titles = str(attributes.get("preferred_name") or "").split(_SEPARATOR)
-        for identifier, title in zip(identifiers, chain(titles, repeat("")), strict=False):
-            if _VALUE.fullmatch(identifier):
-                entries.setdefault((name, identifier), " ".join(title.split()))
+        for value, title in zip(values, chain(titles, repeat("")), strict=False):
+            if _VALUE.fullmatch(value):
+                entries.setdefault((name, value), " ".join(title.split()))
 
     def is_current(line: str) -> bool:
         match = _LINE.fullmatch(line)
         return match is None or match[1] not in linked or (match[1], match[2]) in entries
 
-    added = [place for place in entries if place not in known]
+    added = [place for place in entries if place not in present]
     numbers = new_names("N", {line.split("\t")[0] for line in lines}, len(added))
     return [
         *(

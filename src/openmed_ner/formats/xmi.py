@@ -122,8 +122,8 @@ def _refusal(document: Document) -> str | None:
     annotations = Structure.of(document).annotations
     identifiers = [str(annotation.infons.get("identifier", "")) for annotation in annotations]
     strings = (document.text, *(span.label for span in document.spans), *identifiers)
-    if found := next(filter(None, map(_NOT_XML.search, strings)), None):
-        return f"the character {found[0]!r}"
+    if match := next(filter(None, map(_NOT_XML.search, strings)), None):
+        return f"the character {match[0]!r}"
     return None
 
 

@@ -203,7 +203,7 @@ class HeadInfo(_Answer):
     corpus: str
     """Name of the corpus."""
     title: str
-    """Title that its authors gave it; empty if it is not in the catalog."""
+    """Title that its authors gave it, empty if it is not in the catalog."""
     types: list[str]
     """Entity types that it annotates."""
     scheme: str

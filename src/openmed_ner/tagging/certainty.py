@@ -52,7 +52,7 @@ class _Group(NamedTuple):
     Attributes:
         tags: column of the tag, ``(n_cases,)``.
         before: columns of the tag before and of its replacement, each ``(n_cases,)``, or ``None``.
-        after: those of the tag behind it, or ``None``.
+        after: columns of the tag behind it and of its replacement, each ``(n_cases,)``, or ``None``.
         gains: most that the transitions give the tag, ``(n_cases,)``.
         heads: heads that have cases, in order.
         firsts: index of the first case of each of these.
@@ -122,8 +122,8 @@ def _iter_cases(head: Head) -> Iterator[_Case]:
         names = ((old + tag[1:], new + tag[1:]) for old, new in changes.items())
         return [_Pair(numbers[old], numbers[new]) for old, new in names if old in numbers and new in numbers]
 
-    def largest(first: FloatArray, second: FloatArray, where: BoolArray) -> float:
-        return float((first[where] - second[where]).max(initial=-np.inf))
+    def largest(first: FloatArray, second: FloatArray, mask: BoolArray) -> float:
+        return float((first[mask] - second[mask]).max(initial=-np.inf))
 
     for name, tag in list(numbers.items())[1:]:
         befores: list[tuple[_Pair | None, float]] = [
@@ -153,10 +153,10 @@ def _join(cases: Sequence[tuple[int, _Case]], begins: TagArray) -> _Group:
     offsets = begins[owners]
 
     def columns(pairs: Sequence[_Pair | None]) -> tuple[TagArray, TagArray] | None:
-        known = [pair for pair in pairs if pair is not None]
-        if not known:
+        changes = [pair for pair in pairs if pair is not None]
+        if not changes:
             return None
-        old, new = np.array(known, dtype=np.intp).T
+        old, new = np.array(changes, dtype=np.intp).T
         return old + offsets, new + offsets
 
     heads, firsts = np.unique(owners, return_index=True)

@@ -214,8 +214,8 @@ class Recipe:
         seed: seed of new weights, batch order and dropout.
         window: maximum number of subwords that are read at once.
         overlap: number of subwords that neighbouring windows share.
-        window_lengths: window lengths in training, one of which is drawn for each text; empty: ``window``. A
-            model that has read several reads well in any of them.
+        window_lengths: window lengths in training, one of which is drawn for each text, or ``window`` if
+            there are none. A model that has read several reads well in any of them.
         weights: times that an epoch reads the training documents of a corpus; 1 by default.
         transitions: weight, in decoding, of the tag transitions in the training documents; 0 only forbids
             malformed sequences.

@@ -17,8 +17,8 @@ from openmed_ner.training.objectives.token_tags import TrainingCorpus
 def keep_heads(corpora: Sequence[TrainingCorpus], start: Manifest) -> list[TrainingCorpus]:
     """Add the heads of the start that no corpus has, without documents."""
     names = {corpus.head.corpus for corpus in corpora}
-    others = (head for head in start.heads if head.corpus not in names)
-    return [*corpora, *(TrainingCorpus(head, (), (), is_kept=True) for head in others)]
+    heads = (head for head in start.heads if head.corpus not in names)
+    return [*corpora, *(TrainingCorpus(head, (), (), is_kept=True) for head in heads)]
 
 
 def kept_choices(start: Manifest, heads: Sequence[Head]) -> dict[str, Any]:
@@ -33,15 +33,15 @@ def kept_choices(start: Manifest, heads: Sequence[Head]) -> dict[str, Any]:
     Returns:
         The fields ``merges`` and ``document_decoding`` of its manifest.
     """
-    kept = {head.corpus for head in heads if head in start.heads}
-    new = {label for head in heads if head.corpus not in kept for label in head.labels}
+    corpora = {head.corpus for head in heads if head in start.heads}
+    new = {label for head in heads if head.corpus not in corpora for label in head.labels}
     return {
         "merges": {
             label: merge
             for label, merge in start.merges.items()
-            if label not in new and kept.issuperset(merge.order)
+            if label not in new and corpora.issuperset(merge.order)
         },
         "document_decoding": {
-            corpus: choice for corpus, choice in start.document_decoding.items() if corpus in kept
+            corpus: choice for corpus, choice in start.document_decoding.items() if corpus in corpora
         },
     }

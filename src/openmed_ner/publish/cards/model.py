@@ -209,9 +209,10 @@ def describe_product(manifest: Manifest) -> str:
 
 def describe_intended(manifest: Manifest) -> str:
     """Describe what the bundle is for; own documents may be of any kind."""
-    own = [head.corpus for head in manifest.heads if head.corpus not in CATALOG]
-    text = OWN_INTENDED.format(heads=", ".join(own)) if own else ""
-    return text if own and len(own) == len(manifest.heads) else "\n".join(filter(None, [text, INTENDED]))
+    corpora = [head.corpus for head in manifest.heads if head.corpus not in CATALOG]
+    text = OWN_INTENDED.format(heads=", ".join(corpora)) if corpora else ""
+    is_own = bool(corpora) and len(corpora) == len(manifest.heads)
+    return text if is_own else "\n".join(filter(None, [text, INTENDED]))
 
 
 def describe_use(manifest: Manifest) -> str:
@@ -311,12 +312,12 @@ def describe_training(manifest: Manifest, record: Mapping[str, Any]) -> str:
 def _dev(manifest: Manifest, scores: Sequence[Mapping[str, float]] | None, best: int | None) -> str:
     """Dev F1 of heads that are not of the catalog, which no table of scores lists."""
     chosen = scores[best] if scores and best is not None and 0 <= best < len(scores) else {}
-    own = [
+    rows = [
         f"{head.corpus} {percent(chosen[head.corpus])}"
         for head in manifest.heads
         if head.corpus not in CATALOG and head.corpus in chosen
     ]
-    return f" F1 on the dev documents, which selected the epoch: {', '.join(own)}." if own else ""
+    return f" F1 on the dev documents, which selected the epoch: {', '.join(rows)}." if rows else ""
 
 
 def _start(record: Mapping[str, Any]) -> str:

@@ -81,8 +81,8 @@ def export_bundle(
 
     names = [head.corpus for head in source.manifest.heads if head.corpus in CATALOG]
     if sample:
-        own = [head for head in source.manifest.heads if head.corpus not in CATALOG]
-        gold = {head.corpus: _of_head(sample, head) for head in own or source.manifest.heads[:1]}
+        heads = [head for head in source.manifest.heads if head.corpus not in CATALOG]
+        gold = {head.corpus: _of_head(sample, head) for head in heads or source.manifest.heads[:1]}
         texts = "a sample of the user"
     elif os.environ.get(ENVIRONMENT) and names:
         gold = {name: _draw(load_split(name, "dev").documents, dev_documents) for name in names}

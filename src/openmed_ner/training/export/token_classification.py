@@ -88,11 +88,11 @@ def export_pipelines(
     source.require_heads()
     if target.exists():
         raise RunError(f"{target} already exists; choose another folder, or remove it")
-    known = {head.corpus: head for head in source.manifest.heads}
-    if unknown := [name for name in heads if name not in known]:
-        raise InputError(f"{source.folder} has no head {unknown[0]!r}; it has: {', '.join(known)}")
+    by_corpus = {head.corpus: head for head in source.manifest.heads}
+    if unknown := [name for name in heads if name not in by_corpus]:
+        raise InputError(f"{source.folder} has no head {unknown[0]!r}; it has: {', '.join(by_corpus)}")
 
-    chosen = [known[name] for name in heads or known]
+    chosen = [by_corpus[name] for name in heads or by_corpus]
     if other := [head for head in chosen if head.scheme is not TagScheme.IOB2]:
         raise InputError(
             f"{other[0].corpus} has the tag scheme {other[0].scheme.value}; pipelines read IOB2 alone"
@@ -180,7 +180,7 @@ def tag_with_pipeline(
             stride=overlap,
             device="cpu",
         )
-        found: list[list[dict[str, Any]]] = [
+        outputs: list[list[dict[str, Any]]] = [
             tag(document.text) if document.text.strip() else [] for document in documents
         ]
     return [
@@ -189,7 +189,7 @@ def tag_with_pipeline(
             for mention in mentions
             if mention["entity_group"] != "O"
         )
-        for document, mentions in zip(documents, found, strict=True)
+        for document, mentions in zip(documents, outputs, strict=True)
     ]
 
 
@@ -197,11 +197,11 @@ def _compare(
     folder: Path, head: Head, tagger: Tagger, documents: Sequence[Document], texts: str
 ) -> Comparison:
     expected = list(tagger.pipe(documents, corpora=[head.corpus]))
-    found = tag_with_pipeline(folder, documents, overlap=tagger.manifest.overlap, corpus=head.corpus)
-    comparison = Comparison(texts, len(documents), _f1(expected, found))
+    predicted = tag_with_pipeline(folder, documents, overlap=tagger.manifest.overlap, corpus=head.corpus)
+    comparison = Comparison(texts, len(documents), _f1(expected, predicted))
     if not any(document.spans for document in documents):
         return comparison
-    return replace(comparison, f1=_f1(documents, expected), f1_pipeline=_f1(documents, found))
+    return replace(comparison, f1=_f1(documents, expected), f1_pipeline=_f1(documents, predicted))
 
 
 def _f1(gold: Sequence[Document], predicted: Sequence[Document]) -> float:

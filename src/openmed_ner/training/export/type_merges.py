@@ -63,9 +63,9 @@ def choose_merges(
 
 def _choose(ranking: Sequence[str], scorer: _Scorer) -> TypeMerge:
     """Try the merges from the simplest on; another one has to be better by the least gain."""
-    best, *others = iter_merges(ranking)
+    best, *candidates = iter_merges(ranking)
     best_f1 = scorer.mean_f1(best, ranking)
-    for merge in others:
+    for merge in candidates:
         f1 = scorer.mean_f1(merge, ranking)
         if f1 >= best_f1 + _LEAST_GAIN:
             best, best_f1 = merge, f1
