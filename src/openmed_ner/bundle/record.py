@@ -52,10 +52,8 @@ def training_splits(record: Mapping[str, Any]) -> tuple[str, ...]:
 
     Splits of the models that it started from, and of its teacher, count as well.
     """
-    origins = (record.get(origin, {}) for origin in ("start", "teacher"))
-    models = [model for origin in origins for model in (origin, *origin.get("soup", ()))]
     dev = record.get("recipe", {}).get("learn") == "train+dev"
-    dev |= any("dev" in model.get("learnt", ()) for model in models)
+    dev |= any("dev" in model.get("learnt", ()) for model in _predecessors(record))
     return ("train", "dev") if dev else ("train",)
 
 
@@ -69,11 +67,16 @@ def corpora_with_dev_learnt(record: Mapping[str, Any]) -> frozenset[str]:
     heads = record.get("data", {}).keys() or recipe.get("corpora", ())
     names = set(heads) - set(recipe.get("keep_dev", ())) if recipe.get("learn") == "train+dev" else set()
 
-    start, teacher = (record.get(origin, {}) for origin in ("start", "teacher"))
-    for origin in (start, teacher, *start.get("soup", ())):
-        if "dev" in origin.get("learnt", ()):
-            names.update(origin.get("learnt_dev_of", heads))
+    for model in _predecessors(record):
+        if "dev" in model.get("learnt", ()):
+            names.update(model.get("learnt_dev_of", heads))
     return frozenset(names)
+
+
+def _predecessors(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Models that a run learnt from: its start and teacher, and those averaged with them."""
+    start, teacher = record.get("start", {}), record.get("teacher", {})
+    return [start, *start.get("soup", ()), teacher, *teacher.get("ensemble", ())]
 
 
 def read_training_splits(bundle: Bundle) -> tuple[str, ...]:

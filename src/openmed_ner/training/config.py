@@ -135,6 +135,7 @@ class Distillation:
     Attributes:
         teacher: folder of a bundle with some heads of the student, of any backbone that torch can load. Heads
             that it lacks learn from annotations alone. Empty: no teacher.
+        ensemble: folders of bundles with the same heads, whose logits are averaged with those of the teacher.
         texts: file of documents without annotation, for the teacher's probabilities only; empty: none.
         scores: ``stored``: the teacher reads a text once, in its own windows, and its scores are kept.
             ``online``: it reads every batch with the student, and must have the same subwords. It suits a
@@ -144,12 +145,19 @@ class Distillation:
     """
 
     teacher: str = ""
+    ensemble: tuple[str, ...] = ()
     texts: str = ""
     scores: Literal["stored", "online"] = "stored"
     weight: float = 0.5
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
+        require(
+            bool(self.teacher) or not self.ensemble,
+            "distillation.ensemble",
+            self.ensemble,
+            "none, since no teacher is named",
+        )
         alone = bool(self.texts and not self.teacher)
         require(not alone, "distillation.texts", self.texts, "no texts, since no teacher is named")
         require(0 <= self.weight <= 1, "distillation.weight", self.weight, "a share from 0 to 1")

@@ -110,8 +110,9 @@ def finetune(
     matcher = lexicon.matcher if lexicon else None
     reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap, matcher=matcher)
     model = build_model(recipe, origin.encoder, heads, adapted=adapted, start=start, lexicon=lexicon)
-    for encoder in (model.encoder, *([teacher.source.model.encoder] if teacher else ())):
-        use_fused_attention(encoder, processes.device)
+    teachers = [source.model for source in teacher.sources] if teacher else []
+    for tagger in (model, *teachers):
+        use_fused_attention(tagger.encoder, processes.device)
 
     with measure(processes) as meter:
         objective = TokenTagging(
@@ -210,7 +211,7 @@ def describe_origins(
         "recipe": asdict(_without_paths(recipe, adapted=adapted, start=start, teacher=teacher)),
         **({"adaptation": describe_adaptation(adapted)} if adapted else {}),
         **({"start": describe_start(start)} if start else {}),
-        **({"teacher": describe_trained(teacher.source.bundle)} if teacher else {}),
+        **({"teacher": describe_teacher(teacher)} if teacher else {}),
     }
 
 
@@ -221,7 +222,10 @@ def _write_origins(folder: Path, origins: Mapping[str, Any]) -> None:
 
 def _open_teacher(recipe: Recipe, heads: Sequence[Head]) -> TeacherModel | None:
     settings = recipe.distillation
-    return TeacherModel(open_trained(settings.teacher), heads, settings) if settings.teacher else None
+    if not settings.teacher:
+        return None
+    ensemble = [open_trained(folder) for folder in settings.ensemble]
+    return TeacherModel(open_trained(settings.teacher), heads, settings, ensemble=ensemble)
 
 
 def open_adapted(recipe: Recipe, backbone: BackboneReference) -> Bundle:
@@ -258,6 +262,12 @@ def describe_start(start: TrainedModel) -> Mapping[str, Any]:
     return {**describe_trained(start.bundle), **({"soup": soup} if soup else {})}
 
 
+def describe_teacher(teacher: TeacherModel) -> Mapping[str, Any]:
+    """Describe the teacher of a run, and the models averaged with it, for its record."""
+    first, *others = [describe_trained(source.bundle) for source in teacher.sources]
+    return {**first, **({"ensemble": others} if others else {})}
+
+
 def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
     """Describe a start or a teacher for the record of a run: energy, time, training splits, its own start."""
     manifest, record = bundle.manifest, bundle.read_json(RECORD)
@@ -290,6 +300,7 @@ def _without_paths(
         distillation=replace(
             recipe.distillation,
             teacher=name(teacher.source.bundle if teacher else None),
+            ensemble=tuple(name(source.bundle) for source in (teacher.sources[1:] if teacher else ())),
             texts=Path(recipe.distillation.texts).name,
         ),
     )

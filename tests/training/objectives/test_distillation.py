@@ -192,7 +192,7 @@ def test_a_teacher_is_heard_where_nobody_has_annotated(
     record = bundle.read_json("run.json")
     history = record["history"]
     assert history["scores"][history["best_epoch"]]["chemicals"] == 1.0
-    expected = {"teacher": "tiny", "texts": "", "scores": "stored", "weight": 1.0, "temperature": 2.0}
+    expected = {"teacher": "tiny", "ensemble": [], "texts": "", "scores": "stored", "weight": 1.0, "temperature": 2.0}
     assert record["recipe"]["distillation"] == expected
     assert record["teacher"]["sha256"] == full_bundle.sha256
     card = bundle.read("README.md").decode("utf-8")
@@ -308,6 +308,40 @@ def test_a_teacher_that_reads_along_says_what_it_would_have_said_before(
         map_subwords(SubwordTokenizer.from_json(json.dumps(other)), READER.tokenizer)
 
 
+def test_an_ensemble_says_the_mean_of_what_its_models_say(
+    full_bundle: Bundle, adapter_bundle: Bundle, tmp_path: Path
+) -> None:
+    """Stored and online."""
+    sources = [open_trained(str(bundle.folder)) for bundle in (full_bundle, adapter_bundle)]
+    settings = Distillation("full", ensemble=("adapter",))
+    single = [
+        read(TeacherModel(source, HEADS, settings), TEXTS, tmp_path / source.bundle.sha256)
+        for source in sources
+    ]
+    teacher = TeacherModel(sources[0], HEADS, settings, ensemble=sources[1:])
+    both = read(teacher, TEXTS, tmp_path / "both")
+    for text in TEXTS:
+        expected = np.mean([targets.scores[text] for targets in single], axis=0)
+        np.testing.assert_allclose(both.scores[text], expected, rtol=1e-2, atol=1e-2)
+
+    window = READER.windows(TEXTS[0])[0]
+    inputs = [torch.from_numpy(array) for array in pad_windows([window], READER.tokenizer)]
+    columns = torch.from_numpy(window.first_subwords + 1)
+    compute = teacher.online_targets(READER.tokenizer, Processes(), "fp32").compute
+    assert compute is not None
+    online = compute(inputs, torch.zeros_like(columns), columns)
+    np.testing.assert_allclose(
+        online[window.owned], both.of(TEXTS[0], window)[window.owned], rtol=1e-2, atol=1e-2
+    )
+
+
+def test_models_of_an_ensemble_share_the_same_heads(full_bundle: Bundle, adapter_bundle: Bundle) -> None:
+    first, second = (open_trained(str(bundle.folder)) for bundle in (full_bundle, adapter_bundle))
+    second.model.heads = second.model.heads[:1]
+    with pytest.raises(RecipeError, match=r"distillation\.ensemble: .* shares other heads"):
+        TeacherModel(first, HEADS, Distillation("full", ensemble=("adapter",)), ensemble=[second])
+
+
 def test_subwords_are_found_in_another_vocabulary() -> None:
     """The teacher numbers its subwords in reverse, and frames a text by others."""
     words = ["aspirin", "cancer", "##s", "of", "the"]
@@ -392,6 +426,11 @@ def test_a_teacher_has_to_know_a_head(full_bundle: Bundle, backbone: Path) -> No
     for head in (replace(HEADS[0], corpus="other"), replace(HEADS[0], labels=("Disease", "Drug"))):
         with pytest.raises(RecipeError, match=f"'tiny' has no head of {head.corpus} with the same tags"):
             TeacherModel(source, (head,), settings)
-    for name, value in (("weight", 1.5), ("temperature", 0.0), ("texts", "notes.jsonl")):
+    for name, value in (
+        ("weight", 1.5),
+        ("temperature", 0.0),
+        ("texts", "notes.jsonl"),
+        ("ensemble", ("other",)),
+    ):
         with pytest.raises(RecipeError, match=f"distillation.{name}"):
             Distillation(**{**asdict(Distillation()), name: value})

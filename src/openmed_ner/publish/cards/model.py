@@ -333,10 +333,12 @@ def _teacher(record: Mapping[str, Any]) -> str:
     teacher = dig(record, "teacher", "name")
     if not teacher:
         return ""
+    others = [str(model.get("name")) for model in dig(record, "teacher", "ensemble") or ()]
+    mean = "mean probabilities" if others else "probabilities"
     # Every corpus of a run records the same set of unlabelled texts.
     counts = [dig(data, "unlabelled", "documents") for data in (record.get("data") or {}).values()]
     texts = f", on {show(counts[0], ',')} texts without annotation as well" if any(counts) else ""
-    return f" It was also trained on the probabilities of {teacher}{texts}."
+    return f" It was also trained on the {mean} of {' and '.join([teacher, *others])}{texts}."
 
 
 def _method(record: Mapping[str, Any]) -> str:

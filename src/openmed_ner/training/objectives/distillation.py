@@ -164,21 +164,33 @@ class SoftTargets:
 
 
 class TeacherModel:
-    """A trained model that provides soft targets for the heads that another model shares with it."""
+    """A trained model, or an ensemble, that provides soft targets for the heads a student shares with it.
 
-    def __init__(self, source: TrainedModel, heads: Sequence[Head], settings: Distillation) -> None:
+    The logits of an ensemble are the mean over its models.
+    """
+
+    def __init__(
+        self,
+        source: TrainedModel,
+        heads: Sequence[Head],
+        settings: Distillation,
+        *,
+        ensemble: Sequence[TrainedModel] = (),
+    ) -> None:
         """Use a trained model as a teacher.
 
         Args:
             source: the trained model.
             heads: heads of the student, in order.
             settings: settings of the distillation.
+            ensemble: further trained models, with the same heads of the student.
 
         Raises:
-            RecipeError: the teacher has none of the heads.
+            RecipeError: the teacher has none of the heads, or models of the ensemble have others.
         """
         self.source = source
         self._settings = settings
+        self._members = [self, *(TeacherModel(other, heads, settings) for other in ensemble)]
 
         layers = {
             index: layer
@@ -197,6 +209,19 @@ class TeacherModel:
         self._indices = tuple(layers)
         self._sizes = tuple(len(head.tags) for head in shared)
 
+        for member in self._members:
+            if member._indices != self._indices:
+                folder = member.source.bundle.folder
+                raise RecipeError(
+                    f"distillation.ensemble: {folder} shares other heads with the student than "
+                    f"{settings.teacher}"
+                )
+
+    @property
+    def sources(self) -> list[TrainedModel]:
+        """The trained models, first the teacher's own."""
+        return [member.source for member in self._members]
+
     def soft_targets(self, folder: Path, processes: Processes, precision: str) -> SoftTargets:
         """Make soft targets; the teacher reads texts on the main process when they are prepared.
 
@@ -206,11 +231,12 @@ class TeacherModel:
             precision: precision of the schedule.
         """
         identity = {
-            "teacher": self.source.bundle.sha256,
+            "teacher": " ".join(source.bundle.sha256 for source in self.sources),
             "heads": " ".join(head.corpus for head in self._model.heads),
         }
         scores = TeacherScores(folder / SCORES, identity)
-        self._model.to(processes.device)
+        for member in self._members:
+            member._model.to(processes.device)
         arithmetic = Precision(precision, processes.device)
 
         def prepare(texts: Sequence[str]) -> None:
@@ -241,17 +267,21 @@ class TeacherModel:
         Raises:
             RecipeError: the teacher has other subwords than the student.
         """
-        bundle = self.source.bundle
-        own = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
-        ids = torch.from_numpy(map_subwords(tokenizer, own)).to(processes.device)
-        model = self._model.to(processes.device)
+        readers = []
+        for member in self._members:
+            own = SubwordTokenizer.from_json(member.source.bundle.read(TOKENIZER).decode("utf-8"))
+            ids = torch.from_numpy(map_subwords(tokenizer, own)).to(processes.device)
+            readers.append((member._model.to(processes.device), ids))
         arithmetic = Precision(precision, processes.device)
 
         def compute(inputs: Sequence[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
+            logits = []
             # Not inference mode, whose tensors no loss can be computed from.
             with torch.no_grad(), arithmetic.autocast():
-                states = model.hidden(ids[inputs[0]], *inputs[1:])[rows, columns]
-                return torch.cat([layer(states) for layer in model.layers], dim=-1)
+                for model, ids in readers:
+                    states = model.hidden(ids[inputs[0]], *inputs[1:])[rows, columns]
+                    logits.append(torch.cat([layer(states) for layer in model.layers], dim=-1))
+            return torch.stack(logits).mean(dim=0)
 
         scores, settings = TeacherScores(Path(), {}), self._settings
         return SoftTargets(
@@ -262,8 +292,9 @@ class TeacherModel:
         """Compute the logits of some texts and write them, at the latest after ``SAVE_SECONDS``."""
         unsaved: dict[str, FloatArray] = {}
         saved = time.monotonic()
-        for number, (text, logits) in enumerate(zip(texts, self._score(texts), strict=True), 1):
-            unsaved[text] = logits
+        scored = zip(*(member._score(texts) for member in self._members), strict=True)
+        for number, (text, logits) in enumerate(zip(texts, scored, strict=True), 1):
+            unsaved[text] = np.mean(logits, axis=0)
             if number == len(texts) or time.monotonic() - saved > SAVE_SECONDS:
                 scores.add(unsaved)
                 unsaved, saved = {}, time.monotonic()
