@@ -41,6 +41,7 @@ HEAVY = (
     "rich",
     "bioc",
     "lxml",
+    "mcp",
     "negspacy",
     "pandas",
     "py3langid",

@@ -64,6 +64,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     "pack": Entry("pack:pack", "Pack a study for a machine without a network."),
     "unpack": Entry("pack:unpack", "Join and verify the results of a packed study."),
     "serve": Entry("serve:serve", "Serve an HTTP API and a web page."),
+    "mcp": Entry("mcp:mcp", "Offer tagging and linking to assistants (Model Context Protocol)."),
     "evaluate": Entry(
         "evaluate:evaluate",
         "Score a bundle, or the predictions of any system, on gold documents.",

@@ -26,6 +26,7 @@ PURPOSES = {
     "train": "training and export",
     "plots": "figures",
     "serve": "the HTTP service and its page",
+    "mcp": "tools for assistants",
     "spacy": "spaCy pipelines",
     "context": "negation and context",
     "openvino": "a faster backend",

@@ -7,6 +7,7 @@ from openmed_ner.linking.learning import learn_identifiers
 from openmed_ner.linking.linker import (
     LINKED_TYPES,
     METHODS,
+    ConceptEntry,
     Identifier,
     Link,
     Linker,
@@ -17,6 +18,7 @@ from openmed_ner.linking.linker import (
 __all__ = [
     "LINKED_TYPES",
     "METHODS",
+    "ConceptEntry",
     "Dictionary",
     "Identifier",
     "Link",

@@ -99,6 +99,21 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class ConceptEntry:
+    """A concept of a terminology, as it is looked up.
+
+    Attributes:
+        concept: the concept.
+        type: its type.
+        parents: concepts directly above it.
+    """
+
+    concept: Identifier
+    type: str
+    parents: tuple[Identifier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LinkingOptions:
     """Sources that a linker may use.
 
@@ -164,7 +179,11 @@ class Linker:
     @property
     def types(self) -> tuple[str, ...]:
         """Types of mentions that can be linked."""
-        return tuple(label for label, kind in LINKED_TYPES.items() if kind in self._indices)
+        return tuple(
+            label
+            for label, kind in LINKED_TYPES.items()
+            if kind in self._indices and len(self._indices[kind].ids)
+        )
 
     def link(
         self,
@@ -196,6 +215,15 @@ class Linker:
     def __contains__(self, identifier: str) -> bool:
         """True if a concept has the identifier, or the cross-reference."""
         return any(index.number_of(identifier) is not None for index in self._indices.values())
+
+    def look_up(self, identifier: str) -> tuple[ConceptEntry, ...]:
+        """Look up an identifier or a cross-reference: one entry for each type that has it."""
+        entries = []
+        for kind, index in self._indices.items():
+            if (number := index.number_of(identifier)) is not None:
+                parents = (self._identify(each, kind) for each in split_ids(index.parents[number]))
+                entries.append(ConceptEntry(describe_concept(index, number), kind, tuple(parents)))
+        return tuple(entries)
 
     def is_under(self, identifier: str, ancestor: str) -> bool:
         """True if a concept is another one, or below it.
@@ -245,11 +273,11 @@ class Linker:
         ids = self._learnt.get((scope.kind, name_key(text)))
         if ids is None:
             return None
-        identifiers = tuple(self._identify(identifier, scope) for identifier in ids)
+        identifiers = tuple(self._identify(identifier, scope.kind) for identifier in ids)
         return Link(identifiers, "learnt", 1.0, identifiers)
 
-    def _identify(self, identifier: str, scope: _Scope) -> Identifier:
-        index = self._indices[scope.kind]
+    def _identify(self, identifier: str, kind: str) -> Identifier:
+        index = self._indices[kind]
         number = index.number_of(identifier)
         return Identifier(identifier, "") if number is None else describe_concept(index, number)
 

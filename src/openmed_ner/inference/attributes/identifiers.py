@@ -92,12 +92,12 @@ def add_identifiers(
     """
     options = options or IdentifierOptions()
     species = read_species(options.species)
-    linkers = [_open_linker(folder, species) for folder in options.list_linked(steps)]
+    linkers = [open_linker(folder, species) for folder in options.list_linked(steps)]
     stream = iter(documents)
     for linker in linkers:
         stream = add_links(stream, linker)
     if options.under:
-        matched = [_open_linker(find_store(name), species) for name in options.match]
+        matched = [open_linker(find_store(name), species) for name in options.match]
         stream = keep_under(stream, [*linkers, *matched], options.under)
     return stream
 
@@ -115,7 +115,7 @@ def match_names(documents: Iterable[Document], options: IdentifierOptions) -> It
 
 
 @lru_cache(maxsize=4)
-def _open_linker(folder: Path, species: str | None) -> Linker:
+def open_linker(folder: Path, species: str | None) -> Linker:
     """Open a folder once per process; its files stay mapped."""
     return Linker.open(folder, LinkingOptions(species=species))
 
