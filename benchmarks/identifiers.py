@@ -4,21 +4,21 @@
 
 COMPILED is a folder of compiled terminologies without learnt identifiers. Each corpus is scored twice: with
 names alone, and with the identifiers of its own other splits. Thresholds and rules were chosen on dev and
-train splits. End to end, the concepts of documents are scored that were tagged beforehand:
-
-    openmed-ner tag CORPUS.jsonl --corpora CORPUS --to jsonl -o TAGGED/CORPUS.jsonl
+train splits. With --end-to-end, documents of BC5CDR and NCBI Disease are tagged by a bundle, too, and their
+sets of concepts are scored.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from openmed_ner.bundle.record import provenance
+from openmed_ner.bundle import open_bundle
+from openmed_ner.bundle.record import describe_bundle, provenance
 from openmed_ner.cli.identifiers import score_identifiers
-from openmed_ner.formats import read_documents
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.storage import read_json, sha256_file, write_json
 from openmed_ner.text import Document
 
@@ -41,25 +41,26 @@ SCORED = (
 LEARNT = {"test": ("train", "dev"), "dev": ("train",)}
 
 
-class TaggedDocuments:
-    """Documents that a model tagged beforehand, in the place of a tagger."""
+END_TO_END = ("bc5cdr-disease", "bc5cdr-chemical", "ncbi-disease")
+"""Corpora whose documents are also tagged: every mention of their type is annotated with identifiers."""
 
-    def __init__(self, path: Path) -> None:
-        self.corpora = [path.stem]
-        self._documents = list(read_documents(path))
+
+class CachedTagger:
+    """A tagger that tags the documents of a corpus once."""
+
+    def __init__(self, tagger: Tagger) -> None:
+        self.corpora = tagger.corpora
+        self._tagger = tagger
+        self._tagged: dict[tuple[str, ...], list[Document]] = {}
 
     def pipe(
         self, documents: Sequence[Document], *, corpora: Sequence[str], types: Sequence[str]
-    ) -> Iterable[Document]:
-        """The tagged documents, with the spans of a corpus.
-
-        Raises:
-            ValueError: they are other documents.
-        """
-        if [document.text for document in documents] != [document.text for document in self._documents]:
-            raise ValueError(f"{corpora[0]}: other documents were tagged")
-        for document in self._documents:
-            yield document.with_spans(span for span in document.spans if span.corpus in corpora)
+    ) -> list[Document]:
+        """The documents with the spans of a head."""
+        key = (*corpora, *types)
+        if key not in self._tagged:
+            self._tagged[key] = list(self._tagger.pipe(documents, corpora=corpora, types=types))
+        return self._tagged[key]
 
 
 def main() -> None:
@@ -67,31 +68,34 @@ def main() -> None:
     parser.add_argument("compiled", help="folder of compiled terminologies")
     parser.add_argument("--split", choices=LEARNT, default="dev")
     parser.add_argument("--corpus", action="append", help="corpus to score (default: all); repeatable")
-    parser.add_argument("--tagged", type=Path, help="folder of tagged documents, a file for each corpus")
+    parser.add_argument("--end-to-end", action="store_true", help="also score concepts that a bundle finds")
+    parser.add_argument("--bundle", type=Path, help="bundle that tags (default: the embedded one)")
+    parser.add_argument("--limit", type=int, help="documents of each corpus to score (default: all)")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
 
+    bundle = open_bundle(arguments.bundle or embedded_bundle()) if arguments.end_to_end else None
+    tagger = CachedTagger(Tagger.load(bundle)) if bundle else None
     results = []
     begin = time.process_time()
     for name, label, within in SCORED:
         if arguments.corpus and name not in arguments.corpus:
             continue
-        path = arguments.tagged / f"{name}.jsonl" if arguments.tagged else None
-        tagger = TaggedDocuments(path) if path is not None and path.is_file() else None
         for learnt in ((), LEARNT[arguments.split]):
             results += score_identifiers(
                 [name],
                 arguments.split,
                 arguments.compiled,
                 learnt=learnt,
-                tagger=tagger,  # type: ignore[arg-type]
+                tagger=tagger if name in END_TO_END else None,  # type: ignore[arg-type]
                 within=within,
                 types=[label],
+                limit=arguments.limit,
             )
     manifest = Path(arguments.compiled, "manifest.json")
     record = {
         "results": results,
-        "bundle": read_json(arguments.tagged / "bundle.json") if arguments.tagged else None,
+        "bundle": describe_bundle(bundle) if bundle else None,
         "sources": read_json(manifest)["sources"],
         "terminologies": sha256_file(manifest),
         "seconds": round(time.process_time() - begin, 1),

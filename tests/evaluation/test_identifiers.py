@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lexicons import build_store
-from openmed_ner.evaluation.identifiers import Gold, link_gold, list_seen, score_concepts, score_mentions
+from openmed_ner.evaluation.identifiers import Gold, link_gold, list_seen, score_mentions
 from openmed_ner.linking import Linker, LinkingOptions
 from openmed_ner.text import Document, Span
 
@@ -60,13 +60,6 @@ def test_mentions_are_right_if_all_concepts_are(linker: Linker) -> None:
     assert scores["related"] == 2
     low, high = scores["interval"]
     assert low <= 3 / 7 <= high
-
-
-def test_documents_are_scored_by_their_sets_of_concepts(linker: Linker) -> None:
-    scores = score_concepts(Gold(DOCUMENTS, "Disease"), DOCUMENTS, linker)
-    # Of the first, one is found, three are spurious and one is missed; of the second three, none and one.
-    assert (scores["precision"], scores["recall"]) == (pytest.approx(4 / 7), pytest.approx(4 / 6))
-    assert scores["concepts"] == 6 and scores["documents"] == 2
 
 
 def test_a_type_without_identifiers_has_no_scores() -> None:

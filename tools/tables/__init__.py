@@ -38,6 +38,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         texts.preparation,
         texts.negation,
         texts.identifiers,
+        texts.concepts,
         adapting.encoders,
         adapting.adaptation,
         adapting.gains,

@@ -163,6 +163,41 @@ def identifiers() -> str:
     return "\n".join([*lines, "", f"Commit `{record['commit'][:8]}`."])
 
 
+def concepts() -> str:
+    """Concepts of documents on test splits, as the embedded model and the linker find them together."""
+    record = read("identifiers")
+    rows = [row for row in record["results"] if "concepts" in row]
+    if not rows:
+        return "Not measured yet."
+    lines = [
+        "| test split | type | identifiers | precision | recall | F1 | recall of seen identifiers "
+        "| of unseen ones | wrong | of these, above or below |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        scores = row["concepts"]
+        low, high = scores["intervals"]["f1"]
+        wrong = sum(counts["wrong"] for counts in scores["methods"].values())
+        cells = (
+            row["corpus"],
+            row["type"],
+            "learnt first" if row["learnt"] else "names alone",
+            f"{100 * scores['precision']:.1f}",
+            f"{100 * scores['recall']:.1f}",
+            f"{100 * scores['f1']:.1f} ({100 * low:.1f} to {100 * high:.1f})",
+            *(_describe_share(scores[group]) for group in ("seen", "unseen")),
+            f"{wrong:,}",
+            f"{scores['related']:,}",
+        )
+        lines.append(table_row(cells))
+    bundle = record["bundle"]["bundle"]
+    return "\n".join([*lines, "", f"Bundle `{bundle}`, commit `{record['commit'][:8]}`."])
+
+
+def _describe_share(group: Mapping[str, int]) -> str:
+    return f"{100 * group['found'] / max(group['concepts'], 1):.1f} of {group['concepts']:,}"
+
+
 def _select_scored(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Of genes, the human ones: the terminologies have numbers of NCBI Gene for no others."""
     scores: Mapping[str, Any] = row["held"] if row["type"] == "Gene" else row

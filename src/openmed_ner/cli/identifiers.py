@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
 
-from openmed_ner.corpora import find_corpus, load_split
+from openmed_ner.corpora import SPLITS, find_corpus, load_split
 from openmed_ner.errors import InputError
-from openmed_ner.evaluation.identifiers import (
-    Gold,
-    link_gold,
-    list_seen,
-    score_concepts,
-    score_mentions,
-)
+from openmed_ner.evaluation.concepts import score_concepts
+from openmed_ner.evaluation.identifiers import Gold, link_gold, list_seen, score_mentions
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.linking import LINKED_TYPES, Linker, LinkingOptions, learn_identifiers
 from openmed_ner.terminologies.store import Store, find_store
@@ -31,6 +26,7 @@ def score_identifiers(
     tagger: Tagger | None = None,
     within: Sequence[str] = (),
     types: Sequence[str] = (),
+    limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """Score and print the identifiers of corpora, per type.
 
@@ -42,6 +38,7 @@ def score_identifiers(
         tagger: also scored end to end, by the concepts of each document.
         within: prefixes of the terminologies to link to; all if empty.
         types: types to score; all if empty.
+        limit: number of documents of each corpus to score, the first ones; all if ``None``.
 
     Raises:
         InputError: a corpus has no identifiers for a type that can be linked, or a split to learn from is
@@ -54,9 +51,12 @@ def score_identifiers(
     options = LinkingOptions(within=tuple(within))
     rows = []
     for name in names:
-        documents = load_split(name, split, identifiers=True).documents
-        training = [doc for part in learnt for doc in load_split(name, part, identifiers=True).documents]
-        own = learn_identifiers(training) if learnt else store.read_learnt()
+        documents = load_split(name, split, identifiers=True).documents[:limit]
+        training = {part: load_split(name, part, identifiers=True).documents for part in _list_earlier(split)}
+        own = store.read_learnt()
+        if learnt:
+            own = learn_identifiers(document for part in learnt for document in training[part])
+        seen = list_seen(document for part in training.values() for document in part)
         linker = Linker(indices, own, options)
         for label in find_corpus(name).types:
             if LINKED_TYPES.get(label) not in indices or (types and label not in types):
@@ -64,7 +64,7 @@ def score_identifiers(
             gold = Gold(documents, label)
             if not gold.has_identifiers:
                 continue
-            mentions = list(link_gold(gold, linker, list_seen(training)))
+            mentions = list(link_gold(gold, linker, seen))
             row: dict[str, Any] = {
                 "corpus": name,
                 "split": split,
@@ -74,7 +74,7 @@ def score_identifiers(
             }
             row |= score_mentions(mentions, linker)
             if tagger is not None:
-                row["concepts"] = score_concepts(gold, _tag(tagger, documents, name, label), linker)
+                row["concepts"] = score_concepts(gold, _tag(tagger, documents, name, label), linker, seen)
             typer.echo(describe_identifiers(row))
             rows.append(row)
     if not rows:
@@ -93,13 +93,25 @@ def describe_identifiers(row: dict[str, Any]) -> str:
         f"gold mentions are right ({100 * low:.1f} to {100 * high:.1f}): {methods}; "
         f"{row['related']} wrong ones are above or below"
     )
-    if "concepts" in row:
-        concepts = row["concepts"]
-        line += (
-            f"; concepts of documents: F1 {100 * concepts['f1']:.1f} "
-            f"(precision {100 * concepts['precision']:.1f}, recall {100 * concepts['recall']:.1f})"
-        )
-    return line
+    return f"{line}; {_describe_concepts(row['concepts'])}" if "concepts" in row else line
+
+
+def _describe_concepts(concepts: Mapping[str, Any]) -> str:
+    low, high = concepts["intervals"]["f1"]
+    methods = ", ".join(
+        f"{name} {counts['right']}/{counts['right'] + counts['wrong']}"
+        for name, counts in concepts["methods"].items()
+    )
+    return (
+        f"concepts of documents: F1 {100 * concepts['f1']:.1f} ({100 * low:.1f} to {100 * high:.1f}; "
+        f"precision {100 * concepts['precision']:.1f}, recall {100 * concepts['recall']:.1f}): {methods}; "
+        f"{concepts['related']} wrong ones are above or below"
+    )
+
+
+def _list_earlier(split: str) -> tuple[str, ...]:
+    """Splits that a linker for a split may have learnt from: train for dev, train and dev for test."""
+    return SPLITS[: SPLITS.index(split)]
 
 
 def _tag(tagger: Tagger, documents: Sequence[Document], corpus: str, label: str) -> list[Document]:

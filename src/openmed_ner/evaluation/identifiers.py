@@ -1,9 +1,8 @@
-"""Score the identifiers of mentions: on gold mentions, and as the set of concepts of each document.
+"""Score the identifiers of gold mentions.
 
 A mention is right if its concepts are exactly the gold ones. A concept is a gold one if its identifier is, or
 one of its cross-references: a disease of OMIM may be found as the concept of MeSH that refers to it. Mentions
-that the annotators found in no terminology do not count on gold mentions; an identifier for one of them is
-an error at document level.
+that the annotators found in no terminology do not count.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from openmed_ner.evaluation.scores import Counts, Scores, bootstrap_f1, total
 from openmed_ner.linking import Identifier, Link, Linker, link_document
 from openmed_ner.text import Document, Span
 
@@ -59,6 +57,11 @@ class LinkedMention:
 def match_ids(identifier: Identifier, gold: Collection[str]) -> set[str]:
     """Gold identifiers that a concept has."""
     return {identifier.id, *identifier.xrefs}.intersection(gold)
+
+
+def is_related(identifier: str, gold: Iterable[str], linker: Linker) -> bool:
+    """True if a concept is above or below a gold one."""
+    return any(linker.is_under(identifier, other) or linker.is_under(other, identifier) for other in gold)
 
 
 def gold_ids(span: Span) -> frozenset[str]:
@@ -130,34 +133,10 @@ def score_mentions(mentions: Sequence[LinkedMention], linker: Linker) -> dict[st
             method: {"right": sum(mention.is_right for mention in group), "mentions": len(group)}
             for method, group in sorted(methods.items())
         },
-        "related": sum(_is_related(mention, linker) for mention in linkable if not mention.is_right),
+        "related": sum(_has_related(mention, linker) for mention in linkable if not mention.is_right),
         "held": {**_summarise(held), "interval": list(_bootstrap_accuracy(held))},
         "absent": _count_linked(absent),
         "unlinkable": _count_linked(others),
-    }
-
-
-def score_concepts(gold: Gold, predicted: Iterable[Document], linker: Linker) -> dict[str, Any]:
-    """Precision, recall and F1 of the concepts of each document, each counted once.
-
-    Args:
-        gold: documents and type.
-        predicted: the same documents with predicted spans.
-        linker: links the predicted spans.
-    """
-    pairs = zip(gold.documents, predicted, strict=True)
-    scores = [
-        Scores({gold.label: _count_concepts(gold.select(left), gold.select(right), linker)})
-        for left, right in pairs
-    ]
-    micro = total(scores).micro
-    return {
-        "precision": micro.precision,
-        "recall": micro.recall,
-        "f1": micro.f1,
-        "interval": list(bootstrap_f1(scores)),
-        "documents": len(scores),
-        "concepts": micro.tp + micro.fn,
     }
 
 
@@ -166,27 +145,9 @@ def list_seen(documents: Iterable[Document]) -> Set[str]:
     return {identifier for document in documents for span in document.spans for identifier in gold_ids(span)}
 
 
-def _count_concepts(gold: Document, predicted: Document, linker: Linker) -> Counts:
-    expected = {identifier for span in gold.spans for identifier in gold_ids(span)}
-    found: set[str] = set()
-    spurious: set[str] = set()
-    for link in filter(None, link_document(predicted, linker)):
-        for identifier in link.identifiers:
-            matches = match_ids(identifier, expected)
-            found |= matches
-            if not matches:
-                spurious.add(identifier.id)
-    return Counts(len(found), len(spurious), len(expected - found))
-
-
-def _is_related(mention: LinkedMention, linker: Linker) -> bool:
-    if mention.link is None:
-        return False
-    return any(
-        linker.is_under(identifier.id, gold) or linker.is_under(gold, identifier.id)
-        for identifier in mention.link.identifiers
-        for gold in mention.gold
-    )
+def _has_related(mention: LinkedMention, linker: Linker) -> bool:
+    identifiers = mention.link.identifiers if mention.link else ()
+    return any(is_related(identifier.id, mention.gold, linker) for identifier in identifiers)
 
 
 def _count_linked(mentions: Sequence[LinkedMention]) -> dict[str, int]:
