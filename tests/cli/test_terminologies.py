@@ -84,6 +84,25 @@ def test_a_table_of_your_own_is_compiled_and_linked_to(
     assert second == {"mention": "renal disease", "type": "Gene", "identifiers": []}
 
 
+def test_an_ontology_is_compiled_and_an_unknown_file_is_not_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ontology, store = tmp_path / "mine.obo", tmp_path / "out"
+    ontology.write_text("[Term]\nid: X:1\nname: renal disease\n", encoding="utf-8")
+    with pytest.raises(InputError, match="add --type"):
+        invoke("terminologies", "build", ontology, "-o", store)
+    with pytest.raises(InputError, match=r"missing\.obo"):
+        invoke("terminologies", "build", ontology, tmp_path / "missing.obo", "-o", store, "--type", "Disease")
+    table, letter = tmp_path / "cl-2026-03.tsv.xz", tmp_path / "letter.pdf"
+    with lzma.open(table, "wt", encoding="utf-8") as file:
+        file.write("id\tname\tsynonyms\nCL:1\tneuron\tnerve cell\n")
+    letter.touch()
+    invoke("terminologies", "build", ontology, table, letter, "-o", store, "--type", "Disease")
+    output, errors = capsys.readouterr()
+    assert "mine: mine.obo; not stated" in output
+    assert f"{letter} is not read" in errors
+
+
 def test_linking_says_what_is_wrong(tmp_path: Path) -> None:
     store = build_diseases(tmp_path, ["malaria"])
     with pytest.raises(InputError, match="terminologies build"):

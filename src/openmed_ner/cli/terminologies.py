@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from openmed_ner.cli.options import INPUT, OUTPUT, AsJson, split_names
-from openmed_ner.cli.output import print_json
+from openmed_ner.cli.output import complain, print_json
 from openmed_ner.corpora import find_corpus, load_guarded, load_split, load_splits
 from openmed_ner.corpora.overlap import exclude_overlap
 from openmed_ner.errors import InputError
@@ -20,8 +20,8 @@ from openmed_ner.linking import learn_identifiers
 from openmed_ner.terminologies import TYPES, DefinitionCounts, TrainingText
 from openmed_ner.terminologies import build as build_terminologies
 from openmed_ner.terminologies.catalog import SOURCES
+from openmed_ner.terminologies.readers import VocabularyOptions, recognise
 from openmed_ner.terminologies.store import Learnt
-from openmed_ner.terminologies.vocabulary import SUFFIXES
 from openmed_ner.text import Document
 from openmed_ner.text.definitions import find_definitions
 
@@ -70,16 +70,37 @@ def build(
         typer.Option(
             "--type",
             metavar="NAME",
-            help=f"Type of the concepts of your own tables without a column type: {', '.join(TYPES)}.",
+            help=f"Type of the concepts of your own files that do not tell it: {', '.join(TYPES)}.",
             rich_help_panel=INPUT,
         ),
     ] = None,
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODES",
+            help="Languages of the names of UMLS, SNOMED CT and SKOS, separated by commas (default: ENG for "
+            "UMLS, or else all).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    umls_sources: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Source vocabularies of UMLS, such as MSH, separated by commas (default: all).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    suppressed: Annotated[
+        bool,
+        typer.Option("--suppressed", help="Keep names that UMLS suppresses.", rich_help_panel=INPUT),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compile terminologies into tables of concepts, names for linking and a lexicon.
 
     A table of your own (.csv or .tsv) has the columns id and name, and names, parents, xrefs and type if you
-    like.
+    like. OBO, OBO-graph JSON, SKOS, and your copies of CTD, UMLS and SNOMED CT are read as well.
 
     Example:
         openmed-ner terminologies build terminologies/ -o compiled
@@ -89,7 +110,10 @@ def build(
     if label is not None and label not in TYPES:
         raise InputError(f"--type {label!r}: expected one of {', '.join(TYPES)}")
     known = {name for source in SOURCES for name in source.files}
-    own = [path for path in paths if path.suffix in SUFFIXES and f"{path.name}.xz" not in known]
+    own = [path for path in paths if f"{path.name}.xz" not in known and recognise(path) is not None]
+    for path in paths:
+        if path.is_file() and path not in own and path.name not in known:
+            complain(f"{path} is not read: its name is that of no known terminology or format")
     console = Console(stderr=True, quiet=as_json)
     learnt = split_names(learn, option="--learn") or []
     with console.status("reading texts") as status:
@@ -97,6 +121,12 @@ def build(
             [path for path in paths if path not in own],
             output,
             vocabularies=dict.fromkeys(own, label),
+            options=VocabularyOptions(
+                None,
+                tuple(split_names(languages, option="--languages") or ()),
+                tuple(split_names(umls_sources, option="--umls-sources") or ()),
+                suppressed,
+            ),
             definitions=_count_definitions(passages or []),
             training=replace(
                 _load_training(split_names(corpora, option="--corpora") or []),

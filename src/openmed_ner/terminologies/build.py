@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from openmed_ner.errors import InputError
 from openmed_ner.storage import atomic_folder, sha256_file, write_json
 from openmed_ner.terminologies import store
 from openmed_ner.terminologies.catalog import SOURCES
@@ -15,9 +16,9 @@ from openmed_ner.terminologies.lexicon import Lexicon
 from openmed_ner.terminologies.merging import merge_concepts
 from openmed_ner.terminologies.name_index import NameIndex
 from openmed_ner.terminologies.pruning import prune, select_names
+from openmed_ner.terminologies.readers import Vocabulary, VocabularyOptions, recognise
 from openmed_ner.terminologies.short_forms import DefinitionCounts, add_short_forms, find_senses
 from openmed_ner.terminologies.sources import Source, find_files
-from openmed_ner.terminologies.vocabulary import read_vocabulary
 from openmed_ner.text import Document
 
 
@@ -43,6 +44,7 @@ def build(
     folder: Path,
     *,
     vocabularies: Mapping[Path, str | None] | None = None,
+    options: VocabularyOptions | None = None,
     definitions: DefinitionCounts | None = None,
     training: TrainingText | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -51,7 +53,9 @@ def build(
 
     Args:
         paths: files of known terminologies, and folders with such files.
-        vocabularies: tables of your own, each with the type of its concepts or ``None`` if a column tells it.
+        vocabularies: files or folders of your own, each with the type of its concepts, or ``None`` if the
+            file tells it.
+        options: choice of what is read of these.
         folder: folder to write; one that exists is replaced.
         definitions: definitions and words of unlabelled texts, for short forms and against ordinary words.
         training: annotated training text, against names of low precision.
@@ -68,9 +72,10 @@ def build(
     vocabularies = vocabularies or {}
     files = find_files(paths, SOURCES) if paths or not vocabularies else {}
     concepts = _read(files, on_stage)
-    for path, label in vocabularies.items():
-        on_stage(f"reading {path.name}")
-        concepts += read_vocabulary(path, label)
+    own = [(_recognise(path), label) for path, label in vocabularies.items()]
+    for vocabulary, label in own:
+        on_stage(f"reading {vocabulary.path.name}")
+        concepts += vocabulary.iter_concepts(replace(options or VocabularyOptions(), label=label))
 
     on_stage("normalising names")
     names = select_names(concepts, definitions.words)
@@ -97,7 +102,7 @@ def build(
             "format": store.FORMAT,
             "sources": [
                 *(_describe(source, present) for source, present in files.items()),
-                *map(_describe_own, vocabularies),
+                *(_describe_own(vocabulary) for vocabulary, _ in own),
             ],
             "texts": {"texts": definitions.texts, "definitions": definitions.n_definitions},
             "precision": {"corpora": list(training.corpora), "split": "train"},
@@ -136,12 +141,21 @@ def _describe(source: Source, files: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _describe_own(path: Path) -> dict[str, Any]:
+def _recognise(path: Path) -> Vocabulary:
+    vocabulary = recognise(path)
+    if vocabulary is None:
+        raise InputError(
+            f"{path}: a vocabulary of unknown format; docs/terminologies.md lists the known ones"
+        )
+    return vocabulary
+
+
+def _describe_own(vocabulary: Vocabulary) -> dict[str, Any]:
     return {
-        "name": path.stem,
-        "title": path.name,
+        "name": vocabulary.path.stem,
+        "title": vocabulary.path.name,
         "version": "",
-        "licence": "not stated",
+        "licence": vocabulary.licence,
         "home": "",
-        "files": {path.name: sha256_file(path)},
+        "files": {path.name: sha256_file(path) for path in vocabulary.files},
     }

@@ -65,11 +65,15 @@ def merge_concepts(concepts: Iterable[Concept], label: str) -> list[Entry]:
     ordered = sorted(concepts, key=lambda concept: order.get(concept.terminology, -1))
     entries: dict[str, Entry] = {}
     aliases: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for concept in ordered:
         identifier, xrefs = _choose_id(concept)
         known = (aliases.get(other, other) for other in (identifier, *xrefs))
-        target = next((other for other in known if other in entries), identifier)
+        # Two concepts of one terminology are two, even if they refer to the same one of another.
+        others = (other for other in known if origins.get(other, concept.terminology) != concept.terminology)
+        target = next(others, identifier)
         entry = entries.setdefault(target, Entry(target, concept.name))
+        origins.setdefault(target, concept.terminology)
         if identifier != target:
             aliases[identifier] = target
         if concept.terminology not in order:

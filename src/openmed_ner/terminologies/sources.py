@@ -76,8 +76,10 @@ def find_files(paths: Sequence[Path], sources: Sequence[Source]) -> dict[Source,
     """Assign files and the files of folders to the sources that read them.
 
     Raises:
-        InputError: a source lacks a file, or there is none at all.
+        InputError: a path does not exist, a source lacks a file, or there is none at all.
     """
+    if missing_path := next((path for path in paths if not path.exists()), None):
+        raise InputError(f"{missing_path} does not exist")
     files = {
         file.name: file
         for path in paths
