@@ -51,6 +51,14 @@ def test_title_and_abstract_of_a_record_are_read(line_end: str) -> None:
     ]
 
 
+def test_the_year_of_a_record_and_of_an_article_is_kept() -> None:
+    (record,) = read_records(RECORD.replace("AD  - ", "DP  - 2019 Jan 5\nAD  - "))
+    dates = "<pub-date><year>2021</year></pub-date><pub-date><year>2020</year></pub-date>"
+    (article,) = read_articles(ARTICLE.replace("</article-meta>", f"{dates}</article-meta>"))
+    assert (record.meta["year"], article.meta["year"]) == (2019, 2020)
+    assert "year" not in read_records(RECORD)[0].meta
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

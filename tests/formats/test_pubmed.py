@@ -37,12 +37,14 @@ def article(
     version: int = 1,
     languages: tuple[str, ...] = ("eng",),
     kinds: tuple[str, ...] = ("Journal Article",),
+    date: str = "",
 ) -> str:
     """A record as PubMed writes them; ``sections`` are ``AbstractText`` elements."""
     return f"""<PubmedArticle>
 <MedlineCitation Status="MEDLINE" Owner="NLM">
 <PMID Version="{version}">{number}</PMID>
 <Article PubModel="Print">
+{f"<Journal><JournalIssue><PubDate>{date}</PubDate></JournalIssue></Journal>" if date else ""}
 <ArticleTitle>{title}</ArticleTitle>
 {f"<Abstract>{''.join(sections)}{COPYRIGHT}</Abstract>" if sections else ""}
 {"".join(f"<Language>{language}</Language>" for language in languages)}
@@ -170,6 +172,23 @@ def test_documents_are_titles_and_abstracts_of_every_article(read: Read, folder:
     assert skipped == {"language": 5, "book": 1}
     documents, skipped = read_documents(path, retracted=False)
     assert skipped == {"retracted": 1, "no text": 1, "book": 1}
+
+
+@pytest.mark.parametrize(
+    ("date", "year"),
+    [
+        ("<Year>2019</Year><Month>Jan</Month>", 2019),
+        ("<MedlineDate>2000 Spring-Summer</MedlineDate>", 2000),
+        ("<Season>Winter</Season>", None),
+        ("", None),
+    ],
+)
+def test_documents_have_the_year_of_their_issue(
+    read: Read, folder: Path, date: str, year: int | None
+) -> None:
+    read(file_of(article(1, plain(), date=date)))
+    (document,), _ = read_documents(folder / "pubmed25n0001.xml")
+    assert document.meta.get("year") == year
 
 
 @pytest.mark.parametrize("between", ["", "\n\n", "\ufeff"])

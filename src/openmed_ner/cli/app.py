@@ -69,6 +69,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "evaluate:evaluate",
         "Score a bundle, or the predictions of any system, on gold documents.",
     ),
+    "report": Entry("report:report", "Summarise tagged documents: types, mentions, identifiers, pairs."),
     "link": Entry("link:link", "Link mentions to the identifiers of terminologies."),
     "bench": Entry("bench:bench", "Measure the speed of bundles on this machine."),
     "doctor": Entry("doctor:doctor", "Check the installation and print how to fix it."),

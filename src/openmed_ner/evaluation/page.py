@@ -1,6 +1,6 @@
 """The pieces of a self-contained HTML page: its head, sections, tables, diagrams and marked texts.
 
-Arguments that are text are escaped here. An argument ``body`` is HTML already.
+Arguments that are text are escaped here. An argument ``body``, and a cell of :class:`Html`, is HTML already.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ h1, h2, h3 {{ line-height: 1.25; overflow-wrap: anywhere }} h2 {{ margin-top: 2.
 div {{ overflow-x: auto }} table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 caption {{ text-align: left; opacity: .8 }} thead {{ border-bottom: 2px solid }}
 th, td {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid rgb(128 128 128 / .4) }}
+th, td {{ unicode-bidi: isolate; overflow-wrap: anywhere }} th {{ font-weight: normal }}
+thead th, caption, summary {{ font-weight: 600 }} summary {{ cursor: pointer }} td small {{ display: inline }}
 th[scope=row], th:first-child {{ text-align: left }} td.text {{ text-align: left }}
 p.text {{ white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2.2; margin: .5rem 0 0 }}
 small {{ display: block; opacity: .85; overflow-wrap: anywhere }} li {{ margin-bottom: 1rem }}
@@ -34,12 +36,19 @@ mark.predicted {{ border-top: 3px dashed var(--predicted); background: hsl(25 90
 mark.gold.predicted {{ background: hsl(130 60% 50% / .2) }}
 svg {{ width: 100%; max-width: 36rem; height: auto; display: block; margin: 1rem 0 }}
 svg text {{ fill: currentColor; font: 11px system-ui, sans-serif; text-anchor: middle }}
+svg text.start {{ text-anchor: start }} svg text.end {{ text-anchor: end }}
 svg rect {{ fill: var(--gold) }} svg line {{ stroke: currentColor }}
 svg line.mark {{ stroke: var(--predicted); stroke-width: 3 }}
 @media print {{ body {{ max-width: none; margin: 0 }} h2, h3 {{ break-after: avoid }}
  li, svg, tr {{ break-inside: avoid }} mark {{ print-color-adjust: exact }} }}
 </style></head><body><main>
 """
+
+
+class Html(str):
+    """HTML that is safe to write as it is."""
+
+    __slots__ = ()
 
 
 def write_page(target: Path | TextIO, title: str, subtitle: str, sections: Iterable[str]) -> None:
@@ -118,6 +127,15 @@ def _mark(piece: str, labels: Sequence[tuple[str, str]]) -> str:
     return f'<mark class="{names}" title="{title}">{escape(piece)}</mark>'
 
 
+def _cell(text: str) -> str:
+    kind = ' class="text"' if isinstance(text, Html) else ""
+    return f"<td{kind}>{_escape(text)}</td>"
+
+
+def _escape(text: str) -> str:
+    return text if isinstance(text, Html) else escape(text)
+
+
 def section(heading: str, body: str) -> str:
     """Format a part of the page under a heading."""
     return f"<section>\n<h2>{escape(heading)}</h2>\n{body}</section>\n"
@@ -127,9 +145,7 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
     """Format a table whose first column names the rows."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        f"{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>\n"
-        for row in rows
+        f'<tr><th scope="row">{_escape(row[0])}</th>{"".join(map(_cell, row[1:]))}</tr>\n' for row in rows
     )
     return (
         f"<div><table>\n<caption>{escape(caption)}</caption>\n"

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
 from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats.structure import Part, Structure
+from openmed_ner.formats.structure import Part, Structure, with_year
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.formats.xml import parse_tree
 from openmed_ner.text import Document
@@ -104,7 +104,7 @@ def read_jats(
             if entry[2] and (sections is None or entry[0] in sections)
         ]
         if passages:
-            yield _join(_name(article) or default, passages)
+            yield with_year(_join(_name(article) or default, passages), _first_year(article))
         else:
             wanted = "text" if sections is None else f"text in the sections {', '.join(sections)}"
             on_bad(CorpusFormatError(f"{source}, line {article.sourceline}: the article has no {wanted}"))
@@ -130,6 +130,12 @@ def _name(article: Element) -> str | None:
         if numbers.get(kind):
             return f"{name}:{numbers[kind].removeprefix('PMC')}"
     return None
+
+
+def _first_year(article: Element) -> str:
+    """The year of the earliest date of publication."""
+    years = article.iterfind("front/article-meta/pub-date/year")
+    return min((year.text or "" for year in years), default="")
 
 
 def _iter_passages(article: Element) -> Passages:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from openmed_ner.errors import CorpusFormatError
-from openmed_ner.formats.structure import join_passages
+from openmed_ner.formats.structure import join_passages, with_year
 from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.text import Document
 
@@ -20,7 +20,7 @@ _FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) *- ?(.*)")
 _CONTINUATION = re.compile(r"\s+(\S.*)")
 _NUMBER = re.compile("[0-9]{1,12}")
 _NO_TITLE = "[Not Available]."
-_FIRST = "PMID"
+_FIRST, _DATE = "PMID", "DP"
 _PASSAGES = {"TI": "title", "AB": "abstract"}
 Line = tuple[int, str]
 
@@ -81,4 +81,4 @@ def _read_record(lines: list[Line]) -> Document:
     document = join_passages(f"pubmed:{pmid}", passages)
     if document is None:
         raise ValueError(f"the record {pmid} has neither title nor abstract")
-    return document
+    return with_year(document, " ".join(fields.get(_DATE, [])))

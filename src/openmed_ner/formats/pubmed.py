@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.files import open_bytes
 from openmed_ner.formats.passage import Passage
-from openmed_ner.formats.structure import join_passages
+from openmed_ner.formats.structure import join_passages, with_year
 from openmed_ner.formats.xml import check_place, check_root, explain, forget, make_parser
 from openmed_ner.text import Document
 
@@ -72,7 +72,7 @@ def read_pubmed(
         CorpusFormatError: the file is damaged, not well-formed, declares or refers to entities, is not a
             PubMed file, has an article without PMID, or a record larger than any known.
     """
-    for name, title, abstract in _iter_articles(path, languages, retracted, on_skip):
+    for name, title, abstract, _ in _iter_articles(path, languages, retracted, on_skip):
         if abstract:
             yield Passage(name, SOURCE, f"{title} {abstract}" if title else abstract)
         else:
@@ -88,6 +88,8 @@ def read_pubmed_documents(
 ) -> Iterator[Document]:
     """Yield one document per article, with title and abstract as passages of its structure.
 
+    ``meta["year"]`` is the year in which its journal issue appeared, as far as PubMed states it.
+
     Unlike :func:`read_pubmed`, articles of any language, retracted ones and titles without an abstract are
     read, and reasons to skip an article are ``deleted``, ``book``, ``language``, ``retracted`` and
     ``no text``.
@@ -95,19 +97,19 @@ def read_pubmed_documents(
     Raises:
         InputError, CorpusFormatError: as for :func:`read_pubmed`.
     """
-    for name, title, abstract in _iter_articles(path, languages, retracted, on_skip):
+    for name, title, abstract, date in _iter_articles(path, languages, retracted, on_skip):
         if document := join_passages(
             name, {"title": "" if title == _NO_TITLE else title, "abstract": abstract}
         ):
-            yield document
+            yield with_year(document, date)
         else:
             on_skip("no text")
 
 
 def _iter_articles(
     path: Path, languages: Collection[str] | None, retracted: bool, on_skip: OnSkip
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the name, title and abstract of each article of the accepted languages and kinds."""
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the name, title, abstract and date of each article of the accepted languages and kinds."""
     accepted = {languages} if isinstance(languages, str) else languages and {*languages}
     deleted = read_deleted(path)
 
@@ -127,7 +129,8 @@ def _iter_articles(
         elif not retracted and _RETRACTED in _strings(article, "PublicationTypeList/PublicationType"):
             on_skip("retracted")
         else:
-            yield (name, "", "") if article is None else (name, _title(article), _abstract(article))
+            empty = (name, "", "", "")
+            yield empty if article is None else (name, _title(article), _abstract(article), _date(article))
 
 
 def read_deleted(path: Path) -> frozenset[str]:
@@ -262,6 +265,11 @@ def _strings(article: Element | None, path: str) -> set[str]:
 def _title(article: Element) -> str:
     title = article.find("ArticleTitle")
     return "" if title is None else _flatten(title)
+
+
+def _date(article: Element) -> str:
+    date = article.find("Journal/JournalIssue/PubDate")
+    return "" if date is None else " ".join(map(str, date.itertext()))
 
 
 def _abstract(article: Element) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from openmed_ner.text import Document, Span
@@ -22,6 +22,7 @@ KEY = "structure"
 """Key of the structure in ``Document.meta``."""
 Infons = Mapping[str, Any]
 _NAME = re.compile(r"\bT[0-9]+\b")
+_YEAR = re.compile(r"\b(?:1[5-9]|20)[0-9]{2}\b", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,12 @@ def join_passages(name: str, passages: Mapping[str, str]) -> Document | None:
     if not parts:
         return None
     return Structure(tuple(parts)).attach(Document(name, " ".join(texts.values())))
+
+
+def with_year(document: Document, date: str) -> Document:
+    """Note the year that a date of publication names, if any, under the key ``year``."""
+    match = _YEAR.search(date)
+    return replace(document, meta={**document.meta, "year": int(match[0])}) if match else document
 
 
 def new_names(letter: str, used: Iterable[str], n: int) -> list[str]:
