@@ -40,11 +40,11 @@ def article(
     date: str = "",
 ) -> str:
     """A record as PubMed writes them; ``sections`` are ``AbstractText`` elements."""
+    journal = f"<Journal><JournalIssue><PubDate>{date}</PubDate></JournalIssue></Journal>" if date else ""
     return f"""<PubmedArticle>
 <MedlineCitation Status="MEDLINE" Owner="NLM">
 <PMID Version="{version}">{number}</PMID>
-<Article PubModel="Print">
-{f"<Journal><JournalIssue><PubDate>{date}</PubDate></JournalIssue></Journal>" if date else ""}
+<Article PubModel="Print">{journal}
 <ArticleTitle>{title}</ArticleTitle>
 {f"<Abstract>{''.join(sections)}{COPYRIGHT}</Abstract>" if sections else ""}
 {"".join(f"<Language>{language}</Language>" for language in languages)}
