@@ -48,22 +48,25 @@ class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[Piece] = []
-        self._is_text = self._is_done = False
+        self._is_text = self._is_done = self._is_label = False
         self._mark: dict[str, str | None] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._is_text |= tag == "p" and not self._is_done
+        self._is_label |= tag == "sub"
         if tag == "mark":
             self._mark = dict(attrs)
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "sub":
+            self._is_label = False
         if tag == "mark":
             self._mark = None
         if tag == "p":
             self._is_text, self._is_done = False, True
 
     def handle_data(self, data: str) -> None:
-        if not self._is_text:
+        if not self._is_text or self._is_label:
             return
         if self._mark is None:
             self.pieces.append(Piece(data))

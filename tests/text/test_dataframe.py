@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ import openmed_ner
 from openmed_ner import Document, MissingExtraError, Span
 from openmed_ner.errors import UnrepresentableError
 from openmed_ner.text.dataframe import COLUMNS, to_dataframe
-from openmed_ner.text.html import SHOWN, legend, mark, show
+from openmed_ner.text.html import _MAX_LANES, SHOWN, _assign_lanes, legend, mark, show
 from strategies import at_most, documents
 
 pd = pytest.importorskip("pandas")
@@ -37,16 +39,25 @@ class Reader(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.shown, self.tags, self.attributes = "", [], []
+        self.shown, self.tags, self.attributes, self.labels = "", [], [], []
+        self.tags_open: list[str] = []
         self.feed(html)
         self.close()
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        if tag != "br":
+            self.tags_open.append(tag)
         self.attributes += attributes
 
+    def handle_endtag(self, tag: str) -> None:
+        self.tags_open.remove(tag)
+
     def handle_data(self, data: str) -> None:
-        self.shown += data
+        if "sub" in self.tags_open:  # the label of an entity
+            self.labels.append(data)
+        else:
+            self.shown += data
 
 
 # --- Hugging Face
@@ -116,8 +127,8 @@ def test_a_missing_pandas_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPat
 @given(document=documents(scored=True))
 def test_what_is_shown_is_the_text_and_its_legend(document: Document) -> None:
     page = Reader(document._repr_html_())
-    assert page.shown == document.text + Reader(legend(document)).shown
-    assert set(page.tags) <= {"div", "small", "mark"}
+    assert page.shown == Reader(legend(document)).shown + document.text
+    assert set(page.tags) <= {"div", "small", "mark", "sub"}
     assert {name for name, _ in page.attributes} <= {"style", "title"}
 
 
@@ -131,7 +142,7 @@ def test_a_long_text_is_cut_and_says_what_is_missing(document: Document, limit: 
     else:
         n_hidden = sum(span.start >= limit for span in document.spans)
         note = f"… {hidden} more characters with {n_hidden} more entities are not shown."
-        assert page.shown == document.text[:limit] + note + Reader(legend(document)).shown
+        assert page.shown == Reader(legend(document)).shown + document.text[:limit] + note
 
 
 def test_a_notebook_shows_no_more_than_a_page() -> None:
@@ -141,7 +152,7 @@ def test_a_notebook_shows_no_more_than_a_page() -> None:
 
 
 def test_a_mark_names_everything_it_lies_in() -> None:
-    marks = re.findall(r'title="([^"]*)">([^<]*)</mark>', mark(DOCUMENT))
+    marks = re.findall(r'title="([^"]*)">([^<]*)(?:<sub.*?</sub>)*</mark>', mark(DOCUMENT))
     assert marks == [
         ("Finding", "No"),
         ("Finding; Disease (ncbi-disease, 0.75, negated)", "fever"),
@@ -153,13 +164,37 @@ def test_a_mark_names_everything_it_lies_in() -> None:
 def test_hostile_text_stays_text(payload: str) -> None:
     span = Span(0, len(payload), payload, 0.5, payload, attributes=((payload, payload),))
     page = Reader(replace(DOCUMENT, id=payload, text=payload, spans=(span,))._repr_html_())
-    assert set(page.tags) == {"div", "small", "mark"} and page.shown.startswith(payload)
+    assert set(page.tags) == {"div", "small", "mark", "sub"} and page.shown.endswith(payload)
     assert {name for name, _ in page.attributes} <= {"style", "title"}
 
 
 def test_marks_can_be_read_on_light_and_dark_pages() -> None:
     for style in re.findall(r'<mark style="([^"]*)"', DOCUMENT._repr_html_()):
         assert "color:inherit" in style and re.search(r"background:hsl\(\d+ 80% 60% / \.3\)", style)
+
+
+def test_every_entity_has_its_type_and_context_behind_it() -> None:
+    assert Reader(mark(DOCUMENT)).labels == ["Disease negated", "Finding", "Disease"]
+
+
+def test_identifiers_are_links_to_their_terminologies() -> None:
+    span = Span(0, 5, "Disease", attributes=(("identifier", "MESH:D005334|X:1|javascript:alert"),))
+    page = Reader(mark(Document("a", "fever", (span,))))
+    assert [value for name, value in page.attributes if name == "href"] == [
+        "https://id.nlm.nih.gov/mesh/D005334.html"
+    ]
+    assert "".join(page.labels) == "Disease MESH:D005334 X:1 javascript:alert"
+
+
+@given(document=documents())
+def test_entities_that_overlap_have_lines_in_different_lanes(document: Document) -> None:
+    entities = _assign_lanes(document.spans)
+    assert Counter(entity.span for entity in entities) == Counter(document.spans)
+    for first, second in combinations(entities, 2):
+        if first.span.start < second.span.end and second.span.start < first.span.end:
+            assert first.depth == second.depth
+            assert first.lane != second.lane or first.depth == _MAX_LANES
+    assert all(entity.lane < entity.depth <= _MAX_LANES for entity in entities)
 
 
 @pytest.mark.parametrize(

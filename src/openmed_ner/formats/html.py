@@ -11,18 +11,20 @@ from typing import TextIO
 
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document
-from openmed_ner.text.html import legend, mark
+from openmed_ner.text.html import legend, line_height, mark
 
 # The policy is a second defence: even unescaped text could not run scripts or load resources.
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Entities</title>
+<meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
 :root { color-scheme: light dark }
-body { font: 1rem/1.9 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 1rem/2.1 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
 h2 { font-size: 1rem; margin: 2rem 0 .3rem } p { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 }
-mark + mark { border-left: 1px solid currentColor }
-small { opacity: .75 } small mark { margin-right: .6em }
+small { line-height: 1.8 } small mark { margin-right: .4em; padding: .15em .4em !important }
+mark a { color: inherit } mark { -webkit-print-color-adjust: exact; print-color-adjust: exact }
+@media print { body { max-width: none; margin: 0 } h2 { break-after: avoid } }
 </style></head><body>
 """
 
@@ -31,6 +33,6 @@ def write_html(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = f
     """Write one page with a section per document; no document is refused."""
     file.write(_HEAD)
     for document in documents:
-        file.write(f"<h2>{escape(document.id)}</h2>\n<p>{mark(document)}</p>\n")
-        file.write(f"<small>{legend(document)}</small>\n")
+        file.write(f"<h2>{escape(document.id)}</h2>\n<small>{legend(document)}</small>\n")
+        file.write(f'<p style="line-height:{line_height(document)}">{mark(document)}</p>\n')
     file.write("</body></html>\n")
