@@ -52,7 +52,10 @@ _LANE, _LINE = 5, 3
 """Height of a lane, and of the line in it, in pixels."""
 _MAX_LANES = 8
 """Lanes that are drawn; further entities of a piece share the last one."""
-_CHIP = "display:inline-block;font-size:.65em;opacity:.85;margin:0 .1em 0 .3em;vertical-align:baseline;user-select:none"
+_CHIP = (
+    "display:inline-block;font-size:.65em;opacity:.85;margin:0 .1em 0 .3em;"
+    "vertical-align:baseline;user-select:none"
+)
 
 
 class _Entity(NamedTuple):
