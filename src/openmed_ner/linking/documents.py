@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from openmed_ner.linking.attributes import list_ids, to_attributes
-from openmed_ner.linking.linker import GENE, LINKED_TYPES, Link, Linker
+from openmed_ner.linking.linker import GENE, LINKED_TYPES, SPECIES, Link, Linker
+from openmed_ner.linking.organisms import list_genera
 from openmed_ner.linking.short_forms import list_long_forms
 from openmed_ner.linking.species import SpeciesWords
 from openmed_ner.text import Document
@@ -15,8 +16,10 @@ from openmed_ner.text import Document
 def link_document(document: Document, linker: Linker) -> list[Link | None]:
     """Link the spans of a document, in order; ``None`` for a span without an identifier."""
     long_forms = list_long_forms(document.text) if document.spans else {}
-    has_genes = any(LINKED_TYPES.get(span.label) == GENE for span in document.spans)
-    words = SpeciesWords.of(document.text if has_genes else "")
+    kinds = {LINKED_TYPES.get(span.label) for span in document.spans}
+    if SPECIES in kinds:
+        long_forms = {**list_genera(document.text), **long_forms}
+    words = SpeciesWords.of(document.text if GENE in kinds else "")
     mentions = map(document.mention, document.spans)
     return [
         linker.link(mention, span.label, long_forms, words.choose(mention, span.start))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from openmed_ner.errors import InputError
+from openmed_ner.errors import UnknownConceptError
 from openmed_ner.linking.attributes import list_ids
 from openmed_ner.linking.linker import Linker
 from openmed_ner.text import Document
@@ -24,11 +24,11 @@ def keep_under(
         ancestors: identifiers or cross-references of the concepts.
 
     Raises:
-        InputError: none of the terminologies has one of the concepts.
+        UnknownConceptError: none of the terminologies has one of the concepts.
     """
     for ancestor in ancestors:
         if not any(ancestor in linker for linker in linkers):
-            raise InputError(
+            raise UnknownConceptError(
                 f"no terminology has the concept {ancestor!r}; an identifier has a prefix, as in MESH:D009369"
             )
 

@@ -8,16 +8,19 @@ mentions of one document have equal identifiers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, get_args
 
+from openmed_ner.linking.chemicals import iter_wordings, name_compound
 from openmed_ner.linking.composites import iter_readings
+from openmed_ner.linking.organisms import cut_to_binomial, name_everyday_species, name_last_word
 from openmed_ner.linking.short_forms import expand
 from openmed_ner.linking.similarity import share_matched
-from openmed_ner.linking.species import find_species, name_species, split_species
+from openmed_ner.linking.species import find_species, split_species
+from openmed_ner.linking.variants import iter_variants
 from openmed_ner.terminologies import name_key, normalise
 from openmed_ner.terminologies.matcher import FUNCTION_WORDS
 from openmed_ner.terminologies.name_index import NameIndex, bag_key, split_ids
@@ -26,7 +29,7 @@ from openmed_ner.terminologies.pruning import ORDINARY
 from openmed_ner.terminologies.store import Learnt, Store
 from openmed_ner.terminologies.trigrams import N_COMPARED
 
-Method = Literal["learnt", "exact", "long form", "parts", "near"]
+Method = Literal["learnt", "exact", "long form", "parts", "variant", "near"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """Ways of finding an identifier, the most certain first."""
 THRESHOLDS: Mapping[str, float] = {"Disease": 0.45, "Chemical": 0.75, "Anatomy": 0.8, "CellType": 0.8}
@@ -35,8 +38,12 @@ chosen on dev splits; no corpus has identifiers of the others."""
 MIN_NEAR = 4
 """Letters of the shortest mention that near names are looked up for."""
 MAX_CANDIDATES = 5
-GENE, SPECIES = "Gene", "Species"
-"""Type of the concepts that have a species, and that of the species themselves."""
+VARIANT_SCORE = 0.9
+"""Score of a mention in other words."""
+CHEMICAL, DISEASE, GENE, SPECIES = "Chemical", "Disease", "Gene", "Species"
+"""Types of concepts that have rules of their own."""
+_WORDINGS: Mapping[str, Callable[[str], Iterator[str]]] = {DISEASE: iter_variants, CHEMICAL: iter_wordings}
+"""Other wordings of a normalised name, by type."""
 LINKED_TYPES: Mapping[str, str] = {
     "Disease": "Disease",
     "Cancer": "Disease",
@@ -260,7 +267,12 @@ class Linker:
             if candidates:
                 method: Method = "exact" if text == surface else "long form"
                 return Link(candidates[:1], method, 1.0, candidates)
-        return self._find_parts(expanded, scope) or self._find_near(expanded, scope)
+        return (
+            self._find_parts(expanded, scope)
+            or self._find_variant(expanded, scope)
+            or self._find_parts(expanded, scope, variants=True)
+            or self._find_near(expanded, scope)
+        )
 
     def _find_without_species(self, text: str, scope: _Scope) -> tuple[Identifier, ...]:
         """The genes with a name before which the mention has a species: "human EGFR", "hEGFR"."""
@@ -284,10 +296,12 @@ class Linker:
     def _find_exact(self, text: str, scope: _Scope) -> tuple[Identifier, ...]:
         """The concepts with a name, by rank; none for an ordinary word that names no species."""
         index = self._indices[scope.kind]
-        named = name_species(text) if scope.kind == SPECIES else None
-        if named and (number := index.number_of(named)) is not None and self._is_within(number, scope):
-            return (describe_concept(index, number),)
-
+        named = name_everyday_species(text) if scope.kind == SPECIES else None
+        if concepts := self._describe_species(named, scope):
+            return concepts
+        compound = name_compound(text) if scope.kind == CHEMICAL else None
+        if compound and (numbers := self._find_concepts(normalise(compound), scope)):
+            return tuple(describe_concept(index, number) for number in numbers[:MAX_CANDIDATES])
         key, folded = name_key(text), normalise(text)
         if folded in ORDINARY or folded in FUNCTION_WORDS or folded.isdigit() or len(folded) < 2:
             return ()
@@ -295,6 +309,13 @@ class Linker:
             if form and (numbers := self._find_concepts(form, scope)):
                 return tuple(describe_concept(index, number) for number in numbers[:MAX_CANDIDATES])
         return ()
+
+    def _describe_species(self, identifier: str | None, scope: _Scope) -> tuple[Identifier, ...]:
+        index = self._indices[scope.kind]
+        number = index.number_of(identifier) if identifier else None
+        if number is None or not self._is_within(number, scope):
+            return ()
+        return (describe_concept(index, number),)
 
     def _find_concepts(self, key: str, scope: _Scope) -> list[int]:
         """Numbers of the concepts that a key means, the first meant first, within the terminologies."""
@@ -311,18 +332,45 @@ class Linker:
             return False
         return scope.species is None or find_species(names) in (scope.species, None)
 
-    def _find_parts(self, text: str, scope: _Scope) -> Link | None:
-        for reading in iter_readings(text):
-            parts = [self._find_learnt(part, scope) or self._find_exact_link(part, scope) for part in reading]
+    def _find_parts(self, text: str, scope: _Scope, *, variants: bool = False) -> Link | None:
+        """Link an enumeration of names; with ``variants``, of names in other words that share one."""
+        for place, reading in enumerate(iter_readings(text)):
+            if variants and not place:
+                continue  # "inherited breast" of "inherited breast and ovarian cancer" is no wording
+            parts = [
+                self._find_learnt(part, scope)
+                or self._find_exact_link(part, scope)
+                or (self._find_variant(part, scope) if variants else None)
+                for part in reading
+            ]
             if all(parts):
                 identifiers = [identifier for part in parts if part for identifier in part.identifiers]
                 distinct = tuple(dict.fromkeys(identifiers))
-                return Link(distinct, "parts", 1.0, distinct)
+                return Link(distinct, "parts", min(part.score for part in parts if part), distinct)
         return None
 
     def _find_exact_link(self, text: str, scope: _Scope) -> Link | None:
         candidates = self._find_exact(text, scope)
         return Link(candidates[:1], "exact", 1.0, candidates) if candidates else None
+
+    def _find_variant(self, text: str, scope: _Scope) -> Link | None:
+        if scope.kind == SPECIES:
+            binomial = cut_to_binomial(text)
+            concepts = (self._find_exact(binomial, scope) if binomial else ()) or self._describe_species(
+                name_last_word(text), scope
+            )
+            return Link(concepts[:1], "variant", VARIANT_SCORE, concepts) if concepts else None
+        folded = normalise(text)
+        find = _WORDINGS.get(scope.kind)
+        if find is None or is_case_sensitive(text) or folded in ORDINARY:
+            return None
+        index = self._indices[scope.kind]
+        wordings = [name for name in find(folded) if name not in ORDINARY]
+        for key in index.keep_known([bag_key(name) or name for name in wordings]):
+            if numbers := self._find_concepts(key, scope):
+                candidates = tuple(describe_concept(index, number) for number in numbers[:MAX_CANDIDATES])
+                return Link(candidates[:1], "variant", VARIANT_SCORE, candidates)
+        return None
 
     def _find_near(self, text: str, scope: _Scope) -> Link | None:
         threshold = self._options.thresholds.get(scope.kind)

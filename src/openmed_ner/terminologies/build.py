@@ -10,7 +10,7 @@ from typing import Any
 from openmed_ner.errors import InputError
 from openmed_ner.storage import atomic_folder, sha256_file, write_json
 from openmed_ner.terminologies import store
-from openmed_ner.terminologies.catalog import SOURCES
+from openmed_ner.terminologies.catalog import MESH_ROLES, SOURCES
 from openmed_ner.terminologies.concept import TYPES, Concept
 from openmed_ner.terminologies.lexicon import Lexicon
 from openmed_ner.terminologies.merging import merge_concepts
@@ -78,7 +78,9 @@ def build(
         concepts += vocabulary.iter_concepts(replace(options or VocabularyOptions(), label=label))
 
     on_stage("normalising names")
-    names = select_names(concepts, definitions.words)
+    names = select_names(
+        [concept for concept in concepts if concept.terminology != MESH_ROLES], definitions.words
+    )
     senses = list(find_senses(definitions, names))
     added = add_short_forms(names, senses)
     on_stage("measuring precision")

@@ -24,7 +24,12 @@ MESH_TYPES = (
     ("D", "Chemical"),
 )
 """Types by the beginning of a tree number; the first that fits. Enzymes and proteins count as gene products,
-and preparations and actions of chemicals have no names of chemicals."""
+and preparations and actions of chemicals (``MESH_ROLES``) are none of them."""
+
+_ROLES = ("D26", "D27")
+MESH_ROLES = "mesh-roles"
+"""Terminology of the preparations and actions of chemicals: a mention may be linked to "diuretics", but their
+names in a text are not evidence of a chemical, so they are in no lexicon."""
 
 
 def mesh_types(tree_numbers: Iterable[str]) -> list[str]:
@@ -67,6 +72,8 @@ def read_mesh(paths: Sequence[Path]) -> Iterator[Concept]:
         xrefs = _prefix("NCBITaxon", split_cell(row.get("ncbi_taxon", "")))
         for label in types[number]:
             yield Concept(f"MESH:{number}", name, further, label, "mesh", parents, xrefs)
+        if not types[number] and any(place.startswith(_ROLES) for place in tree_numbers):
+            yield Concept(f"MESH:{number}", name, further, "Chemical", MESH_ROLES, parents, xrefs)
 
     for row in read_table(supplementary, ("id", "name", "synonyms", "mapped_to")):
         headings = split_cell(row["mapped_to"])

@@ -18,7 +18,7 @@ from openmed_ner.terminologies.concept import Concept
 
 ORDER: Mapping[str, tuple[str, ...]] = {
     "Disease": ("mesh", "mondo-xrefs", "mondo", "doid"),
-    "Chemical": ("mesh",),
+    "Chemical": ("mesh", "mesh-roles"),
     "Gene": ("hgnc", "mgi", "rgd", "mesh"),
     "Species": ("ncbitaxon", "mesh"),
     "CellLine": ("cellosaurus", "mesh"),

@@ -151,6 +151,13 @@ class NameIndex:
         last = int(np.searchsorted(self.hashes, number, side="right"))
         return list(zip(self.targets[first:last].tolist(), self.ranks[first:last].tolist(), strict=True))
 
+    def keep_known(self, keys: Sequence[str]) -> list[str]:
+        """Those of some keys that are names, in their order."""
+        numbers = hash_keys(keys)
+        places = np.searchsorted(self.hashes, numbers)
+        known = self.hashes.take(places, mode="clip") == numbers if len(self.hashes) else []
+        return [key for key, is_known in zip(keys, known, strict=False) if is_known]
+
     def number_of(self, identifier: str) -> int | None:
         """Number of the concept with an identifier or a cross-reference; ``None`` if there is none."""
         numbers = self.find(f"{ID}{identifier}")
