@@ -11,6 +11,7 @@
     │   ├── CorpusError          a corpus is unknown, missing or not the one we know
     │   ├── BundleError          a bundle is damaged, tampered with or unsafe
     │   ├── RecipeError          a recipe or a setting is wrong
+    │   ├── UnknownConceptError  no terminology has a concept
     │   └── MissingExtraError    an optional dependency is not installed
     └── RunError                 the run itself failed (exit status 1)
         ├── DivergenceError      its loss is no longer a finite number
@@ -83,6 +84,10 @@ class BundleError(InputError):
 
 class RecipeError(InputError):
     """A training recipe or a setting is wrong."""
+
+
+class UnknownConceptError(InputError):
+    """No terminology in use has a concept that the caller names."""
 
 
 class MissingExtraError(InputError):

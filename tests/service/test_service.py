@@ -38,6 +38,7 @@ from openmed_ner.service.batcher import BATCH, Batcher, PipeOptions
 from openmed_ner.service.middleware import HEADERS
 from openmed_ner.service.outputs import MEDIA_TYPES
 from openmed_ner.service.settings import DOCUMENT_COST, TOKEN, ServiceSettings
+from openmed_ner.terminologies import build
 from openmed_ner.text import Document
 from strategies import at_most
 from stub_service import MARKER, SECRET, StubTagger, asgi, code, make_app
@@ -118,6 +119,44 @@ def test_attributes_are_added_on_request(real: TestClient) -> None:
     (document,) = real.post("/tag/file", files={"file": ("a.txt", text)}, data=form).json()["documents"]
     assert {"negated": True} in [span.get("attributes") for span in document["spans"]]
     assert real.post("/tag", json={"text": text, "add": ["magic"]}).status_code == 422
+
+
+def test_vocabularies_of_the_service_are_named_in_requests(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, row in (("mine", "X:1,ill,"), ("other", "Y:2,ill,Y:1\nY:1,substances,")):
+        (tmp_path / f"{name}.csv").write_text(f"id,name,parents\n{row}\n", encoding="utf-8")
+        build([], tmp_path / "stores" / name, vocabularies={tmp_path / f"{name}.csv": "Disease"})
+    monkeypatch.setenv("OPENMED_NER_TERMINOLOGIES", str(tmp_path / "stores"))
+
+    def ask(**options: Any) -> Any:
+        return client.post("/tag", json={"text": "ill", **options}).json()
+
+    def identifiers(**options: Any) -> list[str | None]:
+        return [
+            span.get("attributes", {}).get("identifier") for span in ask(**options)["documents"][0]["spans"]
+        ]
+
+    assert identifiers() == [None]
+    assert identifiers(link=["mine"]) == ["X:1"]
+    assert identifiers(add=["identifiers"], terminologies="other") == ["Y:2"]
+    assert identifiers(link=["mine"], add=["identifiers"], terminologies="other") == ["X:1"]
+    assert identifiers(match=["mine"], nested=True) == [None, "X:1"]
+    assert identifiers(link=["other"], under=["Y:1"]) == ["Y:2"]
+    assert identifiers(link=["other", "mine"], under=["X:1"]) == []
+    form = {"link": "mine,other", "species": "10090"}
+    answer = client.post("/tag/file", files={"file": ("a.txt", "ill")}, data=form).json()
+    assert answer["documents"][0]["spans"][0]["attributes"]["identifier"] == "X:1"
+
+    for options, message in (
+        ({"match": ["../mine.csv"]}, "match: this service has the vocabularies mine, other"),
+        ({"link": ["mine"], "under": ["Z:secret"]}, "under: no terminology in use has one of the concepts"),
+        ({"nested": True}, "nested is for match"),
+        ({"species": 7955}, "no terminology has genes of species 7955"),
+        ({"add": ["identifiers"]}, "name one with --terminologies"),
+    ):
+        error = ask(**options)["error"]
+        assert message in error["message"] and "secret" not in error["message"]
 
 
 def test_texts_keep_their_order_and_names(client: TestClient) -> None:

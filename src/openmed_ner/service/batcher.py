@@ -25,7 +25,7 @@ from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 from openmed_ner.errors import ClosedError, QueueFullError, RunError, TaggingFailedError
-from openmed_ner.inference.attributes import add_attributes
+from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.service.settings import DOCUMENT_COST
 from openmed_ner.text import Document
 
@@ -70,10 +70,11 @@ class PipeOptions:
     threshold: float = 0.0
     document_decoding: bool = True
     add: tuple[str, ...] = ()
+    identifiers: IdentifierOptions = field(default_factory=IdentifierOptions)
 
     def for_tagger(self) -> dict[str, Any]:
         """Keyword arguments of :meth:`Pipe.pipe`."""
-        return {name: value for name, value in asdict(self).items() if name != "add"}
+        return {name: value for name, value in asdict(self).items() if name not in ("add", "identifiers")}
 
 
 @dataclass(eq=False, slots=True)
@@ -305,7 +306,7 @@ def _tag_batch(
     """Tag a batch; if that fails, tag each document alone, so that one bad text spoils no other."""
     try:
         tagged = tagger.pipe(documents, **options.for_tagger())
-        results = list(add_attributes(tagged, options.add))
+        results = list(add_attributes(tagged, options.add, options.identifiers))
         if len(results) != len(documents):
             raise RunError(f"the model returned {len(results)} documents for {len(documents)}")
         return [*results]

@@ -24,6 +24,7 @@ from openmed_ner.errors import (
     QueueFullError,
     RefusedError,
     TaggingFailedError,
+    UnknownConceptError,
 )
 from openmed_ner.inference.attributes import add_attributes, available_steps
 from openmed_ner.inference.tagger import Tagger
@@ -113,11 +114,15 @@ class Service:
         self._require_possible(documents, options)
         request.scope["state"][DOCUMENTS] = len(documents)
         request.scope["state"][CHARACTERS] = sum(len(document.text) for document in documents)
+        pipe_options = options.pipe_options
         try:
-            # The first call loads libraries.
-            await asyncio.to_thread(add_attributes, (), options.pipe_options.add)
+            # The first call loads libraries and terminologies.
+            await asyncio.to_thread(add_attributes, (), pipe_options.add, pipe_options.identifiers)
         except MissingExtraError as error:
             raise RefusedError(422, "not_installed", str(error), places=["add"]) from error
+        except UnknownConceptError as error:
+            reason = "under: no terminology in use has one of the concepts"
+            raise RefusedError(422, "invalid_request", reason, places=["under"]) from error
         except InputError as error:  # this service has no terminologies
             raise RefusedError(422, "not_installed", str(error), places=["add"]) from error
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from openmed_ner.errors import RefusedError, suggest
-from openmed_ner.inference.attributes import STEPS
+from openmed_ner.errors import InputError, RefusedError, suggest
+from openmed_ner.inference.attributes import STEPS, IdentifierOptions
+from openmed_ner.linking.species import read_species
 from openmed_ner.service.batcher import PipeOptions
 from openmed_ner.service.outputs import DEFAULT_OUTPUT, MEDIA_TYPES
+from openmed_ner.terminologies.store import list_stores
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:  # a type checker accepts no computed literals
@@ -54,6 +56,18 @@ class TagOptions(BaseModel):
     add: list[AttributeStep] = Field(default=[], max_length=len(STEPS))
     """Attributes to add: the long forms of abbreviations, negation and other context, and identifiers if the
     service has terminologies."""
+    species: int | SkipJsonSchema[None] = Field(default=None, ge=1, lt=1 << 31)
+    """Species of all genes, as a number of the NCBI Taxonomy; the text decides by default."""
+    terminologies: str | SkipJsonSchema[None] = None
+    """Folder of compiled terminologies of the service to link to; needed if it has several."""
+    link: _Names | SkipJsonSchema[None] = None
+    """Vocabularies of the service whose identifiers come first, by the names of their folders."""
+    match: _Names | SkipJsonSchema[None] = None
+    """Vocabularies of the service whose names become layers of their own."""
+    nested: bool = False
+    """With ``match``, names within longer ones count, too."""
+    under: _Names | SkipJsonSchema[None] = None
+    """Identifiers of concepts. Only mentions of these and of concepts below them are kept."""
     output: Output = DEFAULT_OUTPUT
     """Format of the response."""
     offsets: Literal["characters", "utf16"] = "characters"
@@ -67,6 +81,46 @@ class TagOptions(BaseModel):
             raise ValueError("offsets and return_text are for the output json")
         return self
 
+    @model_validator(mode="after")
+    def _fit_identifiers(self) -> Self:
+        try:
+            read_species(self.species)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        if self.nested and not self.match:
+            raise ValueError("nested is for match")
+        return self
+
+    @property
+    def identifier_options(self) -> IdentifierOptions:
+        """Terminologies and vocabularies of the service.
+
+        Raises:
+            RefusedError: the service has no folder of a name.
+        """
+        # Names of folders that the service has, so that no request reads others.
+        folders = {folder.name: folder for folder in list_stores()}
+        chosen = {
+            "terminologies": [self.terminologies or ""],
+            "link": self.link or [],
+            "match": self.match or [],
+        }
+        for place, names in chosen.items():
+            if not folders.keys() >= set(filter(None, names)):
+                message = f"{place}: this service has the vocabularies {', '.join(folders) or '(none)'}"
+                raise RefusedError(422, "invalid_request", message, places=[place])
+        terminologies, link, match = (
+            tuple(folders[name] for name in names if name) for names in chosen.values()
+        )
+        return IdentifierOptions(
+            terminologies[0] if terminologies else None,
+            link,
+            match,
+            self.nested,
+            tuple(self.under or ()),
+            self.species,
+        )
+
     @property
     def pipe_options(self) -> PipeOptions:
         """Options of the tagger."""
@@ -78,6 +132,7 @@ class TagOptions(BaseModel):
             self.threshold,
             self.document_decoding,
             tuple(self.add),
+            self.identifier_options,
         )
 
 
@@ -128,7 +183,7 @@ class FileRequest(TagOptions):
     def from_fields(cls, fields: dict[str, str]) -> Self:
         """Read the fields of a form; an empty field takes its default."""
         record: dict[str, Any] = {name: value for name, value in fields.items() if value}
-        for name in ("corpora", "types", "add"):
+        for name in ("corpora", "types", "add", "link", "match", "under"):
             if name in record:
                 record[name] = [part.strip() for part in record[name].split(",")]
         try:

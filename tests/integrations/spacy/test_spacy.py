@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from definitions import HEAD, MENTIONS, TEXT, decide
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.terminologies import build
 from openmed_ner.text import Document, Span, iter_tokens
 from strategies import at_most, documents, sentences, texts, word_documents
 
@@ -422,3 +423,18 @@ def test_declared_entry_points_lead_to_the_factory_and_the_tokenizer() -> None:
         for target in groups[group].values():
             module, _, name = target.partition(":")
             assert callable(getattr(import_module(module), name))
+
+
+def test_vocabularies_are_found_and_linked_to(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(
+        "id,name,parents\nX:1,kraken fever,X:2\nX:2,fevers,\n", encoding="utf-8"
+    )
+    build([], tmp_path / "mine", vocabularies={tmp_path / "mine.csv": "Disease"})
+    nlp = spacy.blank("en")
+    config = {"types": ["Disease"], "match": [str(tmp_path / "mine")], "under": ["X:2"], "species": 10090}
+    nlp.add_pipe("openmed_ner", config=config)
+    doc = nlp("Malaria and kraken fever.")
+    (span,) = doc.spans["openmed_ner"]
+    assert (span.text, span.kb_id_, span._.openmed_ner.corpus) == ("kraken fever", "X:1", "mine")
+    with pytest.raises(InputError, match="need a vocabulary"):
+        spacy.blank("en").add_pipe("openmed_ner", config={"nested": True})("Malaria.")

@@ -57,6 +57,11 @@ class ComponentSettings:
         document_decoding: if true, the whole document may decide a span, as for :meth:`Tagger.pipe`.
         add: attributes to add, such as ``identifiers``, which also become ``span.kb_id_``.
         terminologies: folder of compiled terminologies; that of the environment if ``None``.
+        link: folders of your own compiled vocabularies, whose identifiers come first.
+        match: folders of vocabularies whose names become layers of their own.
+        nested: if true, names within longer ones of their type count in these layers.
+        under: identifiers of concepts; only mentions of these and of concepts below them are kept.
+        species: species of all genes, as a number of the NCBI Taxonomy; the text decides if ``None``.
     """
 
     bundle: str | None = None
@@ -72,6 +77,27 @@ class ComponentSettings:
     document_decoding: bool = True
     add: list[str] = field(default_factory=list)
     terminologies: str | None = None
+    link: list[str] = field(default_factory=list)
+    match: list[str] = field(default_factory=list)
+    nested: bool = False
+    under: list[str] = field(default_factory=list)
+    species: int | None = None
+
+    @property
+    def identifiers(self) -> IdentifierOptions:
+        """Terminologies and vocabularies.
+
+        Raises:
+            InputError: the options do not fit together.
+        """
+        return IdentifierOptions(
+            self.terminologies,
+            tuple(self.link),
+            tuple(self.match),
+            self.nested,
+            tuple(self.under),
+            self.species,
+        )
 
 
 class EntityTagger:
@@ -217,7 +243,7 @@ class EntityTagger:
             threshold=settings.threshold,
             document_decoding=settings.document_decoding,
         )
-        return add_attributes(tagged, settings.add, IdentifierOptions(settings.terminologies))
+        return add_attributes(tagged, settings.add, settings.identifiers)
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
         documents = self._tag(docs)
@@ -287,6 +313,11 @@ def make_component(
     document_decoding: bool,
     add: list[str],
     terminologies: str | None,
+    link: list[str],
+    match: list[str],
+    nested: bool,
+    under: list[str],
+    species: int | None,
 ) -> EntityTagger:
     """Factory behind ``nlp.add_pipe("openmed_ner", config={…})``; see :class:`ComponentSettings`."""
     add_extensions()
@@ -304,5 +335,10 @@ def make_component(
         document_decoding,
         add,
         terminologies,
+        link,
+        match,
+        nested,
+        under,
+        species,
     )
     return EntityTagger(name, settings)
