@@ -18,6 +18,8 @@ from openmed_ner.cli.options import (
     OUTPUT,
     AsJson,
     Backend,
+    InferenceDevice,
+    Processes,
     Threads,
     WorkersOption,
     read_workers,
@@ -76,6 +78,8 @@ def bench(
     backend: Backend = None,
     threads: Threads = None,
     workers: WorkersOption = None,
+    device: InferenceDevice = "auto",
+    processes: Processes = 1,
     as_json: AsJson = False,
 ) -> None:
     """Measure the speed of bundles on this machine.
@@ -92,7 +96,14 @@ def bench(
 
         # The default binds the bundle of this round.
         def load(bundle: Bundle = bundle) -> Tagger:
-            return Tagger.load(bundle, backend=backend, threads=threads, workers=n_workers)
+            return Tagger.load(
+                bundle,
+                backend=backend,
+                threads=threads,
+                workers=n_workers,
+                device=device,
+                processes=processes,
+            )
 
         speed, tagger = measure_speed(load, texts, rounds=rounds)
         row: dict[str, Any] = {

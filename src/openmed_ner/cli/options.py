@@ -184,6 +184,26 @@ WorkersOption = Annotated[
     ),
 ]
 
+InferenceDevice = Annotated[
+    DeviceName,
+    typer.Option(
+        help="Device of the model. With cuda, torch computes any bundle, in bfloat16; auto leaves runtime "
+        "bundles to the processor.",
+        rich_help_panel=SPEED,
+    ),
+]
+Processes = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MOST,
+        metavar="N",
+        help="Processes that read texts and decode scores, beside the one that computes the model; a GPU "
+        "needs one per core.",
+        rich_help_panel=SPEED,
+    ),
+]
+
 
 def read_workers(text: str | None) -> Workers:
     """Parse the value of ``--workers``.

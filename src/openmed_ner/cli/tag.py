@@ -25,6 +25,8 @@ from openmed_ner.cli.options import (
     AnyFormat,
     Backend,
     DocumentDecoding,
+    InferenceDevice,
+    Processes,
     Species,
     TaggedFormat,
     Terminologies,
@@ -195,6 +197,8 @@ def tag(
     backend: Backend = None,
     threads: Threads = None,
     workers: WorkersOption = None,
+    device: InferenceDevice = "auto",
+    processes: Processes = 1,
     shard: Annotated[
         int | None,
         typer.Option(
@@ -263,7 +267,7 @@ def tag(
     )
     destination = Destination(target, output, shard, resume, receipt, errors)
     destination.check(inputs)
-    computer = Computer(engine, address, backend, threads, read_workers(workers))
+    computer = Computer(engine, address, backend, threads, read_workers(workers), device, processes)
     computer.check(inputs, output)
     steps = read_choices(add, tuple(STEPS), option="--add") if add is not None else []
     if not files and sys.stdin is not None and sys.stdin.isatty():

@@ -190,6 +190,8 @@ class Computer:
         backend: library that computes a runtime bundle; the one it was certified with if ``None``.
         threads: number of threads; all cores if ``None``.
         workers: number of batches, or of processes, at a time.
+        device: device of the model.
+        processes: number of processes that read texts and decode scores.
     """
 
     engine: Engine
@@ -197,6 +199,8 @@ class Computer:
     backend: str | None
     threads: int | None
     workers: Workers
+    device: str = "auto"
+    processes: int = 1
 
     def check(self, inputs: Sequence[Input], output: Path | None) -> None:
         """Refuse contradictions before a model is loaded.
@@ -212,6 +216,8 @@ class Computer:
             raise InputError("--engine ray writes to a file or a folder; name it with --output")
         if any(source.path == STDIN for source in inputs):
             raise InputError("--engine ray reads files from several processes; it cannot read standard input")
+        if self.device == "cuda" or self.processes > 1:
+            raise InputError("--device cuda and --processes need --engine local")
         if self.workers == "auto":
             raise InputError("--workers auto needs --engine local; with ray, each worker is a process")
 
@@ -219,7 +225,14 @@ class Computer:
         """Load a tagger in this process; with Ray it only checks the options, so one thread is enough."""
         if self.engine == "ray":
             return Tagger.load(bundle, backend=self.backend, threads=1)
-        return Tagger.load(bundle, backend=self.backend, threads=self.threads, workers=self.workers)
+        return Tagger.load(
+            bundle,
+            backend=self.backend,
+            threads=self.threads,
+            workers=self.workers,
+            device=self.device,
+            processes=self.processes,
+        )
 
     @contextmanager
     def start_cluster(

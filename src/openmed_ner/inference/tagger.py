@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -14,21 +14,25 @@ from typing import Self
 import numpy as np
 
 from openmed_ner.bundle import Bundle, Manifest
-from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.suite import join_manifests, open_bundles
 from openmed_ner.errors import BundleError, InputError, RunError, suggest
 from openmed_ner.formats.tolerance import OnBad, fail
-from openmed_ner.inference.backends import Backend, Workers, load_backends
+from openmed_ner.inference.backends import Workers, load_backends
+from openmed_ner.inference.parts import ModelPart, check_outputs, read_tokenizer
 from openmed_ner.inference.texts import describe, iter_blocks, iter_documents, raise_last
-from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
-from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging import SubwordTokenizer, WindowReader, predict
+from openmed_ner.tagging.batching import MULTIPLE, LongArray
 from openmed_ner.tagging.document_decoding import DocumentMode
 from openmed_ner.tagging.entity_types import CASE_REPORTS, DETAILS, find_main_types
 from openmed_ner.tagging.heads import FloatArray
-from openmed_ner.tagging.prediction import ModelFunction
+from openmed_ner.tagging.parallel import ReadingPool
+from openmed_ner.tagging.prediction import BUDGET, ModelFunction
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.terminologies import Matcher
 from openmed_ner.text import Document, Span
+
+GPU_MULTIPLE = 64
+"""Divisor of padded lengths on a GPU, which has time to spare but should see few shapes."""
 
 
 def embedded_bundle() -> Path:
@@ -67,13 +71,24 @@ class Tagger:
         backend: str = "torch",
         workers: int = 1,
         matcher: Matcher | None = None,
+        processes: int = 1,
+        budget: int = BUDGET,
+        multiple: int = MULTIPLE,
     ) -> None:
         self.manifest = manifest
         self.backend = backend
         self._parts = parts
         self._reader = WindowReader(
-            tokenizer, manifest.heads, manifest.window, manifest.overlap, workers=workers, matcher=matcher
+            tokenizer,
+            manifest.heads,
+            manifest.window,
+            manifest.overlap,
+            budget=budget,
+            multiple=multiple,
+            workers=workers,
+            matcher=matcher,
         )
+        self._pool = ReadingPool(self._reader, processes) if processes > 1 else None
 
     @classmethod
     def load(
@@ -84,6 +99,8 @@ class Tagger:
         threads: int | None = None,
         workers: Workers = None,
         document_decoding: bool = True,
+        device: str = "auto",
+        processes: int = 1,
     ) -> Self:
         """Load a bundle, or a suite: a folder of bundles that are used together.
 
@@ -96,31 +113,53 @@ class Tagger:
                 thread if ``None``; the fastest number here, after seconds of trying, if ``auto``. It changes
                 speed, never results.
             document_decoding: if false, the tagger never uses document-level decoding, see :meth:`pipe`.
+            device: ``cpu``, ``cuda``, or ``auto``: a GPU for bundles that torch loads if there is one, else
+                the processor. With ``cuda``, torch also computes a runtime bundle, in bfloat16.
+            processes: processes that read texts and decode scores, beside this one, which computes the model:
+                one per core keeps a GPU busy. They start with the first text and end with :meth:`close`.
 
         Raises:
             BundleError: a bundle is missing, damaged, tampered with or unsafe, or the bundles of a suite
                 read text in different ways.
             InputError: there are more workers than threads, or the backend cannot compute this bundle.
             MissingExtraError: torch or OpenVINO is needed, and not installed.
+            RunError: no GPU is visible.
         """
         if isinstance(bundle, Bundle):
             bundles = [bundle]
         else:
             bundles = open_bundles(Path(bundle) if bundle is not None else embedded_bundle())
-        tokenizer = _read_tokenizer(bundles[0])
-        backends, workers = load_backends(bundles, backend=backend, threads=threads, workers=workers)
+        tokenizer = read_tokenizer(bundles[0])
+        backends, workers = load_backends(
+            bundles, backend=backend, threads=threads, workers=workers, device=device
+        )
 
         parts = []
         for opened, loaded in zip(bundles, backends, strict=True):
-            _check_outputs(opened, loaded, tokenizer)
+            check_outputs(opened, loaded, tokenizer)
             parts.append(ModelPart(opened.manifest.heads, loaded))
 
         manifest = join_manifests(bundles)
         if not document_decoding:
             manifest = replace(manifest, document_decoding={})
-        name = "torch" if manifest.kind != "runtime" else backend or manifest.backend
-        matcher = bundles[0].read_matcher()
-        return cls(manifest, tokenizer, parts, backend=name, workers=workers, matcher=matcher)
+        by_torch = manifest.kind != "runtime" or (device == "cuda" and backend is None)
+        subwords = max(getattr(loaded, "subwords", 0) for loaded in backends)
+        return cls(
+            manifest,
+            tokenizer,
+            parts,
+            backend="torch" if by_torch else backend or manifest.backend,
+            workers=workers,
+            matcher=bundles[0].read_matcher(),
+            processes=processes,
+            budget=subwords or BUDGET,
+            multiple=GPU_MULTIPLE if subwords else MULTIPLE,
+        )
+
+    def close(self) -> None:
+        """End the processes that read texts, if there are any."""
+        if self._pool is not None:
+            self._pool.close()
 
     @property
     def tokenizer(self) -> SubwordTokenizer:
@@ -268,11 +307,15 @@ class Tagger:
         modes: Mapping[str, DocumentMode],
         block: int | None,
     ) -> Iterator[Document]:
-        """Tag in this thread and compute in others, which end with the stream."""
+        """Tag in this thread and compute in others, which end with the stream; or read in processes."""
         pool = ThreadPoolExecutor(reader.workers, thread_name_prefix="openmed-ner")
         try:
             for texts in iter_blocks(documents, block):
-                yield from predict(texts, run=run, reader=reader, modes=modes, submit=pool.submit)
+                if self._pool is None:
+                    yield from predict(texts, run=run, reader=reader, modes=modes, submit=pool.submit)
+                else:
+                    heads, submit = reader.heads, pool.submit
+                    yield from self._pool.predict(texts, run=run, heads=heads, modes=modes, submit=submit)
         except MemoryError as error:
             raise RunError("there is not enough memory; use fewer threads") from error
         except RuntimeError as error:
@@ -287,78 +330,6 @@ class Tagger:
         if corpora is not None:
             return set(corpora)
         return {corpus for merge in merges.values() for corpus in merge.used} or set(self.corpora)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPart:
-    """A model and some of its heads.
-
-    Attributes:
-        heads: the heads in use, in the order of the outputs.
-        backend: engine with the loaded model.
-        columns: indices of the outputs that belong to these heads; all if ``None``.
-    """
-
-    heads: tuple[Head, ...]
-    backend: Backend
-    columns: LongArray | None = None
-
-    def has(self, corpora: Container[str]) -> bool:
-        """Return true if a head of one of these corpora is among the heads."""
-        return any(head.corpus in corpora for head in self.heads)
-
-    def select(self, corpora: Container[str]) -> ModelPart:
-        """The same model with the heads of some corpora only."""
-        bounds = np.cumsum([0, *(len(head.tags) for head in self.heads)])
-        chosen = [index for index, head in enumerate(self.heads) if head.corpus in corpora]
-        if len(chosen) == len(self.heads):
-            return self
-        columns = np.concatenate([np.arange(bounds[index], bounds[index + 1]) for index in chosen])
-        return ModelPart(tuple(self.heads[index] for index in chosen), self.backend, columns)
-
-    def run(self, *inputs: LongArray) -> FloatArray:
-        """Compute the logits of these heads."""
-        logits = self.backend.run(*inputs)
-        return logits if self.columns is None else logits.take(self.columns, axis=-1)
-
-
-def _read_tokenizer(bundle: Bundle) -> SubwordTokenizer:
-    try:
-        content = bundle.read(TOKENIZER).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BundleError(f"{bundle.folder}: {TOKENIZER} is not UTF-8") from error
-    return SubwordTokenizer.from_json(content)
-
-
-def _check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer) -> None:
-    """Compute two texts, and compare the shape of the outputs with the tags of the heads.
-
-    The first text is empty, the second has the last subword of the vocabulary, which must have an embedding.
-
-    Raises:
-        BundleError: they differ.
-        RunError: the model cannot compute it, such as one that does not read the bundle's lexicon.
-    """
-    n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
-    highest = len(tokenizer.vocabulary) - 1
-    for text in ([], [tokenizer.unknown, highest, tokenizer.unknown]):
-        ids = np.array([[tokenizer.prefix, *text, tokenizer.suffix]], dtype=np.int64)
-        lexicon_tags = [np.zeros_like(ids)] if bundle.manifest.lexicon else []
-        try:
-            shape = backend.run(ids, np.ones_like(ids), *lexicon_tags).shape
-        except RunError as error:
-            if not text:
-                raise
-            raise BundleError(f"{bundle.folder}: model and tokenizer do not fit: {error}") from error
-
-        expected = (*ids.shape, n_tags)
-        if shape[-1:] != expected[-1:]:
-            raise BundleError(
-                f"{bundle.folder}: the model has {shape[-1] if shape else 0} outputs, "
-                f"its heads have {n_tags} tags"
-            )
-        if shape != expected:
-            raise BundleError(f"{bundle.folder}: the model's outputs have shape {shape}, expected {expected}")
 
 
 def _read_names(names: Iterable[str] | None, choices: Sequence[str], kind: str) -> Sequence[str] | None:

@@ -38,6 +38,7 @@ class Architecture:
             fewer of them.
         attentions: available implementations of attention.
         halves: 16-bit types it can be trained in.
+        takes_full_mask: if true, it takes a mask of each pair of subwords as well as one of each subword.
     """
 
     query_value: tuple[str, ...] = ("query", "value")
@@ -49,6 +50,7 @@ class Architecture:
     counts_after_padding: bool = False
     attentions: tuple[str, ...] = ("eager", "sdpa")
     halves: tuple[str, ...] = ("bf16", "fp16")
+    takes_full_mask: bool = True
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -59,6 +61,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         subwords="SentencePiece",
         attentions=("eager",),
         halves=("bf16",),  # fp16 overflows in mDeBERTa: github.com/microsoft/DeBERTa/issues/77
+        takes_full_mask=False,
     ),
     "distilbert": Architecture(
         query_value=("q_lin", "v_lin"),
@@ -75,6 +78,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         subwords="byte-level",
         dropout=("embedding_dropout", "mlp_dropout"),
         attention_dropout=("attention_dropout",),
+        takes_full_mask=False,  # its layers read different parts of a row
     ),
     "mpnet": Architecture(query_value=("q", "v"), counts_after_padding=True, attentions=("eager",)),
     "roberta": Architecture(subwords="byte-level", counts_after_padding=True),
@@ -89,6 +93,7 @@ UNKNOWN = Architecture(
     attention_dropout=("attention_probs_dropout_prob", "attention_dropout"),
     attentions=("eager",),
     halves=("bf16",),
+    takes_full_mask=False,
 )
 """Guesses for any other architecture."""
 

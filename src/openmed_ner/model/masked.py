@@ -19,7 +19,7 @@ from transformers import AutoModelForMaskedLM
 from openmed_ner.errors import InputError
 from openmed_ner.model.architectures import ARCHITECTURES, find_architecture
 from openmed_ner.model.dropout import replace_dropout
-from openmed_ner.model.tagger import load_config, quiet_transformers
+from openmed_ner.model.tagger import expand_mask, load_config, quiet_transformers
 
 
 class MaskedLanguageModel(nn.Module):
@@ -39,6 +39,7 @@ class MaskedLanguageModel(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
         """Logits at the chosen positions: three ``(batch, n_subwords)`` to ``(n_chosen, n_vocabulary)``."""
+        mask = expand_mask(mask, self.encoder)
         states: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         logits: Tensor = self.head(states[chosen])
         return logits

@@ -27,6 +27,9 @@ from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray, Head
 from openmed_ner.terminologies import PLACES, TAGS, TYPES
 
+WAITING = ("cuda",)
+"""Types of devices that compute while the program goes on, until it asks for a result."""
+
 
 class LexiconEmbedding(nn.Module):
     """Vectors of lexicon tags, added to those of the subwords.
@@ -110,6 +113,7 @@ class TokenTagger(nn.Module):
         Returns:
             ``(batch, n_subwords, n_hidden)``.
         """
+        mask = expand_mask(mask, self.encoder)
         if self.lexicon is None or lexicon_tags is None:
             states: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
             return states
@@ -131,6 +135,29 @@ class TokenTagger(nn.Module):
         logits = self(*(torch.from_numpy(array).to(device) for array in inputs))
         result: FloatArray = logits.float().cpu().numpy().astype(np.float32, copy=False)
         return result
+
+
+def expand_mask(mask: Tensor, encoder: Any) -> Tensor:
+    """Make the mask that the layers of an encoder read from that of its subwords, on a GPU.
+
+    transformers would ask the GPU whether the mask hides anything, and so wait for it in every step.
+
+    Args:
+        mask: attention mask, ``(batch, n_subwords)``.
+        encoder: plain or with an adapter.
+
+    Returns:
+        Mask of each pair of subwords, ``(batch, 1, n_subwords, n_subwords)``; on a processor, or where the
+        architecture does not take it, the same mask.
+    """
+    config = encoder.config
+    if mask.device.type not in WAITING or not find_architecture(config.model_type).takes_full_mask:
+        return mask
+    full = mask.bool()[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
+    if config._attn_implementation != "eager":
+        return full
+    # Eager attention adds the mask to its scores.
+    return torch.zeros(full.shape, device=mask.device).masked_fill(~full, torch.finfo(torch.float32).min)
 
 
 def make_lexicon(encoder: Any, *, dropout: float = 0.0) -> LexiconEmbedding:

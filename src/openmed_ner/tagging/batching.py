@@ -17,9 +17,9 @@ MULTIPLE = 16
 """Padded lengths are multiples of this: few distinct shapes, for which CPU kernels are prepared once."""
 
 
-def padded_length(length: int) -> int:
-    """Round a length up to the next multiple of ``MULTIPLE``."""
-    return -(-length // MULTIPLE) * MULTIPLE
+def padded_length(length: int, multiple: int = MULTIPLE) -> int:
+    """Round a length up to the next multiple."""
+    return -(-length // multiple) * multiple
 
 
 def group_by_length(

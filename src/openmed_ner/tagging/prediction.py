@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from openmed_ner.errors import RunError
-from openmed_ner.tagging.batching import LongArray, group_by_width, pad_windows
+from openmed_ner.tagging.batching import MULTIPLE, LongArray, group_by_width, pad_windows, padded_length
 from openmed_ner.tagging.document_decoding import DocumentMode
 from openmed_ner.tagging.heads import FloatArray, Head
 from openmed_ner.tagging.subwords import SubwordTokenizer
@@ -49,6 +49,7 @@ class WindowReader:
         window: most subwords in a window, special ones included.
         overlap: subwords that neighbouring windows share.
         budget: most subwords in a batch.
+        multiple: divisor of padded lengths, beside that of a whole window; a larger one makes fewer shapes.
         workers: batches that a model computes at the same time.
         matcher: finds the names of the model's lexicon; ``None`` if it has none.
     """
@@ -58,8 +59,13 @@ class WindowReader:
     window: int
     overlap: int
     budget: int = BUDGET
+    multiple: int = MULTIPLE
     workers: int = 1
     matcher: Matcher | None = None
+
+    def width(self, length: int) -> int:
+        """Padded length of a sequence of subwords, special ones included."""
+        return min(padded_length(length, self.multiple), padded_length(max(length, self.window)))
 
     def windows(self, text: str) -> Iterator[Window]:
         """Cut a text into windows.
@@ -201,6 +207,13 @@ def collect_scores(
     yield from flush(keep=0)
 
 
+def compute_scores(
+    windows: Sequence[Window], run: ModelFunction, reader: WindowReader, submit: Submit = compute_now
+) -> list[FloatArray]:
+    """Compute the logits of the words of some windows, ``(n_words, n_tags)`` for each."""
+    return _Scores(windows, run, reader, submit).wait()
+
+
 class _Scores:
     """Logits of some windows, which a model is computing."""
 
@@ -209,9 +222,10 @@ class _Scores:
     ) -> None:
         self._windows = windows
         self._batches = []
-        lengths = [len(window.ids) + 2 for window in windows]
-        for batch in group_by_width(lengths, budget=reader.budget, at_least=reader.workers):
-            inputs = pad_windows([windows[index] for index in batch], reader.tokenizer)
+        widths = [reader.width(len(window.ids) + 2) for window in windows]
+        for batch in group_by_width(widths, budget=reader.budget, at_least=reader.workers):
+            rows = [windows[index] for index in batch]
+            inputs = pad_windows(rows, reader.tokenizer, width=widths[batch[0]])
             self._batches.append((batch, submit(run, *inputs)))
 
     def wait(self) -> list[FloatArray]:

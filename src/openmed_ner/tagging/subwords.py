@@ -12,7 +12,7 @@ that follows a blank.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Self
@@ -98,6 +98,10 @@ class SubwordTokenizer:
         except Exception as error:  # the library raises bare Exception
             raise BundleError(f"tokenizer.json cannot be read: {error}") from error
         return cls(tokenizer)
+
+    def __reduce__(self) -> tuple[Callable[[str], SubwordTokenizer], tuple[str]]:
+        """Pickle the contents of the file, for another process."""
+        return SubwordTokenizer.from_json, (self._json,)
 
     def to_json(self) -> str:
         """Contents of a ``tokenizer.json`` that neither truncates nor pads."""

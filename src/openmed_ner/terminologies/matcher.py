@@ -75,6 +75,10 @@ class _Words(dict[str, int]):
         self.cased = np.zeros(1024, dtype=np.uint64)
         self.kinds = np.zeros(1024, dtype=np.uint8)
 
+    def __reduce__(self) -> tuple[type[_Words], tuple[()]]:
+        """Pickle no words: another process hashes its own."""
+        return _Words, ()
+
     @property
     def n_bytes(self) -> int:
         """Size of the tables, the dictionary and its words, in bytes."""

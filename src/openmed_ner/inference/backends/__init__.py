@@ -47,8 +47,11 @@ def load_backends(
     backend: str | None = None,
     threads: int | None = None,
     workers: Workers = None,
+    device: str = "auto",
 ) -> tuple[Sequence[Backend], int]:
     """Load the models of some bundles: torch for adapter and full ones, one of ``RUNTIMES`` for the others.
+
+    On a GPU, torch also computes runtime bundles, unless a backend is named.
 
     Args:
         bundles: all of them runtime bundles, or none.
@@ -58,28 +61,34 @@ def load_backends(
         workers: number of batches to compute at the same time, among which the threads are divided. By
             default one per thread: a thread that shares no batch never waits for another. ``auto`` measures
             some numbers, which takes seconds, and uses the fastest. Torch computes one.
+        device: ``cpu``, ``cuda``, or ``auto``: a GPU for adapter and full bundles if there is one, and the
+            processor for runtime bundles, which are made for it.
 
     Returns:
         The models, and the number of batches that may be computed at the same time.
 
     Raises:
         InputError: there are more workers than threads, or the backend is unknown or cannot take such
-            bundles.
+            bundles or the device.
+        RunError: no GPU is visible.
         MissingExtraError: torch or OpenVINO is needed, and not installed.
     """
     if backend is not None and backend not in RUNTIMES:
         raise InputError(f"unknown backend {backend!r}; known: {', '.join(RUNTIMES)}")
-    if bundles[0].manifest.kind != "runtime":
-        if backend is not None:
-            raise InputError(f"{backend} computes runtime bundles; make one with: openmed-ner bundles export")
+    if backend == "openvino" and device == "cuda":
+        raise InputError("openvino does not compute on CUDA devices; leave out the backend, or the device")
+    is_runtime = bundles[0].manifest.kind == "runtime"
+    if not is_runtime and backend is not None:
+        raise InputError(f"{backend} computes runtime bundles; make one with: openmed-ner bundles export")
+    if not is_runtime or (device == "cuda" and backend is None):
         engine = require_extra("openmed_ner.inference.backends.torch", "train")
-        return engine.load_torch_backends(bundles, threads=threads), 1
+        return engine.load_torch_backends(bundles, threads=threads, device=device), 1
 
     threads = usable_cores() if threads is None else threads
 
     def load(bundle: Bundle, workers: int) -> Backend:
         model, runtime = bundle.read(MODEL), backend or bundle.manifest.backend
-        return load_runtime(model, runtime, threads=threads // workers, workers=workers)
+        return load_runtime(model, runtime, threads=threads // workers, workers=workers, device=device)
 
     if workers == "auto":
         workers = choose_workers(partial(load, bundles[0]), threads, window=bundles[0].manifest.window)
@@ -89,7 +98,9 @@ def load_backends(
     return [load(bundle, workers) for bundle in bundles], workers
 
 
-def load_runtime(model: bytes, backend: str, *, threads: int = 1, workers: int = 1) -> Backend:
+def load_runtime(
+    model: bytes, backend: str, *, threads: int = 1, workers: int = 1, device: str = "cpu"
+) -> Backend:
     """Load a graph.
 
     Args:
@@ -97,6 +108,7 @@ def load_runtime(model: bytes, backend: str, *, threads: int = 1, workers: int =
         backend: engine, one of ``RUNTIMES``.
         threads: number of threads for one batch.
         workers: number of batches that may be run at the same time.
+        device: ``cuda`` for a GPU, which ONNX Runtime alone computes on.
 
     Raises:
         BundleError: the graph cannot be loaded.
@@ -105,7 +117,7 @@ def load_runtime(model: bytes, backend: str, *, threads: int = 1, workers: int =
     if backend == "onnxruntime":
         from openmed_ner.inference.backends.onnx import OnnxBackend
 
-        return OnnxBackend(model, threads=threads)
+        return OnnxBackend(model, threads=threads, device=device)
     engine = require_extra("openmed_ner.inference.backends.openvino", "openvino")
     backend_model: Backend = engine.OpenVinoBackend(model, threads=threads, workers=workers)
     return backend_model

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the default engine, which does not need torch."""
+"""ONNX Runtime: the default engine, which does not need torch. It computes on a GPU if it has a provider."""
 
 from __future__ import annotations
 
@@ -13,26 +13,38 @@ disable_telemetry()
 
 import onnxruntime  # noqa: E402
 
+CUDA = "CUDAExecutionProvider"
+
 
 class OnnxBackend:
     """A session for a model in memory, so that the model cannot load other files."""
 
-    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+    def __init__(self, model: bytes, *, threads: int = 1, device: str = "cpu") -> None:
         """Create the session.
 
         Args:
             model: the content of ``model.onnx``.
             threads: number of threads for one batch. Batches may be run from several threads at once.
+            device: ``cpu`` or ``cuda``.
 
         Raises:
+            RunError: the runtime was installed without its provider for GPUs.
             BundleError: the runtime cannot load the model.
         """
+        providers = ["CPUExecutionProvider"]
+        if device == "cuda":
+            providers.insert(0, CUDA)
+            if CUDA not in (available := onnxruntime.get_available_providers()):
+                raise RunError(
+                    f"this ONNX Runtime computes with {', '.join(available)}; for a GPU, install "
+                    "onnxruntime-gpu in its place, or leave out the backend: torch computes the bundle then"
+                )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:  # the runtime's exceptions have no public base
             raise BundleError(f"model.onnx cannot be loaded: {error}") from error
 
