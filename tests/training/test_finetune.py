@@ -443,7 +443,8 @@ def test_recipes_in_the_repository_are_valid() -> None:
         "adaptation": 26,
         "broad": 4,
         "cpu": 10,
-        "gpu": 2,
+        "cpu-hours": 5,
+        "gpu": 4,
         "joint": 5,
         "paper": 78,
         "search": 2,
@@ -451,11 +452,12 @@ def test_recipes_in_the_repository_are_valid() -> None:
         "toy": 6,
     }
     for path in folder.glob("*.toml"):
-        if path.stem in ("adapt-lora", "adapt-full"):
+        if path.stem in ("adapt-lora", "adapt-full", "adapt-gpu"):
             assert read_recipe(path, kind=PretrainRecipe).subwords >= 20_000_000
         elif path.stem in runs:
             study = read_study(path)
-            n_adapted = len(study.adaptations) * max(1, len(study.backbones))
+            n_backbones = 1 if path.stem == "gpu" else max(1, len(study.backbones))
+            n_adapted = len(study.adaptations) * n_backbones
             assert len(list(iter_adaptations(study))) == n_adapted
             assert len(list(iter_runs(study))) == runs[path.stem]
         elif "adapt" not in path.stem:

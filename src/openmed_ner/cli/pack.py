@@ -31,10 +31,17 @@ def pack(
     file_size: Annotated[
         str, typer.Option(metavar="SIZE", help="Largest file of results.", rich_help_panel=OUTPUT)
     ] = "16MB",
+    max_files: Annotated[
+        int,
+        typer.Option(
+            "--files", min=1, metavar="N", help="Most files of results at once.", rich_help_panel=OUTPUT
+        ),
+    ] = 8,
     weights: Annotated[
         PackedWeights,
         typer.Option(
-            help="Format of the encoders' weights (exact where adapters are trained).", rich_help_panel=OUTPUT
+            help="Format of the encoders' weights (not int8 where adapters are trained).",
+            rich_help_panel=OUTPUT,
         ),
     ] = "bf16",
     passages: Passages = None,
@@ -79,6 +86,7 @@ def pack(
     settings = packing.PackSettings(
         part_size=packing.parse_size(part_size),
         file_size=packing.parse_size(file_size),
+        files=max_files,
         weights=weights,
         device=device,
         python=python,

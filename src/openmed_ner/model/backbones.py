@@ -201,13 +201,18 @@ def find_backbone(name: str) -> Path:
     return folder
 
 
-def weights_sha256(folder: Path) -> str:
+def weights_sha256(folder: Path, *, for_adapter: bool = False) -> str:
     """SHA-256 of a backbone's released weights, also where the folder holds rounded ones.
 
-    Rounded weights will do where all of them are trained or replaced. An adapter needs the released ones.
+    Args:
+        folder: folder of the backbone.
+        for_adapter: if true, weights of 8 bits are not taken for the released ones. They are good enough
+            where all of them are trained or replaced.
     """
     if (folder / ROUNDED).is_file():
-        return str(read_json(folder / ROUNDED)["sha256"])
+        record = read_json(folder / ROUNDED)
+        if not for_adapter or record["format"] == "bf16":
+            return str(record["sha256"])
     return sha256_file(folder / WEIGHTS)
 
 

@@ -15,8 +15,9 @@ from transformers import PretrainedConfig
 from openmed_ner.bundle import BackboneReference, Bundle
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
 from openmed_ner.errors import BundleError, InputError, RecipeError
-from openmed_ner.model.backbones import BACKBONES, WEIGHTS, find_backbone, make_config, weights_sha256
+from openmed_ner.model.backbones import BACKBONES, find_backbone, make_config, weights_sha256
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
+from openmed_ner.model.rounding import restore_tensors
 from openmed_ner.model.tagger import (
     LexiconEmbedding,
     TokenTagger,
@@ -24,7 +25,6 @@ from openmed_ner.model.tagger import (
     load_encoder,
     make_lexicon,
 )
-from openmed_ner.storage import sha256_file
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
 
 HEADS = "heads.safetensors"
@@ -119,7 +119,7 @@ def apply_adaptation(encoder: Any, folder: Path, *, mode: str) -> Any:
         mode: ``merged`` or ``stacked``, see :class:`openmed_ner.bundle.manifest.Adaptation`.
     """
     if (folder / ENCODER).is_file():
-        encoder.load_state_dict(load_file(folder / ENCODER))
+        encoder.load_state_dict(restore_tensors(load_file(folder / ENCODER)))
         return encoder
     adapted = load_lora(encoder, str(folder), name=ADAPTED)
     if mode == "stacked":
@@ -216,7 +216,7 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
         bundle.require_heads()
         if manifest.kind == "full":
             encoder = _load_backbone(bundle)
-            _load(encoder, load(bundle.read(ENCODER)), bundle)
+            _load(encoder, restore_tensors(load(bundle.read(ENCODER))), bundle)
             model = TokenTagger(encoder, manifest.heads, lexicon=_load_lexicon(encoder, bundle))
             yield _load_heads(model, bundle, HEADS)
             continue
@@ -284,8 +284,7 @@ def _find_matching(bundle: Bundle) -> Path:
     """
     reference = bundle.manifest.backbone
     folder = find_backbone(reference.name)
-    is_adapter = bundle.manifest.kind == "adapter"
-    sha256 = sha256_file(folder / WEIGHTS) if is_adapter else weights_sha256(folder)
+    sha256 = weights_sha256(folder, for_adapter=bundle.manifest.kind == "adapter")
     if sha256 != reference.sha256:
         raise InputError(f"{folder}: SHA-256 is {sha256}, but the bundle was made from {reference.sha256}")
     return folder

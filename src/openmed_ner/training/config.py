@@ -231,6 +231,8 @@ class Recipe:
             chooses the mode of each head.
         learn: ``train`` selects the epoch on dev; ``train+dev`` also trains on dev and keeps the last epoch,
             for a final model with settings chosen before.
+        dev_documents: largest number of dev documents of each corpus that select the epoch, drawn at random;
+            0 takes all. A study scores all dev documents at the end of a run even so.
         keep_dev: corpora whose dev split is not trained on even so. It selects the epoch, and can serve
             choices made afterwards. Needs ``train+dev``.
         silver: file of documents tagged by another model (``openmed-ner tag --to jsonl``) to train on as
@@ -263,6 +265,7 @@ class Recipe:
     transitions: float = 0.2
     document_decoding: DocumentMode = "off"
     learn: Literal["train", "train+dev"] = "train"
+    dev_documents: int = 0
     keep_dev: tuple[str, ...] = ()
     silver: str = ""
     leave_out: Literal["held-out", "nothing"] = "held-out"
@@ -280,6 +283,7 @@ class Recipe:
         require(
             fitting, "window_lengths", self.window_lengths, "lengths from twice the overlap to the window"
         )
+        require(self.dev_documents >= 0, "dev_documents", self.dev_documents, "0 or more")
         require(self.transitions >= 0, "transitions", self.transitions, "0 or more")
         for corpus, weight in self.weights.items():
             require(weight > 0, f"weights.{corpus}", weight, "a number above 0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from openmed_ner.model.tagger import (
 )
 from openmed_ner.storage import read_json, write_json
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, learn_transitions
+from openmed_ner.tagging.parallel import ReadingPool
 from openmed_ner.text import Document
 from openmed_ner.training.augmentation import augment
 from openmed_ner.training.config import Recipe
@@ -60,6 +62,7 @@ def finetune(
     processes: Processes | None = None,
     finish: bool = False,
     began: float | None = None,
+    readers: int = 1,
 ) -> Bundle:
     """Fine-tune a backbone on some corpora and write the bundle to ``folder/bundle``.
 
@@ -75,6 +78,8 @@ def finetune(
         finish: end the run at its checkpoint, without another step: evaluate it and write the bundle. Start
             and teacher are not needed then.
         began: reading of ``time.monotonic`` at which a time limit began; ``None``: that of the first step.
+        readers: processes that cut texts into windows and decode dev documents, for a fast GPU; 1 does so in
+            this process.
 
     Raises:
         RecipeError: the recipe does not fit the backbone or the processes, or there is no corpus.
@@ -114,7 +119,8 @@ def finetune(
     for tagger in (model, *teachers):
         use_fused_attention(tagger.encoder, processes.device)
 
-    with measure(processes) as meter:
+    with measure(processes) as meter, ExitStack() as stack:
+        pool = stack.enter_context(ReadingPool(reader, readers)) if readers > 1 else None
         objective = TokenTagging(
             model,
             corpora,
@@ -123,7 +129,9 @@ def finetune(
             seed=recipe.seed,
             weights=recipe.weights,
             window_lengths=recipe.window_lengths,
+            dev_documents=recipe.dev_documents,
             document_mode=recipe.document_decoding,
+            pool=pool,
         )
         precision = recipe.schedule.precision
         if teacher and recipe.distillation.scores == "online":

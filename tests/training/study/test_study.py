@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from lexicons import build_diseases
 from openmed_ner.bundle import open_bundle
 from openmed_ner.corpora import SPLITS, Split, find_corpus
 from openmed_ner.errors import CorpusError, InputError, RecipeError, RunError
 from openmed_ner.formats import read_documents
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.model import backbones
+from openmed_ner.terminologies import Matcher, open_lexicon
 from openmed_ner.text import Account, Document
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.study import sources as sources_module
@@ -28,11 +30,12 @@ from openmed_ner.training.study.cost import (
     require_memory,
     this_machine,
 )
-from openmed_ner.training.study.plan import BASELINE, CustomCorpus, iter_runs, read_study
+from openmed_ner.training.study.plan import BASELINE, iter_adaptations, iter_runs, read_study
 from openmed_ner.training.study.report import write_report
 from openmed_ner.training.study.reproduce import reproduce
 from openmed_ner.training.study.silver import draw, read_texts
 from openmed_ner.training.study.sources import Sources
+from openmed_ner.training.study.specs import CustomCorpus
 from openmed_ner.training.study.summary import summarise_study
 from pages import ROOT, Terminal, load_tool, read_blocks
 from sentences import DOCUMENTS
@@ -353,7 +356,7 @@ def test_a_model_learns_from_texts_that_another_one_tagged(
         list(read_texts(tmp_path / "bad.jsonl"))
 
 
-@pytest.mark.parametrize("name", ["suite", "adaptation", "cpu"])
+@pytest.mark.parametrize("name", ["suite", "adaptation", "cpu", "gpu"])
 def test_our_adapters_and_heads_stay_below_one_and_a_half_percent(name: str) -> None:
     path = ROOT / f"recipes/{name}.toml"
     methods = {run.name: run.recipe.method for run in iter_runs(read_study(path))}
@@ -369,6 +372,30 @@ def test_texts_are_drawn_whatever_their_order() -> None:
     drawn = draw(documents, 10)
     assert len(drawn) == 10 and draw(documents[::-1] + documents, 10) == drawn
     assert draw(documents[:3], 10) == draw(documents[2::-1], 10)
+
+
+def test_texts_with_many_names_are_drawn_more_often(tmp_path: Path) -> None:
+    lexicon, _ = open_lexicon(build_diseases(tmp_path, ["breast cancer"]))
+    with_names = {f"Case {number} of breast cancer." for number in range(50)}
+    texts = [*with_names, *(f"Case {number} of good health." for number in range(50))]
+    documents = [Document(text, text) for text in texts]
+    drawn = {document.text for document in draw(documents, 20, matcher=Matcher(lexicon))}
+    assert 15 <= len(drawn & with_names) <= 20
+    few = {document.text for document in draw(documents[::-1], 5, matcher=Matcher(lexicon))}
+    assert few < drawn and len(draw(documents, 200, matcher=Matcher(lexicon))) == 100
+    every = draw(documents, 100)
+    assert draw(documents, 100, matcher=Matcher(lexicon)) == every, "in the order of the hashes"
+
+
+def test_an_encoder_that_no_model_is_trained_from_is_not_adapted(recipe: Path) -> None:
+    assert len(list(iter_adaptations(read_study(recipe)))) == 1
+    recipe.write_text(STUDY.replace('stages = ["early"]', 'encoders = ["none"]'))
+    assert not list(iter_adaptations(read_study(recipe)))
+    with pytest.raises(RecipeError, match=r"training\.lexicon\.folder"):
+        recipe.write_text(
+            STUDY + '[teachers.one]\nmodel = "both"\nby = "probabilities"\ntexts = 3\nprefer = "names"\n'
+        )
+        read_study(recipe)
 
 
 def test_a_model_may_differ_from_the_others(recipe: Path) -> None:
@@ -605,14 +632,14 @@ def test_the_rate_of_this_machine_is_measured() -> None:
     assert 1e-3 < machine.tflops < 5000 and machine.memory > 1e8
 
 
-STUDIES = ("adaptation", "cpu", "gpu", "joint", "paper", "search", "suite")
+STUDIES = ("adaptation", "cpu", "cpu-hours", "gpu", "joint", "paper", "search", "suite")
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_published_studies_can_be_planned_anywhere(name: str) -> None:
     path = ROOT / f"recipes/{name}.toml"
     plan = estimate_study(read_study(path), DEVICES["a100-80gb"])
-    assert len(plan) >= len(list(iter_runs(read_study(path)))) > (1 if name in ("gpu", "search") else 3)
+    assert len(plan) >= len(list(iter_runs(read_study(path)))) > (1 if name == "search" else 3)
     require_memory(plan, DEVICES["a100-80gb"])
     if name == "paper":
         assert all(step.share < 0.015 for step in plan if "-full" not in step.name), "the paper's limit"

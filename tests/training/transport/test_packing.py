@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lexicons import build_diseases
-from openmed_ner.bundle import open_bundle
+from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.model.backbones import find_backbone, weights_sha256
+from openmed_ner.model.bundles import ENCODER
+from openmed_ner.model.rounding import restore_tensors, round_tensors
+from openmed_ner.storage import read_json
 from openmed_ner.training.config import LexiconSettings
 from openmed_ner.training.engine.history import CHECKPOINT
 from openmed_ner.training.study.plan import Study, read_study
@@ -32,60 +36,100 @@ from openmed_ner.training.transport.contents import LEXICON_FILES, TERMINOLOGIES
 from openmed_ner.training.transport.packages import missing_packages, read_present
 from openmed_ner.training.transport.packing import Packing, PackSettings, pack_study
 from openmed_ner.training.transport.results import join_results
-from openmed_ner.training.transport.weights import (
-    expand_backbone,
-    restore_tensors,
-    round_backbone,
-    round_tensors,
-)
+from openmed_ner.training.transport.weights import expand_backbone, round_backbone, round_bundle
 from tiny import CORPORA
 
 STUDY = """
 title = "A rehearsal"
 minutes = 2
+adaptation_share = 0.2
 weights = "bf16"
+[adaptations]
+language = "adapt.toml"
 [corpora.diseases]
 train = "diseases.jsonl"
 dev = "diseases.jsonl"
 test = "diseases.jsonl"
 [models.teacher]
 corpora = ["diseases"]
+encoders = ["language"]
 tested = false
+weights = "int8"
 training = { schedule = { epochs = 2 } }
 [models.student]
 corpora = ["diseases"]
+encoders = ["none"]
 teacher = "teacher"
+share = 8.0
+training = { distillation = { scores = "online" }, augmentation = { share = 0.3 } }
+[models.small]
+corpora = ["diseases"]
+encoders = ["none"]
+start = "student"
+teacher = "teacher"
+training = { layers = [1] }
+[models.accurate]
+corpora = ["diseases"]
+encoders = ["none"]
+teacher = "annotated"
+training = { method = "lora", lora = { rank = 2, alpha = 4, targets = "all-linear" } }
 [teachers.teacher]
 model = "teacher"
 by = "probabilities"
 texts = 4
+prefer = "names"
+[teachers.annotated]
+model = "teacher"
+by = "probabilities"
 [training]
 backbone = "tiny"
 method = "full"
 window = 80
 overlap = 16
+window_lengths = [40, 80]
+dev_documents = 4
 leave_out = "nothing"
+lexicon = { folder = "compiled" }
 [training.schedule]
 epochs = 20000
 patience = 20000
 batch_subwords = 64
+shapes = 2
 average = 0.9
 precision = "fp32"
 """
+ADAPTATION = """
+backbone = "tiny"
+method = "full"
+subwords = 1000
+head_subwords = 200
+window = 40
+held_out = 3
+[schedule]
+epochs = 1
+batch_subwords = 160
+precision = "fp32"
+"""
+"""The stages of recipes/gpu.toml, at toy size."""
 SETTINGS = PackSettings(part_size=400_000, file_size=50_000, device="cpu", wheels=False)
-TEACHER, STUDENT = "models/teacher/none/seed-0", "models/student/none/seed-0"
+TEACHER, STUDENT = "models/teacher/language/seed-0", "models/student/none/seed-0"
+MODELS = "teacher", "student", "small", "accurate"
 
 
 @pytest.fixture
-def study(backbone: Path, tmp_path: Path) -> Study:
+def study(backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     with (tmp_path / "diseases.jsonl").open("w") as file:
         write_jsonl(CORPORA[0].train, file)
     (tmp_path / "study.toml").write_text(STUDY)
+    (tmp_path / "adapt.toml").write_text(ADAPTATION)
+    build_diseases(tmp_path / "terminologies", ["breast cancer"])
+    monkeypatch.setenv("OPENMED_NER_TERMINOLOGIES", str(tmp_path / "terminologies"))
     return read_study(tmp_path / "study.toml")
 
 
-def pack(study: Study, folder: Path) -> Packing:
-    return pack_study(study, folder / "packed", SETTINGS, texts=folder / "diseases.jsonl")
+def pack(study: Study, folder: Path, passages: Path) -> Packing:
+    texts = folder / "diseases.jsonl"
+    return pack_study(study, folder / "packed", SETTINGS, texts=texts, passages=passages)
 
 
 def start(packing: Packing, *arguments: str, folder: Path) -> subprocess.Popen[str]:
@@ -109,21 +153,22 @@ def has_arrived(out: Path, folder: Path) -> bool:
     return (folder / STUDENT / CHECKPOINT).is_file()
 
 
-def test_a_lexicon_travels_with_its_short_forms(study: Study, tmp_path: Path) -> None:
+def test_a_lexicon_travels_with_its_short_forms(study: Study, passages: Path, tmp_path: Path) -> None:
     """Augmentation reads the short forms, and would draw other names without them."""
-    compiled = build_diseases(tmp_path / "compiled", ["breast cancer"])
+    compiled = build_diseases(tmp_path / "other", ["breast cancer"])
     training = replace(study.training, lexicon=LexiconSettings(str(compiled)))
     named = replace(study, training=training)
-    copy_contents(named, tmp_path / "contents", form="exact", texts=tmp_path / "diseases.jsonl")
-    carried = tmp_path / "contents" / TERMINOLOGIES / compiled.name
+    contents = tmp_path / "contents"
+    copy_contents(named, contents, form="exact", texts=tmp_path / "diseases.jsonl", passages=passages)
+    carried = contents / TERMINOLOGIES / compiled.name
     assert sorted(path.name for path in carried.iterdir()) == sorted(LEXICON_FILES)
     assert all((carried / name).read_bytes() == (compiled / name).read_bytes() for name in LEXICON_FILES)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_study_that_is_cut_off_gives_a_bundle_at_home(study: Study, tmp_path: Path) -> None:
-    packing = pack(study, tmp_path)
+def test_a_study_that_is_cut_off_gives_a_bundle_at_home(study: Study, passages: Path, tmp_path: Path) -> None:
+    packing = pack(study, tmp_path, passages)
     assert len(packing.parts) > 1
     assert all(path.stat().st_size <= SETTINGS.part_size for path in packing.parts)
 
@@ -155,8 +200,9 @@ def test_a_study_that_is_cut_off_gives_a_bundle_at_home(study: Study, tmp_path: 
     progress = read_progress(home / STUDENT)
     assert not progress.finished and 0 < progress.minutes < study.minutes
 
-    # At home it ends where it was, without its teacher.
-    assert reproduce(study, home, texts=tmp_path / "diseases.jsonl", finish=True)
+    # At home it ends where it was, without its teacher. What was not begun, stays so.
+    assert not reproduce(study, home, texts=tmp_path / "diseases.jsonl", finish=True)
+    assert not (home / "models/small").exists() or not (home / "models/small/none/seed-0/bundle").exists()
     bundle = open_bundle(home / STUDENT / "bundle")
     record = bundle.read_json("run.json")
     assert record["teacher"]["name"] == "teacher" and record["history"]["step"] > 0
@@ -166,18 +212,30 @@ def test_a_study_that_is_cut_off_gives_a_bundle_at_home(study: Study, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_study_that_ends_in_time_comes_home_whole(study: Study, tmp_path: Path) -> None:
+def test_a_study_that_ends_in_time_comes_home_whole(study: Study, passages: Path, tmp_path: Path) -> None:
     schedule = replace(study.training.schedule, epochs=2)
     short = replace(study, training=replace(study.training, schedule=schedule))
-    packing = pack(short, tmp_path)
+    packing = pack(short, tmp_path, passages)
     unpacking = start(packing, "unpack", *map(str, packing.parts), folder=tmp_path)
     assert "complete" in unpacking.communicate()[0]
     running = start(packing, "run", "--minutes", "10", "--out", "out", folder=tmp_path)
     output, errors = running.communicate()
     assert running.returncode == 0 and "complete" in output, errors
 
-    joined = join_results([tmp_path / "out"], tmp_path / "home")
-    assert len(joined.archives) == 3 and not joined.incomplete, "records and two bundles"
+    # Eight files at most are copied at once, the encoder of the language model last.
+    brought = len(list((tmp_path / "out").iterdir()))
+    while "more:" in output:
+        assert brought <= 8
+        skip = start(packing, "results", "--skip", str(brought), "--out", f"out-{brought}", folder=tmp_path)
+        output = skip.communicate()[0]
+        files = list((tmp_path / f"out-{brought}").iterdir())
+        assert 0 < len(files) <= SETTINGS.files
+        brought += len(files)
+    joined = join_results(tmp_path.glob("out*"), tmp_path / "home")
+    assert len(joined.archives) == 6 and not joined.incomplete, "records, four models and an encoder"
+    for name in MODELS:
+        (folder,) = (tmp_path / "home/models" / name).glob("*/seed-0/bundle")
+        assert Tagger.load(folder)(CORPORA[0].dev[0].text).meta["coverage"]["complete"]
     here = open_bundle(tmp_path / "home" / STUDENT / "bundle")
     there = open_bundle(tmp_path / "run/results" / STUDENT / "bundle")
     assert here.sha256 == there.sha256 and here.read_json("run.json")["commit"]
@@ -189,9 +247,9 @@ def test_a_study_that_ends_in_time_comes_home_whole(study: Study, tmp_path: Path
 
 
 def test_a_machine_is_checked_before_minutes_are_lost(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Study, passages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packing = pack(study, tmp_path)
+    packing = pack(study, tmp_path, passages)
     folder = tmp_path / "run"
     with pytest.raises(InputError, match="received so far: nothing"):
         remote.run(folder, tmp_path / "out", minutes=1, device="cpu", save_every=1)
@@ -209,7 +267,7 @@ def test_a_machine_is_checked_before_minutes_are_lost(
     with pytest.raises(RunError, match="no CUDA device is visible"):
         check.check_machine(folder, "cuda")
     with pytest.raises(InputError, match="holds no results yet"):
-        remote.copy_results(folder, tmp_path / "out", skip=0, size=1)
+        remote.copy_results(folder, tmp_path / "out", skip=0)
     monkeypatch.setattr(check, "_is_installed", lambda name: name != "bioc")
     with pytest.raises(InputError, match="packages are missing: bioc; pack again"):
         check.check_machine(folder, "cpu")
@@ -219,16 +277,24 @@ def test_a_machine_is_checked_before_minutes_are_lost(
         check.check_machine(folder, "cpu")
 
 
-def test_files_that_are_missing_are_named_when_a_study_is_packed(study: Study, tmp_path: Path) -> None:
+def test_files_that_are_missing_are_named_when_a_study_is_packed(
+    study: Study, passages: Path, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="name them in --texts"):
-        pack_study(study, tmp_path / "packed", SETTINGS)
+        pack_study(study, tmp_path / "packed", SETTINGS, passages=passages)
+    with pytest.raises(InputError, match="name them in --passages"):
+        pack_study(study, tmp_path / "packed", SETTINGS, texts=tmp_path / "diseases.jsonl")
     (tmp_path / "packed" / "notes.txt").touch()
     with pytest.raises(InputError, match=r"holds notes\.txt: choose a new folder"):
-        pack(study, tmp_path)
+        pack(study, tmp_path, passages)
+    texts = tmp_path / "diseases.jsonl"
     with pytest.raises(InputError, match="at least 1MB"):
-        pack_study(
-            study, tmp_path / "other", replace(SETTINGS, part_size=10), texts=tmp_path / "diseases.jsonl"
-        )
+        small = replace(SETTINGS, part_size=10)
+        pack_study(study, tmp_path / "other", small, texts=texts, passages=passages)
+    other = replace(study.teachers["teacher"], prefer="any", texts=2)
+    mixed = replace(study, teachers={**study.teachers, "other": other})
+    with pytest.raises(InputError, match=r"teachers\.\*\.prefer: expected the same"):
+        pack_study(mixed, tmp_path / "other", SETTINGS, texts=texts, passages=passages)
 
 
 def test_packages_of_the_other_machine_are_read_as_pip_prints_them(tmp_path: Path) -> None:
@@ -259,3 +325,28 @@ def test_a_rounded_backbone_says_what_it_was_made_from(form: str, backbone: Path
     expand_backbone(tmp_path / "tiny")
     assert weights_sha256(tmp_path / "tiny") == weights_sha256(backbone)
     assert find_backbone(str(tmp_path / "tiny")) == tmp_path / "tiny"
+
+
+def test_a_bundle_of_eight_bits_is_smaller_and_tags_the_same(full_bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(full_bundle.folder, tmp_path / "copy")
+    rounded = round_bundle(open_bundle(tmp_path / "copy"), "int8")
+    sizes = [(bundle.folder / ENCODER).stat().st_size for bundle in (full_bundle, rounded)]
+    assert sizes[1] < 0.4 * sizes[0] and rounded.sha256 != full_bundle.sha256
+    for document in CORPORA[0].dev:
+        spans = [Tagger.load(bundle)(document.text).spans for bundle in (full_bundle, rounded)]
+        assert [span.key for span in spans[0]] == [span.key for span in spans[1]]
+
+
+def test_an_adapter_is_not_trained_on_weights_of_eight_bits(
+    study: Study, passages: Path, tmp_path: Path
+) -> None:
+    """Its backbone has 16 bits then, and is taken for the released one."""
+    contents, texts = tmp_path / "contents", tmp_path / "diseases.jsonl"
+    errors = copy_contents(study, contents, form="int8", texts=texts, passages=passages)
+    folder = contents / "backbones/tiny"
+    assert read_json(folder / "rounded.json")["format"] == "bf16" and 0 < errors["tiny"] < 0.004
+    exact = weights_sha256(find_backbone("tiny"))
+    assert weights_sha256(folder, for_adapter=True) == exact
+    round_backbone(find_backbone("tiny"), tmp_path / "coarse", "int8")
+    assert weights_sha256(tmp_path / "coarse") == exact
+    assert weights_sha256(tmp_path / "coarse", for_adapter=True) != exact

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.tagging import Head, Window, WindowReader, encode_spans, predict
 from openmed_ner.tagging.batching import group_by_length, group_by_width, pad_windows, padded_length
 from openmed_ner.tagging.document_decoding import DocumentMode
+from openmed_ner.tagging.parallel import ReadingPool
 from openmed_ner.text import Account, Document, iter_tokens
 from openmed_ner.training.config import Schedule
 from openmed_ner.training.engine.objective import Loss, to_device
@@ -78,6 +80,7 @@ def make_examples(
     *,
     window_lengths: Sequence[int] = (),
     seed: int = 0,
+    pool: ReadingPool | None = None,
 ) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
 
@@ -88,6 +91,7 @@ def make_examples(
         reader: reader that cuts texts into windows.
         window_lengths: window lengths, one of which is drawn for each text; empty: that of the reader.
         seed: seed of the drawn lengths.
+        pool: processes that cut the texts; ``None`` cuts them in this one.
 
     Returns:
         The examples, and for each corpus an account of its gold spans.
@@ -115,10 +119,10 @@ def make_examples(
             texts.setdefault(document.text, {}).setdefault(index, document)
 
     draws = random.Random(f"{seed}/windows")
-    readers = [replace(reader, window=length) for length in window_lengths] or [reader]
+    lengths = [draws.choice(window_lengths or (reader.window,)) for _ in texts]
+    cut = pool.cut(list(texts), lengths) if pool else _cut_texts(texts, lengths, reader)
     examples = []
-    for number, (text, annotated) in enumerate(texts.items()):
-        windows = draws.choice(readers).windows(text)
+    for number, ((text, annotated), windows) in enumerate(zip(texts.items(), cut, strict=True)):
         if not annotated:
             examples += [_make_unlabelled(window, len(corpora), text) for window in windows]
             continue
@@ -138,6 +142,13 @@ def make_examples(
             owned_tags[owned] = tags[first + owned.start : first + owned.stop]
             examples.append(Example(window, owned_tags, tuple(annotators[text]), text, number >= originals))
     return examples, accounts
+
+
+def _cut_texts(
+    texts: Iterable[str], lengths: Sequence[int], reader: WindowReader
+) -> Iterator[Iterable[Window]]:
+    for text, length in zip(texts, lengths, strict=True):
+        yield replace(reader, window=length).windows(text)
 
 
 def _make_unlabelled(window: Window, n_heads: int, text: str) -> Example:
@@ -162,7 +173,9 @@ class TokenTagging:
         seed: int,
         weights: Mapping[str, float] | None = None,
         window_lengths: Sequence[int] = (),
+        dev_documents: int = 0,
         document_mode: DocumentMode = "off",
+        pool: ReadingPool | None = None,
     ) -> None:
         """Set up a run.
 
@@ -174,7 +187,9 @@ class TokenTagging:
             seed: seed of the order of batches and of window lengths.
             weights: number of times that an epoch reads the documents of a corpus; 1 by default.
             window_lengths: window lengths, one of which is drawn for each text; empty: that of the reader.
+            dev_documents: largest number of dev documents of each corpus; 0 takes all.
             document_mode: document-level decoding of every head on dev.
+            pool: processes that read texts and decode scores; ``None`` does so in this one.
 
         Raises:
             CorpusError: a corpus has no training documents.
@@ -187,9 +202,10 @@ class TokenTagging:
         self.model: TokenTagger = model
         self.soft_targets: SoftTargets | None = None
         self.examples, self.accounts = make_examples(
-            corpora, reader, window_lengths=window_lengths, seed=seed
+            corpora, reader, window_lengths=window_lengths, seed=seed, pool=pool
         )
-        self._dev = [(corpus.head, corpus.dev) for corpus in corpora]
+        self._pool = pool
+        self._dev = [(corpus.head, draw_dev(corpus.dev, dev_documents)) for corpus in corpora]
         self._reader = replace(reader, budget=2 * schedule.batch_subwords)
         self._schedule = schedule
         self._seed = seed
@@ -306,12 +322,30 @@ class TokenTagging:
         documents = {(document.id, document.text): document for _, dev in self._dev for document in dev}
         if not documents:
             return {}
-        predicted = predict(
-            documents.values(), run=self.model.run, reader=self._reader, modes=self._document_modes
-        )
+        run, modes = self.model.run, self._document_modes
+        if self._pool:
+            predicted = self._pool.predict(documents.values(), run=run, heads=self._reader.heads, modes=modes)
+        else:
+            predicted = predict(documents.values(), run=run, reader=self._reader, modes=modes)
         predictions = dict(zip(documents, predicted, strict=True))
         f1 = {head.corpus: _score(head, dev, predictions).micro.f1 for head, dev in self._dev if dev}
         return {**f1, "score": sum(f1.values()) / len(f1)}
+
+
+def draw_dev(documents: Sequence[Document], limit: int) -> Sequence[Document]:
+    """Draw documents by a hash of their texts, so that corpora with the same texts keep the same ones.
+
+    Args:
+        documents: dev documents of a corpus.
+        limit: largest number of documents to draw; 0 takes all.
+    """
+    if not limit or len(documents) <= limit:
+        return documents
+
+    def rank(document: Document) -> bytes:
+        return hashlib.blake2b(document.text.encode("utf-8", "surrogatepass")).digest()
+
+    return sorted(documents, key=rank)[:limit]
 
 
 def _score(head: Head, gold: Sequence[Document], predictions: Mapping[tuple[str, str], Document]) -> Scores:

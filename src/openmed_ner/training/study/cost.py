@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -122,11 +122,14 @@ def estimate_study(study: Study, device: Device) -> list[Estimate]:
         teacher = study.teachers.get(study.models[run.model].teacher)
         n_texts = teacher.texts if teacher else 0
         by_probabilities = teacher and teacher.by == "probabilities"
-        teacher_recipe = runs[study.teacher_folder(teacher)].recipe if teacher and by_probabilities else None
-        trained.append(_cost(name, _run_work(run, sources, texts=n_texts, teacher=teacher_recipe), device))
+        teachers = study.teacher_folders(teacher) if teacher and by_probabilities else ()
+        recipes = [runs[folder].recipe for folder in teachers]
+        trained.append(_cost(name, _run_work(run, sources, texts=n_texts, teachers=recipes), device))
 
     tagging = [
-        _cost(silver_folder(name), _tagging_work(runs[study.teacher_folder(teacher)], teacher.texts), device)
+        _cost(
+            silver_folder(name), _tagging_work(runs[study.teacher_folders(teacher)[0]], teacher.texts), device
+        )
         for name, teacher in study.teachers.items()
         if teacher.by == "texts"
     ]
@@ -255,7 +258,7 @@ def _tagging_work(run: PlannedRun, texts: int) -> _Work:
     return _Work(run.recipe, texts * TEXT * shape.flops(run.recipe.window), texts * TEXT)
 
 
-def _run_work(run: PlannedRun, sources: Sources, *, texts: int = 0, teacher: Recipe | None = None) -> _Work:
+def _run_work(run: PlannedRun, sources: Sources, *, texts: int = 0, teachers: Sequence[Recipe] = ()) -> _Work:
     recipe = run.recipe
     shape = shape_of(recipe)
     # corpora of one size are annotations of the same texts, which are read once, by the largest weight
@@ -274,9 +277,11 @@ def _run_work(run: PlannedRun, sources: Sources, *, texts: int = 0, teacher: Rec
     forward = shape.flops(recipe.window)
     epochs = recipe.schedule.epochs * (recipe.search.trials if run.searched else 1)
     flops = epochs * (train * trained + dev * forward) + (dev + test) * forward
-    if teacher:  # reads each text once, whatever its weight and the epochs
-        read = SUBWORDS_PER_WORD * sum(sum(size[:n_splits]) for size in weights)
-        flops += (read + texts * TEXT) * shape_of(teacher).flops(teacher.window)
+    for teacher in teachers:  # reads each text once, whatever its weight and the epochs, or every batch
+        read = SUBWORDS_PER_WORD * sum(sum(size[:n_splits]) for size in weights) + texts * TEXT
+        if recipe.distillation.scores == "online":
+            read = epochs * train
+        flops += read * shape_of(teacher).flops(teacher.window)
 
     n_tags = sum(len(sources.head(name).tags) for name in recipe.corpora)
     return _Work(recipe, flops, epochs * (train + dev) + dev + test, n_tags)

@@ -11,87 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
 from openmed_ner.errors import RecipeError
 from openmed_ner.training.config import PretrainRecipe, Recipe
 from openmed_ner.training.engine.session import BUNDLE
 from openmed_ner.training.recipes import from_table, read_recipe, require
+from openmed_ner.training.study.specs import CustomCorpus, ModelSpec, StudyWeights, TeacherSpec
 
 BASELINE = "none"
 """Name of an adaptation: none, the backbone as released."""
 TEXTS = "texts.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class CustomCorpus:
-    """A corpus that is not in the catalog.
-
-    Attributes:
-        train: file or folder of documents to train on; in a recipe, relative to it.
-        dev: documents to select on.
-        test: documents to score once.
-        format: format of all three; inferred from the file names if empty.
-    """
-
-    train: str = ""
-    dev: str = ""
-    test: str = ""
-    format: str = ""
-
-    def beside(self, folder: Path) -> CustomCorpus:
-        """The same corpus with the paths of its files resolved against a folder."""
-        train, dev, test = (str(folder / path) if path else "" for path in (self.train, self.dev, self.test))
-        return CustomCorpus(train, dev, test, self.format)
-
-
-@dataclass(frozen=True, slots=True)
-class TeacherSpec:
-    """A model of the study that others learn from.
-
-    Attributes:
-        model: name of the model; its first seed teaches.
-        encoder: encoder it was trained from; the first of the study if empty.
-        by: ``texts`` that it tags, or its ``probabilities`` on the training documents of its students
-            (``distillation`` in their settings), and on texts if there are any.
-        texts: number of texts, drawn at random.
-    """
-
-    model: str = ""
-    encoder: str = ""
-    by: Literal["texts", "probabilities"] = "texts"
-    texts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """A model that is trained from every encoder.
-
-    Attributes:
-        corpora: names from the catalog or of custom corpora, one head each; those of ``training`` if empty.
-        seeds: seeds, one run each.
-        stages: checkpoints of adaptations that it is also trained from, with the first seed.
-        searched: if true, try the settings of ``training.search`` on dev instead of using ``training`` as is.
-        tested: if true, score it on test; intermediate models need not be.
-        encoders: the only encoders to train it from; all if empty.
-        teacher: teacher it also learns from; its model is listed earlier.
-        start: model listed earlier whose first seed it is initialised from.
-        soup: models listed earlier; the weights of their first seeds are averaged with the start's.
-        share: relative time of each of its runs, if the study has a time limit.
-        training: settings in which this model differs from the study's.
-    """
-
-    corpora: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    stages: tuple[str, ...] = ()
-    searched: bool = False
-    tested: bool = True
-    encoders: tuple[str, ...] = ()
-    teacher: str = ""
-    start: str = ""
-    soup: tuple[str, ...] = ()
-    share: float = 1.0
-    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +74,7 @@ class Study:
         minutes: time for all steps together, divided by their shares; each ends in its time. 0: no limit.
         adaptation_share: relative time of an adaptation, if there is a limit; a model has 1 by default.
         weights: number format of written weights; a model is scored and teaches others with rounded ones.
+            An adapter and its heads are rounded to 16 bits at most.
         training: settings of every model; its corpora are the default of models that name none, its seed,
             backbone and encoder are filled in.
     """
@@ -158,7 +88,7 @@ class Study:
     teachers: Mapping[str, TeacherSpec] = field(default_factory=dict)
     minutes: float = 0.0
     adaptation_share: float = 1.0
-    weights: Literal["fp32", "bf16"] = "fp32"
+    weights: StudyWeights = "fp32"
     training: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
@@ -211,7 +141,8 @@ class Study:
     def _check_student(self, setting: str, teacher: str, earlier: Sequence[str]) -> None:
         if teacher not in self.teachers:
             raise RecipeError(f"{setting}: unknown teacher {teacher!r}")
-        if self.teachers[teacher].model not in earlier:
+        spec = self.teachers[teacher]
+        if not {spec.model, *spec.ensemble} <= {*earlier}:
             raise RecipeError(f"{setting} = {teacher!r}: expected a teacher whose model is listed earlier")
 
     def _check_start(self, setting: str, model: ModelSpec, start: str, earlier: Sequence[str]) -> None:
@@ -222,11 +153,15 @@ class Study:
             raise RecipeError(f"{setting}: {start} is not trained from {missing[0]}")
 
     def _check_teacher(self, name: str, teacher: TeacherSpec) -> None:
-        model = self.models.get(teacher.model)
-        if model is None:
-            raise RecipeError(f"{name}.model = {teacher.model!r}: expected a model of the study")
+        if unknown := [model for model in (teacher.model, *teacher.ensemble) if model not in self.models]:
+            raise RecipeError(f"{name}: {unknown[0]!r} is not a model of the study")
+        model = self.models[teacher.model]
+        if teacher.ensemble and teacher.by == "texts":
+            raise RecipeError(f'{name}.ensemble: expected by = "probabilities"')
         if teacher.texts < 1 and teacher.by == "texts":
             raise RecipeError(f"{name}.texts: expected the number of texts to tag")
+        if teacher.prefer == "names" and not self.training.lexicon.folder:
+            raise RecipeError(f'{name}.prefer = "names": expected a lexicon in training.lexicon.folder')
         encoders = [encoder.name for encoder in self.encoders_of(model)]
         if teacher.encoder and teacher.encoder not in encoders:
             raise RecipeError(
@@ -259,11 +194,15 @@ class Study:
         """The encoders that a model is trained from with every seed."""
         return [encoder for encoder in self.encoders if not model.encoders or encoder.name in model.encoders]
 
-    def teacher_folder(self, teacher: TeacherSpec) -> str:
-        """The folder of a teacher's run in that of the study."""
-        model = self.models[teacher.model]
-        encoder = teacher.encoder or self.encoders_of(model)[0].name
-        return run_folder(teacher.model, encoder, model.seeds[0])
+    def teacher_folders(self, teacher: TeacherSpec) -> tuple[str, ...]:
+        """The folders of the runs of a teacher and of its ensemble in that of the study."""
+        folders = []
+        for name in (teacher.model, *teacher.ensemble):
+            model = self.models[name]
+            encoders = [encoder.name for encoder in self.encoders_of(model)]
+            encoder = teacher.encoder if teacher.encoder in encoders else encoders[0]
+            folders.append(run_folder(name, encoder, model.seeds[0]))
+        return tuple(folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +226,7 @@ class PlannedRun:
     searched: bool = False
     silver: str = ""
     tested: bool = True
-    weights: str = "fp32"
+    weights: StudyWeights = "fp32"
 
     @property
     def name(self) -> str:
@@ -336,13 +275,16 @@ def read_study(path: Path) -> Study:
 
 
 def iter_adaptations(study: Study) -> Iterator[tuple[StudyEncoder, PretrainRecipe]]:
-    """Yield every encoder to be adapted, with its recipe.
+    """Yield every encoder to be adapted that a model is trained from, with its recipe.
 
     Raises:
         RecipeError: a recipe cannot be read, or is for another backbone than the study's only one.
     """
+    needed = {encoder for model in study.models.values() for encoder in study.encoders_of(model)}
+    used = {stage for model in study.models.values() for stage in model.stages}
+    staged = {study.stages[stage].partition("/")[0] for stage in used}
     for encoder in study.encoders:
-        if not encoder.is_released:
+        if not encoder.is_released and (encoder in needed or encoder.adaptation in staged):
             yield encoder, _read_adaptation(study, encoder)
 
 
@@ -373,7 +315,8 @@ def _plan_run(study: Study, encoder: StudyEncoder, name: str, seed: int) -> Plan
     model = study.models[name]
     recipe = from_table(Recipe, model.training, prefix=f"models.{name}.training.", base=study.training)
     recipe = replace(recipe, corpora=study.corpora_of(model), seed=seed, backbone=encoder.backbone)
-    if recipe.distillation.teacher or recipe.distillation.texts:
+    distillation = recipe.distillation
+    if distillation.teacher or distillation.texts or distillation.ensemble:
         raise RecipeError(
             f"models.{name}.training.distillation: name the teacher in a table [teachers.NAME] with "
             'by = "probabilities"'
@@ -394,7 +337,9 @@ def _plan_run(study: Study, encoder: StudyEncoder, name: str, seed: int) -> Plan
         if teacher.by == "texts":
             silver = model.teacher
         else:
-            bundle = f"{study.teacher_folder(teacher)}/{BUNDLE}"
+            first, *others = (f"{path}/{BUNDLE}" for path in study.teacher_folders(teacher))
             texts = f"{texts_folder(model.teacher)}/{TEXTS}" if teacher.texts else ""
-            recipe = replace(recipe, distillation=replace(recipe.distillation, teacher=bundle, texts=texts))
-    return PlannedRun(encoder, name, recipe, model.searched, silver, model.tested, study.weights)
+            distillation = replace(distillation, teacher=first, ensemble=tuple(others), texts=texts)
+            recipe = replace(recipe, distillation=distillation)
+    weights = model.weights or study.weights
+    return PlannedRun(encoder, name, recipe, model.searched, silver, model.tested, weights)

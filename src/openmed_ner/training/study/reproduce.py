@@ -21,12 +21,14 @@ from openmed_ner.bundle.record import provenance, training_splits
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.evaluation.predictions import predict_gold
 from openmed_ner.evaluation.protocols import PROTOCOLS
+from openmed_ner.inference.backends import usable_cores
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.publish.cards import attach
 from openmed_ner.storage import folder_lock, read_json, write_json
+from openmed_ner.text import Document
 from openmed_ner.training.config import PretrainRecipe, Schedule
 from openmed_ner.training.engine.history import CHECKPOINT
-from openmed_ner.training.engine.processes import count_launched
+from openmed_ner.training.engine.processes import count_launched, join
 from openmed_ner.training.engine.session import BUNDLE
 from openmed_ner.training.finetune import finetune
 from openmed_ner.training.pretrain import pretrain
@@ -42,7 +44,14 @@ from openmed_ner.training.study.plan import (
     texts_folder,
 )
 from openmed_ner.training.study.progress import Clock, ProgressLog, TimeBudget
-from openmed_ner.training.study.silver import SILVER, draw, read_texts, write_documents, write_silver
+from openmed_ner.training.study.silver import (
+    SILVER,
+    draw,
+    open_matcher,
+    read_texts,
+    write_documents,
+    write_silver,
+)
 from openmed_ner.training.study.sources import Sources
 from openmed_ner.training.transport.weights import round_bundle
 
@@ -213,6 +222,7 @@ def _iter_models(study: Study, folder: Path, sources: Sources, *, finish: bool) 
         adapted = None if planned.encoder.is_released else folder / planned.encoder.bundle
         silver = folder / silver_folder(planned.silver) / SILVER if planned.silver else None
         soup = [folder / path for path in planned.recipe.soup]
+        ensemble = [folder / path for path in distillation.ensemble]
 
         recipe = replace(
             planned.recipe,
@@ -220,11 +230,16 @@ def _iter_models(study: Study, folder: Path, sources: Sources, *, finish: bool) 
             start=str(start or ""),
             soup=tuple(map(str, soup)),
             silver=str(silver or planned.recipe.silver),
-            distillation=replace(distillation, teacher=str(teacher or ""), texts=str(texts or "")),
+            distillation=replace(
+                distillation,
+                teacher=str(teacher or ""),
+                ensemble=tuple(map(str, ensemble)),
+                texts=str(texts or ""),
+            ),
         )
         run = partial(train_and_score, replace(planned, recipe=recipe), sources, finish=finish)
 
-        models = [bundle.parent / SCORES for bundle in (start, teacher, *soup) if bundle]
+        models = [bundle.parent / SCORES for bundle in (start, teacher, *soup, *ensemble) if bundle]
         needs = (adapted and adapted / MANIFEST, silver, texts, *models)
         share = study.models[planned.model].share
         yield StudyStep(planned.name, SCORES, run, tuple(filter(None, needs)), share, can_finish=True)
@@ -235,29 +250,34 @@ def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[S
         if not teacher.texts:
             continue
         if teacher.by == "texts":
-            teacher_run = folder / study.teacher_folder(teacher)
-            run = partial(_tag_texts, name, texts, teacher.texts, teacher_run / BUNDLE)
+            teacher_run = folder / study.teacher_folders(teacher)[0]
+            run = partial(_tag_texts, study, name, texts, teacher_run / BUNDLE)
             yield StudyStep(silver_folder(name), SILVER, run, (teacher_run / SCORES,))
         else:
-            run = partial(_draw_texts, name, texts, teacher.texts)
+            run = partial(_draw_texts, study, name, texts)
             yield StudyStep(texts_folder(name), TEXTS, run, can_finish=True)
 
 
 def _tag_texts(
-    teacher: str, texts: Path | None, count: int, bundle: Path, folder: Path, log: ProgressLog
+    study: Study, teacher: str, texts: Path | None, bundle: Path, folder: Path, log: ProgressLog
 ) -> None:
-    drawn = draw(read_texts(_require_texts(teacher, texts)), count)
-    write_silver(open_bundle(bundle), drawn, folder / SILVER)
+    write_silver(open_bundle(bundle), _draw(study, teacher, texts), folder / SILVER)
 
 
-def _draw_texts(teacher: str, texts: Path | None, count: int, folder: Path, log: ProgressLog) -> None:
-    write_documents(draw(read_texts(_require_texts(teacher, texts)), count), folder / TEXTS)
+def _draw_texts(study: Study, teacher: str, texts: Path | None, folder: Path, log: ProgressLog) -> None:
+    write_documents(_draw(study, teacher, texts), folder / TEXTS)
 
 
-def _require_texts(teacher: str, texts: Path | None) -> Path:
+def _draw(study: Study, teacher: str, texts: Path | None) -> list[Document]:
+    """Draw the texts that a teacher reads.
+
+    Raises:
+        InputError: there are no texts.
+    """
     if texts is None:
         raise InputError(f"teachers.{teacher} needs texts to read; pass them with --texts")
-    return texts
+    spec = study.teachers[teacher]
+    return draw(read_texts(texts), spec.texts, matcher=open_matcher(study, spec))
 
 
 def _find_passages(encoder: StudyEncoder, passages: Path | None) -> Path:
@@ -282,6 +302,7 @@ def train_and_score(
         finish: end the training at its checkpoint.
     """
     began = time.monotonic()
+    readers = usable_cores() if join().device.type == "cuda" else 1
     recipe = replace(run.recipe, schedule=_limit(run.recipe.schedule, log))
     corpora = sources.annotated(recipe)
     if run.searched:
@@ -296,11 +317,12 @@ def train_and_score(
             on_step=log.note,
             finish=finish,
             began=began,
+            readers=readers,
         )
-    if run.weights == "bf16":
-        bundle = round_bundle(bundle)
+    if run.weights != "fp32":
+        bundle = round_bundle(bundle, run.weights)
 
-    tagger = Tagger.load(bundle)
+    tagger = Tagger.load(bundle, processes=readers)
     trained_on = training_splits(bundle.read_json(RECORD))
     results = []
     for split in run.splits:
@@ -312,6 +334,7 @@ def train_and_score(
             path = folder / f"{split}-{predictions.gold.corpus}.jsonl"
             write_documents(predictions.predicted, path)
 
+    tagger.close()
     attach(bundle, [row for row in results if row["protocol"] == MENTION[0]])
     # last, since this file marks the step as done
     write_json(folder / SCORES, {"sha256": bundle.sha256, **provenance(), "results": results})

@@ -15,7 +15,7 @@ from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.corpora import build_corpora, infer_head
 from openmed_ner.training.objectives.token_tags import TrainingCorpus
-from openmed_ner.training.study.plan import CustomCorpus
+from openmed_ner.training.study.specs import CustomCorpus
 
 
 @dataclass(frozen=True, slots=True)

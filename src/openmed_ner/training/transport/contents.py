@@ -16,13 +16,15 @@ from openmed_ner.corpora import find_corpus
 from openmed_ner.corpora.archive import corpora_folder
 from openmed_ner.errors import CorpusError, InputError
 from openmed_ner.model.backbones import CONFIG, find_backbone
+from openmed_ner.model.rounding import WeightFormat
 from openmed_ner.storage import write_json
 from openmed_ner.terminologies.store import LEXICON, MANIFEST, SHORT_FORMS, find_store
 from openmed_ner.training.config import PretrainRecipe, Recipe
 from openmed_ner.training.recipes import read_recipe
-from openmed_ner.training.study.plan import CustomCorpus, Study, iter_runs
-from openmed_ner.training.study.silver import draw, read_texts, write_documents
-from openmed_ner.training.transport.weights import WeightFormat, round_backbone
+from openmed_ner.training.study.plan import Study, iter_adaptations, iter_runs
+from openmed_ner.training.study.silver import draw, open_matcher, read_texts, write_documents
+from openmed_ner.training.study.specs import CustomCorpus, TeacherSpec
+from openmed_ner.training.transport.weights import round_backbone
 
 STUDY = "study.json"
 TEXTS = "texts.jsonl"
@@ -44,7 +46,7 @@ def copy_contents(
     Args:
         study: the study; its paths are resolved.
         folder: new folder.
-        form: format of the weights of encoders; exact where an adapter is trained.
+        form: format of the weights of encoders; at least 16 bits where an adapter is trained.
         passages: prepared set for the adaptations, or a folder with one per backbone.
         texts: texts that teachers read; only those that are drawn are copied.
 
@@ -61,13 +63,15 @@ def copy_contents(
         name: read_recipe(Path(path), kind=PretrainRecipe) for name, path in study.adaptations.items()
     }
 
-    # Adapters fit the released weights only.
-    methods = {recipe.method for recipe in recipes} | {recipe.method for recipe in adaptations.values()}
+    # An adapter fits the released weights, which 16 bits hold as arithmetic in 16 bits sees them.
+    adapted: list[Recipe | PretrainRecipe] = [*recipes, *(recipe for _, recipe in iter_adaptations(study))]
+    with_adapter = {recipe.backbone for recipe in adapted if recipe.method == "lora"}
     errors = {}
     for name in dict.fromkeys(recipe.backbone for recipe in recipes):
         source = find_backbone(name)
         target = folder / BACKBONES / _short_name(name)
-        errors[target.name] = round_backbone(source, target, "exact" if "lora" in methods else form)
+        is_coarse = form == "int8" and name in with_adapter
+        errors[target.name] = round_backbone(source, target, "bf16" if is_coarse else form)
 
     _copy_corpora(study, recipes, folder / CORPORA)
     for lexicon in {recipe.lexicon.folder for recipe in recipes} - {""}:
@@ -102,13 +106,29 @@ def _copy_corpora(study: Study, recipes: list[Recipe], folder: Path) -> None:
 
 
 def _copy_texts(study: Study, texts: Path | None, target: Path) -> None:
-    """Copy the texts that the teachers will draw: a smaller draw is a part of a larger one."""
-    count = max((teacher.texts for teacher in study.teachers.values()), default=0)
-    if not count:
+    """Copy the texts that the teachers will draw: a smaller draw is a part of a larger one.
+
+    Raises:
+        InputError: no texts are named, or the teachers prefer different texts.
+    """
+    reading = [teacher for teacher in study.teachers.values() if teacher.texts]
+    if not reading:
         return
     if texts is None:
         raise InputError("the teachers of the study need texts to read; name them in --texts")
-    write_documents(draw(read_texts(texts), count), target)
+    if len({teacher.prefer for teacher in reading}) > 1:
+        raise InputError("teachers.*.prefer: expected the same for all teachers of a packed study")
+    matcher = open_matcher(study, reading[0])
+    write_documents(draw(read_texts(texts), _most_texts(study), matcher=matcher), target)
+
+
+def _most_texts(study: Study) -> int:
+    return max((teacher.texts for teacher in study.teachers.values()), default=0)
+
+
+def _without_preference(study: Study, teacher: TeacherSpec) -> TeacherSpec:
+    """A teacher that draws all packed texts has no choice, which spares the other machine the search."""
+    return replace(teacher, prefer="any") if teacher.texts == _most_texts(study) else teacher
 
 
 def _write_study(study: Study, adaptations: dict[str, PretrainRecipe], folder: Path) -> None:
@@ -139,6 +159,7 @@ def _write_study(study: Study, adaptations: dict[str, PretrainRecipe], folder: P
             for name, model in study.models.items()
         },
         adaptations={name: f"adapt-{name}.json" for name in adaptations},
+        teachers={name: _without_preference(study, teacher) for name, teacher in study.teachers.items()},
         corpora=corpora,
         training=training,
     )

@@ -20,12 +20,12 @@ from tempfile import TemporaryDirectory
 from openmed_ner.bundle.record import source_commit, version
 from openmed_ner.errors import InputError
 from openmed_ner.model.backbones import WEIGHTS
+from openmed_ner.model.rounding import WeightFormat
 from openmed_ner.training.study.plan import Study
 from openmed_ner.training.transport.contents import copy_contents, iter_source
 from openmed_ner.training.transport.packages import NEEDED, download_wheels, missing_packages
 from openmed_ner.training.transport.parts import SUFFIX, write_parts
 from openmed_ner.training.transport.remote import COMPRESSED, PROGRAM, SETTINGS
-from openmed_ner.training.transport.weights import WeightFormat
 
 ARCHIVE = "packed"
 _PACKAGE = Path(__file__).resolve().parents[2]
@@ -42,6 +42,7 @@ class PackSettings:
     Attributes:
         part_size: largest size of a part, and of all results that are copied back at once, in bytes.
         file_size: largest size of a file of results, in bytes.
+        files: most files of results that are copied back at once.
         weights: format of the weights of encoders, on the way there.
         device: device of the run: ``auto``, ``cpu`` or ``cuda``.
         python: version of Python on the other machine.
@@ -50,6 +51,7 @@ class PackSettings:
 
     part_size: int = 60_000_000
     file_size: int = 16_000_000
+    files: int = 8
     weights: WeightFormat = "bf16"
     device: str = "auto"
     python: str = "3.12"
@@ -117,6 +119,7 @@ def pack_study(
             "device": settings.device,
             "file_size": settings.file_size,
             "result_size": settings.part_size,
+            "result_files": settings.files,
         }
         with tarfile.open(archive, "w") as tar:
             for path in sorted(path for path in contents.rglob("*") if path.is_file()):

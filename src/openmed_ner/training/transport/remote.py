@@ -186,17 +186,16 @@ def _save(folder: Path, out: Path, settings: dict[str, Any], *, seconds: float, 
     command = [sys.executable, "-m", "openmed_ner.training.transport.results", str(folder)]
     done = subprocess.run(command, env=_environment(folder, "cpu"), check=False)
     if done.returncode == 0:
-        copy_results(folder, out, skip=0, size=settings["result_size"])
+        copy_results(folder, out, skip=0)
 
 
-def copy_results(folder: Path, out: Path, *, skip: int, size: int) -> str:
-    """Copy files of results in order of importance, as many as fit; return what is left.
+def copy_results(folder: Path, out: Path, *, skip: int) -> str:
+    """Copy files of results in order of importance, as many as may be copied at once; return what is left.
 
     Args:
         folder: folder of the unpacked study.
         out: folder to copy to; parts of an earlier copy in it are removed.
         skip: number of files that were copied before.
-        size: bytes that may be copied at once.
 
     Raises:
         InputError: there are no results yet.
@@ -205,8 +204,10 @@ def copy_results(folder: Path, out: Path, *, skip: int, size: int) -> str:
     if not (outgoing / "order.json").is_file():
         raise InputError(f"{folder} holds no results yet; run the study first")
     names = read_json(outgoing / "order.json")["files"]
+    settings = read_settings(folder)
+    size, most = settings["result_size"], settings["result_files"]
     chosen: list[str] = []
-    for name in names[skip:]:
+    for name in names[skip : skip + most]:
         size -= (outgoing / name).stat().st_size
         if size < 0:
             break
@@ -300,8 +301,7 @@ def main() -> None:
             )
             sys.exit(0 if done else 3)
         else:
-            size = read_settings(options.folder)["result_size"]
-            print(copy_results(options.folder, options.out, skip=options.skip, size=size))
+            print(copy_results(options.folder, options.out, skip=options.skip))
     except OpenMedError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         sys.exit(error.exit_status)

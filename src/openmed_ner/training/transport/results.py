@@ -1,8 +1,9 @@
 """Results of a packed study: written as parts on the other machine, joined and checked at home.
 
 There are three kinds of archives, in order of importance: the records (progress, logs, scores, reports); the
-weights of models in training, in 16 bits; the bundles of finished models, the latest first. A bundle is
-written once.
+weights of models in training, in 16 bits or, if these are too many, in 8; the bundles of finished models, the
+latest first. A bundle is written once. Encoders that were adapted go last, since the models that were trained
+from them hold their weights.
 
     python -m openmed_ner.training.transport.results FOLDER      on the other machine
 """
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 from openmed_ner.bundle.files import MANIFEST
 from openmed_ner.errors import InputError
+from openmed_ner.model.rounding import WeightFormat, restore_tensors, round_tensors
 from openmed_ner.storage import write_json
 from openmed_ner.training.engine.history import CHECKPOINT, read_tensors, write_tensors
 from openmed_ner.training.engine.processes import CPU
@@ -31,9 +33,9 @@ from openmed_ner.training.transport.parts import (
     write_parts,
 )
 from openmed_ner.training.transport.remote import read_settings
-from openmed_ner.training.transport.weights import restore_tensors, round_tensors
 
 RECORDS, WEIGHTS = "records", "weights"
+ENCODERS = "encoders"
 ORDER = "order.json"
 _RECORD_SUFFIXES = (".json", ".md", ".toml")
 _LOG = "log.jsonl"
@@ -65,16 +67,17 @@ def write_results(folder: Path) -> None:
 
     records = [path for path in _files(results) if path.suffix in _RECORD_SUFFIXES or path.name == _LOG]
     _write_archive(outgoing, RECORDS, size, results, records)
-    _write_weights(outgoing, size, results)
+    _write_weights(outgoing, size, results, room=settings["result_size"])
     bundles = sorted(
-        (path.parent for path in results.rglob(MANIFEST)), key=lambda path: -(path / MANIFEST).stat().st_mtime
+        (path.parent for path in results.rglob(MANIFEST)),
+        key=lambda path: (ENCODERS in path.relative_to(results).parts, -(path / MANIFEST).stat().st_mtime),
     )
     names = []
     for bundle in bundles:
         name = "-".join(bundle.relative_to(results).parts).replace("+", "-")
         names.append(name)
         # A bundle is complete once its model is scored, and does not change afterwards.
-        is_scored = (bundle.parent / "scores.json").exists() or "encoders" in bundle.parts
+        is_scored = (bundle.parent / "scores.json").exists() or ENCODERS in bundle.relative_to(results).parts
         if is_scored and not list(outgoing.glob(f"{name}-*{SUFFIX}")):
             _write_archive(outgoing, name, size, results, _files(bundle))
 
@@ -89,8 +92,15 @@ def write_results(folder: Path) -> None:
     write_json(outgoing / ORDER, {"files": [path.name for paths in archives for path in paths]})
 
 
-def _write_weights(outgoing: Path, size: int, results: Path) -> None:
-    """Write the weights of models in training: their average if there is one, without moments."""
+def _write_weights(outgoing: Path, size: int, results: Path, *, room: int) -> None:
+    """Write the weights of models in training: their average if there is one, without moments.
+
+    Args:
+        outgoing: folder of the parts.
+        size: largest size of a part, in bytes.
+        results: folder of the study.
+        room: bytes that are copied at once; weights of 16 bits that need more of them are written in 8.
+    """
     checkpoints = [
         path for path in results.rglob(CHECKPOINT) if not any(path.parent.glob(f"bundle/{MANIFEST}"))
     ]
@@ -105,7 +115,9 @@ def _write_weights(outgoing: Path, size: int, results: Path) -> None:
             for name in names:
                 average = f"average/{name.removeprefix('weight/')}"
                 weights[name] = tensors.get(average, tensors[name])
-            rounded, _ = round_tensors(weights, "bf16")
+            n_weights = sum(value.numel() for value in weights.values())
+            form: WeightFormat = "bf16" if 2 * n_weights < room else "int8"
+            rounded, _ = round_tensors(weights, form)
             target = Path(temporary, path.relative_to(results))
             write_tensors(target, rounded, metadata)
         _write_archive(outgoing, WEIGHTS, size, Path(temporary), _files(Path(temporary)))
