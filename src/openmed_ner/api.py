@@ -36,6 +36,8 @@ def load(
     backend: str | None = None,
     threads: int | None = None,
     document_decoding: bool = True,
+    device: str = "auto",
+    processes: int = 1,
 ) -> Tagger:
     """Load a tagger: the embedded model, or the bundle or suite in a folder.
 
@@ -46,12 +48,22 @@ def load(
         threads: processor threads; all of them if ``None``.
         document_decoding: if false, every span is decided by its own place in the text, never by
             abbreviations and repeated names of the whole document.
+        device: ``cpu``, ``cuda`` or ``auto``, see :meth:`Tagger.load`.
+        processes: processes that read texts and decode scores beside this one, for a GPU.
 
     Raises:
         BundleError: the bundle is missing, damaged, tampered with or unsafe.
         MissingExtraError: torch or OpenVINO is needed, and not installed.
+        RunError: no GPU is visible.
     """
-    return Tagger.load(bundle, backend=backend, threads=threads, document_decoding=document_decoding)
+    return Tagger.load(
+        bundle,
+        backend=backend,
+        threads=threads,
+        document_decoding=document_decoding,
+        device=device,
+        processes=processes,
+    )
 
 
 def train(

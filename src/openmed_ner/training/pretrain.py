@@ -30,15 +30,13 @@ from openmed_ner.model.tagger import checkpoint_activations, count_parameters
 from openmed_ner.storage import read_json, sha256, write_json
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.training.config import PretrainRecipe, Schedule
-from openmed_ner.training.engine.history import History
+from openmed_ner.training.engine.history import HEAD, History
 from openmed_ner.training.engine.loop import StepReport, Trainer
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.engine.session import BUNDLE, measure, open_run, write_bundle
 from openmed_ner.training.objectives.masked_lm import MaskedLanguageModelling
 from openmed_ner.training.passages import load_prepared
 
-HEAD = "head"
-"""Folder of the stage that trains the head."""
 BEFORE = "before.json"
 HEAD_SHARE = 0.1
 """Share of a time limit that the first stage has."""

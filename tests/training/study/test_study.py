@@ -387,6 +387,40 @@ def test_texts_with_many_names_are_drawn_more_often(tmp_path: Path) -> None:
     assert draw(documents, 100, matcher=Matcher(lexicon)) == every, "in the order of the hashes"
 
 
+def test_a_study_has_an_ensemble_of_teachers(recipe: Path) -> None:
+    models = """
+[models.other]
+corpora = ["diseases"]
+encoders = ["none"]
+[models.small]
+corpora = ["diseases"]
+encoders = ["none"]
+teacher = "both"
+[teachers.both]
+model = "both"
+ensemble = ["other"]
+by = "probabilities"
+"""
+    recipe.write_text(STUDY + models)
+    run = next(run for run in iter_runs(read_study(recipe)) if run.model == "small")
+    folders = [f"models/{name}/none/seed-0/bundle" for name in ("both", "other")]
+    assert [run.recipe.distillation.teacher, *run.recipe.distillation.ensemble] == folders
+    alone = STUDY + models.replace('ensemble = ["other"]\n', "")
+    device = Device("d", 1.0, 1e12, 100.0)
+    seconds = {estimate.name: estimate.seconds for estimate in estimate_study(read_study(recipe), device)}
+    recipe.write_text(alone)
+    single = {estimate.name: estimate.seconds for estimate in estimate_study(read_study(recipe), device)}
+    assert seconds[run.name] >= single[run.name]
+    for old, new, match in (
+        ('["other"]', '["none"]', r"teachers\.both\.ensemble = 'none': expected a model"),
+        ('["other"]', '["small"]', "expected a teacher whose model is listed earlier"),
+        ('by = "probabilities"', "texts = 3", r'teachers\.both\.ensemble: expected by = "probabilities"'),
+    ):
+        recipe.write_text((STUDY + models).replace(old, new))
+        with pytest.raises(RecipeError, match=match):
+            read_study(recipe)
+
+
 def test_an_encoder_that_no_model_is_trained_from_is_not_adapted(recipe: Path) -> None:
     assert len(list(iter_adaptations(read_study(recipe)))) == 1
     recipe.write_text(STUDY.replace('stages = ["early"]', 'encoders = ["none"]'))

@@ -24,6 +24,8 @@ from openmed_ner.storage import atomic_path
 from openmed_ner.training.engine.energy import Energy
 
 CHECKPOINT = "checkpoint.safetensors"
+HEAD = "head"
+"""Folder, in that of a language model, of the stage that trains its head."""
 _DIGEST = "sha256"
 """Name of the digest in the metadata; files of earlier versions have none."""
 

@@ -153,8 +153,10 @@ class Study:
             raise RecipeError(f"{setting}: {start} is not trained from {missing[0]}")
 
     def _check_teacher(self, name: str, teacher: TeacherSpec) -> None:
-        if unknown := [model for model in (teacher.model, *teacher.ensemble) if model not in self.models]:
-            raise RecipeError(f"{name}: {unknown[0]!r} is not a model of the study")
+        named = [("model", teacher.model), *(("ensemble", model) for model in teacher.ensemble)]
+        for setting, unknown in named:
+            if unknown not in self.models:
+                raise RecipeError(f"{name}.{setting} = {unknown!r}: expected a model of the study")
         model = self.models[teacher.model]
         if teacher.ensemble and teacher.by == "texts":
             raise RecipeError(f'{name}.ensemble: expected by = "probabilities"')

@@ -157,7 +157,7 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
                         saved = time.monotonic()
         except KeyboardInterrupt:
             status = _stop(process)
-    _save(folder, out, settings, seconds=time.monotonic() - began, status=status)
+    print(_save(folder, out, settings, seconds=time.monotonic() - began, status=status))
     print("complete" if status == 0 else f"stopped with status {status}; run it again to resume")
     return status == 0
 
@@ -172,8 +172,11 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def _save(folder: Path, out: Path, settings: dict[str, Any], *, seconds: float, status: int | None) -> None:
-    """Write the results so far, and copy those that fit to ``out``. A failure ends no study."""
+def _save(folder: Path, out: Path, settings: dict[str, Any], *, seconds: float, status: int | None) -> str:
+    """Write the results so far, copy those that fit to ``out``, and return what is left.
+
+    A failure ends no study.
+    """
     (folder / "results").mkdir(exist_ok=True)
     state = {
         "complete": status == 0,
@@ -185,8 +188,9 @@ def _save(folder: Path, out: Path, settings: dict[str, Any], *, seconds: float, 
     write_json(folder / "results" / STATE, state)
     command = [sys.executable, "-m", "openmed_ner.training.transport.results", str(folder)]
     done = subprocess.run(command, env=_environment(folder, "cpu"), check=False)
-    if done.returncode == 0:
-        copy_results(folder, out, skip=0)
+    if done.returncode:
+        return "the results could not be written, see above"
+    return copy_results(folder, out, skip=0)
 
 
 def copy_results(folder: Path, out: Path, *, skip: int) -> str:

@@ -22,7 +22,7 @@ from openmed_ner.bundle.files import MANIFEST
 from openmed_ner.errors import InputError
 from openmed_ner.model.rounding import WeightFormat, restore_tensors, round_tensors
 from openmed_ner.storage import write_json
-from openmed_ner.training.engine.history import CHECKPOINT, read_tensors, write_tensors
+from openmed_ner.training.engine.history import CHECKPOINT, HEAD, read_tensors, write_tensors
 from openmed_ner.training.engine.processes import CPU
 from openmed_ner.training.transport.parts import (
     SUFFIX,
@@ -101,8 +101,11 @@ def _write_weights(outgoing: Path, size: int, results: Path, *, room: int) -> No
         results: folder of the study.
         room: bytes that are copied at once; weights of 16 bits that need more of them are written in 8.
     """
+    # The head of a language model has no bundle of its own, and none is made of it at home.
     checkpoints = [
-        path for path in results.rglob(CHECKPOINT) if not any(path.parent.glob(f"bundle/{MANIFEST}"))
+        path
+        for path in results.rglob(CHECKPOINT)
+        if path.parent.name != HEAD and not any(path.parent.glob(f"bundle/{MANIFEST}"))
     ]
     if not checkpoints:
         _remove_archive(outgoing, WEIGHTS)
