@@ -24,7 +24,7 @@ backbone = "tiny"
 """
 
 
-def test_a_study_with_an_adapter_is_packed_with_exact_weights(
+def test_a_study_with_an_adapter_is_packed_with_weights_of_16_bits(
     backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with (tmp_path / "diseases.jsonl").open("w") as file:
@@ -34,8 +34,12 @@ def test_a_study_with_an_adapter_is_packed_with_exact_weights(
     options = ["--no-wheels", "--part-size", "500KB", "--present", tmp_path / "present.txt"]
     invoke("pack", tmp_path / "study.toml", "-o", tmp_path / "packed", *options)
     output = capsys.readouterr().out
-    assert "tiny: exact weights" in output and "packages that are missing there: " in output
+    assert "tiny: weights rounded by 0.1" in output and "packages that are missing there: " in output
     assert "packed.pyz" in output and "packed-1-of-" in output
+    invoke("pack", tmp_path / "study.toml", "-o", tmp_path / "packed", *options, "--weights", "int8")
+    assert "tiny: weights rounded by 0.1" in capsys.readouterr().out, "not coarser, for the adapter's sake"
+    invoke("pack", tmp_path / "study.toml", "-o", tmp_path / "packed", *options, "--weights", "exact")
+    assert "tiny: exact weights" in capsys.readouterr().out
     assert sorted(path.suffix for path in (tmp_path / "packed").iterdir())[-1] == ".pyz"
     with pytest.raises(InputError, match="size '60 apples'"):
         invoke("pack", tmp_path / "study.toml", "-o", tmp_path / "packed", "--part-size", "60 apples")
