@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from openmed_ner.errors import InputError
 from openmed_ner.terminologies.arrays import open_arrays, write_arrays
+from openmed_ner.terminologies.blocks import SIZE, Blocks
 from openmed_ner.terminologies.concept import Concept
+from openmed_ner.terminologies.hashing import HashTable
 from openmed_ner.terminologies.merging import merge_concepts
 from openmed_ner.terminologies.name_index import NameIndex, bag_key
 from openmed_ner.terminologies.strings import Strings
@@ -55,6 +57,45 @@ def test_strings_read_back(strings: list[str]) -> None:
     encoded = Strings.encode(strings)
     encoded.check()
     assert [encoded[number] for number in range(len(encoded))] == strings
+
+
+@at_most(20)
+@given(
+    strings=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=5))
+)
+def test_blocks_read_back(strings: list[str]) -> None:
+    many = strings * 30
+    blocks = Blocks.encode(many)
+    blocks.check()
+    read = Blocks(blocks.content, blocks.ends, len(blocks))
+    assert [read[number] for number in range(len(read))] == many
+
+
+def test_a_damaged_block_is_an_error() -> None:
+    blocks = Blocks.encode(["a" * 10_000] * 3)
+    content = blocks.content.copy()
+    content[5] ^= 255
+    with pytest.raises(InputError, match="damaged"):
+        Blocks(content, blocks.ends, 3)[0]
+    with pytest.raises(InputError, match="damaged"):
+        Blocks(blocks.content, blocks.ends, 2)[0]
+    with pytest.raises(ValueError, match="do not hold"):
+        Blocks(blocks.content, blocks.ends, SIZE + 1).check()
+
+
+@at_most(30)
+@given(st.lists(st.integers(0, (1 << 64) - 1), max_size=60), st.integers(0, (1 << 64) - 1))
+def test_a_table_finds_the_places_of_numbers(numbers: list[int], other: int) -> None:
+    ordered = sorted([*numbers, *numbers[:5]])
+    table = HashTable.encode(np.array(ordered, dtype=np.uint64))
+    table.check()
+    for number in (*numbers, other):
+        places = [place for place, value in enumerate(ordered) if value == number]
+        # Numbers that share their first bits are one to the table, and stand together.
+        assert set(places) <= set(table.find(number))
+    if numbers:
+        with pytest.raises(ValueError, match="ascend"):
+            HashTable(table.ends, table.rests[:-1]).check()
 
 
 def test_an_index_reads_back(tmp_path: Path) -> None:

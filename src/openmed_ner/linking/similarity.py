@@ -28,8 +28,8 @@ def share_matched(name: str, mention: str) -> float:
 
 
 def _match(word: str, other: str) -> bool:
-    if word == other:
-        return True
+    if word == other or word[:_MIN_PREFIX] != other[:_MIN_PREFIX]:
+        return word == other
     n_equal = next(
         (place for place, (left, right) in enumerate(zip(word, other, strict=False)) if left != right),
         min(len(word), len(other)),

@@ -59,7 +59,8 @@ def open_arrays(path: Path, expected: Mapping[str, str]) -> dict[str, NDArray[An
         InputError: the file is missing, damaged, or has other arrays.
     """
     try:
-        content = np.memmap(path, dtype=np.uint8, mode="r")
+        # As a plain array: every slice of a map costs more than what is read of it.
+        content = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be opened: {error}. Build the terminologies again") from error
     try:

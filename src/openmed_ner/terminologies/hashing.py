@@ -8,7 +8,9 @@ sequences in a row then follows from the hashes of both, and a word without piec
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ HashArray = NDArray[np.uint64]
 BASE = 0x9E3779B97F4A7C15
 """Multiplier of the polynomial, odd, so that every piece counts in the result."""
 _MASK = (1 << 64) - 1
+_REST = (1 << 32) - 1
+_BUCKET_BITS = 3
 _SHIFT = np.uint64(33)
 _FACTORS = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))  # finaliser of MurmurHash3
 
@@ -61,3 +65,51 @@ def hash_keys(keys: Sequence[str]) -> HashArray:
         return combine(map(digests.__getitem__, pieces))[0]
 
     return mix(np.fromiter(map(polynomial, keys), dtype=np.uint64, count=len(keys)))
+
+
+@dataclass(frozen=True, slots=True)
+class HashTable:
+    """Numbers of names in buckets, without the bits that the bucket tells.
+
+    The first bits of a number choose a bucket of some eight numbers, and 32 more are stored. Two names of
+    millions then have one number by chance about once in 10**8 look-ups.
+
+    Attributes:
+        ends: one past the last number of each bucket, ``(n_buckets,)``.
+        rests: 32 bits of each number, in the order of the numbers, ``(n_numbers,)``.
+    """
+
+    ends: NDArray[np.uint32]
+    rests: NDArray[np.uint32]
+
+    @classmethod
+    def encode(cls, numbers: HashArray) -> Self:
+        """Encode ascending numbers."""
+        bits = max(len(numbers).bit_length() - _BUCKET_BITS, 1)
+        buckets = numbers >> np.uint64(64 - bits)
+        counts = np.bincount(buckets.astype(np.int64), minlength=1 << bits)
+        rests = numbers >> np.uint64(32 - bits) & np.uint64(_REST)
+        return cls(np.cumsum(counts).astype(np.uint32), rests.astype(np.uint32))
+
+    def check(self) -> None:
+        """Check that the ends ascend within the numbers.
+
+        Raises:
+            ValueError: they do not, or the number of buckets is no power of two.
+        """
+        n_buckets = len(self.ends)
+        if n_buckets < 2 or n_buckets & (n_buckets - 1) or n_buckets > 1 << 31:
+            raise ValueError("its buckets are no power of two")
+        if int(self.ends[-1]) != len(self.rests) or bool(np.any(self.ends[1:] < self.ends[:-1])):
+            raise ValueError("the ends of its buckets do not ascend")
+
+    def find(self, number: int) -> range:
+        """Places of a number; empty if it is not there."""
+        bits = len(self.ends).bit_length() - 1
+        bucket = number >> (64 - bits)
+        first = int(self.ends[bucket - 1]) if bucket else 0
+        rests: list[int] = self.rests[first : int(self.ends[bucket])].tolist()
+        rest = number >> (32 - bits) & _REST
+        count = rests.count(rest)
+        start = first + (rests.index(rest) if count else 0)
+        return range(start, start + count)

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from openmed_ner.errors import InputError
 from openmed_ner.terminologies import trigrams
 from openmed_ner.terminologies.arrays import open_arrays, write_arrays
-from openmed_ner.terminologies.hashing import HashArray, hash_keys
+from openmed_ner.terminologies.blocks import Blocks
+from openmed_ner.terminologies.hashing import HashTable, hash_keys
 from openmed_ner.terminologies.matcher import FUNCTION_WORDS
 from openmed_ner.terminologies.merging import VARIANT, Entry
 from openmed_ner.terminologies.normalisation import CASED, name_key, normalise
-from openmed_ner.terminologies.strings import Strings
 from openmed_ner.terminologies.trigrams import TrigramIndex
 
 BAG = "+"
@@ -34,10 +34,14 @@ SYMBOLIC = ("Gene", "Species", "CellLine")
 """Types whose names are symbols or proper names: similar ones mean something else, so there is no index of
 trigrams, and the order of their words counts."""
 _STRINGS = ("id", "name", "xref", "parent")
+_RANK_SHIFT = 24
+_NUMBER = (1 << _RANK_SHIFT) - 1
+"""Bits of the number of a concept, and most concepts of one type."""
 _TYPES_OF_ARRAYS = {
-    "hashes": "U64",
-    "targets": "U32",
-    "ranks": "U8",
+    "bucket_ends": "U32",
+    "rests": "U32",
+    "senses": "U32",
+    "n_concepts": "U32",
     **{f"{name}_content": "U8" for name in _STRINGS},
     **{f"{name}_ends": "U32" for name in _STRINGS},
     **trigrams.TYPES_OF_ARRAYS,
@@ -55,9 +59,9 @@ class NameIndex:
     """Names of one type.
 
     Attributes:
-        hashes: numbers of keys, ascending, ``(n_names,)``.
-        targets: number of a concept that each means, ``(n_names,)``.
-        ranks: rank of each name, the meant concept first, ``(n_names,)``.
+        hashes: numbers of keys.
+        senses: number of the concept that each key means in the lower 24 bits, and the rank of the name above
+            them, the meant concept first, ``(n_names,)``.
         ids: identifiers of the concepts.
         names: preferred names of the concepts.
         xrefs: identifiers in other terminologies, joined by ``|``, of each concept.
@@ -65,18 +69,25 @@ class NameIndex:
         similar: trigrams of the names; empty for symbols.
     """
 
-    hashes: HashArray
-    targets: NDArray[np.uint32]
-    ranks: NDArray[np.uint8]
-    ids: Strings
-    names: Strings
-    xrefs: Strings
-    parents: Strings
+    hashes: HashTable
+    senses: NDArray[np.uint32]
+    ids: Blocks
+    names: Blocks
+    xrefs: Blocks
+    parents: Blocks
     similar: TrigramIndex
 
     @classmethod
     def compile(cls, entries: Sequence[Entry], label: str) -> Self:
-        """Index the names of concepts of one type."""
+        """Index the names of concepts of one type.
+
+        Raises:
+            InputError: there are too many concepts.
+        """
+        if len(entries) > _NUMBER:
+            raise InputError(
+                f"{len(entries):,} concepts of the type {label}; at most {_NUMBER:,} can be indexed"
+            )
         symbolic = label in SYMBOLIC
         rows: dict[tuple[str, int], int] = {}
         for number, entry in enumerate(entries):
@@ -85,18 +96,18 @@ class NameIndex:
                 rows[key, number] = min(rank, rows.get((key, number), 255))
         hashes = hash_keys([key for key, _ in rows])
         targets = np.fromiter((number for _, number in rows), dtype=np.uint32, count=len(rows))
-        ranks = np.fromiter(rows.values(), dtype=np.uint8, count=len(rows))
-        order = np.lexsort((targets, ranks, hashes))
+        ranks = np.fromiter(rows.values(), dtype=np.uint32, count=len(rows))
+        senses = ranks << np.uint32(_RANK_SHIFT) | targets
+        order = np.lexsort((senses, hashes))
 
         keys = [] if symbolic else sorted({key for key, _ in rows if _is_comparable(key)})
         return cls(
-            hashes[order],
-            targets[order],
-            ranks[order],
-            Strings.encode(entry.id for entry in entries),
-            Strings.encode(entry.name for entry in entries),
-            Strings.encode("|".join(entry.xrefs) for entry in entries),
-            Strings.encode("|".join(entry.parents) for entry in entries),
+            HashTable.encode(hashes[order]),
+            senses[order],
+            Blocks.encode(entry.id for entry in entries),
+            Blocks.encode(entry.name for entry in entries),
+            Blocks.encode("|".join(entry.xrefs) for entry in entries),
+            Blocks.encode("|".join(entry.parents) for entry in entries),
             TrigramIndex.compile(keys),
         )
 
@@ -106,9 +117,10 @@ class NameIndex:
         write_arrays(
             path,
             {
-                "hashes": self.hashes,
-                "targets": self.targets,
-                "ranks": self.ranks,
+                "bucket_ends": self.hashes.ends,
+                "rests": self.hashes.rests,
+                "senses": self.senses,
+                "n_concepts": np.array([len(self.ids)], dtype=np.uint32),
                 **{f"{name}_content": value.content for name, value in strings.items()},
                 **{f"{name}_ends": value.ends for name, value in strings.items()},
                 **self.similar.to_arrays(),
@@ -123,22 +135,22 @@ class NameIndex:
             InputError: it is missing or damaged.
         """
         arrays = open_arrays(path, _TYPES_OF_ARRAYS)
+        hashes, senses = HashTable(arrays["bucket_ends"], arrays["rests"]), arrays["senses"]
+        n_concepts = int(arrays["n_concepts"][0]) if len(arrays["n_concepts"]) else 0
         ids, names, xrefs, parents = (
-            Strings(arrays[f"{name}_content"], arrays[f"{name}_ends"]) for name in _STRINGS
+            Blocks(arrays[f"{name}_content"], arrays[f"{name}_ends"], n_concepts) for name in _STRINGS
         )
-        hashes, targets, ranks = arrays["hashes"], arrays["targets"], arrays["ranks"]
         try:
-            for strings in (ids, names, xrefs, parents):
-                strings.check()
-            n_concepts = {len(strings) for strings in (ids, names, xrefs, parents)}
-            if len(n_concepts) > 1 or not len(hashes) == len(targets) == len(ranks):
+            for table in (hashes, ids, names, xrefs, parents):
+                table.check()
+            if len(hashes.rests) != len(senses):
                 raise ValueError("its tables differ in length")
-            if int(targets.max(initial=0)) >= max(len(ids), 1) or np.any(hashes[1:] < hashes[:-1]):
-                raise ValueError("its names are not in order, or mean concepts that it does not hold")
+            if int((senses & np.uint32(_NUMBER)).max(initial=0)) >= max(n_concepts, 1):
+                raise ValueError("its names mean concepts that it does not hold")
             similar = TrigramIndex.from_arrays(arrays)
         except ValueError as error:
             raise InputError(f"{path} is damaged: {error}. Build the terminologies again") from error
-        return cls(hashes, targets, ranks, ids, names, xrefs, parents, similar)
+        return cls(hashes, senses, ids, names, xrefs, parents, similar)
 
     def find(self, key: str) -> list[tuple[int, int]]:
         """Find the concepts that a key means.
@@ -146,17 +158,14 @@ class NameIndex:
         Returns:
             Numbers of concepts with the rank of the name, the lowest rank first.
         """
-        number = hash_keys([key])[0]
-        first = int(np.searchsorted(self.hashes, number))
-        last = int(np.searchsorted(self.hashes, number, side="right"))
-        return list(zip(self.targets[first:last].tolist(), self.ranks[first:last].tolist(), strict=True))
+        places = self.hashes.find(int(hash_keys([key])[0]))
+        senses = self.senses[places.start : places.stop].tolist()
+        return [(sense & _NUMBER, sense >> _RANK_SHIFT) for sense in senses]
 
     def keep_known(self, keys: Sequence[str]) -> list[str]:
         """Those of some keys that are names, in their order."""
-        numbers = hash_keys(keys)
-        places = np.searchsorted(self.hashes, numbers)
-        known = self.hashes.take(places, mode="clip") == numbers if len(self.hashes) else []
-        return [key for key, is_known in zip(keys, known, strict=False) if is_known]
+        numbers = hash_keys(keys).tolist()
+        return [key for key, number in zip(keys, numbers, strict=True) if self.hashes.find(number)]
 
     def number_of(self, identifier: str) -> int | None:
         """Number of the concept with an identifier or a cross-reference; ``None`` if there is none."""

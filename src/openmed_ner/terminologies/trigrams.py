@@ -6,6 +6,7 @@ with it are then compared in full.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,6 +21,7 @@ MAX_KEY = 60
 """Characters of the longest key that is compared."""
 MAX_POSTINGS = 30_000
 """Names looked through for one mention."""
+_LETTER = (1 << 21) - 1
 N_COMPARED = 48
 """Names compared in full for one mention."""
 TYPES_OF_ARRAYS = {
@@ -38,6 +40,10 @@ def encode_trigrams(key: str) -> NDArray[np.uint64]:
     codes = np.array([32, *map(ord, key), 32], dtype=np.uint64)
     packed = codes[:-2] << np.uint64(42) | codes[1:-1] << np.uint64(21) | codes[2:]
     return np.unique(packed)
+
+
+def _decode_trigram(code: int) -> str:
+    return "".join(chr(code >> shift & _LETTER) for shift in (42, 21, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ class TrigramIndex:
         weights = _weigh(counts, len(self.keys))
         # A trigram that no name has weighs as much as one that a single name has.
         unknown = (len(codes) - len(places)) * float(_weigh(np.ones(1), len(self.keys))[0]) ** 2
-        norm = np.sqrt(float(np.sum(weights**2)) + unknown)
+        norm = math.sqrt(float(np.sum(weights**2)) + unknown)
 
         # Frequent trigrams decide little, and reading all their names would take most of the time.
         order = np.argsort(counts, kind="stable")
@@ -142,16 +148,24 @@ class TrigramIndex:
         postings = [self._read_postings(int(place)) for place in places[used]]
         owners = np.concatenate(postings)
         shares = np.repeat(weights[used] ** 2, [len(numbers) for numbers in postings])
-        candidates, inverse = np.unique(owners, return_inverse=True)
-        partial = np.bincount(inverse, weights=shares) / self.norms[candidates]
+        sums = np.bincount(owners, weights=shares)
+        candidates = np.flatnonzero(sums)
+        partial = sums[candidates] / self.norms[candidates]
+        if len(partial) > N_COMPARED:
+            lowest = np.partition(partial, -N_COMPARED)[-N_COMPARED]
+            candidates, partial = candidates[partial >= lowest], partial[partial >= lowest]
         best = candidates[np.argsort(-partial, kind="stable")[:N_COMPARED]]
 
-        squares = dict(zip(self.trigrams[places].tolist(), (weights**2).tolist(), strict=True))
+        # The trigrams of short names as strings: some fifty of them are faster than as arrays.
+        codes_of_names = self.trigrams[places].tolist()
+        squares = dict(zip(map(_decode_trigram, codes_of_names), (weights**2).tolist(), strict=True))
         scored = []
-        for number in best.tolist():
+        for number, length in zip(best.tolist(), self.norms[best].tolist(), strict=True):
             name = self.keys[number]
-            shared = sum(squares.get(code, 0.0) for code in encode_trigrams(name).tolist())
-            scored.append((name, min(float(shared / (norm * self.norms[number])), 1.0)))
+            padded = f" {name} "
+            trigrams = {padded[start : start + 3] for start in range(len(name))}
+            shared = sum(squares[trigram] for trigram in sorted(trigrams & squares.keys()))
+            scored.append((name, min(shared / (norm * length), 1.0)))
         return sorted(scored, key=lambda item: (-item[1], item[0]))[:limit]
 
     def _read_postings(self, place: int) -> NDArray[np.int64]:
