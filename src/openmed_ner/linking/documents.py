@@ -22,7 +22,7 @@ def link_document(document: Document, linker: Linker) -> list[Link | None]:
     words = SpeciesWords.of(document.text if GENE in kinds else "")
     mentions = map(document.mention, document.spans)
     return [
-        linker.link(mention, span.label, long_forms, words.choose(mention, span.start))
+        linker.link(mention, span.label, long_forms, words.choose(span.start))
         for mention, span in zip(mentions, document.spans, strict=True)
     ]
 

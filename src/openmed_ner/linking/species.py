@@ -4,10 +4,9 @@ One symbol names the genes of many species, and a text tells which it means by w
 "patients". The words for the species whose genes are most often studied are searched for in the text itself.
 Spans of species are not read, so the types that a user asks for change no identifier.
 
-A gene has the species that the mention names ("human EGFR", "hEGFR"). A symbol in capitals is a human one if
-the text names humans at all, since rodent symbols have small letters. Other genes have the species that is
-named last before them in their sentence, or else the one named most often in the text. Without any, the human
-gene is meant first. EXPERIMENTS.md (2026-11-28) compares rules on training splits.
+A gene has the species that the mention names ("human EGFR", "hEGFR"), or the one that is named last before it
+in its sentence, or else the one named most often in the text. Without any, the human gene is meant first.
+EXPERIMENTS.md (2026-11-28) compares rules.
 """
 
 from __future__ import annotations
@@ -49,7 +48,6 @@ _WORD = re.compile(rf"(?<!\w)(?:{_GROUPS})(?!\w)", re.IGNORECASE)
 _SPECIES = tuple(_WORDS)
 _HOSTS = ("NCBITaxon:4932", "NCBITaxon:562")
 """Species that genes of others are often brought into."""
-_CAPITALS = re.compile(r"[A-Z][A-Z\d-]{2,}")
 _PREFIXED = re.compile(r"([hmr])([A-Z]\w*[A-Z\d].*)", re.DOTALL)
 _PREFIXES = {"h": HUMAN, "m": MOUSE, "r": RAT}
 
@@ -124,15 +122,12 @@ class SpeciesWords:
         sentences = tuple(start for start, _ in iter_sentences(text)) if words else ()
         return cls(tuple(start for start, _ in words), tuple(name for _, name in words), sentences)
 
-    def choose(self, symbol: str, place: int) -> str | None:
+    def choose(self, place: int) -> str | None:
         """Choose the species of a gene; ``None`` if the text names none.
 
         Args:
-            symbol: the mention.
-            place: its first character.
+            place: first character of the gene.
         """
-        if HUMAN in self.species and _CAPITALS.fullmatch(symbol):
-            return HUMAN
         before = bisect_right(self.starts, place) - 1
         sentence = bisect_right(self.sentences, place) - 1
         if before >= 0 and self.starts[before] >= self.sentences[sentence]:
