@@ -30,7 +30,13 @@ from openmed_ner.training.engine import loop
 from openmed_ner.training.engine.loop import CHECKPOINT, StepReport, Trainer, learning_rate
 from openmed_ner.training.finetune import build_model, finetune
 from openmed_ner.training.objectives import token_tags
-from openmed_ner.training.objectives.token_tags import IGNORED, TokenTagging, TrainingCorpus, make_examples
+from openmed_ner.training.objectives.token_tags import (
+    IGNORED,
+    TokenTagging,
+    TrainingCorpus,
+    draw_dev,
+    make_examples,
+)
 from openmed_ner.training.recipes import read_recipe
 from openmed_ner.training.search import search
 from openmed_ner.training.study.plan import iter_adaptations, iter_runs, read_study
@@ -435,6 +441,25 @@ def test_a_final_model_can_keep_the_dev_split_of_some_corpora() -> None:
 def test_windows_longer_than_the_backbone_are_refused(backbone: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="at most 96"):
         finetune(replace(make_recipe(backbone), window=97), CORPORA, tmp_path, name="tiny")
+
+
+@pytest.mark.slow
+def test_processes_that_read_change_no_run(backbone: Path, tmp_path: Path) -> None:
+    recipe = replace(make_recipe(backbone, epochs=2), window_lengths=(40, 80), dev_documents=5)
+    runs = [
+        finetune(recipe, CORPORA, tmp_path / str(readers), name="tiny", readers=readers) for readers in (1, 2)
+    ]
+    histories = [bundle.read_json("run.json")["history"] for bundle in runs]
+    assert (
+        histories[0]["scores"] == histories[1]["scores"] and histories[0]["losses"] == histories[1]["losses"]
+    )
+
+
+def test_dev_documents_are_drawn_by_their_texts() -> None:
+    documents = [Document(str(number), f"text {number}") for number in range(9)]
+    drawn = draw_dev(documents, 4)
+    assert len(drawn) == 4 and draw_dev(documents[::-1], 4) == drawn
+    assert draw_dev(documents, 0) == draw_dev(documents, 9) == documents
 
 
 def test_recipes_in_the_repository_are_valid() -> None:

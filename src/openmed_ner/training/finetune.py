@@ -120,7 +120,10 @@ def finetune(
         use_fused_attention(tagger.encoder, processes.device)
 
     with measure(processes) as meter, ExitStack() as stack:
-        pool = stack.enter_context(ReadingPool(reader, readers)) if readers > 1 else None
+        pool = None
+        if readers > 1:
+            batches = replace(reader, budget=2 * recipe.schedule.batch_subwords)
+            pool = stack.enter_context(ReadingPool(batches, readers))
         objective = TokenTagging(
             model,
             corpora,
