@@ -478,7 +478,7 @@ def test_recipes_in_the_repository_are_valid() -> None:
     }
     for path in folder.glob("*.toml"):
         if path.stem in ("adapt-lora", "adapt-full", "adapt-gpu"):
-            assert read_recipe(path, kind=PretrainRecipe).subwords >= 20_000_000
+            assert read_recipe(path, kind=PretrainRecipe).subwords >= 12_000_000
         elif path.stem in runs:
             study = read_study(path)
             n_backbones = 1 if path.stem == "gpu" else max(1, len(study.backbones))
