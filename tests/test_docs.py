@@ -35,6 +35,7 @@ TEXTS = {
     "abstract.txt": "Cisplatin-induced nephrotoxicity was seen in 3 of 40 patients.\n",
     "notes/one.txt": "Aspirin reduced the risk of myocardial infarction.\n",
     "notes/two.txt": "A girl with ataxia was given phenytoin.\n",
+    "visits.tsv": "visit\tnote\n7\tAspirin for angina pectoris.\n",
     "broken.jsonl": '{"text": 3}\n',
     "page.html": "<html><body>Aspirin</body></html>\n",
 }

@@ -391,3 +391,30 @@ def test_any_documents_read_back_or_are_refused(corpus: list[Document]) -> None:
         assert len({document.id for document in corpus}) < len(corpus)
     else:
         assert from_csv(content) == corpus
+
+
+COLUMNS_OF_NOTES = {"text": "Note", "id": "Patient", "label": "Kind"}
+
+
+def test_columns_may_have_other_names() -> None:
+    table = "patient;kind;label;start;end;note;text\n1;Disease;x;0;5;Fever;y\n"
+    (document,) = read_csv(StringIO(table), source="notes.csv", columns=COLUMNS_OF_NOTES)
+    assert document == Document("1", "Fever", (Span(0, 5, "Disease"),))
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "message"),
+    [
+        (
+            "patient,notes",
+            {"text": "note"},
+            "expected one column 'note', for text, found 0.*did you mean notes",
+        ),
+        ("note,note", {"text": "note"}, "found 2"),
+        ("note,kind", {"text": "note", "label": "kind"}, "needs the columns 'start' and 'end'"),
+        ("patient,note", {"id": "patient"}, "perhaps 'note': --text-column"),
+    ],
+)
+def test_a_column_that_is_named_must_be_there(header: str, columns: dict[str, str], message: str) -> None:
+    with pytest.raises(CorpusFormatError, match=message):
+        list(read_csv(StringIO(header + "\na,b\n"), source="notes.csv", columns=columns))

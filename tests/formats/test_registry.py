@@ -22,7 +22,8 @@ def test_a_format_has_one_reader_at_most_and_a_use(row: Format) -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_what_can_be_written_can_be_downloaded_and_only_that(row: Format) -> None:
     is_written = row.writer is not None or row.folder_writer is not None
-    assert {is_written} == {value is not None for value in (row.media_type, row.extension)}
+    is_offered = is_written and row.requires is None
+    assert {is_offered} == {value is not None for value in (row.media_type, row.extension)}
     assert row.title or not is_written
     assert (row.shard_extension is not None) == (row.writer is not None)
 

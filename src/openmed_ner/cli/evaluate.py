@@ -22,10 +22,14 @@ from openmed_ner.cli.options import (
     BundleFolder,
     DocumentDecoding,
     DocumentFormat,
+    IdColumn,
+    LabelColumn,
     SkipInvalid,
     SplitName,
     Terminologies,
+    TextColumn,
     Threads,
+    choose_columns,
     read_choices,
     split_names,
 )
@@ -92,6 +96,9 @@ def evaluate(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    label_column: LabelColumn = None,
     predicted_source: Annotated[
         DocumentFormat | None,
         typer.Option(
@@ -231,6 +238,7 @@ def evaluate(
         inputs=filter(None, (data, predicted, *(compare or ()))),
     )
     invalid = InvalidDocuments()
+    source, columns = choose_columns(source, text=text_column, identifier=id_column, label=label_column)
     gold_source = GoldSource(
         tuple(corpus or ()),
         split,
@@ -239,6 +247,7 @@ def evaluate(
         head,
         types=split_names(types, option="--types") or (),
         on_invalid=invalid.add if skip_invalid else None,
+        columns=columns,
     )
     label_names = _read_names(rename or [])
 

@@ -114,6 +114,31 @@ SkipInvalid = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Column of the texts in a table (CSV, TSV); implies --from csv (default: text).",
+        rich_help_panel=INPUT,
+    ),
+]
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Column of the document ids in a table; implies --from csv (default: id).",
+        rich_help_panel=INPUT,
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Column of the entity types in a table, beside start and end; implies --from csv (default: "
+        "label).",
+        rich_help_panel=INPUT,
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Resume from the checkpoint in the folder.", rich_help_panel=TRAINING),
@@ -218,6 +243,35 @@ def read_workers(text: str | None) -> Workers:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[: len(str(MOST)) + 1]) <= MOST:
         raise InputError(f"--workers {text}: expected a number above 0, or auto")
     return int(text)
+
+
+def choose_columns(
+    source: str | None, *, text: str | None, identifier: str | None, label: str | None = None
+) -> tuple[str | None, dict[str, str]]:
+    """Choose the format of tables whose columns are named.
+
+    Args:
+        source: value of ``--from``; ``None`` or ``auto`` if the format is to be recognised.
+        text: column of the texts.
+        identifier: column of the ids.
+        label: column of the entity types.
+
+    Returns:
+        The format, ``None`` if it is to be recognised, and the names of the columns.
+
+    Raises:
+        InputError: columns are named, and the format is not the one of tables; or a column has two uses.
+    """
+    named = None if source == "auto" else source
+    columns = drop_none({"text": text, "id": identifier, "label": label})
+    if not columns:
+        return named, columns
+    options = ", ".join(f"--{name}-column" for name in columns)
+    if named not in (None, "csv"):
+        raise InputError(f"{options} is for tables; omit it, or --from {named}")
+    if len({name.strip().lower() for name in columns.values()}) < len(columns):
+        raise InputError(f"{options}: expected a column for each, found one name twice")
+    return "csv", columns
 
 
 def split_names(text: str | None, *, option: str) -> list[str] | None:

@@ -25,13 +25,16 @@ from openmed_ner.cli.options import (
     AnyFormat,
     Backend,
     DocumentDecoding,
+    IdColumn,
     InferenceDevice,
     Processes,
     Species,
     TaggedFormat,
     Terminologies,
+    TextColumn,
     Threads,
     WorkersOption,
+    choose_columns,
     read_choices,
     read_workers,
     split_names,
@@ -88,6 +91,8 @@ def tag(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
     sections: Annotated[
         str | None,
         typer.Option(
@@ -254,14 +259,16 @@ def tag(
         openmed-ner tag notes/ --types Chemical,Disease --to jsonl -o entities.jsonl
     """
     target = target or infer_target(output if shard is None else None)
+    named, columns = choose_columns(source, text=text_column, identifier=id_column)
     reading = ReadingOptions(
         tuple(read_choices(sections, SECTIONS, option="--sections")) if sections else None,
         tuple(split_names(languages, option="--languages") or ()) or None,
         retracted,
+        columns,
     )
     inputs = find_inputs(
         files or [STDIN],
-        format=None if source == "auto" else source,
+        format=named,
         outputs=[path for path in (output, receipt, errors) if path],
         options=reading,
     )

@@ -24,8 +24,9 @@ from openmed_ner.cli.output import (
     write_table,
 )
 from openmed_ner.cli.progress import TaggingProgress
-from openmed_ner.errors import InputError
+from openmed_ner.errors import InputError, require_extra
 from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, tagged_writers
+from openmed_ner.formats.parquet import check_folder
 from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.backends import Workers
 from openmed_ner.inference.jobs.inputs import STDIN, Input, Problem
@@ -124,6 +125,10 @@ class Destination:
         )
         if self.format in FOLDER_WRITERS and self.path is None:
             raise InputError(f"--to {self.format} writes a folder; name it with --output")
+        if self.format in REGISTRY and (needed := REGISTRY[self.format].requires):
+            require_extra(*needed)
+        if self.format == "parquet" and self.path is not None:
+            check_folder(self.path)
         for path in filter(None, (self.receipt, self.errors)):
             if path.is_dir() or not path.parent.is_dir():
                 raise InputError(
@@ -171,6 +176,8 @@ def infer_target(path: Path | None) -> str:
         InputError: the name has a suffix that is not the one of an output format.
     """
     suffix = "" if path is None else path.suffix.lower()
+    if suffix == ".parquet":
+        return "parquet"
     for row in REGISTRY.values():
         extension = f".{(row.extension or '').rpartition('.')[2]}"
         if row.writer and suffix and suffix in (*row.suffixes, extension):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from openmed_ner.corpora import find_corpus, load_alternatives, load_split
@@ -73,6 +73,7 @@ class GoldSource:
         types: entity types of the file to score; all if empty.
         on_invalid: called with the error of each document that is left out of the file, and with the document
             if it can be read; if ``None``, a bad document ends the reading.
+        columns: names of the columns of a table, see :func:`openmed_ner.formats.csv.read_csv`.
 
     Raises:
         InputError: both corpora and a file are given, or types of corpora.
@@ -85,12 +86,16 @@ class GoldSource:
     head: str | None = None
     types: Sequence[str] = ()
     on_invalid: Callable[[InputError, Document | None], None] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.path is not None and self.corpora:
             raise InputError("--corpus and --data exclude each other: name corpora or a file, not both")
-        if self.path is None and (self.types or self.on_invalid):
-            raise InputError("--types and --skip-invalid are for your own documents; name them with --data")
+        if self.path is None and (self.types or self.on_invalid or self.columns):
+            raise InputError(
+                "--types, --skip-invalid and names of columns are for your own documents; name them with "
+                "--data"
+            )
 
     def is_training_data(self, training_splits: Sequence[str]) -> bool:
         """Return whether a model with these training splits was trained on this gold."""
@@ -130,10 +135,13 @@ class GoldSource:
         return load_gold(self.corpora[0], self.split)
 
     def _read(self, path: Path, corpus: str) -> Gold:
+        options = {"columns": self.columns} if self.columns else {}
         if self.on_invalid is None:
-            documents = list(read_documents(path, format=self.format))
+            documents = list(read_documents(path, format=self.format, options=options))
         else:
-            documents = list(read_valid_documents(path, format=self.format, on_invalid=self.on_invalid))
+            documents = list(
+                read_valid_documents(path, format=self.format, on_invalid=self.on_invalid, options=options)
+            )
         if self.types:
             documents = keep_types(documents, self.types)
         require_mentions(documents, source=str(path), types=self.types)

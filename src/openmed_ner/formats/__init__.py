@@ -96,7 +96,11 @@ def read_documents(
 
 
 def read_valid_documents(
-    path: Path, *, format: str | None = None, on_invalid: Callable[[InputError, Document | None], None]
+    path: Path,
+    *,
+    format: str | None = None,
+    on_invalid: Callable[[InputError, Document | None], None],
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[Document]:
     """Yield the documents of a file or folder that have no bad annotation, and pass over bad records.
 
@@ -104,6 +108,7 @@ def read_valid_documents(
         path: the file or folder.
         format: one of ``FORMATS``; chosen by the content and the name of the file if ``None``.
         on_invalid: called with the first error of what is left out, and with the document if it can be read.
+        options: options of the format.
 
     Raises:
         InputError, CorpusFormatError: as for :func:`read_documents`, where the reader cannot continue.
@@ -117,7 +122,7 @@ def read_valid_documents(
             on_invalid(error, None)
 
     # A reader reports the bad annotations of a document right before it.
-    for document in read_documents(path, format=format, on_bad=note):
+    for document in read_documents(path, format=format, on_bad=note, options=options):
         if problems:
             on_invalid(problems[0], document)
             problems.clear()

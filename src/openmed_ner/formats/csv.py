@@ -2,9 +2,11 @@
 
 Columns are ``id, text, start, end, label, mention, score, corpus, fragments``, in any order. Only ``text`` is
 required, and columns of other names are ignored. So are those of spans if ``start``, ``end`` or ``label`` is
-missing, since they then mean something else. A document is a run of rows with one id. The first row has its
-text, the others repeat it or leave it empty. A row with another text is another document, so ids may return,
-as those of patients do. A document without spans is one row without ``start``. Fragments are written
+missing, since they then mean something else. A caller may name the columns of text, id and label.
+
+A document is a run of rows with one id. The first row has its text, the others repeat it or leave it empty. A
+row with another text is another document, so ids may return, as those of patients do. A document without
+spans is one row without ``start``. Fragments are written
 ``0-3;5-9``. Scores and texts are exact; ``Document.meta`` is not written.
 
 On request, two last columns follow: ``attributes`` holds a JSON object, and ``evidence`` is ``document`` or
@@ -16,11 +18,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from io import StringIO
 from itertools import chain
-from logging import getLogger
 from threading import Lock
 from typing import Any, NamedTuple, TextIO
 
@@ -31,15 +32,13 @@ from openmed_ner.formats.attributes import (
     write_attributes,
     write_evidence,
 )
+from openmed_ner.formats.csv_header import ALL_COLUMNS, COLUMNS, count_columns, index_columns
 from openmed_ner.formats.tolerance import OnBad, check_mention, excerpt, fail
 from openmed_ner.text import Document, Span
 
-COLUMNS = ("id", "text", "start", "end", "label", "mention", "score", "corpus", "fragments")
 DELIMITERS = ",\t;"
 
-ALL_COLUMNS = (*COLUMNS, "attributes", "evidence")
 _SPAN_COLUMNS = ALL_COLUMNS[2:]
-_NEEDED_COLUMNS = ("start", "end", "label")
 # A column with empty cells becomes one of floats in many programs, pandas among them.
 _OFFSET = re.compile(r"([0-9]{1,18})(?:\.0+)?")
 _MISSING = ("nan", "<na>")
@@ -50,8 +49,6 @@ _SCORE = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _FRAGMENTS = re.compile("[0-9]{1,18}-[0-9]{1,18}(;[0-9]{1,18}-[0-9]{1,18})*")
 _FIELD_LIMIT = 2**31 - 1
 _field_limit_lock = Lock()
-
-logger = getLogger(__name__)
 
 
 class _Row(NamedTuple):
@@ -66,19 +63,27 @@ class _Row(NamedTuple):
     cells: Mapping[str, str]
 
 
-def read_csv(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
+def read_csv(
+    file: TextIO, *, source: str, on_bad: OnBad = fail, columns: Mapping[str, str] | None = None
+) -> Iterator[Document]:
     """Yield one document per run of rows with one id and one text.
 
     The header shows if commas, tabs or semicolons separate the cells. A row without an id opens a document
     named after its source and line if it has a text, and belongs to the document before if it has none. Empty
     rows are skipped. A bad row or span is handed to ``on_bad``, and the next row follows.
 
+    Args:
+        file: the table.
+        source: name of the file in messages and ids.
+        on_bad: called with the error of each bad row or span.
+        columns: names of columns in the file, by our names; a column is called as ours if it is not listed.
+
     Raises:
-        CorpusFormatError: the header lacks ``text``; or a row does not parse, has another number of cells, or
-            does not belong to the document before it.
+        CorpusFormatError: the header lacks ``text`` or a column that is listed; or a row does not parse, has
+            another number of cells, or does not belong to the document before it.
         AnnotationError: a row has a span that does not fit the text.
     """
-    for group in _iter_groups(file, source, on_bad):
+    for group in _iter_groups(file, source, on_bad, columns or {}):
         yield Document(group.id, group.text, tuple(group.spans))
 
 
@@ -141,12 +146,12 @@ class _Group:
                 on_bad(AnnotationError(f"{source}, line {row.number}: {error}"))
 
 
-def _iter_groups(file: TextIO, source: str, on_bad: OnBad) -> Iterator[_Group]:
+def _iter_groups(file: TextIO, source: str, on_bad: OnBad, columns: Mapping[str, str]) -> Iterator[_Group]:
     """Yield the rows of each document."""
     texts: dict[str, set[int]] = {}
     group: _Group | None = None
     is_after_bad = False
-    for row in _iter_rows(file, source, on_bad):
+    for row in _iter_rows(file, source, on_bad, columns):
         if row is None:  # it may have been the first one of its document
             if group:
                 yield group
@@ -188,14 +193,14 @@ def _refuse_row(identifier: str, text: str, texts: Mapping[str, Set[int]]) -> st
     return None
 
 
-def _iter_rows(file: TextIO, source: str, on_bad: OnBad) -> Iterator[_Row | None]:
+def _iter_rows(file: TextIO, source: str, on_bad: OnBad, columns: Mapping[str, str]) -> Iterator[_Row | None]:
     """Yield the rows that are not empty, and ``None`` in the places of bad ones."""
     first = file.readline().removeprefix("\ufeff")
     # With a single column any delimiter fits; the first, a comma, then wins.
-    delimiter = max(DELIMITERS, key=lambda delimiter: _count_columns(first.split(delimiter)))
+    delimiter = max(DELIMITERS, key=lambda delimiter: count_columns(first.split(delimiter), columns))
     records = _iter_records(chain([first], file), delimiter, source, on_bad)
     _, header = next(records, (1, None))
-    indices = _index_columns(header or [], source)
+    indices = index_columns(header or [], source, columns)
     for number, record in records:
         if record is None:
             yield None
@@ -272,32 +277,6 @@ def _to_error(problem: csv.Error, place: str, *, n_lines: int) -> CorpusFormatEr
         f"{place}: not CSV: {problem}{extent}. "
         f'Quote a cell that holds quotes or line ends, and double its quotes: "5"" long"'
     )
-
-
-def _to_name(cell: str) -> str:
-    # To find the delimiter, the header is split before it is parsed, so cells may still be quoted.
-    return cell.strip().strip('"').strip().lower()
-
-
-def _count_columns(header: Iterable[str]) -> int:
-    return sum(_to_name(cell) in ALL_COLUMNS for cell in header)
-
-
-def _index_columns(header: Sequence[str], source: str) -> dict[str, int]:
-    """Find the indices of our columns in a header."""
-    names = [_to_name(cell) for cell in header]
-    # A table of texts with a column "label", say, for their classes has no spans.
-    known = ALL_COLUMNS if set(_NEEDED_COLUMNS) <= set(names) else ("id", "text")
-    for column in known:
-        if names.count(column) > 1 or (column == "text" and column not in names):
-            raise CorpusFormatError(
-                f"{source}, line 1: expected one column {column!r}, found {names.count(column)} "
-                f"in the header {excerpt(', '.join(names))}" + _advise(column, names)
-            )
-
-    if ignored := [name for name in names if name not in known]:
-        logger.info("%s: ignored columns: %s", source, ", ".join(ignored))
-    return {name: index for index, name in enumerate(names) if name in known}
 
 
 def _clear_missing(cells: Mapping[str, str]) -> dict[str, str]:
@@ -380,11 +359,3 @@ def _from_span(document: Document, span: Span) -> list[Any]:
         write_attributes(span.attributes),
         write_evidence(span.evidence).get("evidence", ""),
     ]
-
-
-def _advise(column: str, names: Sequence[str]) -> str:
-    """Name the column that may hold the texts."""
-    near = [name for name in names if re.search("text|note|body|abstract|content", name, re.IGNORECASE)]
-    if column != "text" or column in names or not near:
-        return ""
-    return f"; rename the column of the texts, perhaps {excerpt(near[-1])}, to 'text'"

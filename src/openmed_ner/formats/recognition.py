@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from openmed_ner.formats.csv import ALL_COLUMNS, DELIMITERS
+from openmed_ner.formats.csv import DELIMITERS
+from openmed_ner.formats.csv_header import ALL_COLUMNS
 
 HEAD = 1 << 14
 """Bytes at the start of a file that are enough to recognise it."""

@@ -27,6 +27,7 @@ from openmed_ner.formats.label_studio import read_label_studio, write_label_stud
 from openmed_ner.formats.medline import read_medline
 from openmed_ner.formats.mmax import read_mmax
 from openmed_ner.formats.pairs import read_bc2gm_files, read_chemdner_files
+from openmed_ner.formats.parquet import EXTRA, write_parquet
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.plain import read_plain
 from openmed_ner.formats.prodigy import read_prodigy, write_prodigy
@@ -69,6 +70,8 @@ class Format:
             in place of the bytes.
         inexact: if true, the writer takes ``exact=False`` and drops values that the format cannot hold.
         attributes: if true, the writer takes ``attributes=True`` to make room for attributes of spans.
+        requires: module that the writer needs, and the extra that installs it; ``None`` for none. Such a
+            format is not offered for download.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Format:
     by_line: bool = False
     inexact: bool = False
     attributes: bool = False
+    requires: tuple[str, str] | None = None
 
     @property
     def shard_extension(self) -> str | None:
@@ -126,6 +130,7 @@ _ROWS = (
         name="csv",
         reader=read_csv,
         writer=write_csv,
+        options=("columns",),
         suffixes=(".csv",),
         title="CSV",
         media_type="text/csv; charset=utf-8",
@@ -237,6 +242,7 @@ _ROWS = (
         media_type="application/zip",
         extension="xmi.zip",
     ),
+    Format(name="parquet", folder_writer=write_parquet, title="Parquet", requires=EXTRA),
     Format(
         name="jats",
         reader=read_jats,

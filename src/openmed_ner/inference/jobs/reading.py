@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from openmed_ner.formats import REGISTRY
@@ -17,11 +18,13 @@ class ReadingOptions:
             ``None``.
         languages: languages of PubMed's articles, as codes of three letters; all if ``None``.
         retracted: if true, read retracted articles too.
+        columns: names of the columns of tables, by those that :mod:`openmed_ner.formats.csv` expects.
     """
 
     sections: tuple[str, ...] | None = None
     languages: tuple[str, ...] | None = None
     retracted: bool = True
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Record of the options that are not the default."""
