@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import openmed_ner
-from openmed_ner.formats import FOLDER_WRITERS, WRITERS, read_documents
+from commands import invoke
+from openmed_ner.bundle import Bundle
+from openmed_ner.formats import FOLDER_WRITERS, WRITERS, read_documents, write_documents
 from openmed_ner.text import Document
 from sentences import only
 from tiny import make_recipe
@@ -107,3 +110,40 @@ def test_a_model_learns_from_the_corrections(backbone: Path, tagged: list[Docume
         [span.key for span in document.spans] for document in GOLD
     ]
     assert go_through("label-studio", found, tmp_path) == corrected
+
+
+def write_notes(folder: Path) -> None:
+    folder.mkdir()
+    for document in GOLD:
+        (folder / f"{document.id}.txt").write_text(document.text, encoding="utf-8")
+
+
+def annotate(tasks: Path) -> None:
+    """Correct all tasks of Label Studio: the gold replaces what the model marked."""
+    gold = {document.text: document for document in GOLD}
+    found = read_documents(tasks, format="label-studio")
+    annotated = [replace(document, spans=gold[document.text].spans) for document in found]
+    write_documents(annotated, tasks, format="label-studio")
+
+
+def test_the_loop_goes_from_suggestions_to_what_they_gained(
+    adapter_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = adapter_bundle.folder
+    write_notes(tmp_path / "notes")
+    tasks, held_out = tmp_path / "tasks.json", tmp_path / "test.jsonl"
+    write_documents(GOLD[:2], tmp_path / "seed.jsonl")
+    write_documents(GOLD[4:6], held_out)
+
+    command = ["suggest", tmp_path / "notes", "--bundle", start, "--types", "Disease", "--count", "4"]
+    invoke(*command, "--without", tmp_path / "seed.jsonl", "--without", held_out, "-o", tasks, "--explain")
+    suggested = {document.text for document in read_documents(tasks, format="label-studio")}
+    assert suggested == {document.text for document in (*GOLD[2:4], *GOLD[6:])}
+    assert "least sure" in capsys.readouterr().out
+
+    annotate(tasks)
+    settings = ["--set", "schedule.epochs=2", "--set", 'leave_out="nothing"']
+    run = ["--start", start, "--dev", tasks, "--test", held_out, "-o", tmp_path / "run", *settings]
+    invoke("train", "--data", tasks, *run)
+    assert re.search(r"^test: F1 [\d.]+ after training, 100\.00 before: gain ", capsys.readouterr().out, re.M)
+    assert openmed_ner.load(tmp_path / "run/bundle").corpora == ("tasks",)

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from openmed_ner.api import evaluate, export, load, pretrain, train
+    from openmed_ner.api import evaluate, export, load, pretrain, suggest, train
     from openmed_ner.bundle.manifest import Bundle, Manifest, open_bundle
     from openmed_ner.corpora.split import load_split
     from openmed_ner.data import read_examples
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from openmed_ner.evaluation.scores import Counts, Scores
     from openmed_ner.formats import read_documents, write_documents
+    from openmed_ner.inference.suggestion import Suggestion
     from openmed_ner.inference.tagger import Tagger
     from openmed_ner.text.dataframe import to_dataframe
     from openmed_ner.text.document import Account, Coverage, Document, Span, Token
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from openmed_ner.training.config import LoraSettings, PretrainRecipe, Recipe, Schedule
 
 _MODULES = {
-    "api": ("evaluate", "export", "load", "pretrain", "train"),
+    "api": ("evaluate", "export", "load", "pretrain", "suggest", "train"),
     "bundle.manifest": ("Bundle", "Manifest", "open_bundle"),
     "corpora.split": ("load_split",),
     "data": ("read_examples",),
@@ -52,6 +53,7 @@ _MODULES = {
     ),
     "evaluation.scores": ("Counts", "Scores"),
     "formats": ("read_documents", "write_documents"),
+    "inference.suggestion": ("Suggestion",),
     "inference.tagger": ("Tagger",),
     "text.dataframe": ("to_dataframe",),
     "text.document": ("Account", "Coverage", "Document", "Span", "Token"),
@@ -81,6 +83,7 @@ __all__ = [
     "Schedule",
     "Scores",
     "Span",
+    "Suggestion",
     "TagScheme",
     "Tagger",
     "Token",
@@ -92,6 +95,7 @@ __all__ = [
     "pretrain",
     "read_documents",
     "read_examples",
+    "suggest",
     "to_dataframe",
     "train",
     "write_documents",

@@ -1,4 +1,4 @@
-"""The verbs of the package: load, train, pretrain, evaluate, export.
+"""The verbs of the package: load, suggest, train, pretrain, evaluate, export.
 
 Each does what the command of the same name does, on documents in memory. What needs torch is imported when it
 is called, so that tagging and evaluating work without it.
@@ -6,7 +6,7 @@ is called, so that tagging and evaluating work without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from openmed_ner.errors import InputError, RecipeError, require_extra
 from openmed_ner.evaluation import predictions
 from openmed_ner.evaluation.gold import Gold, keep_corpora_with_split, load_gold, require_mentions
 from openmed_ner.evaluation.protocols import ScoringProtocol
+from openmed_ner.inference.suggestion import Suggestion, suggest_documents
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.text import Document
 from openmed_ner.training.config import Recipe
@@ -64,6 +65,35 @@ def load(
         device=device,
         processes=processes,
     )
+
+
+def suggest(
+    texts: Iterable[str | Document],
+    *,
+    count: int = 20,
+    bundle: Tagger | PathLike | None = None,
+    labelled: Iterable[Document] = (),
+    corpora: Sequence[str] | None = None,
+    types: Sequence[str] | None = None,
+) -> list[Suggestion]:
+    """Choose the documents that are most worth annotating, the best first.
+
+    Args:
+        texts: texts to choose from; spans of documents are ignored, and a text that occurs twice counts once.
+        count: number of documents to choose.
+        bundle: the model that is to become better, or its folder; the embedded one if ``None``.
+        labelled: annotated documents, which are not chosen; their mentions are known names.
+        corpora: heads to use; all, merged by type, if ``None``.
+        types: entity types that are to be annotated; the main types if ``None``.
+
+    Returns:
+        Documents with the mentions that the model finds, and the places that it is least sure of.
+
+    Raises:
+        InputError: the count is below 1, a corpus or type is unknown, or a text is no string.
+    """
+    tagger = bundle if isinstance(bundle, Tagger) else Tagger.load(bundle)
+    return suggest_documents(tagger, texts, count=count, labelled=labelled, corpora=corpora, types=types)
 
 
 def train(

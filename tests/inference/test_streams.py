@@ -9,7 +9,8 @@ import pytest
 
 from openmed_ner.bundle import BackboneReference, Manifest
 from openmed_ner.errors import InputError, RunError
-from openmed_ner.inference.tagger import ModelPart, Tagger
+from openmed_ner.inference.parts import ModelPart
+from openmed_ner.inference.tagger import Tagger
 from openmed_ner.tagging import Head, SubwordTokenizer
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray

@@ -54,6 +54,7 @@ class Group:
 
 COMMANDS: Mapping[str, Entry | Group] = {
     "tag": Entry("tag:tag", "Find biomedical entities in text."),
+    "suggest": Entry("suggest:suggest", "Choose the documents that are most worth annotating."),
     "train": Entry("train:train", "Fine-tune a backbone with LoRA and write an adapter bundle."),
     "passages": Entry("passages:passages", "Prepare a pretraining set from unlabelled text."),
     "pretrain": Entry(

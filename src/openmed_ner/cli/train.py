@@ -14,6 +14,7 @@ import typer
 
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import RECORD
+from openmed_ner.cli.gain import Gain, measure_gain
 from openmed_ner.cli.invalid import InvalidDocuments
 from openmed_ner.cli.options import (
     INPUT,
@@ -24,18 +25,23 @@ from openmed_ner.cli.options import (
     BundleName,
     Device,
     DocumentFormat,
+    IdColumn,
+    LabelColumn,
     Overrides,
     RecipeFile,
     Resume,
     RunFolder,
     Seed,
     SkipInvalid,
+    TextColumn,
+    choose_columns,
     drop_none,
 )
 from openmed_ner.cli.output import complain, print_json
 from openmed_ner.cli.progress import TrainingProgress, describe_f1
 from openmed_ner.cli.slips import find_slips
 from openmed_ner.errors import RecipeError, require_extra
+from openmed_ner.evaluation.gold import require_mentions
 from openmed_ner.formats import FORMATS, read_documents, read_valid_documents
 from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.text import Account, Document
@@ -76,6 +82,14 @@ def train(
             metavar="PATH", help="Your own dev documents, to select the best epoch.", rich_help_panel=INPUT
         ),
     ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Your own test documents, to score the new model and its start on.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     source: Annotated[
         DocumentFormat | None,
         typer.Option(
@@ -85,6 +99,9 @@ def train(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    label_column: LabelColumn = None,
     skip_invalid: SkipInvalid = False,
     backbone: Backbone = None,
     adapted: Annotated[
@@ -143,7 +160,9 @@ def train(
     """
     # Documents are read before torch is imported, which takes longer: a fault in them is told at once.
     invalid = InvalidDocuments() if skip_invalid else None
-    splits = _read_splits(data, dev, source, corpus, invalid)
+    source, columns = choose_columns(source, text=text_column, identifier=id_column, label=label_column)
+    paths = {"train": data, "dev": dev, "test": test}
+    splits = _read_splits(paths, source, columns, corpus, invalid)
     processes = require_extra("openmed_ner.training.engine.processes", "train").join(device)
     overrides = set_ or []
     if splits and data and recipe is None:
@@ -161,7 +180,7 @@ def train(
         values["corpora"] = corpus
     settings = read_recipe(recipe, overrides, kind=Recipe, **drop_none(values))
 
-    corpora = _load_corpora(settings, data, dev, splits)
+    corpora = _load_corpora(settings, paths, splits)
     excluded = {part.head.corpus: len(part.left_out) for part in corpora if part.left_out}
     # A launcher runs this command once per process; one of them speaks for all.
     if processes.is_main:
@@ -181,43 +200,55 @@ def train(
             bundle = _search(settings, corpora, output, search, minutes, run, progress)
 
     if processes.is_main:
-        _report(bundle, excluded, as_json=as_json)
+        gain = None
+        if data and test:
+            before = open_bundle(Path(settings.start)) if settings.start else None
+            gain = measure_gain(before, bundle, data.stem, splits["test"])
+        _report(bundle, excluded, gain, as_json=as_json)
 
 
 def _read_splits(
-    data: Path | None,
-    dev: Path | None,
+    paths: Mapping[str, Path | None],
     source: str | None,
+    columns: Mapping[str, str],
     corpora: Sequence[str] | None,
     invalid: InvalidDocuments | None,
 ) -> dict[str, tuple[Document, ...]]:
     """Read the user's own documents, by split; none without ``--data``.
 
     Raises:
-        RecipeError: corpora of the catalog are named, too, the dev documents are missing, or invalid
-            documents are to be left out of a corpus.
+        RecipeError: corpora of the catalog are named, too, or the dev documents are missing; or invalid
+            documents, columns or test documents are named without documents to train on.
     """
-    if data is None:
+    if paths["train"] is None:
+        if paths["test"] is not None:
+            raise RecipeError("--test is for your own documents; score corpora with openmed-ner evaluate")
         if invalid is not None:
             raise RecipeError("--skip-invalid is for your own documents; name them with --data and --dev")
+        if columns:
+            raise RecipeError("names of columns are for your own tables; name them with --data and --dev")
         return {}
     if corpora:
         raise RecipeError(_BOTH)
-    if dev is None:
+    if paths["dev"] is None:
         raise RecipeError("--data needs --dev: documents to select the best epoch")
-    paths = {"train": data, "dev": dev}
-    return {
+    options = {"columns": columns} if columns else {}
+    splits = {
         split: tuple(
-            read_documents(path, format=source)
+            read_documents(path, format=source, options=options)
             if invalid is None
-            else read_valid_documents(path, format=source, on_invalid=invalid.add)
+            else read_valid_documents(path, format=source, on_invalid=invalid.add, options=options)
         )
         for split, path in paths.items()
+        if path is not None
     }
+    if "test" in splits:
+        require_mentions(splits["test"], source=str(paths["test"]))
+    return splits
 
 
 def _load_corpora(
-    settings: Recipe, data: Path | None, dev: Path | None, splits: Mapping[str, Sequence[Document]]
+    settings: Recipe, paths: Mapping[str, Path | None], splits: Mapping[str, Sequence[Document]]
 ) -> Sequence[TrainingCorpus]:
     """Load the corpora of the recipe, or take the user's own documents.
 
@@ -226,12 +257,13 @@ def _load_corpora(
     """
     loading = require_extra("openmed_ner.training.corpora", "train")
     corpora: Sequence[TrainingCorpus]
+    data = paths["train"]
     if data is None:
         corpora = loading.load_corpora(settings)
         return corpora
     if settings.corpora:
         raise RecipeError(_BOTH)
-    head = loading.infer_head(data.stem, splits, {"train": data, "dev": dev})
+    head = loading.infer_head(data.stem, splits, paths)
     corpora = loading.build_corpora({head: splits}, settings)
     return corpora
 
@@ -259,12 +291,12 @@ def _search(
     return bundle
 
 
-def _report(bundle: Bundle, excluded: Mapping[str, int], *, as_json: bool) -> None:
+def _report(bundle: Bundle, excluded: Mapping[str, int], gain: Gain | None, *, as_json: bool) -> None:
     """Print the result of a run from its record, and a warning if the model is of no use."""
     record = bundle.read_json(RECORD)
     history = record["history"]
     scores = history["scores"][history["best_epoch"]]
-    _report_result(bundle, record, scores, excluded, as_json=as_json)
+    _report_result(bundle, record, scores, excluded, gain, as_json=as_json)
     if scores and scores["score"] < _POOR:
         complain(
             f"warning: {describe_f1(scores)} of 100: the model has learnt hardly anything and is of no use "
@@ -278,6 +310,7 @@ def _report_result(
     record: Mapping[str, Any],
     scores: Mapping[str, float],
     excluded: Mapping[str, int],
+    gain: Gain | None,
     *,
     as_json: bool,
 ) -> None:
@@ -290,6 +323,7 @@ def _report_result(
                 "parameters": parameters,
                 "accounts": record["accounts"],
                 "left_out": excluded,
+                **({} if gain is None else {"test": gain.to_json()}),
             }
         )
         return
@@ -299,4 +333,6 @@ def _report_result(
     typer.echo(f"{parameters['trained']:,} parameters trained ({100 * parameters['share']:.2f} %)")
     selected = describe_f1(scores) if scores else "the last epoch, since dev was trained on"
     typer.echo(f"after epoch {history['best_epoch'] + 1}: {selected}")
+    if gain is not None:
+        typer.echo(f"test: {gain.describe()}")
     typer.echo(f"bundle: {bundle.folder}")

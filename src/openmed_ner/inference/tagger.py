@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
-from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.suite import join_manifests, open_bundles
-from openmed_ner.errors import BundleError, InputError, RunError, suggest
+from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.inference.backends import Workers, load_backends
 from openmed_ner.inference.parts import ModelPart, check_outputs, read_tokenizer
+from openmed_ner.inference.selection import SpanSelection, read_names
 from openmed_ner.inference.texts import describe, iter_blocks, iter_documents, raise_last
-from openmed_ner.tagging import SubwordTokenizer, WindowReader, predict
+from openmed_ner.tagging import SubwordTokenizer, WindowReader, collect_scores, predict
 from openmed_ner.tagging.batching import MULTIPLE, LongArray
-from openmed_ner.tagging.document_decoding import DocumentMode
 from openmed_ner.tagging.entity_types import CASE_REPORTS, DETAILS, find_main_types
 from openmed_ner.tagging.heads import FloatArray
+from openmed_ner.tagging.margins import Candidate, MarginDecoder
 from openmed_ner.tagging.parallel import ReadingPool
-from openmed_ner.tagging.prediction import BUDGET, ModelFunction
-from openmed_ner.tagging.type_merging import TypeMerge
+from openmed_ner.tagging.prediction import BUDGET, tagged_document
 from openmed_ner.terminologies import Matcher
-from openmed_ner.text import Document, Span
+from openmed_ner.text import Document
+
+Result = TypeVar("Result")
 
 GPU_MULTIPLE = 64
 """Divisor of padded lengths on a GPU, which has time to spare but should see few shapes."""
@@ -266,24 +268,89 @@ class Tagger:
             InputError: a corpus or type is unknown to this model, no corpus is named, the threshold or the
                 block is out of range, or a text is not a string or holds half of a surrogate pair.
         """
+        selection = self._select(texts, corpora, types, layers, threshold)
+        modes = self.manifest.document_modes if document_decoding else {}
+
+        def tag(documents: Iterable[Document], reader: WindowReader, **model: Any) -> Iterator[Document]:
+            if self._pool is None:
+                tagged = predict(documents, reader=reader, modes=modes, **model)
+            else:
+                tagged = self._pool.predict(documents, heads=reader.heads, modes=modes, **model)
+            for document in tagged:
+                yield document.with_spans(selection.keep(document.spans))
+
+        return self._read(texts, selection, tag, on_bad, block)
+
+    def pipe_candidates(
+        self,
+        texts: Iterable[str | Document],
+        *,
+        corpora: Sequence[str] | None = None,
+        types: Sequence[str] | None = None,
+        layers: bool = False,
+        on_bad: OnBad = fail,
+    ) -> Iterator[tuple[Document, tuple[Candidate, ...]]]:
+        """Tag a stream of texts, and tell how sure the model is of each place that may be a mention.
+
+        Arguments and errors are those of :meth:`pipe`. Texts are read in this process.
+
+        Returns:
+            Each document as :meth:`pipe` returns it, with its mentions and possible mentions in the order of
+            the text, see :class:`~openmed_ner.tagging.margins.Candidate`.
+        """
+        selection = self._select(texts, corpora, types, layers)
+        modes = self.manifest.document_modes
+
+        def tag(
+            documents: Iterable[Document], reader: WindowReader, **model: Any
+        ) -> Iterator[tuple[Document, tuple[Candidate, ...]]]:
+            make_decoder = partial(MarginDecoder, heads=reader.heads, modes=modes)
+            for document, decoder in collect_scores(documents, make_decoder, reader=reader, **model):
+                spans = selection.keep(decoder.spans)
+                places = decoder.candidates(spans)
+                kept = (place for place in places if selection.allows(place.label, place.corpus))
+                yield tagged_document(document, decoder).with_spans(spans), tuple(kept)
+
+        return self._read(texts, selection, tag, on_bad)
+
+    def _select(
+        self,
+        texts: object,
+        corpora: Sequence[str] | None,
+        types: Sequence[str] | None,
+        layers: bool,
+        threshold: float = 0.0,
+    ) -> SpanSelection:
+        """Check the arguments of :meth:`pipe`, and find the spans to keep and the heads that they need."""
         if isinstance(texts, str | bytes | Mapping | Document):
             raise InputError(f"expected several texts, found {describe(texts)}; name one in a list: [text]")
+        types, corpora = read_names(types, self.types, "type"), read_names(corpora, self.corpora, "corpus")
+        if corpora is None and not layers and types is None:
+            types = self.main_types
+        return SpanSelection.make(self.manifest, corpora, types, layers=layers, threshold=threshold)
+
+    def _read(
+        self,
+        texts: Iterable[str | Document],
+        selection: SpanSelection,
+        tag: Callable[..., Iterator[Result]],
+        on_bad: OnBad,
+        block: int | None = None,
+    ) -> Iterator[Result]:
+        """Read texts with the heads of a selection.
+
+        Args:
+            texts: the texts.
+            selection: the heads.
+            tag: yields a result for each document, given the documents, ``reader``, ``run`` and ``submit``.
+            on_bad: called with the error of each text that is no text.
+            block: number of texts to read before their results are returned.
+        """
         if block is not None and block < 1:
             raise InputError(f"block {block}: expected a number above 0")
-        if not 0.0 <= threshold <= 1.0:
-            raise InputError(f"threshold {threshold}: expected a number between 0 and 1")
-        types = _read_names(types, self.types, "type")
-        corpora = _read_names(corpora, self.corpora, "corpus")
-        if corpora is not None and not corpora:
-            raise InputError("corpora is empty; name a head of this bundle, or leave it out")
-
-        merges: dict[str, TypeMerge] = {}
-        if corpora is None and not layers:
-            types = self.main_types if types is None else types
-            merges = {label: self.manifest.merge_of(label) for label in types}
-        needed = self._needed_corpora(corpora, merges)
+        needed = selection.corpora
         parts = [part.select(needed) for part in self._parts if part.has(needed)]
-        heads = tuple(head for part in parts for head in part.heads)
+        reader = replace(self._reader, heads=tuple(head for part in parts for head in part.heads))
 
         def run(*inputs: LongArray) -> FloatArray:
             logits = [part.run(*inputs) for part in parts]
@@ -291,31 +358,16 @@ class Tagger:
 
         errors: list[InputError] = []
         documents = iter_documents(texts, on_bad, errors)
-        modes = self.manifest.document_modes if document_decoding else {}
-        tagged = self._predict(documents, run, replace(self._reader, heads=heads), modes, block)
-        selected = (
-            document.with_spans(_select_spans(document.spans, types, merges, threshold))
-            for document in tagged
-        )
-        return raise_last(selected, errors)
+        return raise_last(self._compute(documents, partial(tag, reader=reader, run=run), block), errors)
 
-    def _predict(
-        self,
-        documents: Iterable[Document],
-        run: ModelFunction,
-        reader: WindowReader,
-        modes: Mapping[str, DocumentMode],
-        block: int | None,
-    ) -> Iterator[Document]:
+    def _compute(
+        self, documents: Iterable[Document], tag: Callable[..., Iterator[Result]], block: int | None
+    ) -> Iterator[Result]:
         """Tag in this thread and compute in others, which end with the stream; or read in processes."""
-        pool = ThreadPoolExecutor(reader.workers, thread_name_prefix="openmed-ner")
+        pool = ThreadPoolExecutor(self._reader.workers, thread_name_prefix="openmed-ner")
         try:
             for texts in iter_blocks(documents, block):
-                if self._pool is None:
-                    yield from predict(texts, run=run, reader=reader, modes=modes, submit=pool.submit)
-                else:
-                    heads, submit = reader.heads, pool.submit
-                    yield from self._pool.predict(texts, run=run, heads=heads, modes=modes, submit=submit)
+                yield from tag(texts, submit=pool.submit)
         except MemoryError as error:
             raise RunError("there is not enough memory; use fewer threads") from error
         except RuntimeError as error:
@@ -324,37 +376,3 @@ class Tagger:
             raise RunError(f"{error}: there is not enough memory; use fewer threads") from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-    def _needed_corpora(self, corpora: Sequence[str] | None, merges: Mapping[str, TypeMerge]) -> set[str]:
-        """The corpora whose heads have to be computed."""
-        if corpora is not None:
-            return set(corpora)
-        return {corpus for merge in merges.values() for corpus in merge.used} or set(self.corpora)
-
-
-def _read_names(names: Iterable[str] | None, choices: Sequence[str], kind: str) -> Sequence[str] | None:
-    """Return names as a sequence, which can be read more than once, after a check."""
-    if isinstance(names, str):
-        raise InputError(f"expected a list of names, such as [{names!r}], found the string {names!r}")
-    names = None if names is None else tuple(names)
-    for name in names or ():
-        if name not in choices:
-            near = suggest(name, choices) or f"; this bundle knows: {', '.join(choices)}"
-            raise InputError(f"unknown {kind} {name!r}{near}")
-    return names
-
-
-def _select_spans(
-    spans: Iterable[Span],
-    types: Sequence[str] | None,
-    merges: Mapping[str, TypeMerge],
-    threshold: float,
-) -> Iterable[Span]:
-    """Apply the options of :meth:`Tagger.pipe`: threshold, then types, then one layer per merged type."""
-    confident = [span for span in spans if (span.score or 0.0) >= threshold]
-    if types is None:
-        return confident
-
-    by_type = {label: [span for span in confident if span.label == label] for label in types}
-    layers = (merges[label](by_type[label]) if label in merges else by_type[label] for label in by_type)
-    return sorted(chain.from_iterable(layers), key=lambda span: (span.start, span.end))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TypeVar
 
 from openmed_ner.errors import InputError
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad
 from openmed_ner.text import Document
+
+Result = TypeVar("Result")
 
 
 def iter_documents(
@@ -37,9 +40,9 @@ def _to_document(number: int, text: object, on_bad: OnBad) -> Document | None:
     return None
 
 
-def raise_last(documents: Iterator[Document], errors: list[InputError]) -> Iterator[Document]:
-    """Yield documents, then raise the error that ended the texts."""
-    yield from documents
+def raise_last(results: Iterator[Result], errors: list[InputError]) -> Iterator[Result]:
+    """Yield results, then raise the error that ended the texts."""
+    yield from results
     if errors:
         raise errors[0]
 

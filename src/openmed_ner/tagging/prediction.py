@@ -147,8 +147,13 @@ def predict(
         return DocumentDecoder(text, reader.heads, modes)
 
     for document, decoder in collect_scores(documents, make_decoder, run=run, reader=reader, submit=submit):
-        meta = {**document.meta, "coverage": asdict(decoder.coverage)}
-        yield replace(document, spans=tuple(decoder.spans), meta=meta)
+        yield tagged_document(document, decoder)
+
+
+def tagged_document(document: Document, decoder: DocumentDecoder) -> Document:
+    """Return a document with the spans of a decoder that has taken all its windows, and its coverage."""
+    meta = {**document.meta, "coverage": asdict(decoder.coverage)}
+    return replace(document, spans=tuple(decoder.spans), meta=meta)
 
 
 def collect_scores(
