@@ -79,8 +79,8 @@ def test_a_text_that_occurs_twice_or_is_annotated_is_not_chosen(tagger: Tagger) 
 
 
 def test_a_name_that_was_chosen_asks_less(tagger: Tagger) -> None:
-    texts = ["of cancer of", "the cancer of", "of tumor of aspirin"]
-    assert choose(tagger, texts, 2) == ["of cancer of", "of tumor of aspirin"]
+    texts = ["of cancer of", "the cancer of", "of tumor of"]
+    assert choose(tagger, texts, 2) == ["of cancer of", "of tumor of"]
 
 
 def test_a_name_that_is_annotated_asks_less(tagger: Tagger) -> None:

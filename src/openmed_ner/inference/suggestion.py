@@ -2,9 +2,9 @@
 
 A model learns most from texts it is unsure about (uncertainty sampling, Lewis and Gale, 1994). The doubt of a
 place that may be a mention is one minus its margin (:mod:`openmed_ner.tagging.margins`), and the doubt of a
-document is the sum over its places by the logarithm of its words: a plain sum would choose the longest
-documents, which cost most to annotate, and a mean those with a single place. Settles and Craven (2008)
-compare such scores for sequences.
+document is the sum over its places for 100 words. A plain sum would choose the longest documents, which take
+longest to annotate, and a mean those with a single place. Settles and Craven (2008) compare such scores for
+sequences, and EXPERIMENTS.md (2026-11-28) those that were tried here.
 
 Documents that ask the same question teach little together. The document with the most doubt is chosen first,
 and each place of a name counts half as much for each chosen or annotated document that has the name (greedy
@@ -18,7 +18,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush, heapreplace
-from math import log2
 
 from openmed_ner.errors import InputError
 from openmed_ner.formats.tolerance import OnBad, fail
@@ -30,6 +29,8 @@ KEPT = 20
 """Documents that are kept for the choice, as a multiple of the number to choose."""
 FEWEST_KEPT = 1000
 """Documents that are kept at least."""
+SHORTEST = 50
+"""Words of the shortest documents: shorter ones have the doubt of one with this number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Suggestion:
 
     Attributes:
         document: the document, with the mentions that the model finds.
-        score: its doubt when it was chosen; names of documents chosen before count less.
+        score: its doubt for 100 words when it was chosen; names of documents chosen before count less.
         candidates: mentions and possible mentions, the least sure first.
     """
 
@@ -97,27 +98,27 @@ class _Place:
         document: the document.
         candidates: its mentions and possible mentions.
         doubts: doubt of the candidates of each name.
-        divisor: logarithm of the number of its words.
+        hundreds: hundreds of its words, at least :data:`SHORTEST` words.
     """
 
     number: int
     document: Document
     candidates: tuple[Candidate, ...]
     doubts: Mapping[str, float]
-    divisor: float
+    hundreds: float
 
     @classmethod
     def read(cls, number: int, document: Document, candidates: tuple[Candidate, ...]) -> _Place:
         doubts: dict[str, float] = defaultdict(float)
         for candidate in candidates:
             doubts[_normalise(document.text[candidate.start : candidate.end])] += candidate.doubt
-        # Two more words, so that the shortest text has a divisor above 1.
-        return cls(number, document, candidates, doubts, log2(2 + len(document.text.split())))
+        n_words = max(SHORTEST, len(document.text.split()))
+        return cls(number, document, candidates, doubts, n_words / 100)
 
     def score(self, names: Mapping[str, int]) -> float:
-        """Doubt of the document, given the number of documents that have each name."""
+        """Doubt of the document for 100 words, given the number of documents that have each name."""
         total = sum(doubt * 0.5 ** names.get(name, 0) for name, doubt in self.doubts.items())
-        return total / self.divisor
+        return total / self.hundreds
 
 
 def _iter_new(texts: Iterable[str | Document], seen: set[int]) -> Iterator[str | Document]:
