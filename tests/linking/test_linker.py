@@ -75,9 +75,13 @@ def test_an_everyday_word_is_still_a_name_where_its_species_does_not_count() -> 
     assert ids(own, "zebrafish", "Species") == ("OWN:1",)
 
 
-@pytest.mark.parametrize("word", ["injury", "Injuries", "disease", "of", "7", "x", ""])
+WORDS = "injury Injuries role relatives placebo enzymes disease of 7 x"
+
+
+@pytest.mark.parametrize("word", [*WORDS.split(" "), "severe injury", "acute injury", ""])
 def test_ordinary_words_are_no_names(linker: Linker, word: str) -> None:
-    assert linker.link(word, "Disease") is None
+    for label in ("Disease", "Chemical", "Gene", "Species"):
+        assert linker.link(word, label) is None
 
 
 def test_a_type_without_terminology_is_not_linked(linker: Linker) -> None:

@@ -30,6 +30,8 @@ C:2,ethanol,ethyl alcohol,Chemical
 C:3,alcohols,alcohol,Chemical
 C:4,morphine,,Chemical
 C:5,adrenergic blocking agents,,Chemical
+G:1,TGFB3,,Gene
+G:2,TP53,p53,Gene
 NCBITaxon:9606,Homo sapiens,human,Species
 NCBITaxon:10090,Mus musculus,,Species
 NCBITaxon:9796,Equus caballus,,Species
@@ -71,6 +73,11 @@ def linker(tmp_path_factory: pytest.TempPathFactory) -> Linker:
         ("NA", "Chemical", None),
         ("alcohol", "Chemical", "C:2"),
         ("alcohols", "Chemical", "C:3"),
+        ("TGF-beta3", "Gene", "G:1"),
+        ("TGF-β3 mRNA", "Gene", "G:1"),
+        ("p53 protein", "Gene", "G:2"),
+        ("TGF", "Gene", None),
+        ("protein", "Gene", None),
         ("participants", "Species", "NCBITaxon:9606"),
         ("nude mice", "Species", "NCBITaxon:10090"),
         ("horses", "Species", "NCBITaxon:9796"),

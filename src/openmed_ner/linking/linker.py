@@ -16,11 +16,12 @@ from typing import Literal, NamedTuple, Self, get_args
 
 from openmed_ner.linking.chemicals import iter_wordings, name_compound
 from openmed_ner.linking.composites import iter_readings
+from openmed_ner.linking.genes import iter_symbols
 from openmed_ner.linking.organisms import cut_to_binomial, name_everyday_species, name_last_word
 from openmed_ner.linking.short_forms import expand
 from openmed_ner.linking.similarity import share_matched
 from openmed_ner.linking.species import find_species, split_species
-from openmed_ner.linking.variants import iter_variants
+from openmed_ner.linking.variants import is_vague, iter_variants
 from openmed_ner.terminologies import name_key, normalise
 from openmed_ner.terminologies.matcher import FUNCTION_WORDS
 from openmed_ner.terminologies.name_index import NameIndex, bag_key, split_ids
@@ -42,7 +43,11 @@ VARIANT_SCORE = 0.9
 """Score of a mention in other words."""
 CHEMICAL, DISEASE, GENE, SPECIES = "Chemical", "Disease", "Gene", "Species"
 """Types of concepts that have rules of their own."""
-_WORDINGS: Mapping[str, Callable[[str], Iterator[str]]] = {DISEASE: iter_variants, CHEMICAL: iter_wordings}
+_WORDINGS: Mapping[str, Callable[[str], Iterator[str]]] = {
+    DISEASE: iter_variants,
+    CHEMICAL: iter_wordings,
+    GENE: iter_symbols,
+}
 """Other wordings of a normalised name, by type."""
 LINKED_TYPES: Mapping[str, str] = {
     "Disease": "Disease",
@@ -366,7 +371,9 @@ class Linker:
             return None
         index = self._indices[scope.kind]
         wordings = [name for name in find(folded) if name not in ORDINARY]
-        for key in index.keep_known([bag_key(name) or name for name in wordings]):
+        for key in index.keep_known(
+            [name if scope.kind == GENE else bag_key(name) or name for name in wordings]
+        ):
             if numbers := self._find_concepts(key, scope):
                 candidates = tuple(describe_concept(index, number) for number in numbers[:MAX_CANDIDATES])
                 return Link(candidates[:1], "variant", VARIANT_SCORE, candidates)
@@ -375,12 +382,12 @@ class Linker:
     def _find_near(self, text: str, scope: _Scope) -> Link | None:
         threshold = self._options.thresholds.get(scope.kind)
         folded = normalise(text)
-        is_guess = folded in ORDINARY or len(folded) < MIN_NEAR or is_case_sensitive(text)
+        is_guess = is_vague(folded) or len(folded) < MIN_NEAR or is_case_sensitive(text)
         if threshold is None or not self._options.near or is_guess:
             return None
         index = self._indices[scope.kind]
         names = index.similar.find(folded, limit=N_COMPARED)
-        rated = [(key, cosine * share_matched(key, folded)) for key, cosine in names]
+        rated = [(key, cosine * share_matched(key, folded)) for key, cosine in names if key not in ORDINARY]
         scored: dict[int, float] = {}
         for key, score in sorted(rated, key=lambda item: (-item[1], item[0])):
             if score < threshold or not score or len(scored) >= MAX_CANDIDATES:

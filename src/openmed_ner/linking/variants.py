@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from openmed_ner.terminologies import normalise
+from openmed_ner.terminologies.pruning import ORDINARY
 
 MAX_VARIANTS = 80
 """Wordings that are looked up for a mention."""
@@ -95,6 +96,7 @@ fulminant massive bilateral unilateral sporadic inherited hereditary familial pr
 asymptomatic idiopathic isolated generalised diffuse advanced early late onset adult postoperative human
 experimental clinical symptom
 """)
+_INHERITED = _read_words("inherited hereditary familial")
 _CAUSES = ("induced", "related", "associated")
 _NOUNS = (
     ("toxic", "toxicity"),
@@ -123,6 +125,15 @@ def iter_variants(name: str) -> Iterator[str]:
     """
     words = tuple(name.split(" "))
     return islice(_expand(words), MAX_VARIANTS) if len(words) <= _MAX_WORDS else iter(())
+
+
+def is_vague(name: str) -> bool:
+    """True for a normalised name that is an ordinary word with nothing but its degree or course.
+
+    >>> is_vague("severe injury")
+    True
+    """
+    return all(word in ORDINARY or word in _MODIFIERS for word in name.split(" "))
 
 
 def _expand(words: Words) -> Iterator[str]:
@@ -169,6 +180,8 @@ def _rename_tumour(words: Words) -> Iterator[Words]:
 def _rename_disorder(words: Words) -> Iterator[Words]:
     """Change or add the last word that says that it is a disorder."""
     stem, last = words[:-1], words[-1]
+    if last in _HEADS and stem and all(word in _MODIFIERS - _INHERITED for word in stem):
+        return  # "acute injury" is no acute disease
     if last not in _HEADS:
         for name in _NAMES_OF_DISORDERS:
             yield (*words, name)
