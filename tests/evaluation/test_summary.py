@@ -6,7 +6,7 @@ import pytest
 
 from openmed_ner.errors import InputError
 from openmed_ner.evaluation.summary import pair_documents
-from openmed_ner.text import Document
+from openmed_ner.text import Document, Span
 
 
 def named(prefix: str, *texts: str) -> list[Document]:
@@ -15,7 +15,10 @@ def named(prefix: str, *texts: str) -> list[Document]:
 
 def test_documents_without_common_ids_are_paired_by_their_order() -> None:
     gold, predicted = named("gold.tsv", "a", "b"), named("mine.tsv", "a", "b")
-    assert pair_documents(gold, predicted) == predicted
+    predicted = [document.with_spans([Span(0, 1, "Disease")]) for document in predicted]
+    paired = pair_documents(gold, predicted)
+    assert [document.id for document in paired] == ["gold.tsv:1", "gold.tsv:2"]
+    assert [document.spans for document in paired] == [document.spans for document in predicted]
     assert pair_documents(gold, list(reversed(gold))) == gold
 
 

@@ -383,6 +383,13 @@ def test_csv_is_read_or_refused_and_what_is_read_can_be_written(content: str) ->
         assert from_csv(to_csv(documents)) == documents
 
 
+def test_an_id_of_an_empty_text_may_return_after_other_documents() -> None:
+    corpus = [Document("2", ""), Document("1", "abc"), Document("2", "abc")]
+    assert from_csv(to_csv(corpus)) == corpus
+    with pytest.raises(UnrepresentableError, match="'2' does not fit CSV"):
+        to_csv([*corpus[::2]])
+
+
 @given(corpus=st.lists(documents(scored=True), max_size=2))
 def test_any_documents_read_back_or_are_refused(corpus: list[Document]) -> None:
     try:

@@ -65,6 +65,20 @@ def test_a_block_is_all_that_is_read_ahead(tagger: Tagger, block: int) -> None:
     assert results == list(tagger.pipe(texts))
 
 
+def test_tagging_can_be_stopped_within_a_text(tagger: Tagger) -> None:
+    n_asked = 0
+
+    def stop() -> bool:
+        nonlocal n_asked
+        n_asked += 1
+        return n_asked > 1
+
+    assert next(tagger.pipe(["aspirin"], stop=lambda: False)).spans
+    with pytest.raises(RunError, match="stopped"):
+        list(tagger.pipe(["aspirin " * 50_000], stop=stop))
+    assert n_asked < 1_000
+
+
 def test_options_that_mean_nothing_are_refused(tagger: Tagger) -> None:
     with pytest.raises(InputError, match="block 0"):
         list(tagger.pipe([], block=0))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 import shutil
 import sys
 import threading
@@ -55,6 +57,23 @@ def test_onnx_and_torch_give_the_same_spans(tagger: Tagger, adapter_bundle: Bund
         for one, other in zip(actual.spans, expected.spans, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-4)
         assert actual.meta["coverage"] == expected.meta["coverage"]
+
+
+def test_a_pickle_or_a_copy_loads_the_bundle_again(runtime_bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(runtime_bundle.folder, folder)
+    tagger = Tagger.load(folder, threads=1, document_decoding=False)
+    content = pickle.dumps(tagger)
+    assert len(content) < 1_000
+    for copied in (pickle.loads(content), copy.deepcopy(tagger)):
+        assert copied(TEXT) == tagger(TEXT)
+        assert copied.manifest == tagger.manifest
+
+    seal(folder, replace(tagger.manifest, name="other"))
+    with pytest.raises(BundleError, match="bundle of a pickled tagger"):
+        pickle.loads(content)
+    with pytest.raises(InputError, match="cannot be pickled"):
+        pickle.dumps(Tagger(tagger.manifest, tagger.tokenizer, []))
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 7), (3, 16), (2, 64)])

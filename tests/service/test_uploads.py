@@ -158,3 +158,19 @@ def test_the_size_of_a_text_follows_from_its_words() -> None:
     assert cost(Document("1", " " * 600)) == 600 + DOCUMENT_COST
     structured = Document("1", "a", meta={"structure": {"relations": [{"infons": {"a": 1}}] * 100}})
     assert cost(structured) > cost(Document("1", "a")) + 400
+
+
+def test_tagging_ends_once_nobody_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    stub = StubTagger()
+
+    async def run() -> None:
+        batcher = Batcher(stub, limit=10**7)
+        async with batcher.running():
+            task = asyncio.create_task(batcher.tag([Document("0", "WAIT"), Document("1", "")], PipeOptions()))
+            await asyncio.to_thread(stub.started.wait)
+            task.cancel()
+        assert batcher.n_pending == 0
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert stub.batches == [["0", "1"]]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from openmed_ner.bundle import open_bundle
-from openmed_ner.errors import InputError
+from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.service.app import create_app
 from openmed_ner.service.settings import ServiceSettings
@@ -46,13 +47,14 @@ class StubTagger:
         layers: bool = False,
         threshold: float = 0.0,
         document_decoding: bool = True,
+        stop: Callable[[], bool] | None = None,
     ) -> Iterator[Document]:
         for name in (*(corpora or ()), *(types or ())):
             if name not in (*self.corpora, *self.types):
                 raise InputError(f"unknown name {name!r}")
         documents = [text if isinstance(text, Document) else Document("0", text) for text in texts]
         self.document_decoding.append(document_decoding)
-        return self._tag(documents, corpora, types, threshold)
+        return self._tag(documents, corpora, types, threshold, stop or (lambda: False))
 
     def _tag(
         self,
@@ -60,6 +62,7 @@ class StubTagger:
         corpora: Sequence[str] | None,
         types: Sequence[str] | None,
         threshold: float,
+        stop: Callable[[], bool],
     ) -> Iterator[Document]:
         if documents:
             self.batches.append([document.id for document in documents])
@@ -68,7 +71,11 @@ class StubTagger:
                 raise RuntimeError(f"cannot read {document.text}")
             if "WAIT" in document.text:
                 self.started.set()
-                assert self.go.wait(20)
+                deadline = time.monotonic() + 20
+                while not self.go.wait(0.01):
+                    assert time.monotonic() < deadline
+                    if stop():
+                        raise RunError("tagging was stopped")
             spans = [
                 Span(match.start(), match.end(), label, score, corpus)
                 for corpus, label, score, pattern in (

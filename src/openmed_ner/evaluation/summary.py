@@ -19,7 +19,7 @@ from openmed_ner.text import Document
 
 
 def pair_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Document]:
-    """Put predicted documents in the order of the gold ones, by id.
+    """Put predicted documents in the order of the gold ones, by id, and give them the ids of these.
 
     Many files have no ids, and documents are then named after their file and line. If no id occurs on both
     sides and the numbers of documents are equal, documents are paired by their order. Their texts must be
@@ -52,7 +52,7 @@ def pair_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> l
                 f"document {document.id!r}{pair}: gold and predicted texts differ, first at character "
                 f"{_first_difference(document.text, other.text)}; offsets cannot be compared"
             )
-    return paired
+    return [replace(other, id=document.id) for document, other in zip(gold, paired, strict=True)]
 
 
 def _require_same_ids(gold: Set[str], predicted: Set[str]) -> None:

@@ -108,12 +108,14 @@ def write_csv(
     n_cells = len(columns) - 2
 
     seen: dict[str, set[int]] = {}
+    empty = ""  # id of the document just before, if it has no text
     for document in documents:
-        if reason := _refusal(document, seen, attributes=attributes):
+        if reason := _refusal(document, seen, empty, attributes=attributes):
             on_bad(UnrepresentableError(f"document {document.id!r} does not fit CSV: {reason}"))
             continue
 
         seen.setdefault(document.id, set()).add(hash(document.text))
+        empty = "" if document.text else document.id
         rows = [_from_span(document, span)[:n_cells] for span in document.spans]
         first, *rest = rows or [[None] * n_cells]
         writer.writerow([document.id, document.text, *first])
@@ -335,10 +337,14 @@ def _to_pair(fragment: str) -> tuple[int, int]:
 # --- writing
 
 
-def _refusal(document: Document, seen: Mapping[str, Set[int]], *, attributes: bool) -> str | None:
+def _refusal(document: Document, seen: Mapping[str, Set[int]], empty: str, *, attributes: bool) -> str | None:
     """Return the reason why a document cannot be written; ``None`` if it can."""
-    others = seen.get(document.id)
-    if not document.id or (others and (not document.text or {hash(document.text), hash("")} & others)):
+    others = seen.get(document.id, ())
+    if (
+        document.id in ("", empty)
+        or hash(document.text) in others
+        or (document.id in seen and not document.text)
+    ):
         return "its id is empty, or duplicate with the same or no text; both separate the rows of documents"
     if any(span.corpus == "" for span in document.spans):
         return "a span has an empty corpus, which would read back as None"

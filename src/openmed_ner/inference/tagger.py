@@ -14,10 +14,11 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from openmed_ner.bundle import Bundle, Manifest
-from openmed_ner.bundle.suite import join_manifests, open_bundles
+from openmed_ner.bundle.suite import bundle_digest, join_manifests, open_bundles
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.inference.backends import Workers, load_backends
+from openmed_ner.inference.origin import Origin
 from openmed_ner.inference.parts import ModelPart, check_outputs, read_tokenizer
 from openmed_ner.inference.selection import SpanSelection, read_names
 from openmed_ner.inference.texts import describe, iter_blocks, iter_documents, raise_last
@@ -80,6 +81,7 @@ class Tagger:
         self.manifest = manifest
         self.backend = backend
         self._parts = parts
+        self._origin: Origin | None = None
         self._reader = WindowReader(
             tokenizer,
             manifest.heads,
@@ -128,11 +130,12 @@ class Tagger:
             RunError: no GPU is visible.
         """
         if isinstance(bundle, Bundle):
-            bundles = [bundle]
+            folder, bundles = bundle.folder, [bundle]
         else:
-            bundles = open_bundles(Path(bundle) if bundle is not None else embedded_bundle())
+            folder = Path(bundle) if bundle is not None else embedded_bundle()
+            bundles = open_bundles(folder)
         tokenizer = read_tokenizer(bundles[0])
-        backends, workers = load_backends(
+        backends, n_workers = load_backends(
             bundles, backend=backend, threads=threads, workers=workers, device=device
         )
 
@@ -146,17 +149,27 @@ class Tagger:
             manifest = replace(manifest, document_decoding={})
         by_torch = manifest.kind != "runtime" or (device == "cuda" and backend is None)
         subwords = max(getattr(loaded, "subwords", 0) for loaded in backends)
-        return cls(
+        tagger = cls(
             manifest,
             tokenizer,
             parts,
             backend="torch" if by_torch else backend or manifest.backend,
-            workers=workers,
+            workers=n_workers,
             matcher=bundles[0].read_matcher(),
             processes=processes,
             budget=subwords or BUDGET,
             multiple=GPU_MULTIPLE if subwords else MULTIPLE,
         )
+        options = {"backend": backend, "threads": threads, "workers": workers, "device": device}
+        options |= {"document_decoding": document_decoding, "processes": processes}
+        tagger._origin = Origin(folder.absolute() if bundle else None, bundle_digest(folder), options)
+        return tagger
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the origin, from which the model is loaded again."""
+        if self._origin is None:
+            raise InputError("a tagger that was not loaded from a folder cannot be pickled or copied")
+        return self._origin.load, (type(self).load, embedded_bundle)
 
     def close(self) -> None:
         """End the processes that read texts, if there are any."""
@@ -241,6 +254,7 @@ class Tagger:
         document_decoding: bool = True,
         on_bad: OnBad = fail,
         block: int | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> Iterator[Document]:
         """Tag a stream of texts, in order, in constant memory.
 
@@ -260,6 +274,8 @@ class Tagger:
                 raised once the texts before are tagged.
             block: number of texts to read before their results are returned, 1 for a stream whose next text
                 depends on the last result; some hundred, which is fastest, if ``None``. It changes no result.
+            stop: asked before each batch, in any thread. Once it returns true, tagging ends with an error,
+                also within a long text.
 
         Returns:
             One document per text; ``meta["coverage"]`` is the account of the text read.
@@ -267,6 +283,7 @@ class Tagger:
         Raises:
             InputError: a corpus or type is unknown to this model, no corpus is named, the threshold or the
                 block is out of range, or a text is not a string or holds half of a surrogate pair.
+            RunError: ``stop`` returned true, or the model failed.
         """
         selection = self._select(texts, corpora, types, layers, threshold)
         modes = self.manifest.document_modes if document_decoding else {}
@@ -279,7 +296,7 @@ class Tagger:
             for document in tagged:
                 yield document.with_spans(selection.keep(document.spans))
 
-        return self._read(texts, selection, tag, on_bad, block)
+        return self._read(texts, selection, tag, on_bad, block, stop)
 
     def pipe_candidates(
         self,
@@ -336,6 +353,7 @@ class Tagger:
         tag: Callable[..., Iterator[Result]],
         on_bad: OnBad,
         block: int | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> Iterator[Result]:
         """Read texts with the heads of a selection.
 
@@ -345,6 +363,7 @@ class Tagger:
             tag: yields a result for each document, given the documents, ``reader``, ``run`` and ``submit``.
             on_bad: called with the error of each text that is no text.
             block: number of texts to read before their results are returned.
+            stop: asked before each batch; once it returns true, tagging ends with an error.
         """
         if block is not None and block < 1:
             raise InputError(f"block {block}: expected a number above 0")
@@ -353,6 +372,8 @@ class Tagger:
         reader = replace(self._reader, heads=tuple(head for part in parts for head in part.heads))
 
         def run(*inputs: LongArray) -> FloatArray:
+            if stop is not None and stop():
+                raise RunError("tagging was stopped")
             logits = [part.run(*inputs) for part in parts]
             return logits[0] if len(logits) == 1 else np.concatenate(logits, axis=-1)
 

@@ -6,8 +6,9 @@ for the batch in work and, from each other request, for about as many characters
 takes documents with equal options until it has ``BATCH`` characters. A text never waits for one of the other
 lane. While a long text is being tagged, the short lane gets its share of the processor, about half.
 
-All state lives on the event loop; only ``Tagger.pipe`` runs in the threads. A batch in a thread is tagged to
-its end, even if its client has disconnected, and counts as pending until then.
+All state lives on the event loop; only ``Tagger.pipe`` runs in the threads. A batch in a thread ends early
+once all its requests are over, by the time limit or because their clients have disconnected, and counts as
+pending until then.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, NamedTuple, Protocol
@@ -56,8 +58,9 @@ class Pipe(Protocol):
         layers: bool,
         threshold: float,
         document_decoding: bool,
+        stop: Callable[[], bool] | None = None,
     ) -> Iterator[Document]:
-        """Tag texts, in order."""
+        """Tag texts, in order; end with an error once ``stop`` returns true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +289,12 @@ class Batcher:
             documents = [turn.request.documents[turn.position] for turn in batch]
             begin = time.perf_counter()
             results = await asyncio.get_running_loop().run_in_executor(
-                threads, _tag_batch, self._tagger, documents, batch[0].request.options
+                threads,
+                _tag_batch,
+                self._tagger,
+                documents,
+                batch[0].request.options,
+                partial(_is_over, batch),
             )
             self._record(batch, time.perf_counter() - begin)
             for turn, result in zip(batch, results, strict=True):
@@ -300,18 +308,25 @@ class Batcher:
         self._on_batch(len(batch), seconds)
 
 
+def _is_over(batch: Sequence[_Turn]) -> bool:
+    """Return true if nobody waits for a batch any more."""
+    return all(turn.request.future.done() for turn in batch)
+
+
 def _tag_batch(
-    tagger: Pipe, documents: Sequence[Document], options: PipeOptions
+    tagger: Pipe, documents: Sequence[Document], options: PipeOptions, stop: Callable[[], bool]
 ) -> list[Document | Exception]:
     """Tag a batch; if that fails, tag each document alone, so that one bad text spoils no other."""
     try:
-        tagged = tagger.pipe(documents, **options.for_tagger())
+        tagged = tagger.pipe(documents, **options.for_tagger(), stop=stop)
         results = list(add_attributes(tagged, options.add, options.identifiers))
         if len(results) != len(documents):
             raise RunError(f"the model returned {len(results)} documents for {len(documents)}")
         return [*results]
     except Exception as error:
+        if stop():
+            return [error] * len(documents)
         if len(documents) > 1:
-            return [_tag_batch(tagger, [document], options)[0] for document in documents]
+            return [_tag_batch(tagger, [document], options, stop)[0] for document in documents]
         logger.error("tagging failed: %s", type(error).__name__)  # its message may quote the text
         return [error]

@@ -19,12 +19,17 @@ from itertools import pairwise
 _SPACE = re.compile(r"\s{2,}|[^\S ]")
 _LINE_END = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _CERTAIN = re.compile(r"[\t\v\f\x1c-\x1e\u2029]")
-_BULLET = re.compile(r"[-*+•‣◦▪●○–—·☐☑☒](?=\s)")
-_NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[A-Za-z])\)|\d{1,3}\.)(?=\s)")
-"""Number of an item; a letter and a stop would be "E. coli"."""
+_BOX = r"\[[ _xX✓✔✗✘]?\]|\( ?\)"
+_BULLET = re.compile(rf"(?:[^\w\s\"'“”‘’(){{}}\[\].,:;!?%&@/\\<±°]{{1,3}}(?:[ \t]+(?:{_BOX}))?|{_BOX})(?=\s)")
+"""Signs before white space that are no punctuation of prose, a box to tick, or both."""
+_NUMBER = re.compile(
+    r"(?:\(?(?:\d{1,3}|[A-Za-z])\)|\[\d{1,3}\]|\d{1,3}\.|\d{1,2}-(?!\s+(?:and|or|to)\b))"
+    rf"(?:[ \t]+(?:{_BOX}))?(?=\s)"
+)
+"""Number of an item; a letter and a stop would be "E. coli", and "2- and 3-fold" is no item."""
 _HYPHENATED = re.compile(r"[^\W\d_][-\u2010]")
 _VISIBLE = re.compile(r"[^\W_]")
-_BLANKS = re.compile(r"\s+")
+_BLANKS = re.compile(r"\s*")
 _WORD = re.compile(r"\S*")
 _COLUMNS = 4
 """Blanks that separate columns; justified text has fewer."""
@@ -92,10 +97,17 @@ def find_layout(text: str) -> Layout:
     marks = [mark for lines in paragraphs for line in lines if (mark := _find_mark(text, line, item_starts))]
     known = {place.start for place in breaks}
     for _, end in marks:
-        blanks = _BLANKS.match(text, end)
-        if blanks and end not in known and blanks.end() < len(text):
-            breaks.append(Break(*blanks.span(), certain=True))
+        following = _BLANKS.match(text, end).end()  # type: ignore[union-attr]
+        if end not in known and end < following < len(text):
+            breaks.append(Break(end, following, certain=True))
     return Layout(sorted(breaks, key=lambda place: place.start), marks)
+
+
+def skip_mark(text: str, start: int, end: int) -> int:
+    """Return the place after white space and the mark of a list item, if there is one."""
+    start = _BLANKS.match(text, start, end).end()  # type: ignore[union-attr]
+    mark = _BULLET.match(text, start, end) or _NUMBER.match(text, start, end)
+    return _BLANKS.match(text, mark.end(), end).end() if mark else start  # type: ignore[union-attr]
 
 
 def _iter_breaks(text: str, paragraph: Sequence[Range]) -> Iterator[Break]:
