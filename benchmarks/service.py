@@ -11,8 +11,9 @@ the run. The last line is JSON. ``ratio`` is the median, over rounds, of the ser
 to the engine's.
 
 With ``--uploads``, files that were made to take memory are uploaded instead, each alone and then by all
-clients at once. The server's peak memory above that of its idle state is reported as a multiple of the limit
-on bodies. While all clients upload, a short text is sent again and again. Every answer counts, refusals too.
+clients at once. The server's peak memory above that of its idle state, after some texts, is reported as a
+multiple of the limit on bodies. While all clients upload, a short text is sent again and again. Every answer
+counts, refusals too.
 """
 
 from __future__ import annotations
@@ -137,13 +138,16 @@ def hostile_files() -> dict[str, tuple[str, bytes]]:
     }
 
 
-async def upload(url: str, clients: int, pid: int) -> dict[str, Any]:
+async def upload(url: str, texts: list[str], clients: int, pid: int) -> dict[str, Any]:
     """Send hostile uploads, each alone and then all at once; return statuses, memory and latencies."""
     files = hostile_files()
     limit = ServiceSettings().max_body / 1e6
     limits = httpx.Limits(max_connections=clients + 1)
     async with httpx.AsyncClient(base_url=url, timeout=300, limits=limits) as http:
-        await http.post("/tag", json={"text": "Aspirin for asthma."})
+        # Both lanes tag once, since the memory of a model at work is no matter of uploads.
+        await asyncio.gather(
+            *(http.post("/tag", json={"text": text * 40}) for text in (texts[0], texts[0][:50]))
+        )
         idle = resident_megabytes(pid)
 
         async def send(name: str) -> str:
@@ -228,7 +232,7 @@ def main() -> None:
         return
 
     if options.uploads:
-        uploads = measure_service(options.bundle, lambda url, pid: upload(url, options.clients, pid))
+        uploads = measure_service(options.bundle, lambda url, pid: upload(url, texts, options.clients, pid))
         print(json.dumps({"benchmark": "uploads", **uploads, **provenance()}))
         return
 

@@ -150,3 +150,37 @@ def test_invalid_gold_documents_can_be_left_out() -> None:
     assert (
         "left out: 1 documents with bad annotations, 1 bad records; the first: gold.jsonl, line 2" in messages
     )
+
+
+def test_an_empty_argument_is_no_folder() -> None:
+    write({"a.txt": TEXT})
+    for words in (["tag", ""], ["tag", "a.txt", "--output="], ["tag", "a.txt", "--bundle", ""]):
+        status, output, messages = run(*words)
+        assert (status, output) == (2, "")
+        assert "An argument is empty" in messages
+
+
+def test_an_output_replaces_no_input_of_another_format() -> None:
+    write({"a.txt": TEXT})
+    status, _, messages = run("tag", "a.txt", "--to", "jsonl", "-o", "a.txt")
+    assert (status, Path("a.txt").read_text()) == (2, TEXT)
+    assert "--output a.txt is the file of an input" in messages
+    assert run("tag", "a.txt", "-o", "a.jsonl")[0] == 0
+    assert run("tag", "a.jsonl", "-o", "a.jsonl")[0] == 0
+    assert ids(Path("a.jsonl").read_text()) == ["a.txt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
+def test_a_full_disk_is_named_with_its_file() -> None:
+    write({"a.txt": TEXT})
+    assert run("tag", "a.txt", "-o", "/dev/full", "--to", "jsonl")[::2] == (
+        1,
+        "openmed-ner: cannot write /dev/full: No space left on device\n",
+    )
+
+
+def test_two_files_without_ids_are_compared() -> None:
+    rows = "Aspirin\tB-X\nhelps\tO\n\nNo\tO\nasthma\tB-Y\n"
+    write({"gold/test.tsv": rows, "mine/test.tsv": rows.replace("B-X", "O")})
+    status, output, _ = run("evaluate", "--gold", "gold/test.tsv", "--predicted", "mine/test.tsv")
+    assert status == 0 and "P 100.00  R 50.00" in output

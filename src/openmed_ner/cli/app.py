@@ -7,6 +7,7 @@ stand here a second time, so that ``openmed-ner --help`` imports no command; a t
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from copy import copy
@@ -23,6 +24,7 @@ from openmed_ner.cli.output import complain
 from openmed_ner.errors import OpenMedError
 from openmed_ner.offline import disable_telemetry, is_offline, refuse_network
 
+_EMPTY_OPTION = re.compile(r"--[\w-]+=")
 _SUMMARY = "Biomedical named entity recognition, offline, on a CPU."
 
 
@@ -140,6 +142,12 @@ class LazyGroup(TyperGroup):
             **settings,
         )
         self._entries = entries
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse empty arguments: an empty path would be the current folder."""
+        if any(argument == "" or _EMPTY_OPTION.fullmatch(argument) for argument in args):
+            ctx.fail("An argument is empty. Is a variable of the shell not set?")
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that the arguments name, and import it."""

@@ -5,6 +5,7 @@ Texts and names come from untrusted files, so control characters are escaped bef
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from openmed_ner.errors import InputError
+from openmed_ner.errors import InputError, RunError
 from openmed_ner.storage import atomic_file, is_stream
 
 if TYPE_CHECKING:
     from openmed_ner.text import Document
 
 _SCORE_WIDTH = 5
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def complain(error: Exception | str) -> None:
@@ -74,6 +76,7 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
     Raises:
         InputError: standard output is closed; or the path is a directory, or its directory does not exist or
             is not writable.
+        RunError: the disk is full.
     """
     if path is None:
         check_stdout()
@@ -91,7 +94,9 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
             opened = True
             yield file
     except OSError as error:
-        if opened:  # the disk is full, or the block failed to read something else
+        if opened and error.errno in _NO_SPACE:
+            raise RunError(f"cannot write {path}: {error.strerror}") from error
+        if opened:  # the block failed to read something else
             raise
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 

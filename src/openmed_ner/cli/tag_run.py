@@ -118,10 +118,12 @@ class Destination:
         """
         if self.path is None:
             check_stdout()
-        # The output may replace an input: it is renamed when all of the input has been read.
+        # The output may replace an input of its format: it is renamed when all of the input has been read.
         check_outputs(
             {"--output": self.path, "--receipt": self.receipt, "--errors": self.errors},
-            inputs=[source.path for source in inputs if source.path != self.path],
+            inputs=[
+                source.path for source in inputs if source.path != self.path or source.format != self.format
+            ],
         )
         if self.format in FOLDER_WRITERS and self.path is None:
             raise InputError(f"--to {self.format} writes a folder; name it with --output")

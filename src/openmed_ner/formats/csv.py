@@ -140,6 +140,8 @@ class _Group:
 
     def add(self, row: _Row, source: str, on_bad: OnBad) -> None:
         """Add the span of a row, if it has one."""
+        if not any(map(row.cells.__getitem__, _SPAN_COLUMNS)):
+            return
         cells = _clear_missing(row.cells)
         if any(cells[column] for column in _SPAN_COLUMNS):
             try:
