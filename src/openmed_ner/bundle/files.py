@@ -35,7 +35,8 @@ def check_name(name: str, folder: Path) -> None:
         BundleError: the file lies outside the folder, or is of a kind that a bundle must not contain.
     """
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or name == MANIFEST:
+    # On Windows, a colon follows the letter of a drive, or precedes a hidden stream of a file.
+    if path.is_absolute() or ".." in path.parts or any(sign in name for sign in "\\:") or name == MANIFEST:
         raise BundleError(f"{folder}: the manifest lists {name!r}, which does not lie inside the bundle")
     if path.suffix not in SUFFIXES and name != LEXICON:
         raise BundleError(

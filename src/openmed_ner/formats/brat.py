@@ -25,11 +25,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote, unquote
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.attributes import Attributes, parse_attributes, parse_evidence, write_evidence
 from openmed_ner.formats.brat_normalisations import read_normalisations, renew_normalisations
+from openmed_ner.formats.file_names import decode_name, encode_name
 from openmed_ner.formats.files import advise_encoding, describe_byte, make_folder
 from openmed_ner.formats.structure import Annotation, Structure, new_names, select_annotations, surviving
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail
@@ -137,7 +137,7 @@ def write_brat(documents: Iterable[Document], folder: Path, *, on_bad: OnBad = f
             on_bad(UnrepresentableError(f"document {document.id!r}: brat cannot hold {reason}"))
             continue
 
-        name = _encode_name(document.id)
+        name = encode_name(document.id)
         names.add(name)
         try:
             _write_pair(folder, name, document)
@@ -206,22 +206,14 @@ def _write_pair(folder: Path, name: str, document: Document) -> None:
         (folder / f"{name}{suffix}.partial").replace(folder / f"{name}{suffix}")
 
 
-def _encode_name(id: str) -> str:
-    """Encode an id as a file name; only letters, digits and ``_.-~`` stay unchanged."""
-    return quote(id, safe="")
-
-
 def _decode_name(path: Path, name: str) -> str:
-    """Decode the id from a file name; a name that is not percent-encoded is the id itself."""
+    """Decode the id from a file name."""
     # Python reads file names that are not UTF-8 with lone surrogates.
     try:
         name.encode()
     except UnicodeEncodeError as error:
         raise CorpusFormatError(f"{path!a}: the file name is not UTF-8; rename it") from error
-    try:
-        return unquote(name, errors="strict")
-    except UnicodeDecodeError:
-        return name
+    return decode_name(name)
 
 
 # --- Lines
@@ -367,7 +359,7 @@ def _refusal(document: Document, names: set[str]) -> str | None:
     if any(LONE_SURROGATE.search(string) for string in strings):
         return "half of a surrogate pair"
 
-    name = _encode_name(document.id)
+    name = encode_name(document.id)
     if not 0 < len(name) <= _MAX_NAME:
         return f"this id: its file name would have {len(name)} characters, expected 1 to {_MAX_NAME}"
     if name in names:

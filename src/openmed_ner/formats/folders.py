@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from openmed_ner.errors import InputError, UnrepresentableError
+from openmed_ner.formats.file_names import encode_name
 from openmed_ner.formats.files import make_folder
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad
 from openmed_ner.text import Document
@@ -51,7 +51,7 @@ def write_files(documents: Iterable[Document], folder: Path, layout: FileLayout,
         if reason := _refusal(document, names) or layout.refusal(document):
             on_bad(UnrepresentableError(f"document {document.id!r}: {layout.title} cannot hold {reason}"))
             continue
-        names.add(name := _name(document))
+        names.add(name := encode_name(document.id))
         path = folder / f"{name}{layout.suffix}"
         try:
             with path.open("x", encoding="utf-8", newline="\n") as file:
@@ -60,16 +60,12 @@ def write_files(documents: Iterable[Document], folder: Path, layout: FileLayout,
             raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _name(document: Document) -> str:
-    return quote(document.id, safe="")
-
-
 def _refusal(document: Document, names: set[str]) -> str | None:
     """Return the reason why no file of this kind can hold a document."""
     strings = [document.id, document.text, *(span.label for span in document.spans)]
     if any(LONE_SURROGATE.search(string) for string in strings):
         return "half of a surrogate pair"
-    if not 0 < len(name := _name(document)) <= _MAX_NAME or name in names:
+    if not 0 < len(name := encode_name(document.id)) <= _MAX_NAME or name in names:
         return "this id, which is empty, too long for a file name or a duplicate"
     for span in document.spans:
         if span.fragments:
