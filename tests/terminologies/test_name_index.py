@@ -124,6 +124,23 @@ def test_your_own_identifiers_come_first() -> None:
     assert [name for name, _ in sorted(entries[0].names, key=lambda pair: pair[1])] == ["wheezing", "Asthma"]
 
 
+def test_orthologs_share_names_behind_their_own() -> None:
+    concepts = [
+        Concept("HGNC:1", "ABC", ("alpha",), "Gene", "hgnc", (), ("NCBIGene:1",), ("MGI:1", "RGD:9")),
+        Concept("HGNC:2", "XYZ", ("beta",), "Gene", "hgnc", (), ("NCBIGene:2",)),
+        Concept("MGI:1", "Abc", ("beta", "gamma"), "Gene", "mgi"),
+    ]
+    index = NameIndex.compile(merge_concepts(concepts, "Gene"), "Gene")
+    named = {
+        name: [index.ids[number] for number, _ in index.find(name)] for name in ("alpha", "beta", "gamma")
+    }
+    assert named == {
+        "alpha": ["NCBIGene:1", "MGI:1"],
+        "beta": ["NCBIGene:2", "NCBIGene:1", "MGI:1"],
+        "gamma": ["NCBIGene:1", "MGI:1"],
+    }
+
+
 def test_an_index_of_nothing_finds_nothing(tmp_path: Path) -> None:
     NameIndex.compile([], "Disease").write(tmp_path / "Disease.names")
     index = NameIndex.open(tmp_path / "Disease.names")

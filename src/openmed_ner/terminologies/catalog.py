@@ -100,6 +100,9 @@ def _ontology(
     return read
 
 
+_ORTHOLOGS = ("Mouse genome database ID(supplied by MGI)", "Rat genome database ID(supplied by RGD)")
+
+
 def read_hgnc(paths: Sequence[Path]) -> Iterator[Concept]:
     """Read the approved human genes: symbol, name, alias and previous symbols."""
     for row in read_table(paths[0], ("HGNC ID", "Approved symbol", "Approved name", "Status")):
@@ -108,7 +111,10 @@ def read_hgnc(paths: Sequence[Path]) -> Iterator[Concept]:
             symbol = row["Approved symbol"]
             further = _distinct(symbol, [row["Approved name"], *aliases])
             xrefs = _prefix("NCBIGene", split_cell(row.get("NCBI Gene ID(supplied by NCBI)", "")))
-            yield Concept(row["HGNC ID"], symbol, further, "Gene", "hgnc", (), xrefs)
+            orthologs = tuple(
+                number for column in _ORTHOLOGS for number in split_cell(row.get(column, ""), ",")
+            )
+            yield Concept(row["HGNC ID"], symbol, further, "Gene", "hgnc", (), xrefs, orthologs)
 
 
 def _rodent_genes(terminology: str) -> Callable[[Sequence[Path]], Iterator[Concept]]:

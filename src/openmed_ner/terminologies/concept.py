@@ -20,6 +20,7 @@ class Concept:
         terminology: name of its source.
         parents: identifiers of the concepts directly above it.
         xrefs: identifiers of the same concept in other terminologies.
+        orthologs: identifiers of the same gene in other species.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Concept:
     terminology: str
     parents: tuple[str, ...] = ()
     xrefs: tuple[str, ...] = ()
+    orthologs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id or not self.name:

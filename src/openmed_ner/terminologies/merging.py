@@ -82,7 +82,31 @@ def merge_concepts(concepts: Iterable[Concept], label: str) -> list[Entry]:
         if not entry.parents:
             entry.parents.update(dict.fromkeys(aliases.get(parent, parent) for parent in concept.parents))
         entry.names += _rank_names(concept, order.get(concept.terminology, 0))
+    _share_names(ordered, entries, aliases, order)
     return list(entries.values())
+
+
+def _share_names(
+    concepts: Iterable[Concept],
+    entries: Mapping[str, Entry],
+    aliases: Mapping[str, str],
+    order: Mapping[str, int],
+) -> None:
+    """Give genes the names of their orthologs, which literature uses for both, behind their own."""
+    pairs = [
+        (entries[one], entries[other], order.get(concept.terminology, 0))
+        for concept in concepts
+        for ortholog in concept.orthologs
+        if (one := aliases.get(name := _choose_id(concept)[0], name)) in entries
+        and (other := aliases.get(ortholog, ortholog)) in entries
+    ]
+    added: list[tuple[Entry, list[tuple[str, int]]]] = []
+    for left, right, place in pairs:
+        rank = min((rank for _, rank in right.names), default=0) // STEP * STEP
+        added.append((left, [(name, place * STEP | VARIANT) for name, _ in right.names]))
+        added.append((right, [(name, rank | VARIANT) for name, _ in left.names]))
+    for entry, names in added:
+        entry.names += names
 
 
 def _choose_id(concept: Concept) -> tuple[str, tuple[str, ...]]:
