@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from openmed_ner.text import Document
@@ -64,6 +65,10 @@ def _iter_keys(text: str) -> Iterator[Key]:
             yield blake2b(letters.encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
+_remembered_keys = lru_cache(maxsize=1 << 15)(sentence_keys)
+"""Twenty corpora are compared with the same held-out documents, one after the other."""
+
+
 def common_keys(texts: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
     """Return the sentences of so many texts that sharing them means nothing.
 
@@ -98,7 +103,7 @@ def _index(sets: Iterable[Sequence[Document]]) -> list[SentenceIndex]:
     """Index sets of documents, without the sentences that are common among them all."""
     groups = list(sets)
     texts = {document.text for documents in groups for document in documents}
-    keys = {text: sentence_keys(text) for text in texts}
+    keys = {text: _remembered_keys(text) for text in texts}
     # Over all sets together: a phrase may be rare in each of them.
     ignored = common_keys(keys)
     return [SentenceIndex(keys[document.text] - ignored for document in group) for group in groups]

@@ -632,11 +632,21 @@ def test_a_corpus_of_ones_own_is_read_from_its_files(recipe: Path, tmp_path: Pat
 def test_a_catalogued_corpus_teaches_the_types_of_the_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = {split: (Document(split, f"In {split}."),) for split in SPLITS}
 
+    read: list[str] = []
+
     def load_split(name: str, split: str) -> Split:
+        read.append(split)
         return Split(find_corpus(name), split, documents[split], Account())
 
     monkeypatch.setattr(sources_module, "load_split", load_split)
-    (corpus,) = Sources().annotated(Recipe(corpora=("ncbi-disease",)))
+    monkeypatch.setattr(sources_module, "load_alternatives", lambda name, split: None)
+    sources = Sources()
+    (corpus,) = sources.annotated(Recipe(corpora=("ncbi-disease",)))
+    (again,) = sources.annotated(Recipe(corpora=("ncbi-disease",), seed=1))
+    gold = sources.gold("ncbi-disease", "test", ("train", "dev"))
+    assert again is corpus and gold.documents == documents["test"]
+    assert gold.training == [*documents["train"], *documents["dev"]]
+    assert sorted(read) == sorted(SPLITS), "once each, for all models of the study"
     assert (corpus.head.labels, corpus.train, corpus.dev) == (
         ("Disease",),
         documents["train"],
