@@ -63,6 +63,8 @@ def linker(tmp_path_factory: pytest.TempPathFactory) -> Linker:
         ("venous thrombo-embolism", "Disease", "D:3"),
         ("obese", "Disease", "D:4"),
         ("renal failure", "Disease", "D:6"),
+        ("loss of renal function", "Disease", "D:6"),
+        ("decreased hepatic function", "Disease", None),
         ("levodopa-induced dyskinesias", "Disease", "D:7"),
         ("dyskinetic", "Disease", "D:7"),
         ("renal", "Disease", "D:1"),

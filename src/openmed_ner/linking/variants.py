@@ -86,7 +86,7 @@ _PREFIXES: Mapping[str, str] = {
 _TUMOURS = _read_words("cancer tumour carcinoma adenocarcinoma malignancy")
 _HEADS = _read_words("""
 toxicity toxic dysfunction injury damage impairment lesion involvement complication abnormality disturbance
-deficit problem anomaly defect disease disorder syndrome condition insufficiency failure
+deficit problem anomaly defect disease disorder syndrome condition illness insufficiency failure
 """)
 _NAMES_OF_DISORDERS = ("disease", "disorder", "syndrome")
 _FAILURES = {"failure": "insufficiency", "insufficiency": "failure"}
@@ -96,12 +96,15 @@ fulminant massive bilateral unilateral sporadic inherited hereditary familial pr
 asymptomatic idiopathic isolated generalised diffuse advanced early late onset adult postoperative human
 experimental clinical symptom
 """)
+_LOSSES = _read_words("""
+decreased reduced impaired diminished deteriorated abnormal loss reduction decrease deterioration
+""")
 _INHERITED = _read_words("inherited hereditary familial")
 _CAUSES = ("induced", "related", "associated")
 _NOUNS = (
     ("toxic", "toxicity"),
     ("ful", ""),
-    ("matou", "ma"),
+    ("matous", "ma"),
     ("ese", "esity"),
     ("ive", "ion"),
     ("etic", "ete"),
@@ -210,6 +213,14 @@ def _read_toxicity(words: Words) -> Iterator[Words]:
         yield (*organ.split(" "), "disease")
 
 
+def _read_loss(words: Words) -> Iterator[Words]:
+    """ "Decreased renal function" is an insufficiency or a disease of the kidney."""
+    rest = tuple(word for word in words if word not in _LOSSES and word != "function")
+    if rest and "function" in words and len(rest) + 1 < len(words):
+        yield (*rest, "insufficiency")
+        yield (*rest, "disease")
+
+
 def _drop_modifier(words: Words) -> Iterator[Words]:
     for place, word in enumerate(words):
         if word in _MODIFIERS and len(words) > 1:
@@ -228,6 +239,7 @@ def _find_noun(words: Words) -> Iterator[Words]:
 
 _CHANGES: tuple[Callable[[Words], Iterator[Words]], ...] = (
     _read_toxicity,
+    _read_loss,
     _rename_organ,
     _rename_tumour,
     _find_noun,
