@@ -483,7 +483,7 @@ PIECES = [
     cut=st.integers(0, 400),
     end=st.sampled_from(["wait", "close", "reset"]),
 )
-def test_no_client_causes_a_traceback(port: int, pieces: list[bytes], cut: int, end: str) -> None:
+def test_no_client_causes_a_traceback_or_a_fault(port: int, pieces: list[bytes], cut: int, end: str) -> None:
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign]
@@ -503,7 +503,19 @@ def test_no_client_causes_a_traceback(port: int, pieces: list[bytes], cut: int, 
         assert b" 200 " in talk(port, HEAD + b'Content-Length: 16\r\n\r\n{"text": "drug"}')
     finally:
         logging.getLogger().removeHandler(handler)
-    assert [record.getMessage() for record in records if record.exc_info] == []
+    bad = [record for record in records if record.exc_info or record.levelno >= logging.ERROR]
+    assert [record.getMessage() for record in bad] == []
+
+
+def test_a_client_that_goes_within_its_body_is_no_fault(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        for request in (REQUEST[:-5], HEAD + b"Content-Length: 99\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                connection.sendall(request)
+                time.sleep(0.1)
+        talk(port, HEAD + b'Content-Length: 16\r\n\r\n{"text": "drug"}')
+    lines = [record.getMessage() for record in caplog.records if "POST /tag" in record.getMessage()]
+    assert [line.split()[2] for line in lines] == ["499", "499", "200"]
 
 
 def test_exceptions_are_logged_by_type_and_place() -> None:

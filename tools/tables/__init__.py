@@ -24,6 +24,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         speed.scale,
         speed.scaling,
         speed.service,
+        speed.uploads,
         speed.training,
         speed.memory,
         speed.adapters,

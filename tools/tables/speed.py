@@ -95,6 +95,27 @@ def service() -> str:
     return "\n".join([*lines, "", note])
 
 
+def uploads() -> str:
+    """Memory of the service under hostile uploads."""
+    record = read("benchmark-uploads")
+    lines = [
+        "| uploaded file | MB | answer | memory, multiples of `--max-body` |",
+        "|---|---|---|---|",
+        *(
+            table_row((name, f"{row['bytes'] / 1e6:.1f}", row["status"], f"{row['multiple']:.1f}"))
+            for name, row in record["files"].items()
+        ),
+    ]
+    answers = ", ".join(f"{count} of {status}" for status, count in record["statuses"].items())
+    lines.append(table_row((f"{record['clients']} at once", "", answers, f"{record['multiple']:.1f}")))
+    short = [record[f"short_text_{name}seconds"] for name in ("", "longest_")]
+    note = (
+        f"Peak above {record['idle_megabytes']:.0f} MB of a service at work, which later peaks include. "
+        f"A short text in between took {short[0]:.1f} s, {short[1]:.1f} s at most. {machine(record)}"
+    )
+    return "\n".join([*lines, "", note])
+
+
 def training() -> str:
     """Speed of a training step, on two machines."""
     return "\n\n".join(_training(read(name)) for name in ("benchmark-training", "benchmark-training-amx"))

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openmed_ner.errors import RefusedError
@@ -76,6 +77,8 @@ class Observer:
         state = scope.setdefault("state", {})
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:  # within its body
+            pass
         except Exception as error:
             logger.error("fault: %s", describe(error))
             if status == CLIENT_GONE:  # no response has started
