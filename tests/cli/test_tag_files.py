@@ -184,3 +184,9 @@ def test_two_files_without_ids_are_compared() -> None:
     write({"gold/test.tsv": rows, "mine/test.tsv": rows.replace("B-X", "O")})
     status, output, _ = run("evaluate", "--gold", "gold/test.tsv", "--predicted", "mine/test.tsv")
     assert status == 0 and "P 100.00  R 50.00" in output
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.xml"])
+def test_a_file_without_documents_is_told(name: str) -> None:
+    write({"a.json": "[]", "a.jsonl": "\n", "a.xml": "<PubmedArticleSet></PubmedArticleSet>"})
+    assert run("tag", name) == (0, "", "openmed-ner: 0 documents tagged, 0 entities\n")

@@ -44,6 +44,8 @@ KINDS: dict[str, list[bytes | str]] = {
     "pubtator": ["1|t|Acute\n1|a|hepatitis", "\n\nPMC12|t|Acute\n", "\ufeff1|t|x\r\n1|a|y\r\n"],
     "medline": ["\nPMID- 10000001\nOWN - NLM\n", "PMID-10000001\n"],
     "ris": ["TY  - JOUR\nTI  - Aspirin\nER  - \n"],
+    "bibtex": ["@article{doe2020,\n title = {Aspirin}\n}\n"],
+    "hl7": ["MSH|^~\\&|LAB|H|||2020||ORU^R01\rPID|1||123\rOBX|1|TX|||Aspirin\r"],
     "webanno": ["#FORMAT=WebAnno TSV 3.3\n#T_SP=webanno.custom.Entity|value\n"],
     "brat-annotations": ["T1\tDisease 0 5\tacute\n", "T12\tDisease 0 5;8 9\tacute x\n", "E1\tBinding:T1\n"],
     "conll": [
@@ -72,7 +74,7 @@ KINDS: dict[str, list[bytes | str]] = {
     ],
     "jats": ['<?xml version="1.0"?><article xmlns:xlink="x">', "<pmc-articleset><article>"],
     "xmi": ['<?xml version="1.0"?><xmi:XMI xmlns:xmi="http://www.omg.org/XMI">'],
-    "xml": ['<?xml version="1.0"?><eSummaryResult>'],
+    "xml": ['<?xml version="1.0"?><eSummaryResult>', "<ClinicalDocument xmlns='urn:hl7-org:v3'><title>"],
     "html": [
         "<!DOCTYPE html><p>",
         "<html lang='en'>",

@@ -325,7 +325,8 @@ def tag(
         complain("interrupted" + ("; continue with --resume" if shard else ""))
         raise typer.Exit(130) from None
     listed = output / ERRORS if output and shard else errors
-    _report(counts, listed, quiet=quiet or (shard is None and not counts.skipped))
+    as_expected = counts.documents > 0 and not counts.skipped
+    _report(counts, listed, quiet=quiet or (shard is None and as_expected))
 
 
 def _identify(

@@ -105,6 +105,11 @@ _FIRST_LINES: tuple[tuple[re.Pattern[str], Content], ...] = (
         Content("medline", "MEDLINE text (.nbib)"),
     ),
     (re.compile(r"TY {1,2}- "), Content("ris", "references in RIS", "get the abstracts as PubMed's XML")),
+    (
+        re.compile(r"@[A-Za-z]+\s*\{"),
+        Content("bibtex", "references in BibTeX", "get the abstracts as PubMed's XML"),
+    ),
+    (re.compile(r"MSH\|\^~\\&"), Content("hl7", "messages in HL7", "write their texts as JSON lines or CSV")),
     (re.compile(r"#FORMAT=WebAnno TSV"), Content("webanno", "WebAnno TSV")),
     (re.compile(r"-DOCSTART-(\s|$)"), _CONLL),
     (re.compile(r"T\d+\t\S+ \d+ \d+|E\d+\t\S+:T\d+|R\d+\t\S+ Arg1:"), _BRAT),
@@ -116,6 +121,7 @@ _PRODIGY = Content("prodigy", "an export of Prodigy")
 _PUBANNOTATION = Content("pubannotation", "PubAnnotation's JSON")
 _PROLOG = re.compile(r"(\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(\[.*?\]\s*)?>)*", re.DOTALL | re.IGNORECASE)
 _ROOT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)[\s/>]")
+_NAMESPACE = re.compile(r"<[\w:.-]+\s[^<>]*\bxmlns[:=]")
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]')
 _TAG = re.compile(r"(O|[BIESLUMW](?:-.+)?)")
 _ROW = re.compile(r"\S+ (?:\S+ )*(O|[BIESLUMW]-[^\W\d]\S*)")
@@ -138,7 +144,7 @@ def recognise(head: bytes) -> Content | None:
     text = head.decode("utf-8", errors="ignore").removeprefix("\ufeff").lstrip()
     if "\r" in text and "\n" not in text:
         if content := _recognise_text(text.replace("\r", "\n")):
-            return _with_cr(content)
+            return content if content.advice else _with_cr(content)
         return None
     return _recognise_text(text)
 
@@ -215,8 +221,8 @@ def _recognise_markup(text: str) -> Content | None:
     name = root[1] if root else ""
     if content := _ROOTS.get(name) or _ROOTS.get(name.lower() if name.lower() == "html" else ""):
         return content
-    # Without a declaration, a tag may be anything, such as a placeholder in a note.
-    if text.startswith("<?xml"):
+    # Without declaration and namespace, a tag may be anything, such as a placeholder in a note.
+    if text.startswith("<?xml") or _NAMESPACE.match(text):
         shown = f" with the root <{name}>" if name else ""
         return Content("xml", f"XML{shown}", "convert it to a format of docs/formats.md")
     return None
