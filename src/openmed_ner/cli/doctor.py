@@ -31,6 +31,7 @@ PURPOSES = {
     "context": "negation and context",
     "openvino": "a faster backend",
     "quantise": "static int8",
+    "parquet": "tables for analysis",
     "ray": "clusters",
     "notebooks": "data frames and notebooks",
 }
