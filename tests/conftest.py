@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +45,8 @@ NEEDS_TORCH = re.compile(
 TRAINED = {"backbone", "adapter_bundle", "full_bundle", "runtime_bundle", "passages"}
 """Fixtures that train or export; whoever uses one needs torch."""
 
+EMBEDDED: dict[tuple[Any, ...], object] = {}
+"""Taggers with the embedded model, by their options."""
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = ["aspirin", "cancer", "tumor", "the", "of", "##in", "##er"]
@@ -203,6 +206,24 @@ def passages(backbone: Path, build_once: BuildOnce) -> Path:
         )
 
     return build_once("passages", build) / "set"
+
+
+@pytest.fixture
+def shared_embedded_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load the embedded model once for all tests with this fixture: that takes longer than most commands."""
+    from openmed_ner.inference.tagger import Tagger
+
+    load = Tagger.load
+
+    def load_once(bundle: Any = None, **options: Any) -> object:
+        if bundle is not None:
+            return load(bundle, **options)
+        key = tuple(sorted(options.items()))
+        if key not in EMBEDDED:
+            EMBEDDED[key] = load(**options)
+        return EMBEDDED[key]
+
+    monkeypatch.setattr(Tagger, "load", load_once)
 
 
 @pytest.fixture

@@ -179,6 +179,7 @@ def offline(path: Path, output: str, target: Path) -> Any:
     return target.read_bytes()
 
 
+@pytest.mark.usefixtures("shared_embedded_model")
 @pytest.mark.parametrize("output", sorted(set(MEDIA_TYPES) - {"json", "conll"}))
 def test_every_format_is_what_the_command_line_writes(real: TestClient, tmp_path: Path, output: str) -> None:
     text = "Cisplatin <script>alert(1)</script> caused\tnephrotoxicity \U0001f600.\r\nNaïve ataxia & pain."
