@@ -494,6 +494,22 @@ def test_evaluation_explains_what_is_wrong(
         invoke("evaluate", runtime_bundle.folder, *arguments.format(**files).split())
 
 
+def test_a_renamed_option_warns_once_and_works(
+    runtime_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Bundle] = []
+
+    def export_bundle(source: Bundle, target: Path, *, choices: Bundle, **options: object) -> None:
+        given.append(choices)
+        raise RunError("exporting takes long")
+
+    monkeypatch.setattr("openmed_ner.training.export.bundles.export_bundle", export_bundle)
+    folder = runtime_bundle.folder
+    done = run("bundles", "export", folder, "-o", tmp_path / "new", "--merges", folder, status=1)
+    assert done.stderr.decode().count("warning: --merges is now --choices") == 1
+    assert [bundle.folder for bundle in given] == [folder]
+
+
 def test_help_is_there_for_every_command() -> None:
     for command in (("tag",), ("train",), ("evaluate",), ("doctor",), ("bundles",)):
         assert b"Usage" in run(*command, "--help").stdout

@@ -14,6 +14,7 @@ import typer
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import PARITY, RUNTIMES, Precision
 from openmed_ner.cli.options import INPUT, OUTPUT, Runtime
+from openmed_ner.cli.output import complain
 from openmed_ner.errors import InputError, require_extra
 from openmed_ner.formats import read_documents
 
@@ -94,13 +95,14 @@ def export(
     choices: Annotated[
         Path | None,
         typer.Option(
-            "--choices",
-            "--merges",
             metavar="PATH",
             help="Copy document-level decoding and per-type merge rules from this bundle where dev cannot "
             "select them, since the model was trained on it (default: none there).",
             rich_help_panel=INPUT,
         ),
+    ] = None,
+    merges: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Former name of --choices.", hidden=True)
     ] = None,
     dev_documents: Annotated[
         int | None,
@@ -129,6 +131,11 @@ def export(
     Example:
         openmed-ner bundles export runs/ncbi-disease/bundle -o ncbi-disease-int8
     """
+    if merges is not None:
+        complain("warning: --merges is now --choices")
+        # Old scripts go on working; who gives both means the new name.
+        choices = choices or merges
+
     if to == "transformers":
         runtime = (backend, name, window, choices, dev_documents, calibrate)
         if precision != "int8" or any(option is not None for option in runtime):
