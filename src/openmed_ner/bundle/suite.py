@@ -40,14 +40,15 @@ def open_bundles(folder: Path) -> list[Bundle]:
 def _require_same_input(bundle: Bundle, first: Bundle) -> None:
     """Refuse a bundle that splits or computes text in another way than the first one."""
     one, other = bundle.manifest, first.manifest
-    for each in (bundle, first):
-        if TOKENIZER not in each.manifest.files:
-            raise BundleError(f"{each.folder}: this {each.manifest.kind} bundle has no {TOKENIZER}")
+    for member in (bundle, first):
+        if TOKENIZER not in member.manifest.files:
+            raise BundleError(f"{member.folder}: this {member.manifest.kind} bundle has no {TOKENIZER}")
     for name, same in (
         ("tokenizer", one.files[TOKENIZER].sha256 == other.files[TOKENIZER].sha256),
         ("window", one.window == other.window),
         ("overlap", one.overlap == other.overlap),
         ("lexicon", one.lexicon == other.lexicon),
+        # One engine computes a suite: torch computes no graph, and a runtime loads no adapter.
         ("kind", (one.kind == "runtime") == (other.kind == "runtime")),
     ):
         if not same:
@@ -60,6 +61,7 @@ def bundle_digest(folder: Path) -> str:
     """Return the digest of a bundle, or one digest for all bundles of a suite."""
     if (folder / MANIFEST).exists():
         return sha256_file(folder / MANIFEST)
+    # A manifest has the digests of all files of its bundle, so it stands for them.
     digests = [sha256_file(path) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     return sha256("".join(digests).encode())
 
@@ -72,6 +74,7 @@ def join_manifests(bundles: Sequence[Bundle]) -> Manifest:
         bundles[0].manifest,
         name=bundles[0].folder.resolve().parent.name,
         heads=tuple(head for bundle in bundles for head in bundle.manifest.heads),
+        # The bundles may differ in what follows, so the whole has none of it.
         adaptation=None,
         merges={},
         document_decoding={

@@ -233,6 +233,7 @@ def evaluate(
         raise InputError("--compare names two systems; omit the bundle and --predicted")
     if across and rename:
         raise InputError("--across scores types of equal names; omit --map")
+    # Scoring may take an hour; an output that cannot be written is reported before it.
     check_outputs(
         {"--report": report, "--predictions": predictions, "--json": json_file},
         inputs=filter(None, (data, predicted, *(compare or ()))),
@@ -290,6 +291,7 @@ def evaluate(
         results = _score(by_head, protocols, precision)
         record = {"results": results, **identity}
         if not document_decoding:
+            # A record without this key is of the decoding that users get.
             record["document_decoding"] = False
         if predictions:
             write_predictions(predictions, by_head)

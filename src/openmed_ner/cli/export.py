@@ -101,9 +101,7 @@ def export(
             rich_help_panel=INPUT,
         ),
     ] = None,
-    merges: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Former name of --choices.", hidden=True)
-    ] = None,
+    merges: Annotated[Path | None, typer.Option(metavar="PATH", hidden=True)] = None,  # see --choices
     dev_documents: Annotated[
         int | None,
         typer.Option(

@@ -46,6 +46,7 @@ def score_identifiers(
     """
     if split in learnt:
         raise InputError(f"the {split} split cannot be learnt and scored")
+
     store = Store.open(find_store(terminologies))
     indices = store.open_indices()
     options = LinkingOptions(within=tuple(within))
@@ -53,12 +54,15 @@ def score_identifiers(
     for name in names:
         documents = load_split(name, split, identifiers=True).documents[:limit]
         training = {part: load_split(name, part, identifiers=True).documents for part in _list_earlier(split)}
-        own = store.read_learnt()
+        identifiers = store.read_learnt()
         if learnt:
-            own = learn_identifiers(document for part in learnt for document in training[part])
+            identifiers = learn_identifiers(document for part in learnt for document in training[part])
+        # Unseen is relative to all training text, also where only a part of it was learnt.
         seen = list_seen(document for part in training.values() for document in part)
-        linker = Linker(indices, own, options)
+        linker = Linker(indices, identifiers, options)
+
         for label in find_corpus(name).types:
+            # Some types of a corpus have no terminology, such as variants.
             if LINKED_TYPES.get(label) not in indices or (types and label not in types):
                 continue
             gold = Gold(documents, label)
@@ -77,6 +81,7 @@ def score_identifiers(
                 row["concepts"] = score_concepts(gold, _tag(tagger, documents, name, label), linker, seen)
             typer.echo(describe_identifiers(row))
             rows.append(row)
+
     if not rows:
         raise InputError(f"{', '.join(names)}: no identifiers of a type that these terminologies have")
     return rows

@@ -46,14 +46,14 @@ def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[Path] 
     Raises:
         InputError: two of the paths lead to the same file.
     """
-    taken = {os.path.realpath(path): "an input" for path in inputs}
+    owners = {os.path.realpath(path): "an input" for path in inputs}
     for option, path in outputs.items():
         if path is None or is_stream(path):
             continue
         place = os.path.realpath(path)
-        if place in taken:
-            raise InputError(f"{option} {path} is the file of {taken[place]}, too; name another one")
-        taken[place] = option
+        if place in owners:
+            raise InputError(f"{option} {path} is the file of {owners[place]}, too; name another one")
+        owners[place] = option
 
 
 def check_stdout() -> None:

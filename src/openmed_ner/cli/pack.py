@@ -83,6 +83,7 @@ def pack(
     packing = require_extra("openmed_ner.training.transport.packing", "train")
     packages = require_extra("openmed_ner.training.transport.packages", "train")
     plan = require_extra("openmed_ner.training.study.plan", "train")
+
     settings = packing.PackSettings(
         part_size=packing.parse_size(part_size),
         file_size=packing.parse_size(file_size),
@@ -100,6 +101,7 @@ def pack(
         texts=texts,
         present=packages.read_present(present) if present else None,
     )
+
     for name, error in packed.errors.items():
         typer.echo(f"{name}: weights rounded by {100 * error:.2f} %" if error else f"{name}: exact weights")
     missing = ", ".join(f"{name} {version}" for name, version in packed.missing.items())

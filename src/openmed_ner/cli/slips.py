@@ -1,4 +1,4 @@
-"""What is likely a mistake in documents to train on, and is no reason to stop."""
+"""Likely mistakes in training documents, which are reported and do not stop a run."""
 
 from __future__ import annotations
 

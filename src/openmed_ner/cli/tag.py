@@ -258,6 +258,7 @@ def tag(
     Example:
         openmed-ner tag notes/ --types Chemical,Disease --to jsonl -o entities.jsonl
     """
+    # The name of a folder of parts says nothing about the format of the parts.
     target = target or infer_target(output if shard is None else None)
     named, columns = choose_columns(source, text=text_column, identifier=id_column)
     reading = ReadingOptions(
@@ -273,10 +274,12 @@ def tag(
         options=reading,
     )
     destination = Destination(target, output, shard, resume, receipt, errors)
+    # Everything that can be checked without a model is checked before one is loaded, which takes longest.
     destination.check(inputs)
     computer = Computer(engine, address, backend, threads, read_workers(workers), device, processes)
     computer.check(inputs, output)
     steps = read_choices(add, tuple(STEPS), option="--add") if add is not None else []
+    # Nobody types a text after this command: at a terminal, a file was forgotten.
     if not files and sys.stdin is not None and sys.stdin.isatty():
         raise InputError("nothing to tag: name a file or a folder, or pipe text in")
 

@@ -307,8 +307,10 @@ class Run:
         if any(source.path == STDIN for source in self.inputs):
             tag = tag_what_has_arrived(tag, lambda: any(file.waits for file in live))
             if self.destination.path is None:
+                # A program that reads the results of a stream gets each one when it is complete.
                 sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         chunk = Chunk(self.read(self.inputs, on_open=open_input), tag, progress)
+        # A writer of a folder opens its files itself.
         if self.destination.format in FOLDER_WRITERS:
             chunk.write(self.writer, self.destination.path)
         else:

@@ -109,18 +109,23 @@ def build(
         raise InputError(f"{output} exists and holds no compiled terminologies; choose another folder")
     if label is not None and label not in TYPES:
         raise InputError(f"--type {label!r}: expected one of {', '.join(TYPES)}")
-    known = {name for source in SOURCES for name in source.files}
-    own = [path for path in paths if f"{path.name}.xz" not in known and recognise(path) is not None]
+
+    # The tables of the sources have suffixes of vocabularies, so their names are checked first.
+    source_names = {name for source in SOURCES for name in source.files}
+    vocabularies = [
+        path for path in paths if f"{path.name}.xz" not in source_names and recognise(path) is not None
+    ]
     for path in paths:
-        if path.is_file() and path not in own and path.name not in known:
+        if path.is_file() and path not in vocabularies and path.name not in source_names:
             complain(f"{path} is not read: its name is that of no known terminology or format")
+
     console = Console(stderr=True, quiet=as_json)
     learnt = split_names(learn, option="--learn") or []
     with console.status("reading texts") as status:
         manifest = build_terminologies(
-            [path for path in paths if path not in own],
+            [path for path in paths if path not in vocabularies],
             output,
-            vocabularies=dict.fromkeys(own, label),
+            vocabularies=dict.fromkeys(vocabularies, label),
             options=VocabularyOptions(
                 None,
                 tuple(split_names(languages, option="--languages") or ()),
@@ -135,6 +140,7 @@ def build(
             ),
             on_stage=lambda stage: status.update(stage),
         )
+
     if as_json:
         print_json(manifest)
         return

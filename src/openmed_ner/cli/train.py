@@ -166,14 +166,17 @@ def train(
     processes = require_extra("openmed_ner.training.engine.processes", "train").join(device)
     overrides = set_ or []
     if splits and data and recipe is None:
+        # Before the user's own settings, so that these win.
         overrides = [*choose_settings(splits["train"], data.stem), *overrides]
     if start is not None:
         origin = open_bundle(embedded_bundle() if start == EMBEDDED else Path(start))
         start = str(origin.folder)
         if recipe is None:
+            # A recipe says itself how to start; these defaults are for commands without one.
             warm_start = require_extra("openmed_ner.training.warm_start", "train")
             overrides = [*warm_start.default_overrides(origin), *overrides]
     values: dict[str, Any] = {"backbone": backbone, "adapted": adapted, "start": start, "seed": seed}
+    # A flag that was not given must not override the recipe.
     if keep_heads:
         values["keep_heads"] = True
     if corpus:

@@ -118,12 +118,13 @@ def score_mentions(mentions: Sequence[LinkedMention], linker: Linker) -> dict[st
         number that got one.
     """
     linkable = [mention for mention in mentions if mention.gold]
-    others = [mention for mention in mentions if not mention.gold]
-    held = [mention for mention in linkable if all(identifier in linker for identifier in mention.gold)]
+    unlinkable = [mention for mention in mentions if not mention.gold]
+    in_linker = [mention for mention in linkable if all(identifier in linker for identifier in mention.gold)]
     absent = [mention for mention in linkable if not all(identifier in linker for identifier in mention.gold)]
     methods: dict[str, list[LinkedMention]] = {}
     for mention in linkable:
         methods.setdefault(mention.link.method if mention.link else UNLINKED, []).append(mention)
+
     return {
         **_summarise(linkable),
         "interval": list(_bootstrap_accuracy(linkable)),
@@ -134,9 +135,9 @@ def score_mentions(mentions: Sequence[LinkedMention], linker: Linker) -> dict[st
             for method, group in sorted(methods.items())
         },
         "related": sum(_has_related(mention, linker) for mention in linkable if not mention.is_right),
-        "held": {**_summarise(held), "interval": list(_bootstrap_accuracy(held))},
+        "held": {**_summarise(in_linker), "interval": list(_bootstrap_accuracy(in_linker))},
         "absent": _count_linked(absent),
-        "unlinkable": _count_linked(others),
+        "unlinkable": _count_linked(unlinkable),
     }
 
 

@@ -336,8 +336,8 @@ def _restore(document: Document) -> tuple[list[str], list[str]]:
 
 def _is_other(line: str) -> bool:
     """Return whether a line is neither a mention nor an attribute or a note of ours."""
-    known = _NOTE.fullmatch(line) or _ATTRIBUTE.fullmatch(line) or "\n" in line or line.endswith("\r")
-    return bool(_OTHER.fullmatch(line)) and not known
+    is_known = _NOTE.fullmatch(line) or _ATTRIBUTE.fullmatch(line) or "\n" in line or line.endswith("\r")
+    return bool(_OTHER.fullmatch(line)) and not is_known
 
 
 def _fits_line(name: str, value: str | bool) -> bool:

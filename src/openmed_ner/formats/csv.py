@@ -236,18 +236,18 @@ def _iter_records(
     the lines after its own are then read again.
     """
     waiting = iter(lines)
-    taken = StringIO(newline="\n")  # a list of short lines would take many times their size
+    buffer = StringIO(newline="\n")  # a list of short lines would take many times their size
 
     def take() -> Iterator[str]:
         for line in waiting:
-            taken.write(line)
+            buffer.write(line)
             yield line
 
     reader = csv.reader(take(), delimiter=delimiter, strict=True)
     n_before = n_retries = 0
     while True:
         number = n_before + reader.line_num + 1
-        taken = StringIO(newline="\n")
+        buffer = StringIO(newline="\n")
         record: list[str] | None = None
         problem: csv.Error | None = None
         with _field_limit_lock:
@@ -260,7 +260,7 @@ def _iter_records(
                 csv.field_size_limit(limit)
 
         if problem is not None:
-            text = taken.getvalue()
+            text = buffer.getvalue()
             on_bad(
                 _to_error(problem, f"{source}, line {number}", n_lines=text.count("\n") + (text[-1:] != "\n"))
             )
@@ -341,10 +341,10 @@ def _to_pair(fragment: str) -> tuple[int, int]:
 
 def _refusal(document: Document, seen: Mapping[str, Set[int]], empty: str, *, attributes: bool) -> str | None:
     """Return the reason why a document cannot be written; ``None`` if it can."""
-    others = seen.get(document.id, ())
+    texts = seen.get(document.id, ())
     if (
         document.id in ("", empty)
-        or hash(document.text) in others
+        or hash(document.text) in texts
         or (document.id in seen and not document.text)
     ):
         return "its id is empty, or duplicate with the same or no text; both separate the rows of documents"

@@ -18,7 +18,7 @@ _MAX_NAME = 240
 
 @dataclass(frozen=True, slots=True)
 class FileLayout:
-    """How a document becomes a file.
+    """The layout of the file of a document.
 
     Attributes:
         title: name of the format, for messages.

@@ -33,10 +33,10 @@ def find_annotations(fields: Mapping[str, Any]) -> str | None:
     Raises:
         ValueError: several keys do.
     """
-    found = [key for key in KEYS if _holds_spans(fields.get(key))]
-    if len(found) > 1:
-        raise ValueError(f"annotations under {found[0]!r} and under {found[1]!r}; keep one of them")
-    return found[0] if found else None
+    keys = [key for key in KEYS if _holds_spans(fields.get(key))]
+    if len(keys) > 1:
+        raise ValueError(f"annotations under {keys[0]!r} and under {keys[1]!r}; keep one of them")
+    return keys[0] if keys else None
 
 
 def read_spans(entry: object, text: str) -> list[Span]:

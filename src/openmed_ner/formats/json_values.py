@@ -136,8 +136,8 @@ def read_records(
     Raises:
         CorpusFormatError: as for :func:`iter_values`.
     """
-    found = (records or iter_records)(file, source, on_bad)
-    for number, (place, value) in enumerate(found, start=1):
+    entries = (records or iter_records)(file, source, on_bad)
+    for number, (place, value) in enumerate(entries, start=1):
         try:
             document = read(Record(require_object(value, name), f"{source}:{number}", place, on_bad))
         except (ValueError, RecursionError) as error:

@@ -80,6 +80,7 @@ def from_json(
         ValueError: a key is missing or has the wrong type, or a span does not fit the text.
     """
     fields, identifier, text = check_record(record)
+    # Refused here, where the line is known, and not when a run writes it back hours later.
     _require_writable(fields)
 
     spans: list[Span] = []

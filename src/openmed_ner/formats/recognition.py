@@ -166,8 +166,8 @@ def guess_encoding(head: bytes) -> str | None:
     ):
         columns = [head[index::width] for index in range(width)]
         shares = [column.count(0) / len(column) for column in columns]
-        others = [share for index, share in enumerate(shares) if index != place]
-        if shares[place] < 0.1 and min(others) > 0.6:
+        other_shares = [share for index, share in enumerate(shares) if index != place]
+        if shares[place] < 0.1 and min(other_shares) > 0.6:
             return name
     return None
 

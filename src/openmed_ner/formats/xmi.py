@@ -130,8 +130,8 @@ def _refusal(document: Document) -> str | None:
 def _is_entity(element: Element) -> bool:
     """Return whether an element is an annotation of an entity: a relation has a governor, too."""
     tag = str(element.tag)
-    known = tag.rpartition("}")[2] == _NAMED_ENTITY or tag.startswith(_CUSTOM)
-    return known and "begin" in element.attrib and "Governor" not in element.attrib
+    has_type = tag.rpartition("}")[2] == _NAMED_ENTITY or tag.startswith(_CUSTOM)
+    return has_type and "begin" in element.attrib and "Governor" not in element.attrib
 
 
 def _read_span(element: Element, units: CodeUnits) -> Span:

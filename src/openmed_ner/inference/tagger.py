@@ -367,6 +367,7 @@ class Tagger:
         """
         if block is not None and block < 1:
             raise InputError(f"block {block}: expected a number above 0")
+        # Heads do not influence each other, so those that the result does not need are not computed.
         needed = selection.corpora
         parts = [part.select(needed) for part in self._parts if part.has(needed)]
         reader = replace(self._reader, heads=tuple(head for part in parts for head in part.heads))

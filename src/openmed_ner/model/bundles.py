@@ -214,12 +214,14 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
         if manifest.kind == "runtime":
             raise BundleError(f"{bundle.folder} is a runtime bundle, and torch cannot load its graph")
         bundle.require_heads()
+
         if manifest.kind == "full":
             encoder = _load_backbone(bundle)
             _load(encoder, restore_tensors(load(bundle.read(ENCODER))), bundle)
             model = TokenTagger(encoder, manifest.heads, lexicon=_load_lexicon(encoder, bundle))
             yield _load_heads(model, bundle, HEADS)
             continue
+
         # Adapters on the same encoder share it, so its weights are loaded once.
         base = manifest.backbone.sha256, manifest.adaptation, manifest.encoder_layers
         if base not in shared:

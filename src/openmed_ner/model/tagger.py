@@ -59,11 +59,11 @@ class LexiconEmbedding(nn.Module):
     def forward(self, packed: Tensor) -> Tensor:
         """Embed packed tags: ``(batch, n_subwords)`` to ``(batch, n_subwords, size)``."""
         tags = packed[..., None] // self.places % len(TAGS)
-        known = tags > 0
+        is_name = tags > 0
         if self.training and self.dropout:
             shape = (len(packed), 1, len(TYPES))
-            known = known & (torch.rand(shape, device=packed.device) >= self.dropout)
-        vectors = self.table(tags + self.first_rows) * known[..., None]
+            is_name = is_name & (torch.rand(shape, device=packed.device) >= self.dropout)
+        vectors = self.table(tags + self.first_rows) * is_name[..., None]
         scaled: Tensor = self.SCALE * vectors.sum(dim=-2)
         return scaled
 

@@ -39,7 +39,7 @@ class Occurrences:
 
 @dataclass(slots=True)
 class DocumentConcepts:
-    """What a document mentions.
+    """The mentions and concepts of a document.
 
     Attributes:
         mentions: by text and type.

@@ -105,6 +105,7 @@ class OutsideTest:
             bounds[group.heads, begin:end] = np.maximum(bounds[group.heads, begin:end], highest)
 
         certain: BoolArray = (columns[self._begins] > bounds).T
+        # In IOBES, a mention that the words before left open must go on, so O cannot follow.
         for head, (tag, may_precede) in enumerate(zip(previous.tolist(), self._may_precede, strict=True)):
             if not may_precede[tag] and len(certain):
                 certain[0, head] = False

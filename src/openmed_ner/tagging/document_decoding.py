@@ -185,7 +185,7 @@ class _ShortForms:
         for definition in definitions:
             by_form[singular(text[slice(*definition.short)])].append(definition)
         forms = [form for definition in definitions for form in _forms(text, definition)]
-        own = {definition.short: definition for definition in definitions}
+        by_short_form = {definition.short: definition for definition in definitions}
 
         self.places = index.find(forms)
         self._starts = [start for start, _ in self.places]
@@ -193,7 +193,7 @@ class _ShortForms:
         for place in self.places:
             candidates = by_form[singular(text[slice(*place)])]
             n_before = bisect_right(candidates, place[0], key=lambda definition: definition.start)
-            self.by_definition[own.get(place) or candidates[max(n_before - 1, 0)]].append(place)
+            self.by_definition[by_short_form.get(place) or candidates[max(n_before - 1, 0)]].append(place)
 
     def overlap(self, place: Range) -> bool:
         """True if a short form shares a character with a range."""

@@ -18,7 +18,7 @@ from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.text import Span
 
 _LOG_MOST = np.float32(np.log1p(-LEAST))
-"""Largest log-probability of ``O`` that is told from certainty."""
+"""Log-probability of ``O`` from which a word counts as certainly outside and is not kept."""
 
 
 class TagColumns:

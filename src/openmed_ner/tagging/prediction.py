@@ -174,9 +174,11 @@ def collect_scores(
         submit: begins to compute a batch, perhaps in another thread.
     """
     unfinished: deque[tuple[Document, Collector]] = deque()
+    # By identity, since two texts may be equal.
     finished: set[int] = set()
     in_flight: deque[tuple[list[_QueuedWindow], _Scores]] = deque()
     queue: list[_QueuedWindow] = []
+    # A buffer that is smaller than a batch would leave every batch partly empty.
     buffer = max(BUFFER, reader.budget // reader.window) if reader.budget > BUDGET else BUFFER
 
     def distribute(windows: Sequence[_QueuedWindow], scores: _Scores) -> Iterator[tuple[Document, Collector]]:
@@ -239,6 +241,7 @@ class _Scores:
         for batch, pending in self._batches:
             logits = pending.result()
             for row, index in enumerate(batch):
+                # The input begins with a special subword, so positions are one higher than in the window.
                 scores[index] = logits[row].take(self._windows[index].first_subwords + 1, axis=0)
                 if not np.isfinite(scores[index]).all():
                     raise RunError("the model computed scores that are not finite; its weights are damaged")

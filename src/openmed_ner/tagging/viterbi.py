@@ -86,6 +86,7 @@ class _Decoder:
         if breaks is None:
             breaks = np.zeros((len(scores) + 1, len(self.begins)), dtype=np.bool_)
         uncertain = ~self._outside.find(scores, previous)
+        # Neighbouring uncertain words are searched together, unless a break lies between them.
         joined = uncertain[:-1] & uncertain[1:] & ~breaks[1:-1]
         opens, closes = uncertain.copy(), uncertain.copy()
         opens[1:] &= ~joined
@@ -221,6 +222,7 @@ class DocumentDecoder:
             if heads.any():
                 scores = self._decoder.layout.end_mentions(scores, breaks, words.marks, heads)
                 tags = self._decoder.decode(scores, self._previous, last=last, breaks=breaks)
+        # The next window starts from this tag, so a mention may continue there.
         self._previous = tags[-1]
 
         # Log-probabilities of the tags of mentions only, sorted by head; and those of O where names repeat.

@@ -75,6 +75,7 @@ def iter_windows(encodings: Iterable[Encoding], *, capacity: int, overlap: int) 
             begins = bounds - buffer.lengths
             end = bounds[n_words - 1]
             following = int(np.searchsorted(begins[:n_words], end - overlap))
+            # The next window begins at least one word later, else it would be the same one again.
             following = min(max(following, 1), n_words)
 
             # Twice the middle of each shared word, compared with the sum of both edges of the overlap.

@@ -192,16 +192,16 @@ class Matcher:
         """
         if not len(words) or not len(self._senses):
             return []
-        known = self._words
-        if len(known) > REMEMBERED:
-            known = self._words = _Words()
-        ids = np.fromiter(map(known.__getitem__, words), dtype=np.int64, count=len(words))
-        kinds, folded, powers = known.kinds[ids], known.folded[ids], known.powers[ids]
+        memory = self._words
+        if len(memory) > REMEMBERED:
+            memory = self._words = _Words()
+        ids = np.fromiter(map(memory.__getitem__, words), dtype=np.int64, count=len(words))
+        kinds, folded, powers = memory.kinds[ids], memory.folded[ids], memory.powers[ids]
 
         kept = _fold_signs(kinds, folded, powers, spaced)
         (openers,) = (kinds[kept] < _WORD).nonzero()
         grams = _hash_ngrams(folded[kept], powers[kept])
-        grams[0] = known.cased[ids[kept]]
+        grams[0] = memory.cased[ids[kept]]
         # By first word, the longest first; row 0 is of one word, too.
         hashes = np.ascontiguousarray(grams[::-1, openers].T).ravel()
 

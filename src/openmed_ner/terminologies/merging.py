@@ -66,18 +66,23 @@ def merge_concepts(concepts: Iterable[Concept], label: str) -> list[Entry]:
     entries: dict[str, Entry] = {}
     aliases: dict[str, str] = {}
     origins: dict[str, str] = {}
+
     for concept in ordered:
         identifier, xrefs = _choose_id(concept)
-        known = (aliases.get(other, other) for other in (identifier, *xrefs))
+        targets = (aliases.get(other, other) for other in (identifier, *xrefs))
         # Two concepts of one terminology are two, even if they refer to the same one of another.
-        others = (other for other in known if origins.get(other, concept.terminology) != concept.terminology)
-        target = next(others, identifier)
+        foreign = (
+            target for target in targets if origins.get(target, concept.terminology) != concept.terminology
+        )
+        target = next(foreign, identifier)
+
         entry = entries.setdefault(target, Entry(target, concept.name))
         origins.setdefault(target, concept.terminology)
         if identifier != target:
             aliases[identifier] = target
         if concept.terminology not in order:
             aliases.update(dict.fromkeys(xrefs, target))
+
         entry.xrefs.update(dict.fromkeys(other for other in (identifier, *xrefs) if other != target))
         if not entry.parents:
             entry.parents.update(dict.fromkeys(aliases.get(parent, parent) for parent in concept.parents))

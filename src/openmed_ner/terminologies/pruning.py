@@ -54,11 +54,11 @@ def select_names(
     """
     names: dict[str, dict[str, int]] = {label: {} for label in TYPES}
     for concept in concepts:
-        known, symbols = names[concept.type], concept.type in SYMBOLS
+        strengths, symbols = names[concept.type], concept.type in SYMBOLS
         for name in concept.all_names:
             key = name_key(name)
-            if key not in known and _is_useful(key, words or {}, symbols=symbols):
-                known[key] = AMBIGUOUS if len(key.removeprefix(CASED)) <= SHORT else CERTAIN
+            if key not in strengths and _is_useful(key, words or {}, symbols=symbols):
+                strengths[key] = AMBIGUOUS if len(key.removeprefix(CASED)) <= SHORT else CERTAIN
     return names
 
 
@@ -84,16 +84,16 @@ def prune(
         names: strengths by key, for each type.
         documents: for each type, training documents in which every mention of the type is annotated.
     """
-    pruned = {label: dict(known) for label, known in names.items()}
+    pruned = {label: dict(strengths) for label, strengths in names.items()}
     for label, texts in documents.items():
         for _ in range(2 if texts else 0):
             pruned[label] = _prune_once(pruned[label], label, texts)
     return pruned
 
 
-def _prune_once(known: dict[str, int], label: str, texts: Sequence[Document]) -> dict[str, int]:
-    result = dict(known)
-    for key, (occurrences, correct) in count_matches(known, label, texts).items():
+def _prune_once(strengths: dict[str, int], label: str, texts: Sequence[Document]) -> dict[str, int]:
+    result = dict(strengths)
+    for key, (occurrences, correct) in count_matches(strengths, label, texts).items():
         precision = correct / occurrences
         if occurrences >= MIN_OCCURRENCES and precision < MIN_PRECISION:
             del result[key]
@@ -103,16 +103,16 @@ def _prune_once(known: dict[str, int], label: str, texts: Sequence[Document]) ->
 
 
 def count_matches(
-    known: Mapping[str, int], label: str, texts: Iterable[Document]
+    strengths: Mapping[str, int], label: str, texts: Iterable[Document]
 ) -> dict[str, tuple[int, int]]:
     """Count the leftmost longest matches of names, and those within a gold mention.
 
     Args:
-        known: strengths by key.
+        strengths: strengths by key.
         label: type of the names; spans of other types do not count.
         texts: documents with gold spans.
     """
-    matcher = Matcher(Lexicon.compile({label: known}))
+    matcher = Matcher(Lexicon.compile({label: strengths}))
     column = TYPES.index(label)
     totals: Counter[str] = Counter()
     correct: Counter[str] = Counter()
@@ -121,8 +121,8 @@ def count_matches(
         gold = [(span.start, span.end) for span in document.spans if span.label == label]
         for start, end in _iter_mentions(matcher, text, column):
             key = name_key(text[start:end])
-            key = key if key in known else normalise(text[start:end])
-            if key in known:  # or else two names share a number
+            key = key if key in strengths else normalise(text[start:end])
+            if key in strengths:  # or else two names share a number
                 totals[key] += 1
                 correct[key] += any(first <= start and end <= last for first, last in gold)
     return {key: (count, correct[key]) for key, count in totals.items()}

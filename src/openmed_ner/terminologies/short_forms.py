@@ -79,8 +79,8 @@ def find_senses(counts: DefinitionCounts, names: Mapping[str, Container[str]]) -
     """
     keys = {long: name_key(long) for pairs in counts.long_forms.values() for _, long in pairs}
     for _, pairs in sorted(counts.long_forms.items()):
-        for label, known in names.items():
-            typed = Counter({pair: count for pair, count in pairs.items() if keys[pair[1]] in known})
+        for label, strengths in names.items():
+            typed = Counter({pair: count for pair, count in pairs.items() if keys[pair[1]] in strengths})
             if typed:
                 (short, long), _ = min(typed.items(), key=lambda item: (-item[1], item[0]))
                 share = typed.total() / pairs.total()
@@ -100,11 +100,11 @@ def add_short_forms(names: Mapping[str, dict[str, int]], senses: Iterable[ShortF
     """
     added: Counter[str] = Counter()
     for sense in senses:
-        key, known = name_key(sense.short), names[sense.type]
+        key, strengths = name_key(sense.short), names[sense.type]
         if sense.share >= MIN_SHARE:
             certain = sense.share >= CERTAIN_SHARE and sense.count >= CERTAIN_COUNT
-            added[sense.type] += key not in known
-            known[key] = CERTAIN if certain else AMBIGUOUS
-        elif sense.count >= DOUBTED_COUNT and key in known:
-            known[key] = AMBIGUOUS
+            added[sense.type] += key not in strengths
+            strengths[key] = CERTAIN if certain else AMBIGUOUS
+        elif sense.count >= DOUBTED_COUNT and key in strengths:
+            strengths[key] = AMBIGUOUS
     return added

@@ -91,11 +91,11 @@ def find_files(paths: Sequence[Path], sources: Sequence[Source]) -> dict[Source,
         if present and len(present) < len(source.files):
             missing = next(name for name in source.files if name not in files)
             raise InputError(f"{source.name} is read from {' and '.join(source.files)}; {missing} is missing")
-    found = {source: present for source, present in available.items() if present}
-    if not found:
-        known = ", ".join(name for source in sources for name in source.files)
-        raise InputError(f"no terminology in {', '.join(map(str, paths))}; known files: {known}")
-    return found
+    complete = {source: present for source, present in available.items() if present}
+    if not complete:
+        names = ", ".join(name for source in sources for name in source.files)
+        raise InputError(f"no terminology in {', '.join(map(str, paths))}; known files: {names}")
+    return complete
 
 
 def split_cell(cell: str, separator: str = "|") -> list[str]:

@@ -41,6 +41,7 @@ def read_vocabulary(path: Path, label: str | None = None) -> Iterator[Concept]:
             (columns,) = csv.reader([header], delimiter=delimiter, strict=True) if header else ([],)
             columns = [column.strip().lower() for column in columns]
             _check_columns(columns, label, path)
+
             rows = csv.reader(file, delimiter=delimiter, strict=True)
             for row in rows:
                 line = rows.line_num + 1

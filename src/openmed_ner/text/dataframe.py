@@ -55,6 +55,7 @@ def to_dataframe(documents: Iterable[Document]) -> DataFrame:
         )
         for document, span in entities
     ]
+
     frame: DataFrame = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     attributes = _attribute_columns(entities)
     return frame.assign(

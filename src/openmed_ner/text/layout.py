@@ -95,10 +95,10 @@ def find_layout(text: str) -> Layout:
         breaks += _iter_breaks(text, paragraph)
     item_starts = {place.end for place in breaks if place.certain} | {paragraphs[0][0][0]}
     marks = [mark for lines in paragraphs for line in lines if (mark := _find_mark(text, line, item_starts))]
-    known = {place.start for place in breaks}
+    starts = {place.start for place in breaks}
     for _, end in marks:
         following = _BLANKS.match(text, end).end()  # type: ignore[union-attr]
-        if end not in known and end < following < len(text):
+        if end not in starts and end < following < len(text):
             breaks.append(Break(end, following, certain=True))
     return Layout(sorted(breaks, key=lambda place: place.start), marks)
 

@@ -41,7 +41,9 @@ class OnnxBackend:
                 )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # The graph is nearly a chain, so its operators cannot run side by side.
         options.inter_op_num_threads = 1
+        # Errors are raised as well, and the log would print them a second time.
         options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=providers)

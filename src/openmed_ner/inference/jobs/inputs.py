@@ -190,6 +190,7 @@ def find_inputs(
 def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> Iterator[Input]:
     whole = format in PATH_READERS
     name = _writable(str(path))
+
     if path == STDIN:
         if whole or format in set(FORMATS) - READERS.keys():
             raise InputError(f"format {format} needs several files, and cannot be read from standard input")
@@ -213,10 +214,10 @@ def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> 
     elif path.exists():
         raise InputError(f"{path} is a pipe or a device; read it through standard input: tag - < {path}")
     elif matches := sorted(glob(_escape_existing(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no whole path)
-        found = [match for match in map(Path, matches) if whole or match.is_file()]
-        if not found:
+        files = [match for match in map(Path, matches) if whole or match.is_file()]
+        if not files:
             raise InputError(f"{path}: none of the {len(matches)} paths that match is a file")
-        for match in found:
+        for match in files:
             if whole:
                 yield Input(match, _writable(str(match)), format or "", scope=_writable(str(match)))
             elif match.resolve() not in written:
@@ -257,8 +258,8 @@ def _describe_unread(inputs: Sequence[Input]) -> str:
     if not inputs:
         return "no file to tag"
     counts = Counter(entry.finding for entry in inputs).most_common()
-    found = ", ".join(f"{count} {finding}" for finding, count in counts)
-    return f"no file of a known format, found {found}. Name the format, for plain text with: --from text"
+    kinds = ", ".join(f"{count} {finding}" for finding, count in counts)
+    return f"no file of a known format, found {kinds}. Name the format, for plain text with: --from text"
 
 
 def iter_items(

@@ -79,7 +79,7 @@ class LinkedMentions(_Answer):
 
 
 class Concept(_Answer):
-    """What the terminologies say about an identifier."""
+    """The concept of an identifier, from the terminologies."""
 
     id: str
     """Identifier of the concept, which may differ from the one that was asked for."""
@@ -149,7 +149,7 @@ class SizeLimits(_Answer):
 
 
 class Coverage(_Answer):
-    """What the model finds, what it is linked to, and its limits."""
+    """The types that the model finds, the terminologies it links to, and its limits."""
 
     model: str
     """Name of the model."""

@@ -94,6 +94,7 @@ def recognise(path: Path) -> Vocabulary | None:
         return Vocabulary(path, "UMLS Metathesaurus License", files, _read_umls)
     if is_snomed(path):
         return Vocabulary(path, "SNOMED CT Affiliate License", tuple(list_snomed_files(path)), _read_snomed)
+
     name = base_name(path)
     suffix = Path(name).suffix.lower()
     if name.startswith("CTD_") and suffix == ".tsv":

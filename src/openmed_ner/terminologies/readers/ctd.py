@@ -36,6 +36,7 @@ def read_ctd(path: Path) -> Iterator[Record]:
                 f"{len(columns)} cells" if columns else f"a comment that names {' or '.join(_CTD)} before"
             )
             raise CorpusFormatError(f"{path}, line {number}: {len(cells)} cells; expected {expected}")
+
         row = dict(zip(columns, cells, strict=True))
         id_column, label, prefix = _CTD[columns[0]]
         synonyms = [row.get("GeneName", ""), *split_cell(row.get("Synonyms", ""))]

@@ -94,6 +94,7 @@ def to_concepts(records: Iterable[Record], path: Path, label: str | None) -> Ite
                 f"{path}, {record.place}: duplicate identifier {record.id!r}, first in {places[record.id]}"
             )
         places[record.id] = record.place
+        # The type of a file of the user's own is known from the command line only.
         types = record.types or ((label,) if label else ())
         if not types:
             raise CorpusFormatError(

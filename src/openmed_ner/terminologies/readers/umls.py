@@ -45,7 +45,7 @@ def read_umls(
     """Yield the concepts of UMLS, in the order of ``MRCONSO.RRF``.
 
     Args:
-        path: that file, or its folder. ``MRSTY.RRF`` beside it has the semantic types, and ``MRREL.RRF`` the
+        path: ``MRCONSO.RRF`` or its folder. ``MRSTY.RRF`` beside it has the semantic types, ``MRREL.RRF`` the
             parents if it is there.
         languages: languages of names; English (``ENG``) if empty.
         sources: source vocabularies whose names and relations count, such as ``MSH``; all if empty.

@@ -221,12 +221,14 @@ def describe(source: Bundle, head: Head, comparison: Comparison) -> str:
         'tag("Cisplatin caused nephrotoxicity.")\n```\n\n'
         "The first subword of a word carries its tag, so other values of `aggregation_strategy` cut words.\n"
     )
+
     rows = [("mentions of the pipeline against those of openmed-ner", f"{100 * comparison.agreement:.2f}")]
     if comparison.f1 is not None and comparison.f1_pipeline is not None:
         rows += [
             ("openmed-ner against the annotations", f"{100 * comparison.f1:.2f}"),
             ("the pipeline against the annotations", f"{100 * comparison.f1_pipeline:.2f}"),
         ]
+
     lost = [
         "The pipeline takes the best tag of each word, not the best sequence of tags.",
         "Mentions are not ended where the layout of the text ends them.",
@@ -236,6 +238,7 @@ def describe(source: Bundle, head: Head, comparison: Comparison) -> str:
     ]
     if manifest.lexicon is not None:
         lost.append("The lexicon of the original is not read: the names that it knows do not help.")
+
     return page(
         metadata,
         f"{manifest.name}, {head.corpus}",

@@ -152,6 +152,7 @@ def _add_source(tar: tarfile.TarFile) -> None:
     metadata = f"Metadata-Version: 2.1\nName: openmed-ner\nVersion: {version()}\n"
     _add(tar, f"source/src/openmed_ner-{version()}.dist-info/METADATA", metadata.encode())
     _add(tar, "source/pyproject.toml", b"")
+    # Records name the commit that they read from here, without a repository or git on the other machine.
     _add(tar, "source/.git/HEAD", (source_commit() or "").encode())
 
 

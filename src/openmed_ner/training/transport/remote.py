@@ -54,6 +54,7 @@ def unpack(paths: list[Path], folder: Path, *, device: str) -> str:
     missing: list[str] = []
     for path in paths:
         size = read_header(path).size
+        # A folder that does not exist yet will be on the disk of its parent.
         place = folder if folder.exists() else folder.absolute().parent
         if shutil.disk_usage(place).free < _ROOM * size:
             raise RunError(f"{place} has too little free space for {path}; choose another --folder")
@@ -68,6 +69,7 @@ def unpack(paths: list[Path], folder: Path, *, device: str) -> str:
             tar.extractall(folder, filter="data")
     except tarfile.TarError as error:
         raise InputError(f"the parts cannot be unpacked: {error}; pack them again") from error
+    # The archive takes as much space as its contents, which the run needs.
     archive.unlink()
     for path in list(folder.rglob(f"*{COMPRESSED}")):
         target = path.with_name(path.name.removesuffix(COMPRESSED))
@@ -147,6 +149,7 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
         try:
             while status is None:
                 try:
+                    # Half a second: short enough for a limit in minutes, and too long to cost anything.
                     status = process.wait(0.5)
                 except subprocess.TimeoutExpired:
                     now = time.monotonic()
@@ -164,6 +167,7 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
 
 def _stop(process: subprocess.Popen[bytes]) -> int:
     """Interrupt the study, and end it if it takes too long."""
+    # An interrupted study writes a checkpoint, a killed one loses the steps since the last.
     process.send_signal(signal.SIGINT)
     try:
         return process.wait(STOPPING_SECONDS)

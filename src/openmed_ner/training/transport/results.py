@@ -163,12 +163,15 @@ def join_results(paths: Iterable[Path], target: Path) -> Joined:
     ]
     if not files:
         raise InputError(f"no files of results: expected files that end in {SUFFIX}")
+
     archives, incomplete = [], []
     target.mkdir(parents=True, exist_ok=True)
     for (name, _), group in group_parts(files).items():
         if missing := missing_parts([read_header(path) for path in group]):
             incomplete += missing
             continue
+
+        # Beside the target, so that an archive of gigabytes does not fill a small /tmp.
         with TemporaryDirectory(dir=target) as temporary:
             archive = Path(temporary, "archive")
             join_parts(group, archive)
@@ -178,6 +181,7 @@ def join_results(paths: Iterable[Path], target: Path) -> Joined:
                     tar.extractall(target, filter="data")
             except (tarfile.TarError, EOFError) as error:
                 raise InputError(f"{name} cannot be unpacked: {error}") from error
+
         for member in members:
             if Path(member).name == CHECKPOINT:
                 tensors, metadata = read_tensors(target / member, CPU)
