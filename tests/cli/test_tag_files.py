@@ -154,10 +154,14 @@ def test_invalid_gold_documents_can_be_left_out() -> None:
 
 def test_an_empty_argument_is_no_folder() -> None:
     write({"a.txt": TEXT})
-    for words in (["tag", ""], ["tag", "a.txt", "--output="], ["tag", "a.txt", "--bundle", ""]):
+    for words, empty in (
+        (["tag", ""], "An argument"),
+        (["tag", "a.txt", "--output="], "The value of --output"),
+        (["tag", "a.txt", "--bundle", ""], "The value of --bundle"),
+    ):
         status, output, messages = run(*words)
         assert (status, output) == (2, "")
-        assert "An argument is empty" in messages
+        assert f"{empty} is empty" in messages
 
 
 def test_an_output_replaces_no_input_of_another_format() -> None:

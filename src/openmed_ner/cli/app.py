@@ -145,8 +145,11 @@ class LazyGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse empty arguments: an empty path would be the current folder."""
-        if any(argument == "" or _EMPTY_OPTION.fullmatch(argument) for argument in args):
-            ctx.fail("An argument is empty. Is a variable of the shell not set?")
+        for before, argument in zip(["", *args], args, strict=False):
+            if argument == "" or _EMPTY_OPTION.fullmatch(argument):
+                option = (argument or before).rstrip("=")
+                subject = f"The value of {option}" if option.startswith("-") else "An argument"
+                ctx.fail(f"{subject} is empty. Is a variable of the shell not set?")
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
