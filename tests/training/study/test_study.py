@@ -220,6 +220,7 @@ def test_a_model_learns_the_probabilities_of_another_one(
     assert record["teacher"]["sha256"] == teacher.sha256
     expected = {
         "teacher": "both",
+        "ensemble": [],
         "texts": "texts.jsonl",
         "weight": 0.9,
         "temperature": 2.0,
