@@ -79,10 +79,10 @@ def suggest(
     """Choose the documents that are most worth annotating, the best first.
 
     Args:
-        texts: texts to choose from; spans of documents are ignored, and a text that occurs twice counts once.
+        texts: texts to choose from, without regard to spans. A text that occurs twice counts once.
         count: number of documents to choose.
-        bundle: the model that is to become better, or its folder; the embedded one if ``None``.
-        labelled: annotated documents, which are not chosen; their mentions are known names.
+        bundle: the model that is to become better, or its folder. The embedded one if ``None``.
+        labelled: annotated documents, which are not chosen. Their mentions are known names.
         corpora: heads to use; all, merged by type, if ``None``.
         types: entity types that are to be annotated; the main types if ``None``.
 

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from lexicons import build_store
+from lexicons import annotate_diseases
 from openmed_ner.evaluation.concepts import score_concepts
 from openmed_ner.evaluation.identifiers import Gold
 from openmed_ner.evaluation.scores import Counts, Scores, bootstrap_f1
-from openmed_ner.linking import Linker, LinkingOptions
-from openmed_ner.text import Document, Span
-
-
-def annotate(name: str, *mentions: tuple[str, str]) -> Document:
-    text, spans = "", []
-    for mention, gold in mentions:
-        span = Span(len(text), len(text) + len(mention), "Disease")
-        spans.append(span.with_attributes({"identifier": gold} if gold else {}))
-        text += f"{mention}; "
-    return Document(name, text, tuple(spans))
-
-
-@pytest.fixture(scope="module")
-def linker(tmp_path_factory: pytest.TempPathFactory) -> Linker:
-    return Linker.open(build_store(tmp_path_factory.mktemp("store")), LinkingOptions(near=False))
-
+from openmed_ner.linking import Linker
 
 DOCUMENTS = [
-    annotate(
+    annotate_diseases(
         "1",
         ("breast cancer", "MESH:D001943"),
         ("breast cancer", "MESH:D001943"),  # counts once
@@ -35,7 +19,7 @@ DOCUMENTS = [
         ("acute renal failure", "MESH:D000544"),
         ("lupus", ""),
     ),
-    annotate(
+    annotate_diseases(
         "2",
         ("breast and ovarian cancer", "MESH:D001943|MESH:D010051"),
         ("ovarian cancer", "MESH:D001943|MESH:D010051"),

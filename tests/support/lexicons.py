@@ -12,6 +12,7 @@ import numpy as np
 from openmed_ner.terminologies import Lexicon, build
 from openmed_ner.terminologies.hashing import hash_keys
 from openmed_ner.terminologies.lexicon import split_hashes
+from openmed_ner.text import Document, Span
 
 
 def look_up(lexicon: Lexicon, key: str) -> int:
@@ -96,3 +97,13 @@ def build_store(folder: Path, **options: Any) -> Path:
         write_table(folder / name, lines)
     build([folder], folder / "compiled", **options)
     return folder / "compiled"
+
+
+def annotate_diseases(name: str, *mentions: tuple[str, str]) -> Document:
+    """A document of diseases, each with its gold identifiers or an empty string."""
+    text, spans = "", []
+    for mention, gold in mentions:
+        span = Span(len(text), len(text) + len(mention), "Disease")
+        spans.append(span.with_attributes({"identifier": gold} if gold else {}))
+        text += f"{mention}; "
+    return Document(name, text, tuple(spans))

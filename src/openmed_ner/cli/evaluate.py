@@ -233,7 +233,7 @@ def evaluate(
         raise InputError("--compare names two systems; omit the bundle and --predicted")
     if across and rename:
         raise InputError("--across scores types of equal names; omit --map")
-    # Scoring may take an hour; an output that cannot be written is reported before it.
+    # Scoring may take an hour. An output that cannot be written is reported before it.
     check_outputs(
         {"--report": report, "--predictions": predictions, "--json": json_file},
         inputs=filter(None, (data, predicted, *(compare or ()))),

@@ -131,7 +131,7 @@ def export(
     """
     if merges is not None:
         complain("warning: --merges is now --choices")
-        # Old scripts go on working; who gives both means the new name.
+        # Old scripts go on working. Who gives both means the new name.
         choices = choices or merges
 
     if to == "transformers":

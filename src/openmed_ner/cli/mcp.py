@@ -10,7 +10,7 @@ import typer
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.files import MANIFEST
 from openmed_ner.bundle.registry import RegistryEntry
-from openmed_ner.cli.options import MODEL, Backend, Terminologies, Threads
+from openmed_ner.cli.options import Backend, BundlePath, Terminologies, Threads
 from openmed_ner.errors import require_extra
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.offline import refuse_network
@@ -20,14 +20,7 @@ LIMITS = "Limits"
 
 
 def mcp(
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Folder of a bundle or of a suite (default: the embedded bundle).",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    bundle: BundlePath = None,
     terminologies: Terminologies = None,
     backend: Backend = None,
     threads: Threads = None,

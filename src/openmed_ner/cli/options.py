@@ -89,6 +89,14 @@ Backbone = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+BundlePath = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Folder of a bundle or of a suite (default: the embedded bundle).",
+        rich_help_panel=MODEL,
+    ),
+]
 BundleName = Annotated[
     str | None,
     typer.Option(
@@ -118,7 +126,7 @@ TextColumn = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Column of the texts in a table (CSV, TSV); implies --from csv (default: text).",
+        help="Column of the texts in a table (CSV, TSV). Implies --from csv (default: text).",
         rich_help_panel=INPUT,
     ),
 ]
@@ -126,7 +134,7 @@ IdColumn = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Column of the document ids in a table; implies --from csv (default: id).",
+        help="Column of the document ids in a table. Implies --from csv (default: id).",
         rich_help_panel=INPUT,
     ),
 ]
@@ -134,7 +142,7 @@ LabelColumn = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Column of the entity types in a table, beside start and end; implies --from csv (default: "
+        help="Column of the entity types in a table, beside start and end. Implies --from csv (default: "
         "label).",
         rich_help_panel=INPUT,
     ),
@@ -212,7 +220,7 @@ WorkersOption = Annotated[
 InferenceDevice = Annotated[
     DeviceName,
     typer.Option(
-        help="Device of the model. With cuda, torch computes any bundle, in bfloat16; auto leaves runtime "
+        help="Device of the model. With cuda, torch computes any bundle, in bfloat16. Auto leaves runtime "
         "bundles to the processor.",
         rich_help_panel=SPEED,
     ),
@@ -223,7 +231,7 @@ Processes = Annotated[
         min=1,
         max=MOST,
         metavar="N",
-        help="Processes that read texts and decode scores, beside the one that computes the model; a GPU "
+        help="Processes that read texts and decode scores, beside the one that computes the model. A GPU "
         "needs one per core.",
         rich_help_panel=SPEED,
     ),

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from openmed_ner.bundle.suite import bundle_digest
-from openmed_ner.cli.options import MODEL, Backend, Threads
+from openmed_ner.cli.options import Backend, BundlePath, Threads
 from openmed_ner.errors import InputError, require_extra
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.service.settings import ServiceSettings, read_token
@@ -22,14 +22,7 @@ _MAX_TOKEN = 1000
 
 
 def serve(
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Folder of a bundle or of a suite (default: the embedded bundle).",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    bundle: BundlePath = None,
     host: Annotated[
         str,
         typer.Option(

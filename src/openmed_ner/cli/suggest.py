@@ -70,7 +70,7 @@ def suggest(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="Annotated documents, which are not suggested, and whose names are known; repeatable.",
+            help="Annotated documents, which are not suggested, and whose names are known (repeatable).",
             rich_help_panel=INPUT,
         ),
     ] = None,

@@ -24,6 +24,7 @@ from openmed_ner.cli.options import (
     VOCABULARY,
     AnyFormat,
     Backend,
+    BundlePath,
     DocumentDecoding,
     IdColumn,
     InferenceDevice,
@@ -118,14 +119,7 @@ def tag(
             rich_help_panel=INPUT,
         ),
     ] = True,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Folder of a bundle or of a suite (default: the embedded bundle).",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    bundle: BundlePath = None,
     corpora: Annotated[
         str | None,
         typer.Option(

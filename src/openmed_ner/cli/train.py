@@ -172,7 +172,7 @@ def train(
         origin = open_bundle(embedded_bundle() if start == EMBEDDED else Path(start))
         start = str(origin.folder)
         if recipe is None:
-            # A recipe says itself how to start; these defaults are for commands without one.
+            # A recipe says itself how to start. These defaults are for commands without one.
             warm_start = require_extra("openmed_ner.training.warm_start", "train")
             overrides = [*warm_start.default_overrides(origin), *overrides]
     values: dict[str, Any] = {"backbone": backbone, "adapted": adapted, "start": start, "seed": seed}

@@ -21,6 +21,7 @@ from openmed_ner.formats.attributes import write_attributes
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, fail
 from openmed_ner.storage import atomic_folder
 from openmed_ner.text import Document, Span
+from openmed_ner.text.dataframe import mention_row
 
 EXTRA = ("pyarrow", "parquet")
 """Module that writes the tables, and the extra that installs it."""
@@ -178,14 +179,7 @@ def _mention_row(number: int, document: Document, span: Span) -> tuple[Any, ...]
     columns, others = _split_attributes(span)
     return (
         number,
-        document.id,
-        span.start,
-        span.end,
-        document.mention(span),
-        span.label,
-        span.score,
-        span.corpus,
-        span.evidence,
+        *mention_row(document, span),
         fragments,
         *(columns.get(name) for name in _COLUMN_OF.values()),
         write_attributes(others.items()) or None,

@@ -39,7 +39,7 @@ class Suggestion:
 
     Attributes:
         document: the document, with the mentions that the model finds.
-        score: its doubt for 100 words when it was chosen; names of documents chosen before count less.
+        score: its doubt for 100 words when it was chosen. Names of documents chosen before count less.
         candidates: mentions and possible mentions, the least sure first.
     """
 
@@ -64,9 +64,9 @@ def suggest_documents(
 
     Args:
         tagger: the model that is to become better.
-        texts: texts to choose from; spans of documents are ignored.
+        texts: texts to choose from, without regard to spans.
         count: number of documents to choose; all, in order, if there are fewer.
-        labelled: annotated documents, which are not chosen; their mentions are known names.
+        labelled: annotated documents, which are not chosen. Their mentions are known names.
         corpora: heads to use, see :meth:`openmed_ner.Tagger.pipe`.
         types: entity types to use.
         on_bad: called with the error of each text that is no text.

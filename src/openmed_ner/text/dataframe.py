@@ -29,6 +29,20 @@ COLUMNS = {
 """Type of each column that every frame has; attributes follow in order of their names."""
 
 
+def mention_row(document: Document, span: Span) -> tuple[str | int | float | None, ...]:
+    """Values of a mention, in the order of ``COLUMNS``."""
+    return (
+        document.id,
+        span.start,
+        span.end,
+        document.mention(span),
+        span.label,
+        span.score,
+        span.corpus,
+        span.evidence,
+    )
+
+
 def to_dataframe(documents: Iterable[Document]) -> DataFrame:
     """Build a table with one row per entity, in order.
 
@@ -42,19 +56,7 @@ def to_dataframe(documents: Iterable[Document]) -> DataFrame:
     """
     pandas = require_extra("pandas", "notebooks")
     entities = [(document, span) for document in documents for span in document.spans]
-    rows = [
-        (
-            document.id,
-            span.start,
-            span.end,
-            document.mention(span),
-            span.label,
-            span.score,
-            span.corpus,
-            span.evidence,
-        )
-        for document, span in entities
-    ]
+    rows = [mention_row(document, span) for document, span in entities]
 
     frame: DataFrame = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     attributes = _attribute_columns(entities)
