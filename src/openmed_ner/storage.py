@@ -137,6 +137,11 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def digest_text(text: str, size: int = 64) -> bytes:
+    """BLAKE2b digest of a text, which may hold halves of surrogate pairs, in ``size`` bytes."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits, read in chunks."""
     with path.open("rb") as file:

@@ -9,7 +9,6 @@ that is over before it has drawn all texts spends no time on the others.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -29,6 +28,7 @@ from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.bundles import make_reader
 from openmed_ner.model.tagger import TokenTagger
+from openmed_ner.storage import digest_text
 from openmed_ner.tagging import Head, SubwordTokenizer, Window, collect_scores
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.text import Document
@@ -69,11 +69,11 @@ class TeacherScores:
         self.open_new()
 
     def __contains__(self, text: str) -> bool:
-        return _digest(text) in self._rows
+        return digest_text(text, DIGEST) in self._rows
 
     def __getitem__(self, text: str) -> HalfArray:
         """Logits of the words of a text, all heads side by side, ``(n_words, n_tags)``."""
-        rows, start, stop = self._rows[_digest(text)]
+        rows, start, stop = self._rows[digest_text(text, DIGEST)]
         if start == stop:  # safetensors cannot slice an empty range
             return np.empty((0, rows.get_shape()[1]), dtype=np.float16)
         logits: HalfArray = rows[start:stop]
@@ -82,10 +82,11 @@ class TeacherScores:
     def add(self, logits: Mapping[str, FloatArray]) -> None:
         """Write the logits of some texts to a new file."""
         path = self._folder / f"{uuid4().hex}.safetensors"
+        digests = b"".join(digest_text(text, DIGEST) for text in logits)
         tensors = {
             SCORES: torch.from_numpy(np.concatenate(list(logits.values())).astype(np.float16)),
             "lengths": torch.tensor([len(rows) for rows in logits.values()]),
-            "digests": torch.frombuffer(bytearray(b"".join(map(_digest, logits))), dtype=torch.uint8),
+            "digests": torch.frombuffer(bytearray(digests), dtype=torch.uint8),
         }
         write_tensors(path, tensors, self._identity)
         self._open(path)
@@ -345,7 +346,3 @@ def map_subwords(student: SubwordTokenizer, teacher: SubwordTokenizer) -> NDArra
     for name in ("prefix", "suffix", "padding", "unknown"):
         ids[getattr(student, name)] = getattr(teacher, name)
     return ids
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()

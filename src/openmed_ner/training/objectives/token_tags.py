@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from openmed_ner.errors import CorpusError, RecipeError
 from openmed_ner.evaluation import Scores, score_document, total
 from openmed_ner.model.tagger import TokenTagger
+from openmed_ner.storage import digest_text
 from openmed_ner.tagging import Head, Window, WindowReader, encode_spans, predict
 from openmed_ner.tagging.batching import group_by_length, group_by_width, pad_windows, padded_length
 from openmed_ner.tagging.document_decoding import DocumentMode
@@ -341,11 +341,7 @@ def draw_dev(documents: Sequence[Document], limit: int) -> Sequence[Document]:
     """
     if not limit or len(documents) <= limit:
         return documents
-
-    def rank(document: Document) -> bytes:
-        return hashlib.blake2b(document.text.encode("utf-8", "surrogatepass")).digest()
-
-    return sorted(documents, key=rank)[:limit]
+    return sorted(documents, key=lambda document: digest_text(document.text))[:limit]
 
 
 def _score(head: Head, gold: Sequence[Document], predictions: Mapping[tuple[str, str], Document]) -> Scores:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from openmed_ner.errors import InputError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
 from openmed_ner.model.bundles import load_model, make_reader
-from openmed_ner.storage import atomic_file
+from openmed_ner.storage import atomic_file, digest_text
 from openmed_ner.tagging import predict
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray
@@ -47,7 +46,7 @@ def draw(documents: Iterable[Document], count: int, *, matcher: Matcher | None =
     """
 
     def rank(document: Document) -> tuple[float, bytes, Document]:
-        digest = blake2b(document.text.encode("utf-8", "surrogatepass")).digest()
+        digest = digest_text(document.text)
         share = (int.from_bytes(digest[:8]) + 1) / (1 << 64)
         return -math.log(share) / (_richness(document.text, matcher) if matcher else 1.0), digest, document
 
