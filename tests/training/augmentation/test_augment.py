@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
+from string import Formatter
 
 import pytest
 
@@ -13,7 +15,8 @@ from openmed_ner.tagging.labels import encode_spans
 from openmed_ner.terminologies import ShortForm
 from openmed_ner.text import Document, Span, iter_tokens
 from openmed_ner.training.augmentation import Names, augment
-from openmed_ner.training.augmentation.notes import write_notes
+from openmed_ner.training.augmentation.frames import MENTIONS, PLAIN, draw_value
+from openmed_ner.training.augmentation.notes import LABELS, write_notes
 from openmed_ner.training.config import Augmentation
 from openmed_ner.training.objectives.token_tags import TrainingCorpus
 from tiny import CORPORA
@@ -107,6 +110,19 @@ def test_notes_name_no_type_beside_their_slots() -> None:
             assert span.label == "Variant" or note.mention(span) == "X1Y"
             rest = rest[: span.start] + rest[span.end :]
         assert "X1Y" not in rest and "{" not in rest
+
+
+def test_some_lines_of_notes_have_no_mention_but_numbers_and_abbreviations() -> None:
+    names = Names({"Disease": [Document("1", "gout", (Span(0, 4, "Disease"),))]})
+    notes = list(write_notes(names, 200, random.Random(0)))
+    lines = [line for note in notes for line in note.text.splitlines() if "gout" not in line]
+    assert any("SpO2" in line for line in lines)
+    assert any(re.search(r"\b\d+-year-old presented with gout", note.text) for note in notes)
+
+
+def test_every_slot_of_a_frame_can_be_filled() -> None:
+    slots = {slot for frame in (*MENTIONS, *PLAIN) for _, slot, _, _ in Formatter().parse(frame) if slot}
+    assert all(draw_value(slot, random.Random(seed)) for slot in slots - LABELS for seed in range(20))
 
 
 def test_augmentation_is_the_same_for_one_seed_and_follows_the_weights() -> None:

@@ -11,59 +11,20 @@ from collections.abc import Iterable
 from string import Formatter
 
 from openmed_ner.text import Document, Span
+from openmed_ner.training.augmentation.frames import MENTIONS, PLAIN, draw_value
 from openmed_ner.training.augmentation.names import Names
 
 LABELS = frozenset({"Disease", "Chemical", "Gene", "Variant", "Species", "CellLine"})
 """Types that a note is annotated with, or free of."""
 _AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-_SHORT = (
-    "H/o {Disease} and {Disease}.",
-    "{Disease}: stable",
-    "{Disease}, {Disease}, {Disease}",
-    "Dx: {Disease}",
-    "Known case of {Disease} with new onset {Disease}.",
-    "No {Disease}, no {Disease}.",
-    "Denies {Disease}.",
-    "Admitted for {Disease}; course complicated by {Disease}.",
-    "Mother had {Disease}, brother has {Disease}.",
-    "Family history: {Disease} (father), {Disease} (aunt)",
-    "{Disease} - continue {Chemical} {dose}",
-    "{Disease} on {Chemical}",
-    "{Disease} s/p {Chemical} x {number} days",
-    "Allergies: {Chemical} ({Disease})",
-    "{Chemical} {dose} PO daily",
-    "{Chemical} {dose} BID, {Chemical} {dose} prn",
-    "Start {Chemical}, stop {Chemical}.",
-    "Treated with {Chemical} and {Chemical}.",
-    "{Chemical} held because of {Disease}.",
-    "Screened for {Disease}: negative",
-    "r/o {Disease}",
-    "# {Disease}",
-    "{Disease} x {number} yrs",
-    "{Disease} since {year}, never hospitalised",
-    "Age {number}, {Disease}, {Disease}, presents with {Disease}.",
-    "Diagnosed with {Disease} in {year}.",
-    "{Disease} remains the main concern.",
-    "Recovering well after {Disease}.",
-    "Suffers from {Disease}, worse in winter.",
-    "He was treated for {Disease} last year.",
-    "She takes {Chemical} against {Disease}.",
-    "{Disease} was ruled out.",
-    "Work-up showed a {Gene} mutation ({Variant}).",
-    "{Gene} {Variant} detected, VAF {number}%",
-    "Sequencing: {Gene} {Variant}; {Gene} wild type",
-    "Tumour carries {Variant} in {Gene}, so {Chemical} was begun.",
-    "Carrier of {Gene} {Variant}.",
-    "{Gene} expression was low, {Gene} was not tested.",
-    "The {Variant} variant was classified as benign.",
-)
 _HEADINGS = ("PMHx", "Problem list", "Meds", "Home medications", "A/P", "HPI", "Social", "Genetics", "Course")
-_DOSES = ("5 mg", "10mg", "40 mg", "500 mg", "1 g", "0.5 mcg", "20 units", "2 tabs", "100 mg/day")
+_PLAIN_SHARE = 0.4
+"""Share of the lines that name nothing."""
 
 
 def write_notes(names: Names, n_notes: int, draws: random.Random) -> Iterable[Document]:
     """Yield notes of two to nine lines, annotated with Disease, Chemical, Gene and Variant."""
-    frames = [frame for frame in _SHORT if all(map(names.has, _slots(frame) & (LABELS - {"Variant"})))]
+    frames = [frame for frame in MENTIONS if all(map(names.has, _slots(frame) & (LABELS - {"Variant"})))]
     for number in range(n_notes if frames else 0):
         pieces: list[tuple[str, str | None]] = []
         marker, separator = draws.choice(("- ", "", "", "* ", "1) ")), draws.choice(("\n", "\n", " ", "\n\n"))
@@ -74,7 +35,8 @@ def write_notes(names: Names, n_notes: int, draws: random.Random) -> Iterable[Do
                 pieces.append((draws.choice(_HEADINGS) + draws.choice((":\n", ": ")), None))
             if separator != " ":
                 pieces.append((marker, None))
-            pieces += _fill(draws.choice(frames), names, draws)
+            lines = PLAIN if draws.random() < _PLAIN_SHARE else frames
+            pieces += _fill(draws.choice(lines), names, draws)
         yield _join(f"note-{number}", pieces)
 
 
@@ -91,8 +53,7 @@ def _fill(frame: str, names: Names, draws: random.Random) -> Iterable[tuple[str,
         elif slot in LABELS:
             yield names.draw(slot, draws), slot
         elif slot:
-            values = {"dose": draws.choice(_DOSES), "year": str(draws.randint(1980, 2024))}
-            yield values.get(slot, str(draws.randint(2, 90))), None
+            yield draw_value(slot, draws), None
 
 
 def _draw_variant(draws: random.Random) -> str:
