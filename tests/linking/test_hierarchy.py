@@ -8,7 +8,7 @@ import pytest
 
 from lexicons import build_store
 from openmed_ner.errors import InputError
-from openmed_ner.linking import Linker, keep_under
+from openmed_ner.linking import ConceptPlace, Linker, keep_under, list_concepts
 from openmed_ner.terminologies import build
 from openmed_ner.text import Document, Span
 
@@ -36,6 +36,15 @@ def test_a_concept_that_no_terminology_has_is_an_error(linker: Linker) -> None:
         keep_under([], [linker], ["MESH:D009369", "D009369"])
 
 
+def test_concepts_are_listed_with_all_above_them(linker: Linker) -> None:
+    values = ("MESH:D001943|MESH:D010051", "OMIM:104300", "X:1")  # one of them by a cross-reference
+    spans = [Span(0, 1, "Disease", attributes=(("identifier", value),)) for value in values]
+    places = list_concepts([Document("1", "a", tuple(spans))], [linker])
+    assert places["MESH:D001943"].parents == places["MESH:D010051"].parents == ("MESH:D009369",)
+    assert places["MESH:D009369"] == ConceptPlace("Neoplasms", ())
+    assert places["OMIM:104300"].name == "Alzheimer Disease" and "X:1" not in places
+
+
 def test_a_cycle_in_a_vocabulary_ends(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("id,name,parents\nX:1,one,X:2\nX:2,two,X:1\nX:3,three,\n", encoding="utf-8")
@@ -43,3 +52,6 @@ def test_a_cycle_in_a_vocabulary_ends(tmp_path: Path) -> None:
     cyclic = Linker.open(tmp_path / "terms")
     assert cyclic.is_under("X:1", "X:2") and cyclic.is_under("X:2", "X:1")
     assert not cyclic.is_under("X:1", "X:3")
+    span = Span(0, 1, "Disease", attributes=(("identifier", "X:1"),))
+    places = list_concepts([Document("1", "a", (span,))], [cyclic])
+    assert {name: place.parents for name, place in places.items()} == {"X:1": ("X:2",), "X:2": ("X:1",)}

@@ -119,9 +119,9 @@ def tag(page: Any, text: str) -> None:
     page.locator("#status", has_text="found").wait_for()
 
 
-def answer(page: Any, *documents: dict[str, Any]) -> None:
-    """Have the next texts answered with these documents, whatever they are."""
-    body = json.dumps({"documents": documents, "bundle": {"name": "canned", "sha256": ""}})
+def answer(page: Any, *documents: dict[str, Any], **fields: Any) -> None:
+    """Have the next texts answered with these documents and fields, whatever they are."""
+    body = json.dumps({"documents": documents, "bundle": {"name": "canned", "sha256": ""}, **fields})
     page.route("**/tag", lambda route: route.fulfill(content_type="application/json", body=body))
 
 
@@ -246,6 +246,47 @@ def test_the_slider_filters_live_and_by_keyboard(open_page: OpenPage) -> None:
     page.keyboard.press("Home")
     page.locator("#shown", has_text="4 of 4").wait_for()
     assert len(shown_mentions(page)) == 4
+
+
+def test_mentions_are_counted_and_chosen_by_the_concepts_above(open_page: OpenPage) -> None:
+    def place(start: int, identifier: str) -> dict[str, Any]:
+        attributes = {"identifier": identifier}
+        span = {"start": start, "end": start + 1, "label": "Disease", "score": 0.5, "corpus": "c"}
+        return {**span, "attributes": attributes}
+
+    first = [place(0, "X:2"), place(1, "X:3|Y:1"), place(2, "X:2"), place(3, "unknown")]
+    concepts = {
+        "X:1": {"name": "tumour", "parents": ["X:2"]},
+        "X:2": {"name": "lung tumour", "parents": ["X:1"]},  # a cycle
+        "X:3": {"name": "kidney tumour", "parents": ["X:1"]},
+        "Y:1": {"name": "fever", "parents": []},
+    }
+    page = open_page()
+    answer(page, NESTED)
+    tag(page, "x")
+    assert page.locator("#concepts").is_hidden()
+    page.unroute("**/tag")
+    documents = (
+        {"id": "1", "text": "abcd", "spans": first},
+        {"id": "2", "text": "e", "spans": [place(0, "X:3")]},
+    )
+    answer(page, *documents, concepts=concepts)
+    tag(page, "x")
+    choice = page.get_by_label("Concept, or below it")
+    assert choice.locator("option").all_inner_texts() == [
+        "all",
+        "lung tumour (X:2): 4 in 2 documents",
+        "tumour (X:1): 4 in 2 documents",
+        "kidney tumour (X:3): 2 in 2 documents",
+        "fever (Y:1): 1",
+    ]
+    choice.select_option("X:3")
+    page.locator("#shown", has_text="1 of 4").wait_for()
+    assert shown_mentions(page) == ["b"]
+    page.get_by_text("Download").click()
+    with page.expect_request(lambda request: "under" in (request.post_data or "")) as request:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    assert json.loads(request.value.post_data)["under"] == ["X:3"]
 
 
 def test_overlapping_layers_are_stacked_and_all_explained(open_page: OpenPage) -> None:

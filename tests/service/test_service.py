@@ -148,10 +148,16 @@ def test_vocabularies_of_the_service_are_named_in_requests(
     answer = client.post("/tag/file", files={"file": ("a.txt", "ill")}, data=form).json()
     assert answer["documents"][0]["spans"][0]["attributes"]["identifier"] == "X:1"
 
+    concepts = {"Y:1": {"name": "substances", "parents": []}, "Y:2": {"name": "ill", "parents": ["Y:1"]}}
+    assert ask(link=["other"], concepts=True)["concepts"] == concepts
+    assert ask(match=["other"], concepts=True)["concepts"] == concepts
+    assert ask(concepts=True)["concepts"] == {} and "concepts" not in ask(link=["other"])
+
     for options, message in (
         ({"match": ["../mine.csv"]}, "match: this service has the vocabularies mine, other"),
         ({"link": ["mine"], "under": ["Z:secret"]}, "under: no terminology in use has one of the concepts"),
         ({"nested": True}, "nested is for match"),
+        ({"concepts": True, "output": "csv"}, "are for the output json"),
         ({"species": 7955}, "no terminology has genes of species 7955"),
         ({"add": ["identifiers"]}, "name one with --terminologies"),
     ):

@@ -2,7 +2,7 @@
 
 from openmed_ner.linking.dictionary import Dictionary, add_names
 from openmed_ner.linking.documents import add_links, link_document
-from openmed_ner.linking.hierarchy import keep_under
+from openmed_ner.linking.hierarchy import ConceptPlace, keep_under, list_concepts
 from openmed_ner.linking.learning import learn_identifiers
 from openmed_ner.linking.linker import (
     LINKED_TYPES,
@@ -19,6 +19,7 @@ __all__ = [
     "LINKED_TYPES",
     "METHODS",
     "ConceptEntry",
+    "ConceptPlace",
     "Dictionary",
     "Identifier",
     "Link",
@@ -30,4 +31,5 @@ __all__ = [
     "keep_under",
     "learn_identifiers",
     "link_document",
+    "list_concepts",
 ]

@@ -1,14 +1,52 @@
-"""Mentions of the concepts below a concept: of all neoplasms, of all penicillins."""
+"""Concepts above those of mentions: mentions of all neoplasms, of all penicillins, and their numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from openmed_ner.errors import UnknownConceptError
 from openmed_ner.linking.attributes import list_ids
 from openmed_ner.linking.linker import Linker
 from openmed_ner.text import Document
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptPlace:
+    """The place of a concept in the hierarchies of terminologies.
+
+    Attributes:
+        name: preferred name.
+        parents: identifiers of the concepts directly above it.
+    """
+
+    name: str
+    parents: tuple[str, ...]
+
+
+def list_concepts(documents: Iterable[Document], linkers: Sequence[Linker]) -> dict[str, ConceptPlace]:
+    """List the concepts of mentions, and all concepts above them, by identifier.
+
+    An identifier that no terminology has is left out.
+
+    Args:
+        documents: documents whose spans have identifiers.
+        linkers: terminologies that know which concept is below which.
+    """
+    waiting = [name for document in documents for span in document.spans for name in list_ids(span)]
+    places: dict[str, ConceptPlace] = {}
+    while waiting:
+        identifier = waiting.pop()
+        if identifier in places:
+            continue
+        entries = [entry for linker in linkers for entry in linker.look_up(identifier)]
+        if entries:
+            # A terminology may name a parent that it does not hold.
+            parents = dict.fromkeys(other.id for entry in entries for other in entry.parents if other.name)
+            places[identifier] = ConceptPlace(entries[0].concept.name, tuple(parents))
+            waiting += parents
+    return places
 
 
 def keep_under(

@@ -26,7 +26,7 @@ from openmed_ner.errors import (
     TaggingFailedError,
     UnknownConceptError,
 )
-from openmed_ner.inference.attributes import add_attributes, available_steps
+from openmed_ner.inference.attributes import add_attributes, available_steps, describe_concepts
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service.batcher import Batcher, cost
 from openmed_ner.service.errors import CLIENT_GONE
@@ -129,12 +129,18 @@ class Service:
         tagged = await self._tag(request, documents, options, deadline)
         self.metrics.add_documents(tagged)
         bundle = {"name": self.tagger.manifest.name, "sha256": self._sha256}
+        concepts = None
+        if options.concepts:
+            concepts = await asyncio.to_thread(
+                describe_concepts, tagged, pipe_options.identifiers, pipe_options.add
+            )
         body = await asyncio.to_thread(
             write_body,
             tagged,
             options.output,
             bundle=bundle,
             problems=problems,
+            concepts=concepts,
             utf16=options.offsets == "utf16",
             with_text=options.return_text,
         )

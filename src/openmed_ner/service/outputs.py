@@ -8,8 +8,8 @@ archive depend on the documents alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from openmed_ner.errors import InputError, RefusedError
 from openmed_ner.formats import FOLDER_WRITERS, READERS, REGISTRY, tagged_writers
 from openmed_ner.formats.jsonl import to_json
 from openmed_ner.formats.utf16 import CodeUnits
+from openmed_ner.linking import ConceptPlace
 from openmed_ner.text import Document
 
 DEFAULT_OUTPUT = "json"
@@ -54,6 +55,7 @@ def write_body(
     *,
     bundle: dict[str, str | None],
     problems: Sequence[str] = (),
+    concepts: Mapping[str, ConceptPlace] | None = None,
     utf16: bool = False,
     with_text: bool = True,
 ) -> Body:
@@ -64,6 +66,7 @@ def write_body(
         output: name of the format, a key of ``MEDIA_TYPES``.
         bundle: name and digest of the model, for ``DEFAULT_OUTPUT``.
         problems: omissions from a file, likewise.
+        concepts: concepts of the identifiers and those above them, likewise; left out if ``None``.
         utf16: if true, offsets count UTF-16 units, likewise.
         with_text: if false, texts are left out, likewise.
 
@@ -78,6 +81,8 @@ def write_body(
         }
         if problems:
             record["problems"] = [*problems]
+        if concepts is not None:
+            record["concepts"] = {identifier: asdict(place) for identifier, place in concepts.items()}
         return Body(json.dumps(record, ensure_ascii=False).encode(), media_type)
     try:
         content = _archive(documents, output) if output in FOLDER_WRITERS else _write(documents, output)

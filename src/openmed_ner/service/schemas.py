@@ -70,6 +70,8 @@ class TagOptions(BaseModel):
     """Identifiers of concepts. Only mentions of these and of concepts below them are kept."""
     output: Output = DEFAULT_OUTPUT
     """Format of the response."""
+    concepts: bool = False
+    """Add ``concepts`` to the output ``json``: those of the identifiers, and all concepts above them."""
     offsets: Literal["characters", "utf16"] = "characters"
     """Unit of offsets in the output ``json``: Unicode code points, or UTF-16 units as in JavaScript."""
     return_text: bool = True
@@ -77,8 +79,9 @@ class TagOptions(BaseModel):
 
     @model_validator(mode="after")
     def _fit_output(self) -> Self:
-        if self.output != DEFAULT_OUTPUT and (self.offsets != "characters" or not self.return_text):
-            raise ValueError("offsets and return_text are for the output json")
+        needs_json = self.offsets != "characters" or not self.return_text or self.concepts
+        if self.output != DEFAULT_OUTPUT and needs_json:
+            raise ValueError("concepts, offsets and return_text are for the output json")
         return self
 
     @model_validator(mode="after")
@@ -237,6 +240,15 @@ class BundleName(_Answer):
     """Digest of the manifest; of a suite, digest of all its manifests."""
 
 
+class ConceptAnswer(_Answer):
+    """A concept of a terminology."""
+
+    name: str
+    """Preferred name."""
+    parents: list[str]
+    """Identifiers of the concepts directly above it."""
+
+
 class Tagged(_Answer):
     """The response of the default output."""
 
@@ -244,6 +256,8 @@ class Tagged(_Answer):
     """Documents, in the order of the texts."""
     bundle: BundleName
     """The model that tagged them."""
+    concepts: dict[str, ConceptAnswer] | SkipJsonSchema[None] = None
+    """On request, the concepts of the identifiers and all concepts above them, by identifier."""
 
 
 class BioCCollection(_Answer):

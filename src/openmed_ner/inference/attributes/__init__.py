@@ -18,6 +18,7 @@ from openmed_ner.inference.attributes.identifiers import (
     IDENTIFIERS,
     IdentifierOptions,
     add_identifiers,
+    describe_concepts,
     match_names,
 )
 from openmed_ner.terminologies.store import find_store
@@ -33,6 +34,7 @@ __all__ = [
     "add_context",
     "add_identifiers",
     "available_steps",
+    "describe_concepts",
     "find_definitions",
     "match_names",
 ]

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.errors import InputError
-from openmed_ner.linking import Dictionary, Linker, LinkingOptions, add_links, add_names, keep_under
+from openmed_ner.linking import (
+    ConceptPlace,
+    Dictionary,
+    Linker,
+    LinkingOptions,
+    add_links,
+    add_names,
+    keep_under,
+    list_concepts,
+)
 from openmed_ner.linking.species import read_species
 from openmed_ner.storage import sha256_file
 from openmed_ner.terminologies.store import MANIFEST, find_store
@@ -91,15 +100,25 @@ def add_identifiers(
         InputError: there is no such folder, or it is damaged, or no terminology has a concept of ``under``.
     """
     options = options or IdentifierOptions()
-    species = read_species(options.species)
-    linkers = [open_linker(folder, species) for folder in options.list_linked(steps)]
     stream = iter(documents)
-    for linker in linkers:
+    for linker in _open_linked(options, steps):
         stream = add_links(stream, linker)
     if options.under:
-        matched = [open_linker(find_store(name), species) for name in options.match]
-        stream = keep_under(stream, [*linkers, *matched], options.under)
+        stream = keep_under(stream, _open_all(options, steps), options.under)
     return stream
+
+
+def describe_concepts(
+    documents: Iterable[Document], options: IdentifierOptions, steps: Sequence[str]
+) -> dict[str, ConceptPlace]:
+    """Describe the concepts of mentions, and all concepts above them, by identifier.
+
+    Args:
+        documents: documents whose spans have identifiers.
+        options: terminologies that the identifiers are from.
+        steps: steps that added them.
+    """
+    return list_concepts(documents, _open_all(options, steps))
 
 
 def match_names(documents: Iterable[Document], options: IdentifierOptions) -> Iterator[Document]:
@@ -112,6 +131,18 @@ def match_names(documents: Iterable[Document], options: IdentifierOptions) -> It
     for name in options.match:
         stream = add_names(stream, _open_dictionary(find_store(name)), nested=options.nested)
     return stream
+
+
+def _open_linked(options: IdentifierOptions, steps: Sequence[str]) -> list[Linker]:
+    species = read_species(options.species)
+    return [open_linker(folder, species) for folder in options.list_linked(steps)]
+
+
+def _open_all(options: IdentifierOptions, steps: Sequence[str]) -> list[Linker]:
+    """Open the terminologies to link to, and those whose names are matched."""
+    species = read_species(options.species)
+    matched = [open_linker(find_store(name), species) for name in options.match]
+    return [*_open_linked(options, steps), *matched]
 
 
 @lru_cache(maxsize=4)

@@ -39,6 +39,7 @@ export function optionsOf(filter, labels, corpora) {
   if (filter.labels.size) options.types = labels.filter((label) => !filter.labels.has(label));
   if (filter.corpora.size) options.corpora = corpora.filter((corpus) => !filter.corpora.has(corpus));
   if (filter.threshold > 0) options.threshold = filter.threshold;
+  if (filter.under) options.under = [filter.under];
   return options;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The controls of the filter: types, corpora and the lowest score, each with its number of mentions.
+ * The controls of the filter: types, corpora, the lowest score and a concept, with their numbers of mentions.
  * @module
  */
 
@@ -11,12 +11,12 @@ import { corpusName, makeChip, makeSample } from "./palette.js";
 /**
  * @param {{labels: HTMLElement, moreLabels: HTMLElement, rest: HTMLElement, corpora: HTMLElement,
  *   threshold: HTMLInputElement, thresholdValue: HTMLOutputElement, allTypes: HTMLElement, mainTypes: HTMLElement,
- *   noTypes: HTMLElement}} controls
+ *   noTypes: HTMLElement, concepts: HTMLElement, under: HTMLSelectElement}} controls
  * @param {() => void} onChange
  */
 export function createFilters(controls, onChange) {
   /** @type {Filter} */
-  const filter = { labels: new Set(), corpora: new Set(), threshold: 0 };
+  const filter = { labels: new Set(), corpora: new Set(), threshold: 0, under: "" };
   /** @type {Record<string, Map<string, HTMLElement>>} */
   const counters = { labels: new Map(), corpora: new Map() };
   let offered = { first: [], rest: [], main: [] };
@@ -27,6 +27,14 @@ export function createFilters(controls, onChange) {
     filter.corpora.clear();
     controls.threshold.value = "0";
     readThreshold();
+    offerConcepts([]);
+  }
+
+  /** @param {import("./concepts.js").Count[]} counts concepts to choose among; their control is hidden if there is none */
+  function offerConcepts(counts) {
+    filter.under = "";
+    controls.concepts.hidden = !counts.length;
+    controls.under.replaceChildren(new Option("all", ""), ...counts.map((count) => new Option(describe(count), count.id)));
   }
 
   /**
@@ -39,9 +47,9 @@ export function createFilters(controls, onChange) {
     counters.labels.clear();
     counters.corpora.clear();
     offered = labels;
-    const describe = (name) => [makeChip(name)];
-    controls.labels.replaceChildren(...labels.first.map((name) => makeBox("labels", name, describe(name))));
-    controls.moreLabels.replaceChildren(...labels.rest.map((name) => makeBox("labels", name, describe(name))));
+    const makeLabel = (name) => makeBox("labels", name, [makeChip(name)]);
+    controls.labels.replaceChildren(...labels.first.map(makeLabel));
+    controls.moreLabels.replaceChildren(...labels.rest.map(makeLabel));
     controls.rest.hidden = !labels.rest.length;
     const explain = (name) => [makeSample(name), corpusName(name), makeTitle(titles.get(name))];
     controls.corpora.replaceChildren(...corpora.map((name) => makeBox("corpora", name, explain(name))));
@@ -116,10 +124,20 @@ export function createFilters(controls, onChange) {
     readThreshold();
     onChange();
   });
+  controls.under.addEventListener("change", () => {
+    filter.under = controls.under.value;
+    onChange();
+  });
   controls.allTypes.addEventListener("click", () => keepTypes([...offered.first, ...offered.rest]));
   controls.mainTypes.addEventListener("click", () => keepTypes(offered.main));
   controls.noTypes.addEventListener("click", () => keepTypes([]));
-  return { filter, reset, offer, count };
+  return { filter, reset, offer, offerConcepts, count };
+}
+
+/** @param {import("./concepts.js").Count} count */
+function describe({ id, name, mentions, documents }) {
+  const scope = documents > 1 ? ` in ${documents.toLocaleString("en")} documents` : "";
+  return `${name} (${id}): ${mentions.toLocaleString("en")}${scope}`;
 }
 
 function makeTitle(title) {

@@ -9,13 +9,14 @@
 import { assignLanes, unitsOf } from "./offsets.js";
 
 /**
- * @typedef {{corpus: string, score: number | null, attributes: [string, unknown][], lane: number}} Layer
+ * @typedef {{corpus: string, score: number | null, attributes: [string, unknown][], lane: number,
+ *   concepts: Set<string>}} Layer concepts: identifiers of its concepts and of all above them
  * @typedef {{index: number, label: string, text: string, start: number, end: number,
  *   ranges: [number, number][], layers: Layer[]}} Mention positions in UTF-16 units
  * @typedef {{id: string, text: string, mentions: Mention[], lanes: number,
  *   coverage: {characters: number, windows: number, complete: boolean} | null}} TaggedDocument
- * @typedef {{labels: Set<string>, corpora: Set<string>, threshold: number}} Filter hidden labels and corpora,
- *   and the lowest score to show
+ * @typedef {{labels: Set<string>, corpora: Set<string>, threshold: number, under: string}} Filter hidden labels
+ *   and corpora, the lowest score to show, and the concept to show mentions of, all if empty
  * @typedef {{key: string, text: string, label: string, corpora: Set<string>, count: number,
  *   score: number | null, mentions: Mention[], notes: Map<string, number>}} Row notes: attributes of its mentions,
  *   with the number of these
@@ -24,9 +25,11 @@ import { assignLanes, unitsOf } from "./offsets.js";
 /**
  * Turn a document of a response into mentions, sorted by their places.
  * @param {any} record
+ * @param {(value: string) => Set<string>} [expand] function that returns the concepts of an attribute `identifier`
+ *   and all concepts above them
  * @returns {TaggedDocument}
  */
-export function readDocument(record) {
+export function readDocument(record, expand = () => new Set()) {
   const units = unitsOf(record.text);
   /** @type {Map<string, Mention>} */
   const byKey = new Map();
@@ -35,7 +38,7 @@ export function readDocument(record) {
     const ranges = pairs.map(([start, end]) => /** @type {[number, number]} */ ([units(start), units(end)]));
     const key = JSON.stringify([span.label, ranges]);
     if (!byKey.has(key)) byKey.set(key, startMention(record.text, span.label, ranges));
-    byKey.get(key).layers.push(readLayer(span));
+    byKey.get(key).layers.push(readLayer(span, expand));
   }
   const mentions = [...byKey.values()].sort((one, other) => one.start - other.start || other.end - one.end);
   mentions.forEach((mention, index) => (mention.index = index));
@@ -49,11 +52,13 @@ function startMention(text, label, ranges) {
   return { index: 0, label, text: mention, start, end, ranges, layers: [] };
 }
 
-function readLayer(span) {
+function readLayer(span, expand) {
   const record = span.attributes ?? {};
   const attributes = Array.isArray(record) ? [...record] : Object.entries(record);
   if (span.evidence) attributes.push(["evidence", span.evidence]);
-  return { corpus: span.corpus ?? "", score: span.score ?? null, attributes, lane: 0 };
+  const identifier = attributes.find(([name]) => name === "identifier")?.[1];
+  const concepts = expand(String(identifier ?? ""));
+  return { corpus: span.corpus ?? "", score: span.score ?? null, attributes, lane: 0, concepts };
 }
 
 function setLanes(mentions) {
@@ -73,13 +78,13 @@ export function select(mentions, filter) {
   return mentions.map(({ label, layers }) =>
     filter.labels.has(label)
       ? []
-      : layers.filter((layer) => !filter.corpora.has(layer.corpus) && passesThreshold(layer, filter)),
+      : layers.filter((layer) => !filter.corpora.has(layer.corpus) && passes(layer, filter)),
   );
 }
 
 /** @param {Layer} layer @param {Filter} filter */
-function passesThreshold(layer, filter) {
-  return (layer.score ?? 1) >= filter.threshold;
+function passes(layer, { threshold, under }) {
+  return (layer.score ?? 1) >= threshold && (!under || layer.concepts.has(under));
 }
 
 /**
@@ -92,7 +97,7 @@ export function tally(mentions, filter) {
   const counts = { labels: new Map(), corpora: new Map() };
   const add = (map, name) => map.set(name, (map.get(name) ?? 0) + 1);
   for (const { label, layers } of mentions) {
-    const scored = layers.filter((layer) => passesThreshold(layer, filter));
+    const scored = layers.filter((layer) => passes(layer, filter));
     if (scored.some(({ corpus }) => !filter.corpora.has(corpus))) add(counts.labels, label);
     if (!filter.labels.has(label)) for (const { corpus } of scored) add(counts.corpora, corpus);
   }

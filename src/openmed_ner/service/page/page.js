@@ -14,6 +14,7 @@ import { createResult } from "./result.js";
 import { fetchBundles, requestTags } from "./service.js";
 import { createTimer } from "./timer.js";
 
+const NOTHING = { documents: [] };
 const find = (id) => document.getElementById(id);
 const result = createResult(find);
 const { withToken } = createAccess({
@@ -32,8 +33,8 @@ let running = null;
 /** @type {import("./service.js").Source | null} */
 let tagged = null;
 /** What Undo brings back. */
-let cleared = { text: "", source: null, records: [] };
-let records = [];
+let cleared = { text: "", source: null, answer: NOTHING };
+let answer = NOTHING;
 const timer = createTimer(find("elapsed"));
 const add = [...document.querySelectorAll("input[name=add]")];
 
@@ -78,14 +79,15 @@ function tag(source) {
   const [name, size] = "text" in source ? ["the text", source.text.length] : [source.file.name, source.file.size];
   const options = requestOptions();
   const action = async (signal) => {
-    const response = await requestTags(source, options, signal).catch((error) => {
+    const concepts = options.add?.includes("identifiers") ? { concepts: true } : {};
+    const response = await requestTags(source, { ...options, ...concepts }, signal).catch((error) => {
       // A refusal shall not stand above the result of another text.
       if (!signal.aborted && source !== tagged) hide();
       throw error;
     });
-    const answer = await response.json();
+    const content = await response.json();
     signal.throwIfAborted();
-    [tagged, records] = [source, answer.documents];
+    [tagged, answer] = [source, content];
     return show(options);
   };
   run(`Reading ${name}…`, action, size);
@@ -99,7 +101,7 @@ function requestOptions() {
 
 function show(options) {
   const name = "file" in tagged ? tagged.file.name : "";
-  const summary = describeResult(result.show(records, { name, layers: Boolean(options.layers) }), records.length);
+  const summary = describeResult(result.show(answer, { name, layers: Boolean(options.layers) }), answer.documents.length);
   // In one column the result begins below the screen.
   if (matchMedia("(max-width: 64rem)").matches) find("result").scrollIntoView({ block: "start" });
   return summary;
@@ -133,7 +135,7 @@ function download({ name, title, file }) {
 function clear(text) {
   running?.abort();
   setBusy(false);
-  if (text || tagged) cleared = { text, source: tagged, records };
+  if (text || tagged) cleared = { text, source: tagged, answer };
   hide();
   notice.say("Cleared.");
   find("undo").hidden = !(cleared.text || cleared.source);
@@ -144,7 +146,7 @@ function undo() {
   find("source").value = cleared.text;
   notice.clear();
   if (!cleared.source) return;
-  [tagged, records] = [cleared.source, cleared.records];
+  [tagged, answer] = [cleared.source, cleared.answer];
   notice.say(show(requestOptions()));
 }
 

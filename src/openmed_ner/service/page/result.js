@@ -3,6 +3,7 @@
  * @module
  */
 
+import { countConcepts, createHierarchy } from "./concepts.js";
 import { createFilters } from "./filters.js";
 import { readDocument, select } from "./mentions.js";
 import { createPopover } from "./popover.js";
@@ -32,6 +33,8 @@ export function createResult(find) {
     corpora: find("corpora"),
     threshold: find("threshold"),
     thresholdValue: find("threshold-value"),
+    concepts: find("concepts"),
+    under: find("under"),
   };
   const filters = createFilters(controls, refreshSoon);
   const chooser = find("document");
@@ -47,17 +50,19 @@ export function createResult(find) {
   const kinds = { labels: [], corpora: [] };
 
   /**
-   * @param {any[]} records documents of a response
+   * @param {{documents: any[], concepts?: Record<string, {name: string, parents: string[]}>}} answer
    * @param {{name?: string, layers?: boolean}} [request] name of the file; whether each guideline has a layer
    * @returns {number} number of mentions
    */
-  function show(records, { name = "", layers = false } = {}) {
+  function show(answer, { name = "", layers = false } = {}) {
     layered = layers;
     find("main").classList.toggle("layered", layered);
     find("result-title").textContent = name ? `Tagged text: ${name}` : "Tagged text";
     find("lines").textContent = layered ? LAYERED : MERGED;
-    documents = records.map(readDocument);
+    const hierarchy = createHierarchy(answer.concepts ?? {});
+    documents = answer.documents.map((record) => readDocument(record, hierarchy.expand));
     filters.reset();
+    filters.offerConcepts(countConcepts(documents, hierarchy.nameOf));
     listKinds();
     chooser.replaceChildren(...documents.map(({ id }, index) => new Option(`${index + 1}. ${id}`, String(index))));
     find("chooser").hidden = documents.length < 2;
