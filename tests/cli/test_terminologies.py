@@ -11,6 +11,7 @@ from commands import invoke
 from lexicons import build_diseases
 from openmed_ner.cli import terminologies as command
 from openmed_ner.errors import InputError
+from openmed_ner.formats import write_documents
 from openmed_ner.terminologies import Matcher, open_lexicon, read_words
 from openmed_ner.text import Document, Span
 
@@ -82,6 +83,26 @@ def test_a_table_of_your_own_is_compiled_and_linked_to(
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["identifiers"] == [{"id": "X:1", "name": "renal disease"}] and first["linked_by"] == "exact"
     assert second == {"mention": "renal disease", "type": "Gene", "identifiers": []}
+
+
+def test_mentions_of_documents_are_linked_as_they_stand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = build_diseases(tmp_path, ["malaria"])
+    spans = (Span(0, 7, "Disease"), Span(8, 12, "Disease"))
+    write_documents([Document("1", "Malaria case", spans)], tmp_path / "gold.pubtator")
+    invoke("link", "--documents", tmp_path / "gold.pubtator", "--terminologies", store)
+    (record,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [(span["start"], span["end"]) for span in record["spans"]] == [(0, 7), (8, 12)]
+    assert record["spans"][0]["attributes"]["linked_by"] == "exact" and "attributes" not in record["spans"][1]
+
+    target = tmp_path / "linked.pubtator"
+    invoke("link", "--documents", tmp_path / "gold.pubtator", "--terminologies", store, "-o", target)
+    identifier = record["spans"][0]["attributes"]["identifier"]
+    assert f"1\t0\t7\tMalaria\tDisease\t{identifier}\n" in target.read_text(encoding="utf-8")
+    for options in (["malaria", "--documents", target], ["malaria", "--to", "csv"]):
+        with pytest.raises(InputError, match="--documents"):
+            invoke("link", *options, "--terminologies", store)
 
 
 def test_an_ontology_is_compiled_and_an_unknown_file_is_not_passed_over(

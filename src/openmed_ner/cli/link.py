@@ -1,4 +1,4 @@
-"""``openmed-ner link``: identifiers of mentions that are given as such, without a model."""
+"""``openmed-ner link``: identifiers of mentions that are given, alone or in documents, without a model."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from openmed_ner.cli.options import INPUT, OUTPUT, Species, Terminologies
-from openmed_ner.cli.output import printable
+from openmed_ner.cli.options import INPUT, OUTPUT, Species, TaggedFormat, Terminologies
+from openmed_ner.cli.output import open_output, printable
+from openmed_ner.cli.tag_run import Destination, infer_target
 from openmed_ner.errors import InputError
-from openmed_ner.linking import Link, Linker, LinkingOptions
+from openmed_ner.formats import FOLDER_WRITERS, read_documents
+from openmed_ner.linking import Link, Linker, LinkingOptions, add_links
 from openmed_ner.linking.species import read_species
 from openmed_ner.terminologies.store import find_store
+from openmed_ner.text import Document
 
 
 def link(
@@ -42,28 +45,74 @@ def link(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    documents: Annotated[
+        Path | None,
+        typer.Option(
+            "--documents",
+            metavar="PATH",
+            help="Annotated file or folder in any format, whose mentions get identifiers.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     terminologies: Terminologies = None,
     species: Species = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object per line.", rich_help_panel=OUTPUT)
     ] = False,
+    target: Annotated[
+        TaggedFormat | None,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help="Format of linked documents, as for tag (default: by the name of --output, or jsonl).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="File or folder of linked documents (default: standard output).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
 ) -> None:
     """Link mentions to the identifiers of terminologies.
 
     Prints mention, type, identifiers, preferred names, way of finding and score, separated by tabs. The
-    fields after the type are empty for a mention without an identifier.
+    fields after the type are empty for a mention without an identifier. With --documents, the mentions of
+    documents get the attributes that tag --add identifiers adds, and their spans and types stay.
 
     Example:
         openmed-ner link "kidney failure" "breast and ovarian cancer" --type Disease
     """
-    if mentions and file:
-        raise InputError("name mentions or --file, not both")
+    if sum(map(bool, (mentions, file, documents))) > 1:
+        raise InputError("name one of mentions, --file and --documents, not both")
+    if documents is None and (target or output):
+        raise InputError("--to and --output are for --documents")
     linker = Linker.open(find_store(terminologies), LinkingOptions(species=read_species(species)))
+    if documents is not None:
+        linked = add_links(read_documents(documents), linker)
+        _write_documents(linked, target or (infer_target(output) if output else "jsonl"), output)
+        return
     if label not in linker.types:
         raise InputError(f"--type {label!r}: there are names of {', '.join(linker.types)}")
 
     for mention, kind in ((m, label) for m in mentions) if mentions else _read_lines(file, label):
         typer.echo(_describe(mention, kind, linker.link(mention, kind), as_json=as_json))
+
+
+def _write_documents(documents: Iterable[Document], target: str, output: Path | None) -> None:
+    destination = Destination(target, output, shard=None, resume=False, receipt=None, errors=None)
+    destination.check(())
+    write = destination.writer(attributes=True)
+    if target in FOLDER_WRITERS:
+        write(documents, output)
+        return
+    with open_output(output) as file:
+        write(documents, file)
 
 
 def _read_lines(path: Path | None, label: str) -> Iterator[tuple[str, str]]:
