@@ -154,6 +154,12 @@ def test_tagging_works_without_torch() -> None:
     assert not loaded & {"torch", "transformers", "peft"}
 
 
+def test_tagging_a_file_imports_only_what_it_needs() -> None:
+    loaded = loaded_after("import openmed_ner.cli.tag, openmed_ner.inference.loading")
+    unneeded = {f"openmed_ner.{name}" for name in ("linking", "terminologies.compilation", "formats.bioc")}
+    assert not loaded & {*HEAVY, *unneeded, "multiprocessing"}
+
+
 def test_the_torch_free_packages_never_name_torch() -> None:
     free = (
         "bundle",

@@ -154,6 +154,16 @@ def test_a_file_is_checked_again_when_it_is_read(copy: Path) -> None:
         bundle.read("scores.json")
 
 
+def test_a_kept_file_is_handed_out_once_as_it_was_checked(copy: Path) -> None:
+    bundle = open_bundle(copy, keep=["tokenizer.json"])
+    path = copy / "tokenizer.json"
+    checked = path.read_bytes()
+    path.write_bytes(checked[:-1] + b" ")
+    assert bundle.read("tokenizer.json") == checked
+    with pytest.raises(BundleError, match="SHA-256"):
+        bundle.read("tokenizer.json")
+
+
 def test_sealing_refuses_what_opening_would(copy: Path, runtime_bundle: Bundle) -> None:
     (copy / "model.bin").write_bytes(b"")
     with pytest.raises(BundleError, match="pickle"):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from openmed_ner.formats import REGISTRY, Format, detect_format, infer_format, tagged_writers
+from openmed_ner.formats.registry import FormatFunction
 from openmed_ner.text import Document, Span
 
 ROWS = [pytest.param(row, id=row.name) for row in REGISTRY.values()]
@@ -17,6 +20,15 @@ def test_a_format_has_one_reader_at_most_and_a_use(row: Format) -> None:
     readers = [row.reader, row.path_reader, row.passage_reader]
     assert sum(reader is not None for reader in readers) <= 1
     assert any([*readers, row.writer, row.folder_writer])
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_functions_of_a_format_exist(row: Format) -> None:
+    values = [getattr(row, field.name) for field in fields(row)]
+    functions = [getattr(value, "func", value) for value in values]
+    for function in (function for function in functions if isinstance(function, FormatFunction)):
+        module = import_module(f"openmed_ner.formats.{function.module}")
+        assert callable(getattr(module, function.name))
 
 
 @pytest.mark.parametrize("row", ROWS)

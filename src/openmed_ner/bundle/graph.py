@@ -77,7 +77,11 @@ def _iter_fields(content: bytes, start: int, end: int, source: object) -> Iterat
     """
     place = start
     while place < end:
-        key, place = _read_varint(content, place, end, source)
+        key = content[place]
+        if key < _CONTINUES:  # nearly all are one byte
+            place += 1
+        else:
+            key, place = _read_varint(content, place, end, source)
         number, kind, value = key >> 3, key & 7, 0
         first = place
         if kind == _VARINT:

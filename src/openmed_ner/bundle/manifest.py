@@ -7,16 +7,14 @@ is handed out as the very bytes that were hashed, so it cannot be swapped betwee
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from openmed_ner.bundle.files import LEXICON, MANIFEST, check_name, iter_files
 from openmed_ner.bundle.graph import check_graph
-from openmed_ner.bundle.values import check_references, one_of, read_number, read_text
+from openmed_ner.bundle.values import check_references, format_json, one_of, read_number, read_text
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
 from openmed_ner.tagging.document_decoding import DocumentChoice, DocumentMode
@@ -248,10 +246,17 @@ def _read_lexicon(record: Mapping[str, Any]) -> LexiconReference:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A folder whose contents were checked against its manifest."""
+    """A folder whose contents were checked against its manifest.
+
+    Attributes:
+        folder: the folder.
+        manifest: its manifest.
+        kept: contents of checked files, each until it is read, so that it is not read and checked twice.
+    """
 
     folder: Path
     manifest: Manifest
+    kept: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, name: str) -> bytes:
         """Read a file and check its digest.
@@ -262,6 +267,8 @@ class Bundle:
         entry = self.manifest.files.get(name)
         if entry is None:
             raise BundleError(f"{self.folder}: this {self.manifest.kind} bundle has no {name}")
+        if (checked := self.kept.pop(name, None)) is not None:
+            return checked
 
         path = self.folder / name
         size = path.stat().st_size
@@ -285,8 +292,8 @@ class Bundle:
         """
         if self.manifest.lexicon is None:
             return None
-        content = self.read(LEXICON)
-        if sha256(content) != self.manifest.lexicon.sha256:
+        content = self.read(LEXICON)  # which compares it with the digest of the list of files
+        if self.manifest.files[LEXICON].sha256 != self.manifest.lexicon.sha256:
             raise BundleError(f"{self.folder}: {LEXICON} is not the lexicon that the model was trained with")
         try:
             return Matcher(Lexicon.from_bytes(content, self.folder / LEXICON))
@@ -331,8 +338,12 @@ def read_manifest(content: bytes, folder: Path) -> Manifest:
     return manifest
 
 
-def open_bundle(folder: Path) -> Bundle:
+def open_bundle(folder: Path, *, keep: Collection[str] = ()) -> Bundle:
     """Open a bundle and check every file of it.
+
+    Args:
+        folder: folder of the bundle.
+        keep: files whose contents are kept in memory until they are read.
 
     Raises:
         BundleError: the folder is not a bundle, or must not be trusted.
@@ -358,6 +369,8 @@ def open_bundle(folder: Path) -> Bundle:
         content = bundle.read(name)
         if name.endswith(GRAPH):
             check_graph(content, path.with_name(name))
+        if name in keep:
+            bundle.kept[name] = content
     return bundle
 
 
@@ -375,15 +388,6 @@ def seal(folder: Path, manifest: Manifest) -> Bundle:
         files[name] = FileEntry(path.stat().st_size, sha256_file(path))
 
     record = {**manifest.to_json(), "files": {name: asdict(entry) for name, entry in files.items()}}
-    lines = json.dumps(record, indent=1, ensure_ascii=False)
     with atomic_file(folder / MANIFEST) as file:
-        file.write(_NUMBERS.sub(_join_lines, lines) + "\n")
+        file.write(format_json(record))
     return Bundle(folder, Manifest.from_json(record))
-
-
-_NUMBERS = re.compile(r"\[\n\s*-?\d[-+.e\d,\s]*\]")
-"""A list of numbers, each on a line of its own; a row of transitions is easier to read on one line."""
-
-
-def _join_lines(match: re.Match[str]) -> str:
-    return "[" + " ".join(match[0].strip("[]").split()) + "]"

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +113,15 @@ def describe_bundle(bundle: Bundle, backend: str | None = None) -> dict[str, Any
 
 def version() -> str:
     """Version of this package."""
+    from importlib import metadata  # here and below, since it imports much that tagging does not need
+
     return metadata.version("openmed-ner")
 
 
 def installed_versions() -> dict[str, str]:
     """Versions of the packages that decide what a run computes, of those that are installed."""
+    from importlib import metadata
+
     versions = {}
     for package in PACKAGES:
         try:

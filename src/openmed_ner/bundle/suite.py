@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,15 +12,19 @@ from openmed_ner.errors import BundleError
 from openmed_ner.storage import sha256, sha256_file
 
 
-def open_bundles(folder: Path) -> list[Bundle]:
+def open_bundles(folder: Path, *, keep: Collection[str] = ()) -> list[Bundle]:
     """Open a bundle, or all bundles in the folders of a folder, in the order of their names.
+
+    Args:
+        folder: the folder.
+        keep: files of each bundle whose contents are kept in memory until they are read.
 
     Raises:
         BundleError: there is no bundle, one must not be trusted, or they cannot be used together.
     """
     if (folder / MANIFEST).exists() or not folder.is_dir():
-        return [open_bundle(folder)]
-    bundles = [open_bundle(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+        return [open_bundle(folder, keep=keep)]
+    bundles = [open_bundle(path.parent, keep=keep) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     if not bundles:
         raise BundleError(f"{folder} is not a bundle and holds none: no {MANIFEST} in it or in its folders")
 

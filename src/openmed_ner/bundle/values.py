@@ -1,18 +1,22 @@
-"""The values of a manifest: their types, and whether they agree with each other.
+"""The values of a manifest: their types, whether they agree with each other, and how they are written.
 
-Every function raises ``ValueError`` for a value that a manifest must not have.
+Every function that reads one raises ``ValueError`` for a value that a manifest must not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openmed_ner.bundle.manifest import Manifest
 
 N_SPECIAL = 2
 """Subwords of a window that stand for no text."""
+_NUMBERS = re.compile(r"\[\n\s*-?\d[-+.e\d,\s]*\]")
+"""A list of numbers, each on a line of its own; a row of transitions is easier to read on one line."""
 
 
 def read_number(value: object) -> int:
@@ -52,3 +56,12 @@ def check_references(manifest: Manifest) -> None:
     ruled = {corpus for merge in manifest.merges.values() for corpus in merge.order}
     if unknown := sorted({*ruled, *manifest.document_decoding} - {*corpora}):
         raise ValueError(f"a rule names {unknown[0]!r}, which has no head")
+
+
+def format_json(record: Mapping[str, Any]) -> str:
+    """Write a manifest as JSON with a line for each value, and one for each list of numbers."""
+    return _NUMBERS.sub(_join_lines, json.dumps(record, indent=1, ensure_ascii=False)) + "\n"
+
+
+def _join_lines(match: re.Match[str]) -> str:
+    return "[" + " ".join(match[0].strip("[]").split()) + "]"

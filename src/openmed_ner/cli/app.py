@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -203,6 +203,8 @@ def root(
 ) -> None:
     """Print the version, where that is all."""
     if version:
+        from importlib import metadata  # only here, since it imports much
+
         typer.echo(metadata.version("openmed-ner"))
         raise typer.Exit
 

@@ -6,6 +6,7 @@ wrong, and nothing was begun; 130 interrupted.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -20,16 +21,20 @@ def ending_at_interrupt() -> Iterator[None]:
     """End the process at once when it is interrupted in this block, in which it only imports.
 
     A ``KeyboardInterrupt`` while a library in C is imported can come out as another error, with a traceback.
+    What an import makes stays until the end, so no garbage is looked for meanwhile, nor among it later.
     """
+    gc.disable()
     try:
         handler = signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     except ValueError:  # not the main thread, which alone is interrupted
-        yield
-        return
+        handler = None
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        gc.freeze()
+        gc.enable()
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
 
 
 def main() -> None:

@@ -8,21 +8,13 @@ from itertools import accumulate
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
 from openmed_ner.formats.files import tell_bytes
 from openmed_ner.inference.jobs.inputs import Problem, Skipped
 from openmed_ner.inference.jobs.receipt import JobCounts, JobProgress
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from openmed_ner.training.engine.loop import StepReport
 
 
@@ -45,6 +37,9 @@ class TrainingProgress:
     """
 
     def __init__(self, describe: Callable[[Mapping[str, float]], str], *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         self._describe = describe
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -103,23 +98,17 @@ class TaggingProgress(JobProgress):
         self._file: TextIO | None = None
         self._n_documents = self._n_errors = 0
         self._start = self._shown = monotonic()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=quiet,
-        )
-        self._task = self._bar.add_task("starting", total=self._offsets[-1] or None)
+        self._bar = None if quiet else _make_tagging_bar(self._offsets[-1])
 
     def __enter__(self) -> TaggingProgress:
-        self._bar.start()
+        if self._bar is not None:
+            self._bar.start()
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._show()
-        self._bar.stop()
+        if self._bar is not None:
+            self._show(self._bar)
+            self._bar.stop()
 
     def open(self, number: int, file: TextIO | None = None) -> None:
         """Note the file that is now read."""
@@ -128,15 +117,15 @@ class TaggingProgress(JobProgress):
     def count(self, counts: JobCounts) -> None:
         """Count a document, and refresh the bar at most ten times a second."""
         self._n_documents += 1
-        if not self._bar.disable and monotonic() - self._shown >= 0.1:
-            self._show()
+        if self._bar is not None and monotonic() - self._shown >= 0.1:
+            self._show(self._bar)
 
-    def _show(self) -> None:
+    def _show(self, bar: Progress) -> None:
         self._shown = monotonic()
         rate = self._n_documents / max(self._shown - self._start, 1e-9)
         errors = f", {self._n_errors:,} errors" if self._n_errors else ""
         note = f"{self._n_documents:,} documents, {rate:.1f}/s{errors}"
-        self._bar.update(self._task, description=note, completed=self._n_bytes())
+        bar.update(bar.task_ids[0], description=note, completed=self._n_bytes())
 
     def note(self, problem: Problem) -> None:
         """Count a problem, and report its reason."""
@@ -152,3 +141,19 @@ class TaggingProgress(JobProgress):
     def _n_bytes(self) -> int:
         n_read = tell_bytes(self._file) if self._file and not self._file.closed else 0
         return self._offsets[self._number] + n_read
+
+
+def _make_tagging_bar(n_bytes: int) -> Progress:
+    """Make a bar with one task, whose length is unknown without bytes. Only a bar needs rich."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    bar.add_task("starting", total=n_bytes or None)
+    return bar

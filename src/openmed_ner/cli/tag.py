@@ -297,7 +297,9 @@ def tag(
     tagger = computer.load(bundle)
     tag_documents = options.bind(tagger)
     folder = bundle or embedded_bundle()
-    identity = _identify(tagger, folder, options, reading)
+    # The version takes a while to find out, and is needed for records only.
+    is_recorded = bool(shard or receipt or engine == "ray")
+    identity = _identify(tagger, folder, options, reading) if is_recorded else {}
 
     try:
         with ExitStack() as stack:
@@ -308,7 +310,7 @@ def tag(
                 else nullcontext((tag_documents, iter_items))
             )
             tag_function, reader = stack.enter_context(computation)
-            run = Run(inputs, destination, identity, tag_function, reader)
+            run = Run(inputs, destination, identity, tag_function, reader, options.add_attributes)
 
             # On the terminal of the results, a bar would be drawn across them.
             hidden = quiet or not sys.stderr.isatty() or destination.is_terminal

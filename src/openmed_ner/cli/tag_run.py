@@ -34,7 +34,6 @@ from openmed_ner.inference.jobs.job import ItemReader, Job
 from openmed_ner.inference.jobs.live import LiveText, tag_what_has_arrived
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, TagFunction, make_receipt
 from openmed_ner.inference.tagger import Tagger
-from openmed_ner.integrations.ray import RayEngine, connect, load_tag
 from openmed_ner.text import Document
 
 Engine = Literal["local", "ray"]
@@ -71,6 +70,11 @@ class TaggingOptions:
     def to_json(self) -> dict[str, Any]:
         """Record of the options for receipts and plans, with the digests of the terminologies in use."""
         return {**self.for_tagger(), "add": self.add, **self.identifiers.to_json(self.add)}
+
+    @property
+    def add_attributes(self) -> bool:
+        """True if mentions get attributes."""
+        return bool(self.add or self.identifiers.list_linked(self.add) or self.identifiers.match)
 
     def bind(self, tagger: Tagger) -> TagFunction:
         """A tagger with these options.
@@ -248,6 +252,8 @@ class Computer:
         self, folder: Path, options: TaggingOptions, identity: Mapping[str, Any]
     ) -> Iterator[tuple[TagFunction, ItemReader]]:
         """Connect to a cluster; yield its tag function and its reader."""
+        from openmed_ner.integrations.ray import RayEngine, connect, load_tag
+
         assert self.workers != "auto"  # see check
         # Threads are those of the whole run; Ray gives each process its share as cores.
         threads = 1 if self.threads is None or self.workers is None else max(1, self.threads // self.workers)
@@ -275,9 +281,10 @@ class Run:
     Attributes:
         inputs: files to tag.
         destination: files and folders to write.
-        identity: version, bundle and options.
+        identity: version, bundle and options, for the records of the run.
         tag: tag function.
         read: reader of the inputs.
+        attributes: if true, mentions have attributes.
     """
 
     inputs: Sequence[Input]
@@ -285,12 +292,12 @@ class Run:
     identity: Mapping[str, Any]
     tag: TagFunction
     read: ItemReader
+    attributes: bool
 
     @property
     def writer(self) -> Callable[..., None]:
         """Writer of the output format."""
-        options = self.identity["options"]
-        return self.destination.writer(attributes=any(map(options.get, ("add", "terminologies", "match"))))
+        return self.destination.writer(attributes=self.attributes)
 
     def write(self, progress: TaggingProgress) -> JobCounts:
         """Write one file or folder, then the receipt and the errors."""
@@ -317,8 +324,8 @@ class Run:
             with open_output(self.destination.path) as file:
                 chunk.write(self.writer, file)
 
-        record = make_receipt(self.identity, self.inputs, chunk.counts, seconds=monotonic() - start)
         if self.destination.receipt:
+            record = make_receipt(self.identity, self.inputs, chunk.counts, seconds=monotonic() - start)
             write_output(json.dumps(record, indent=1, ensure_ascii=False) + "\n", self.destination.receipt)
         if self.destination.errors:
             write_output(_to_json_lines(chunk.problems), self.destination.errors)

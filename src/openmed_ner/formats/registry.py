@@ -11,31 +11,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from openmed_ner.formats.bioc import read_bioc, read_bioc_json, read_bioc_xml, write_bioc_json, write_bioc_xml
-from openmed_ner.formats.brat import read_brat, write_brat
-from openmed_ner.formats.clinicaltrials import read_clinicaltrials
-from openmed_ner.formats.conll import read_conll, write_conll
-from openmed_ner.formats.csv import read_csv, write_csv
-from openmed_ner.formats.doccano import read_doccano, write_doccano
 from openmed_ner.formats.files import strip_gz
-from openmed_ner.formats.html import write_html
-from openmed_ner.formats.jats import read_jats
-from openmed_ner.formats.jsonl import read_jsonl, write_jsonl
-from openmed_ner.formats.label_studio import read_label_studio, write_label_studio
-from openmed_ner.formats.medline import read_medline
-from openmed_ner.formats.mmax import read_mmax
-from openmed_ner.formats.pairs import read_bc2gm_files, read_chemdner_files
-from openmed_ner.formats.parquet import EXTRA, write_parquet
+from openmed_ner.formats.parquet import EXTRA
 from openmed_ner.formats.passage import Passage
-from openmed_ner.formats.plain import read_plain
-from openmed_ner.formats.prodigy import read_prodigy, write_prodigy
-from openmed_ner.formats.pubannotation import read_pubannotation
-from openmed_ner.formats.pubmed import read_pubmed, read_pubmed_documents
-from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
-from openmed_ner.formats.webanno import read_webanno, write_webanno
-from openmed_ner.formats.xmi import read_xmi, write_xmi
 from openmed_ner.text import Document
 
 Reader = Callable[..., Iterator[Document]]
@@ -44,6 +26,23 @@ PassageReader = Callable[..., Iterator[Passage]]
 Writer = Callable[..., None]
 
 _PLAIN_TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class FormatFunction:
+    """A reader or writer, whose module is imported when it is first called: a run needs two or three of them.
+
+    Attributes:
+        module: module of the format.
+        name: name of the function in it.
+    """
+
+    module: str
+    name: str
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Call the function."""
+        return getattr(import_module(f"{__package__}.{self.module}"), self.name)(*arguments, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +114,11 @@ class Format:
 
 
 _ROWS = (
-    Format(name="text", reader=read_plain, suffixes=(".txt",), title="plain text"),
+    Format(name="text", reader=FormatFunction("plain", "read_plain"), suffixes=(".txt",), title="plain text"),
     Format(
         name="jsonl",
-        reader=read_jsonl,
-        writer=write_jsonl,
+        reader=FormatFunction("jsonl", "read_jsonl"),
+        writer=FormatFunction("jsonl", "write_jsonl"),
         suffixes=(".jsonl",),
         title="JSON lines",
         media_type="application/x-ndjson",
@@ -128,8 +127,8 @@ _ROWS = (
     ),
     Format(
         name="csv",
-        reader=read_csv,
-        writer=write_csv,
+        reader=FormatFunction("csv", "read_csv"),
+        writer=FormatFunction("csv", "write_csv"),
         options=("columns",),
         suffixes=(".csv",),
         title="CSV",
@@ -139,19 +138,19 @@ _ROWS = (
     ),
     Format(
         name="conll",
-        reader=read_conll,
-        writer=write_conll,
+        reader=FormatFunction("conll", "read_conll"),
+        writer=FormatFunction("conll", "write_conll"),
         suffixes=(".conll", ".iob2", ".tsv"),
         title="CoNLL",
         media_type=_PLAIN_TEXT,
         extension="conll",
         inexact=True,
     ),
-    Format(name="conll-lenient", reader=partial(read_conll, repair="conlleval")),
+    Format(name="conll-lenient", reader=partial(FormatFunction("conll", "read_conll"), repair="conlleval")),
     Format(
         name="pubtator",
-        reader=read_pubtator,
-        writer=write_pubtator,
+        reader=FormatFunction("pubtator", "read_pubtator"),
+        writer=FormatFunction("pubtator", "write_pubtator"),
         suffixes=(".pubtator",),
         title="PubTator",
         media_type=_PLAIN_TEXT,
@@ -159,11 +158,11 @@ _ROWS = (
         by_line=True,
         inexact=True,
     ),
-    Format(name="bioc", reader=read_bioc),
+    Format(name="bioc", reader=FormatFunction("bioc", "read_bioc")),
     Format(
         name="bioc-xml",
-        reader=read_bioc_xml,
-        writer=write_bioc_xml,
+        reader=FormatFunction("bioc", "read_bioc_xml"),
+        writer=FormatFunction("bioc", "write_bioc_xml"),
         suffixes=(".xml",),
         title="BioC XML",
         media_type="application/xml",
@@ -171,8 +170,8 @@ _ROWS = (
     ),
     Format(
         name="bioc-json",
-        reader=read_bioc_json,
-        writer=write_bioc_json,
+        reader=FormatFunction("bioc", "read_bioc_json"),
+        writer=FormatFunction("bioc", "write_bioc_json"),
         suffixes=(".json",),
         title="BioC JSON",
         media_type="application/json",
@@ -180,23 +179,23 @@ _ROWS = (
     ),
     Format(
         name="html",
-        writer=write_html,
+        writer=FormatFunction("html", "write_html"),
         title="HTML to read",
         media_type="text/html; charset=utf-8",
         extension="html",
     ),
     Format(
         name="brat",
-        path_reader=read_brat,
-        folder_writer=write_brat,
+        path_reader=FormatFunction("brat", "read_brat"),
+        folder_writer=FormatFunction("brat", "write_brat"),
         title="brat (zip)",
         media_type="application/zip",
         extension="brat.zip",
     ),
     Format(
         name="label-studio",
-        reader=read_label_studio,
-        writer=write_label_studio,
+        reader=FormatFunction("label_studio", "read_label_studio"),
+        writer=FormatFunction("label_studio", "write_label_studio"),
         title="Label Studio",
         media_type="application/json",
         extension="labelstudio.json",
@@ -204,8 +203,8 @@ _ROWS = (
     ),
     Format(
         name="doccano",
-        reader=read_doccano,
-        writer=write_doccano,
+        reader=FormatFunction("doccano", "read_doccano"),
+        writer=FormatFunction("doccano", "write_doccano"),
         title="doccano",
         media_type="application/x-ndjson",
         extension="doccano.jsonl",
@@ -213,8 +212,8 @@ _ROWS = (
     ),
     Format(
         name="prodigy",
-        reader=read_prodigy,
-        writer=write_prodigy,
+        reader=FormatFunction("prodigy", "read_prodigy"),
+        writer=FormatFunction("prodigy", "write_prodigy"),
         title="Prodigy",
         media_type="application/x-ndjson",
         extension="prodigy.jsonl",
@@ -222,54 +221,59 @@ _ROWS = (
     ),
     Format(
         name="pubannotation",
-        reader=read_pubannotation,
+        reader=FormatFunction("pubannotation", "read_pubannotation"),
         title="PubAnnotation",
     ),
     Format(
         name="webanno",
-        reader=read_webanno,
-        folder_writer=write_webanno,
+        reader=FormatFunction("webanno", "read_webanno"),
+        folder_writer=FormatFunction("webanno", "write_webanno"),
         title="WebAnno TSV (zip)",
         media_type="application/zip",
         extension="webanno.zip",
     ),
     Format(
         name="xmi",
-        reader=read_xmi,
-        folder_writer=write_xmi,
+        reader=FormatFunction("xmi", "read_xmi"),
+        folder_writer=FormatFunction("xmi", "write_xmi"),
         suffixes=(".xmi",),
         title="UIMA XMI (zip)",
         media_type="application/zip",
         extension="xmi.zip",
     ),
-    Format(name="parquet", folder_writer=write_parquet, title="Parquet", requires=EXTRA),
+    Format(
+        name="parquet",
+        folder_writer=FormatFunction("parquet", "write_parquet"),
+        title="Parquet",
+        requires=EXTRA,
+    ),
     Format(
         name="jats",
-        reader=read_jats,
+        reader=FormatFunction("jats", "read_jats"),
         options=("sections",),
         suffixes=(".nxml", ".jats"),
         title="JATS",
     ),
     Format(
         name="medline",
-        reader=read_medline,
+        reader=FormatFunction("medline", "read_medline"),
         suffixes=(".nbib", ".medline"),
         title="MEDLINE",
     ),
-    Format(name="bc2gm", path_reader=read_bc2gm_files),
-    Format(name="chemdner", path_reader=read_chemdner_files),
-    Format(name="mmax", path_reader=read_mmax),
+    Format(name="bc2gm", path_reader=FormatFunction("pairs", "read_bc2gm_files")),
+    Format(name="chemdner", path_reader=FormatFunction("pairs", "read_chemdner_files")),
+    Format(name="mmax", path_reader=FormatFunction("mmax", "read_mmax")),
     # The dumps carry no annotations, so they are read as passages, and only on request or by name.
     Format(
         name="pubmed",
-        passage_reader=read_pubmed,
-        document_reader=read_pubmed_documents,
+        passage_reader=FormatFunction("pubmed", "read_pubmed"),
+        document_reader=FormatFunction("pubmed", "read_pubmed_documents"),
         options=("languages", "retracted"),
         file_name=re.compile(r"pubmed.*n\d+.*\.xml", re.IGNORECASE),
     ),
     Format(
         name="clinicaltrials",
-        passage_reader=read_clinicaltrials,
+        passage_reader=FormatFunction("clinicaltrials", "read_clinicaltrials"),
         file_name=re.compile(r"(ctg-studies|NCT\d{8}).*\.(json|jsonl|zip)", re.IGNORECASE),
     ),
 )

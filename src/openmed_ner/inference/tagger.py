@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.suite import bundle_digest, join_manifests, open_bundles
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.formats.tolerance import OnBad, fail
-from openmed_ner.inference.backends import Workers, load_backends
+from openmed_ner.inference.backends import Workers
+from openmed_ner.inference.loading import READ_ONCE, load_models
 from openmed_ner.inference.origin import Origin
-from openmed_ner.inference.parts import ModelPart, check_outputs, read_tokenizer
+from openmed_ner.inference.parts import ModelPart
 from openmed_ner.inference.selection import SpanSelection, read_names
 from openmed_ner.inference.texts import describe, iter_blocks, iter_documents, raise_last
 from openmed_ner.tagging import SubwordTokenizer, WindowReader, collect_scores, predict
@@ -27,10 +28,12 @@ from openmed_ner.tagging.batching import MULTIPLE, LongArray
 from openmed_ner.tagging.entity_types import CASE_REPORTS, DETAILS, find_main_types
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.tagging.margins import Candidate, MarginDecoder
-from openmed_ner.tagging.parallel import ReadingPool
 from openmed_ner.tagging.prediction import BUDGET, tagged_document
 from openmed_ner.terminologies import Matcher
 from openmed_ner.text import Document
+
+if TYPE_CHECKING:
+    from openmed_ner.tagging.parallel import ReadingPool
 
 Result = TypeVar("Result")
 
@@ -92,7 +95,11 @@ class Tagger:
             workers=workers,
             matcher=matcher,
         )
-        self._pool = ReadingPool(self._reader, processes) if processes > 1 else None
+        self._pool: ReadingPool | None = None
+        if processes > 1:
+            from openmed_ner.tagging.parallel import ReadingPool
+
+            self._pool = ReadingPool(self._reader, processes)
 
     @classmethod
     def load(
@@ -114,8 +121,7 @@ class Tagger:
                 with if ``None``.
             threads: processor threads to use; all of them if ``None``.
             workers: batches to compute at the same time, among which the threads are divided; one for each
-                thread if ``None``; the fastest number here, after seconds of trying, if ``auto``. It changes
-                speed, never results.
+                thread if ``None`` or ``auto``. It changes speed, never results.
             document_decoding: if false, the tagger never uses document-level decoding, see :meth:`pipe`.
             device: ``cpu``, ``cuda``, or ``auto``: a GPU for bundles that torch loads if there is one, else
                 the processor. With ``cuda``, torch also computes a runtime bundle, in bfloat16.
@@ -133,32 +139,22 @@ class Tagger:
             folder, bundles = bundle.folder, [bundle]
         else:
             folder = Path(bundle) if bundle is not None else embedded_bundle()
-            bundles = open_bundles(folder)
-        tokenizer = read_tokenizer(bundles[0])
-        backends, n_workers = load_backends(
-            bundles, backend=backend, threads=threads, workers=workers, device=device
-        )
-
-        parts = []
-        for opened, loaded in zip(bundles, backends, strict=True):
-            check_outputs(opened, loaded, tokenizer)
-            parts.append(ModelPart(opened.manifest.heads, loaded))
-
+            bundles = open_bundles(folder, keep=READ_ONCE)
+        loaded = load_models(bundles, backend=backend, threads=threads, workers=workers, device=device)
         manifest = join_manifests(bundles)
         if not document_decoding:
             manifest = replace(manifest, document_decoding={})
         by_torch = manifest.kind != "runtime" or (device == "cuda" and backend is None)
-        subwords = max(getattr(loaded, "subwords", 0) for loaded in backends)
         tagger = cls(
             manifest,
-            tokenizer,
-            parts,
+            loaded.tokenizer,
+            loaded.parts,
             backend="torch" if by_torch else backend or manifest.backend,
-            workers=n_workers,
-            matcher=bundles[0].read_matcher(),
+            workers=loaded.workers,
+            matcher=loaded.matcher,
             processes=processes,
-            budget=subwords or BUDGET,
-            multiple=GPU_MULTIPLE if subwords else MULTIPLE,
+            budget=loaded.subwords or BUDGET,
+            multiple=GPU_MULTIPLE if loaded.subwords else MULTIPLE,
         )
         options = {"backend": backend, "threads": threads, "workers": workers, "device": device}
         options |= {"document_decoding": document_decoding, "processes": processes}
@@ -273,7 +269,8 @@ class Tagger:
                 it returns, the text is left out and the others keep their numbers. By default the error is
                 raised once the texts before are tagged.
             block: number of texts to read before their results are returned, 1 for a stream whose next text
-                depends on the last result; some hundred, which is fastest, if ``None``. It changes no result.
+                depends on the last result; a few at first and then some hundred, which is fastest, if
+                ``None``. It changes no result.
             stop: asked before each batch, in any thread. Once it returns true, tagging ends with an error,
                 also within a long text.
 

@@ -7,7 +7,7 @@ documents. :mod:`openmed_ner.tagging.viterbi` decodes by these tables.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +60,17 @@ class Head:
     @cached_property
     def transition_costs(self) -> FloatArray:
         """Cost of each tag (column) after each tag (row): 0 or minus infinity, ``(n_tags, n_tags)``."""
-        return _costs(
-            [[self.scheme.may_follow(before, after) for after in self.tags] for before in self.tags]
-        )
+        same_label, other_label = _list_followers(self.scheme)
+        n_positions = len(self.scheme.positions)
+        numbers = np.arange(len(self.tags)) - 1
+        labels, positions = numbers // n_positions, np.where(numbers < 0, 0, numbers % n_positions + 1)
+        pairs = np.ix_(positions, positions)
+        return _costs(np.where(labels[:, None] == labels, same_label[pairs], other_label[pairs]))
 
     @cached_property
     def end_costs(self) -> FloatArray:
         """Cost of each tag at the end of a text: 0 or minus infinity, ``(n_tags,)``."""
-        return _costs([self.scheme.may_follow(tag, None) for tag in self.tags])
+        return _costs(np.array([self.scheme.may_follow(tag, None) for tag in self.tags]))
 
     @cached_property
     def transition_scores(self) -> FloatArray:
@@ -77,5 +80,19 @@ class Head:
         return scores
 
 
-def _costs(allowed: list[list[bool]] | list[bool]) -> FloatArray:
-    return np.where(np.array(allowed), 0.0, -np.inf).astype(np.float32)
+@cache
+def _list_followers(scheme: TagScheme) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether a tag (column) may follow a tag (row) of its label, and of another, by their positions.
+
+    Position 0 is that of ``O``, and the others follow in the order of the scheme.
+    """
+
+    def table(before: str, after: str) -> NDArray[np.bool_]:
+        rows, columns = scheme.tags([before]), scheme.tags([after])
+        return np.array([[scheme.may_follow(row, column) for column in columns] for row in rows])
+
+    return table("x", "x"), table("x", "y")
+
+
+def _costs(allowed: NDArray[np.bool_]) -> FloatArray:
+    return np.where(allowed, 0.0, -np.inf).astype(np.float32)

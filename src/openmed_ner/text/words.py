@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from itertools import groupby, starmap
+from itertools import pairwise, starmap
 from unicodedata import category
 
 from openmed_ner.text.document import Token
@@ -24,6 +24,9 @@ MAX_WORD = 64
 """Greatest length of a word, in characters without combining marks."""
 
 _IDEOGRAPH = "\u2e80-\u2fdf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+
+_ASCII_WORD = re.compile(rf"[A-Za-z0-9]{{1,{MAX_WORD}}}|\S")
+"""A word of a text in ASCII without invisible characters, which most English abstracts are."""
 
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e"
@@ -42,13 +45,21 @@ def _word(*, invisible: bool) -> re.Pattern[str]:
     Args:
         invisible: if true, characters that are not seen may be parts of words; without them it is faster.
     """
-    # All combining marks lie in this range, but for the variation selectors added below.
-    groups = groupby(range(0x300, 0x1F000), key=lambda code: category(chr(code)).startswith("M"))
-    runs = [list(run) for are_marks, run in groups if are_marks]
-    marks = "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in runs) + "\U000e0100-\U000e01ef"
+    marks = _mark_ranges()
     letter = rf"(?![{_IDEOGRAPH}])[^\W_]"
     joint = rf"(?:{_INVISIBLE.pattern}(?={letter}))?" if invisible else ""
     return re.compile(rf"(?:{letter}[{marks}]*{joint}){{1,{MAX_WORD}}}|\S[{marks}]*")
+
+
+def _mark_ranges() -> str:
+    """All combining marks, as ranges of a class of characters."""
+    # They lie in this range, but for the variation selectors added below, and none is a letter or a digit.
+    candidates = re.findall(r"\W", "".join(map(chr, range(0x300, 0x1F000))))
+    codes = [ord(character) for character in candidates if category(character)[0] == "M"]
+    firsts = [code for before, code in pairwise([0, *codes]) if code != before + 1]
+    lasts = [code for code, after in pairwise([*codes, 0]) if after != code + 1]
+    ranges = zip(map(chr, firsts), map(chr, lasts), strict=True)
+    return "".join(f"{first}-{last}" for first, last in ranges) + "\U000e0100-\U000e01ef"
 
 
 def iter_tokens(text: str) -> Iterator[Token]:
@@ -58,7 +69,9 @@ def iter_tokens(text: str) -> Iterator[Token]:
 
 def iter_ranges(text: str) -> Iterator[tuple[int, int]]:
     """Yield first character and end of each word: what :func:`iter_tokens` yields, without its objects."""
-    return map(re.Match.span, _word(invisible=has_invisible(text)).finditer(text))
+    invisible = has_invisible(text)
+    word = _ASCII_WORD if text.isascii() and not invisible else _word(invisible=invisible)
+    return map(re.Match.span, word.finditer(text))
 
 
 def has_invisible(text: str) -> bool:

@@ -8,22 +8,20 @@ further stages of a stream. A missing extra is an error at once, before the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from openmed_ner.errors import InputError, suggest
-from openmed_ner.inference.attributes.abbreviations import add_abbreviations
-from openmed_ner.inference.attributes.context import add_context
-from openmed_ner.inference.attributes.identifiers import (
-    IDENTIFIERS,
-    IdentifierOptions,
-    add_identifiers,
-    describe_concepts,
-    match_names,
-)
-from openmed_ner.terminologies.store import find_store
+from openmed_ner.inference.attributes.options import IDENTIFIERS, IdentifierOptions
 from openmed_ner.text import Document
-from openmed_ner.text.definitions import Definition, find_definitions
+
+if TYPE_CHECKING:
+    from openmed_ner.inference.attributes.abbreviations import add_abbreviations
+    from openmed_ner.inference.attributes.context import add_context
+    from openmed_ner.inference.attributes.identifiers import add_identifiers, describe_concepts, match_names
+    from openmed_ner.text.definitions import Definition, find_definitions
 
 __all__ = [
     "STEPS",
@@ -39,12 +37,27 @@ __all__ = [
     "match_names",
 ]
 
-Step = Callable[[Iterable[Document]], Iterator[Document]]
-STEPS: dict[str, Step] = {
-    "abbreviations": add_abbreviations,
-    "context": add_context,
-    IDENTIFIERS: add_identifiers,
+STEPS: Mapping[str, str] = {
+    "abbreviations": "add_abbreviations",
+    "context": "add_context",
+    IDENTIFIERS: "add_identifiers",
 }
+"""Function of each step, by its name. Its module is imported on first use."""
+_MODULE_OF = {
+    "Definition": "openmed_ner.text.definitions",
+    "add_abbreviations": f"{__name__}.abbreviations",
+    "add_context": f"{__name__}.context",
+    "add_identifiers": f"{__name__}.identifiers",
+    "describe_concepts": f"{__name__}.identifiers",
+    "find_definitions": "openmed_ner.text.definitions",
+    "match_names": f"{__name__}.identifiers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def add_attributes(
@@ -66,11 +79,15 @@ def add_attributes(
         near = suggest(unknown[0], STEPS) or f"; known: {', '.join(STEPS)}"
         raise InputError(f"unknown step {unknown[0]!r}{near}")
     options = identifiers or IdentifierOptions()
-    stream = match_names(documents, options)
+    stream = iter(documents)
+    if options.match:
+        stream = __getattr__("match_names")(stream, options)
     for step in steps:
         if step != IDENTIFIERS:
-            stream = STEPS[step](stream)
-    return add_identifiers(stream, options, steps)
+            stream = __getattr__(STEPS[step])(stream)
+    if options.list_linked(steps) or options.under:
+        stream = __getattr__("add_identifiers")(stream, options, steps)
+    return stream
 
 
 def available_steps() -> tuple[str, ...]:
@@ -82,7 +99,7 @@ def available_steps() -> tuple[str, ...]:
     if all(map(find_spec, ("spacy", "negspacy"))):
         available.add("context")
     try:
-        find_store(None)
+        IdentifierOptions().list_linked([IDENTIFIERS])
     except InputError:
         pass
     else:

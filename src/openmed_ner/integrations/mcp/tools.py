@@ -20,7 +20,8 @@ from openmed_ner.bundle.record import version
 from openmed_ner.corpora.catalog import CATALOG
 from openmed_ner.errors import InputError, OpenMedError
 from openmed_ner.inference.attributes import IdentifierOptions, add_attributes, available_steps
-from openmed_ner.inference.attributes.identifiers import IDENTIFIERS, open_linker
+from openmed_ner.inference.attributes.identifiers import open_linker
+from openmed_ner.inference.attributes.options import IDENTIFIERS
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.integrations.mcp import answers
 from openmed_ner.linking import Linker

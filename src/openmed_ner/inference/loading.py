@@ -1,0 +1,118 @@
+"""Loading of the models, the tokenizer and the lexicon of bundles, side by side.
+
+A runtime prepares a graph without Python, so another thread reads the tokenizer and the lexicon meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from openmed_ner.bundle import Bundle
+from openmed_ner.bundle.files import LEXICON
+from openmed_ner.bundle.manifest import MODEL, TOKENIZER
+from openmed_ner.errors import BundleError, RunError
+from openmed_ner.inference.backends import Backend, Workers, load_backends
+from openmed_ner.inference.parts import ModelPart
+from openmed_ner.tagging import SubwordTokenizer
+from openmed_ner.terminologies import Matcher
+
+READ_ONCE = (LEXICON, MODEL, TOKENIZER)
+"""Files of a bundle that are read once each to load it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModels:
+    """What a tagger computes with.
+
+    Attributes:
+        tokenizer: tokenizer of all models.
+        parts: the models with their heads.
+        workers: number of batches that may be computed at the same time.
+        matcher: finds the names of the lexicon; ``None`` if the models read none.
+        subwords: subwords of every batch; 0 if batches of any size are as fast.
+    """
+
+    tokenizer: SubwordTokenizer
+    parts: Sequence[ModelPart]
+    workers: int
+    matcher: Matcher | None
+    subwords: int
+
+
+def load_models(
+    bundles: Sequence[Bundle], *, backend: str | None, threads: int | None, workers: Workers, device: str
+) -> LoadedModels:
+    """Load some bundles that are used together.
+
+    Args:
+        bundles: the bundles.
+        backend: as for :func:`~openmed_ner.inference.backends.load_backends`, like the other options.
+        threads: number of threads in all.
+        workers: number of batches to compute at the same time.
+        device: ``cpu``, ``cuda`` or ``auto``.
+
+    Raises:
+        BundleError: a file cannot be read, or model and tokenizer do not fit.
+        OpenMedError: the errors of :func:`~openmed_ner.inference.backends.load_backends`.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="openmed-ner-load") as pool:
+        reading_tokenizer = pool.submit(read_tokenizer, bundles[0])
+        reading_matcher = pool.submit(bundles[0].read_matcher)
+        backends, n_workers = load_backends(
+            bundles, backend=backend, threads=threads, workers=workers, device=device
+        )
+        tokenizer = reading_tokenizer.result()
+        for bundle, model in zip(bundles, backends, strict=True):
+            check_outputs(bundle, model, tokenizer)
+
+    parts = [ModelPart(bundle.manifest.heads, model) for bundle, model in zip(bundles, backends, strict=True)]
+    subwords = max(getattr(model, "subwords", 0) for model in backends)
+    return LoadedModels(tokenizer, parts, n_workers, reading_matcher.result(), subwords)
+
+
+def read_tokenizer(bundle: Bundle) -> SubwordTokenizer:
+    """Read the tokenizer of a bundle.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        content = bundle.read(TOKENIZER).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{bundle.folder}: {TOKENIZER} is not UTF-8") from error
+    return SubwordTokenizer.from_json(content)
+
+
+def check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer) -> None:
+    """Compute two texts, and compare the shape of the outputs with the tags of the heads.
+
+    The first text is empty, the second has the last subword of the vocabulary, which must have an embedding.
+
+    Raises:
+        BundleError: they differ.
+        RunError: the model cannot compute it, such as one that does not read the bundle's lexicon.
+    """
+    n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
+    highest = len(tokenizer.vocabulary) - 1
+    for text in ([], [tokenizer.unknown, highest, tokenizer.unknown]):
+        ids = np.array([[tokenizer.prefix, *text, tokenizer.suffix]], dtype=np.int64)
+        lexicon_tags = [np.zeros_like(ids)] if bundle.manifest.lexicon else []
+        try:
+            shape = backend.run(ids, np.ones_like(ids), *lexicon_tags).shape
+        except RunError as error:
+            if not text:
+                raise
+            raise BundleError(f"{bundle.folder}: model and tokenizer do not fit: {error}") from error
+
+        expected = (*ids.shape, n_tags)
+        if shape[-1:] != expected[-1:]:
+            raise BundleError(
+                f"{bundle.folder}: the model has {shape[-1] if shape else 0} outputs, "
+                f"its heads have {n_tags} tags"
+            )
+        if shape != expected:
+            raise BundleError(f"{bundle.folder}: the model's outputs have shape {shape}, expected {expected}")
