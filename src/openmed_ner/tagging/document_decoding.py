@@ -113,8 +113,20 @@ def decode_document(
         return decoded
 
     definitions = [definition for definition in find_definitions(text) if _is_distinctive(text, definition)]
-    repeated = {corpus: spans for corpus, spans in active.items() if modes[corpus] == REPETITION}
-    names = {text[span.start : span.end] for spans in repeated.values() for span in spans}
+    by_corpus = {
+        corpus: {text[span.start : span.end] for span in spans}
+        for corpus, spans in active.items()
+        if modes[corpus] == REPETITION
+    }
+    # Rules that have nothing to decide are left out, which spares most of the work for most texts.
+    occurs_again = cache(lambda name: text.count(name) > 1)
+    repeated = {corpus: names for corpus, names in by_corpus.items() if any(map(occurs_again, names))}
+    if not definitions:
+        active = {corpus: spans for corpus, spans in active.items() if corpus in repeated}
+    if not active:
+        return decoded
+
+    names: set[str] = set().union(*repeated.values())
     index = OccurrenceIndex(text, names.union(*(_forms(text, definition) for definition in definitions)))
     short_forms = _ShortForms(text, definitions, index)
 
@@ -125,7 +137,7 @@ def decode_document(
             # A name that is dropped may free a place for a shorter one.
             while layer.apply(_repeat(layer, index, short_forms, scores)):
                 pass
-        layer.apply(_define(layer, short_forms, scores if corpus in repeated else None))
+        layer.apply(_define(layer, short_forms, scores if corpus in by_corpus else None))
         decoded[corpus] = layer.spans
     return decoded
 
@@ -269,6 +281,8 @@ def _repeat(
 
 def _decide(layer: _Layer, places: Sequence[Range], scores: _Scores) -> Iterator[_Change]:
     """Make all occurrences of a name mentions, or none, if some but not all of them are."""
+    if len(places) < 2:
+        return
     tagged = [place for place in places if layer.has(place)]
     free = [place for place in places if not layer.overlapping(place)]
     if not tagged or not free:

@@ -25,6 +25,9 @@ from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.tagging.windows import Window
 from openmed_ner.text import Coverage, Span, count_visible
 
+_SIZES = (4, 16, 64, 256)
+"""Largest numbers of tags of heads that are searched together."""
+
 
 def decode_tags(head: Head, scores: FloatArray, *, previous: int = 0, last: bool = True) -> TagArray:
     """Find the best well-formed tag sequence of one head.
@@ -51,22 +54,28 @@ class _Decoder:
         sizes = np.array([len(head.tags) for head in heads], dtype=np.intp)
         ends = np.cumsum(sizes)
         self.begins: TagArray = ends - sizes
-        self._sizes = sizes
         self.columns = TagColumns(heads)
         self._outside = OutsideTest(heads)
         self.layout = HeadLayout(heads)
+        self._find_columns = lru_cache(maxsize=8)(self._list_columns)
 
-        # Heads of one size are searched together, so their tables are stacked: (n_heads, n_tags, n_before).
+        # Heads of similar size are searched together: tables are stacked, (n_heads, n_tags, n_before),
+        # and filled up with tags that cannot be. A search costs calls of numpy rather than arithmetic.
+        classes = np.searchsorted(_SIZES, sizes)
+        self._widths: TagArray = np.array([sizes[classes == number].max() for number in classes])
         self._place_in_stack = np.zeros(len(heads), dtype=np.intp)
         self._transition_scores: dict[int, FloatArray] = {}
         self._end_costs: dict[int, FloatArray] = {}
-        for size in set(sizes.tolist()):
-            same_size = np.flatnonzero(sizes == size)
-            self._place_in_stack[same_size] = np.arange(len(same_size))
-            self._transition_scores[size] = np.stack(
-                [heads[index].transition_scores.T for index in same_size]
-            )
-            self._end_costs[size] = np.stack([heads[index].end_costs for index in same_size])
+        for width in set(self._widths.tolist()):
+            similar = np.flatnonzero(self._widths == width)
+            self._place_in_stack[similar] = np.arange(len(similar))
+            transitions = np.full((len(similar), width, width), -np.inf, dtype=np.float32)
+            end_costs = np.full((len(similar), width), -np.inf, dtype=np.float32)
+            for place, index in enumerate(similar):
+                size = sizes[index]
+                transitions[place, :size, :size] = heads[index].transition_scores.T
+                end_costs[place, :size] = heads[index].end_costs
+            self._transition_scores[width], self._end_costs[width] = transitions, end_costs
 
     def decode(
         self, scores: FloatArray, previous: TagArray, *, last: bool, breaks: BoolArray | None = None
@@ -98,22 +107,24 @@ class _Decoder:
         before = np.where((firsts == 0) & ~breaks[0, heads], previous[heads], 0)
         at_end = (finals + 1 == len(scores)) & ~breaks[-1, heads]
         tags = np.zeros((len(scores), len(self.begins)), dtype=np.intp)
-        for size in set(self._sizes[heads].tolist()):
-            chosen = self._sizes[heads] == size
+        widths = self._widths[heads]
+        for width in set(widths.tolist()):
+            chosen = widths == width
             blocks = _Blocks(*(array[chosen] for array in (heads, firsts, finals + 1, before, at_end)))
             self._search(tags, scores, blocks, last=last)
         return tags
 
     def _search(self, tags: TagArray, scores: FloatArray, blocks: _Blocks, *, last: bool) -> None:
-        """Search blocks of words between words that are ``O``, in heads of one size, all blocks at once."""
+        """Search blocks of words between words that are ``O``, in heads of similar size, all at once."""
         # Longest first: the blocks that reach a word are the first ones.
         longest_first = np.argsort(blocks.firsts - blocks.ends, kind="stable")
         heads, firsts, ends, before, at_end = (array[longest_first] for array in blocks)
         lengths = ends - firsts
         n_reaching = (len(lengths) - np.bincount(lengths).cumsum()).tolist()
-        size = int(self._sizes[heads[0]])
-        transitions = self._transition_scores[size][self._place_in_stack[heads]]
-        columns = self.begins[heads, None] + np.arange(size)
+        width = int(self._widths[heads[0]])
+        transitions = self._transition_scores[width][self._place_in_stack[heads]]
+        # Beyond its own tags, a head has tags that cannot be, whatever score is read for them.
+        columns = np.minimum(self.begins[heads, None] + np.arange(width), scores.shape[1] - 1)
         block_index = np.arange(len(heads))
 
         # Words of each block, (n_blocks, length), and their scores, (length, n_blocks, n_tags). A block that
@@ -123,7 +134,7 @@ class _Decoder:
 
         # Forward: the best score of any sequence that ends in each tag, (n_blocks, n_tags).
         total = emissions[0] + transitions[block_index, :, before]
-        pointers = np.zeros((int(lengths[0]), len(heads), size), dtype=np.intp)
+        pointers = np.zeros((int(lengths[0]), len(heads), width), dtype=np.intp)
         for index in range(1, len(pointers)):
             n = n_reaching[index]
             candidates = total[:n, None] + transitions[:n]
@@ -131,7 +142,7 @@ class _Decoder:
             total[:n] = candidates.max(axis=2) + emissions[index, :n]
 
         # A block is followed by an O, or by the end of these words.
-        end_costs = self._end_costs[size][self._place_in_stack[heads]] if last else np.zeros_like(total)
+        end_costs = self._end_costs[width][self._place_in_stack[heads]] if last else np.zeros_like(total)
         best = (total + np.where(at_end[:, None], end_costs, transitions[:, 0])).argmax(axis=1)
 
         # Backward: follow the pointers.
@@ -141,16 +152,40 @@ class _Decoder:
             best[:n] = pointers[index, block_index[:n], best[:n]]
 
     def log_sums(self, scores: FloatArray) -> FloatArray:
-        """Largest score of each word and head, and the logarithm of the sum over all tags beyond it.
+        """Parts of the log-probabilities of all heads, see :func:`_log_sums`."""
+        return _log_sums(scores, self.begins, self.columns.owners)
 
-        Both are subtracted from a score in this order, which gives its log-probability.
+    def log_outside(self, scores: FloatArray, heads: Sequence[int]) -> FloatArray:
+        """Log-probability of ``O`` for each word and some of the heads, ``(n_words, n_heads)``."""
+        columns, begins, owners = self._find_columns(tuple(heads))
+        chosen = scores.take(columns, axis=1)
+        peaks, log_sums = _log_sums(chosen, begins, owners)
+        outside: FloatArray = chosen[:, begins] - peaks - log_sums
+        return outside
 
-        Returns:
-            ``(2, n_words, n_heads)``.
-        """
-        peaks = np.maximum.reduceat(scores, self.begins, axis=1)
-        sums = np.add.reduceat(np.exp(scores - peaks[:, self.columns.owners]), self.begins, axis=1)
-        return np.stack([peaks, np.log(sums)])
+    def _list_columns(self, heads: tuple[int, ...]) -> tuple[TagArray, TagArray, TagArray]:
+        """Columns of some heads, in ascending order; first of each head, and head of each among them."""
+        columns = np.flatnonzero(np.isin(self.columns.owners, heads))
+        begins = np.searchsorted(columns, self.begins[list(heads)])
+        return columns, begins, np.repeat(np.arange(len(heads)), np.diff(begins, append=len(columns)))
+
+
+def _log_sums(scores: FloatArray, begins: TagArray, owners: TagArray) -> FloatArray:
+    """Largest score of each word and head, and the logarithm of the sum over all tags beyond it.
+
+    Both are subtracted from a score in this order, which gives its log-probability.
+
+    Args:
+        scores: logits, ``(n_words, n_columns)``.
+        begins: first column of each head, ``(n_heads,)``.
+        owners: head of each column, ``(n_columns,)``.
+
+    Returns:
+        ``(2, n_words, n_heads)``.
+    """
+    peaks = np.maximum.reduceat(scores, begins, axis=1)
+    sums = np.add.reduceat(np.exp(scores - peaks.take(owners, axis=1)), begins, axis=1)
+    return np.stack([peaks, np.log(sums)])
 
 
 class _Blocks(NamedTuple):
@@ -226,15 +261,15 @@ class DocumentDecoder:
         self._previous = tags[-1]
 
         # Log-probabilities of the tags of mentions only, sorted by head; and those of O where names repeat.
-        peaks, log_sums = self._decoder.log_sums(scores)
         owners, places = np.nonzero(tags.T)
-        begins = self._decoder.begins
-        columns = begins[owners] + tags[places, owners]
-        logs = scores[places, columns] - peaks[places, owners] - log_sums[places, owners]
+        marked = tags.any(axis=1)
+        rows = np.cumsum(marked)[places] - 1
+        peaks, log_sums = self._decoder.log_sums(scores[marked])
+        columns = self._decoder.begins[owners] + tags[places, owners]
+        logs = scores[places, columns] - peaks[rows, owners] - log_sums[rows, owners]
         self._mention_words.add(columns, logs, starts[places], ends[places])
         if repeating := self._possible_words.heads:
-            outside = scores[:, begins[repeating]] - peaks[:, repeating] - log_sums[:, repeating]
-            self._possible_words.add(outside, starts)
+            self._possible_words.add(self._decoder.log_outside(scores, repeating), starts)
 
     @property
     def spans(self) -> list[Span]:

@@ -49,6 +49,8 @@ class Definition:
 
 def find_definitions(text: str) -> Iterator[Definition]:
     """Yield the definitions of a text, in order of their brackets."""
+    if "(" not in text:
+        return
     for start, end in iter_sentences(text):
         for brackets in _BRACKETS.finditer(text, start, end):
             if definition := _read_brackets(text, start, brackets):
