@@ -22,7 +22,7 @@ from openmed_ner.bundle import Bundle, seal
 from openmed_ner.bundle.manifest import RUNTIMES, Precision
 from openmed_ner.data import read_examples
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
-from openmed_ner.inference.backends import Backend, layout
+from openmed_ner.inference.backends import Workers
 from openmed_ner.inference.backends.onnx import OnnxBackend
 from openmed_ner.inference.backends.openvino import OpenVinoBackend
 from openmed_ner.inference.tagger import Tagger
@@ -307,26 +307,12 @@ def test_a_backend_that_cannot_be_is_refused(
         Tagger.load(runtime_bundle, backend="openvino")
 
 
-def test_the_number_of_workers_is_found_out_where_that_is_asked_for(
-    runtime_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("workers", [None, "auto"])
+def test_every_thread_computes_a_batch_unless_another_number_is_asked_for(
+    runtime_bundle: Bundle, workers: Workers
 ) -> None:
-    assert [layout.candidates(threads) for threads in (1, 2, 6, 12)] == [
-        [1],
-        [1, 2],
-        [1, 2, 6],
-        [1, 2, 4, 12],
-    ]
-    seen = []
-
-    def time(model: Backend, workers: int, batches: int, window: int) -> float:
-        seen.append((workers, batches, window, measure(model, workers, batches, window) > 0))
-        return {1: 0.3, 2: 0.2, 4: 0.2}[workers]
-
-    measure = layout._time
-    monkeypatch.setattr(layout, "_time", time)
-    tagger = Tagger.load(runtime_bundle, threads=4, workers="auto")
-    assert seen == [(workers, 4, runtime_bundle.manifest.window, True) for workers in (1, 2, 4)]
-    assert tagger._reader.workers == 2
+    assert Tagger.load(runtime_bundle, threads=3, workers=workers)._reader.workers == 3
+    assert Tagger.load(runtime_bundle, threads=3, workers=2)._reader.workers == 2
 
 
 def test_more_workers_than_threads_are_refused(runtime_bundle: Bundle) -> None:

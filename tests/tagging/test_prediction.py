@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -22,7 +23,15 @@ from openmed_ner.tagging import (
 )
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray
-from openmed_ner.tagging.prediction import BUFFER, IN_FLIGHT
+from openmed_ner.tagging.prediction import (
+    BUDGET,
+    BUFFER,
+    IN_FLIGHT,
+    BatchResult,
+    ModelFunction,
+    buffer_sizes,
+    compute_now,
+)
 from openmed_ner.text import Document, TagScheme, Token, iter_tokens
 from strategies import LABELS, documents, sentences
 
@@ -139,7 +148,34 @@ def test_windows_of_a_long_text_do_not_pile_up(tokenizer: SubwordTokenizer) -> N
 
     with patch("openmed_ner.tagging.prediction.BUFFER", 4):
         list(predict([Document("d", "the " * 200)], run=counting_run, reader=reader(tokenizer, budget=2048)))
+    assert sizes[:3] == [1, 2, 4]
     assert max(sizes) == 4 < sum(sizes)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_all_workers_compute_before_much_is_read(tokenizer: SubwordTokenizer, workers: int) -> None:
+    events: list[str] = []
+
+    def read() -> Iterator[Document]:
+        for number in range(100):
+            events.append("read")
+            yield Document(str(number), "the cancer")
+
+    def submit(run: ModelFunction, *inputs: LongArray) -> BatchResult:
+        events.append("submit")
+        return compute_now(run, *inputs)
+
+    settings = replace(reader(tokenizer), workers=workers)
+    for _ in predict(read(), run=run, reader=settings, submit=submit):
+        events.append("result")
+    assert events[: 2 * workers] == ["read"] * workers + ["submit"] * workers
+    assert events.index("result") < events.index("read") + 6 * workers
+    assert events.count("result") == 100
+
+
+def test_a_gpu_gets_full_batches_from_the_first(tokenizer: SubwordTokenizer) -> None:
+    settings = reader(tokenizer, budget=2 * BUDGET)
+    assert buffer_sizes(settings) == (2 * BUDGET // settings.window,) * 2
 
 
 @given(text=sentences, data=st.data(), twice=st.booleans())

@@ -29,6 +29,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         speed.memory,
         speed.adapters,
         speed.stages,
+        speed.threads,
         speed.estimates,
         texts.tokens,
         texts.corpora,

@@ -211,8 +211,8 @@ WorkersOption = Annotated[
     typer.Option(
         "--workers",
         metavar="N|auto",
-        help="Number of batches to compute at a time (default: one per thread); auto measures some numbers "
-        "and uses the fastest.",
+        help="Number of batches to compute at a time, among which the threads are divided (default: auto, "
+        "one per thread).",
         rich_help_panel=SPEED,
     ),
 ]

@@ -2,7 +2,9 @@
 
 Documents are read as they arrive and returned in the same order. Windows are queued until there are
 ``BUFFER`` of them, which become batches. While a model computes these, the next windows are cut and the
-previous ones decoded. So memory depends neither on the number of documents nor on the length of one.
+previous ones decoded. So memory depends neither on the number of documents nor on the length of one. The
+first buffers are smaller: one window for each worker, then twice as many each time. So all workers compute
+from the first documents on, and the first results do not wait for some hundred texts.
 
 A batch holds windows of one padded length only. The logits of a window then depend on that window alone,
 not on its batch, on the number of threads, or on the order of documents.
@@ -30,7 +32,7 @@ from openmed_ner.text import Document
 BUDGET = 2048
 """Most subwords in a batch, unless a reader has another budget."""
 BUFFER = 128
-"""Windows that are batched together, at least; there are more if a larger batch has room for them."""
+"""Windows that are batched together, once a stream has begun; more if a larger batch has room for them."""
 IN_FLIGHT = 2
 """Buffers that a model may be computing while the next is filled."""
 ModelFunction = Callable[..., FloatArray]
@@ -178,8 +180,7 @@ def collect_scores(
     finished: set[int] = set()
     in_flight: deque[tuple[list[_QueuedWindow], _Scores]] = deque()
     queue: list[_QueuedWindow] = []
-    # A buffer that is smaller than a batch would leave every batch partly empty.
-    buffer = max(BUFFER, reader.budget // reader.window) if reader.budget > BUDGET else BUFFER
+    buffer, largest = buffer_sizes(reader)
 
     def distribute(windows: Sequence[_QueuedWindow], scores: _Scores) -> Iterator[tuple[Document, Collector]]:
         """Give windows to their collectors, and yield the documents that are complete."""
@@ -196,6 +197,8 @@ def collect_scores(
         """Submit the queue, and wait for all submitted buffers but the last ``keep``."""
         in_flight.append((list(queue), _Scores([queued.window for queued in queue], run, reader, submit)))
         queue.clear()
+        nonlocal buffer
+        buffer = min(2 * buffer, largest)
         while len(in_flight) > keep:
             yield from distribute(*in_flight.popleft())
 
@@ -208,10 +211,19 @@ def collect_scores(
             queue.append(_QueuedWindow(collector, window, last))
             if len(queue) >= buffer:
                 yield from flush()
-        if len(unfinished) >= IN_FLIGHT * buffer:  # many blank texts fill no buffer
+        if len(unfinished) >= IN_FLIGHT * largest:  # many blank texts fill no buffer
             yield from flush(keep=0)
 
     yield from flush(keep=0)
+
+
+def buffer_sizes(reader: WindowReader) -> tuple[int, int]:
+    """Windows of the first buffer of a stream, and of the largest ones."""
+    if reader.budget > BUDGET:
+        # A GPU computes a batch that is partly empty as slowly as a full one.
+        full = max(BUFFER, reader.budget // reader.window)
+        return full, full
+    return min(reader.workers, BUFFER), BUFFER
 
 
 def compute_scores(

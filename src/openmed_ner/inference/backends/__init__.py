@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from typing import Literal, Protocol
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import MODEL, RUNTIMES
 from openmed_ner.errors import InputError, require_extra
-from openmed_ner.inference.backends.layout import choose_workers
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray
 
 __all__ = ["Backend", "Workers", "load_backends", "load_runtime", "usable_cores"]
 Workers = int | Literal["auto"] | None
-"""Number of batches to compute at the same time; one per thread if ``None``."""
+"""Number of batches to compute at the same time; chosen by the number of threads if ``None`` or ``auto``."""
 
 
 class Backend(Protocol):
@@ -59,8 +57,8 @@ def load_backends(
             ``None``.
         threads: number of threads in all; one for every core this process may use if ``None``.
         workers: number of batches to compute at the same time, among which the threads are divided. By
-            default one per thread: a thread that shares no batch never waits for another. ``auto`` measures
-            some numbers, which takes seconds, and uses the fastest. Torch computes one.
+            default, and with ``auto``, one per thread: a thread that shares no batch never waits for another.
+            Torch computes one.
         device: ``cpu``, ``cuda``, or ``auto``: a GPU for adapter and full bundles if there is one, and the
             processor for runtime bundles, which are made for it.
 
@@ -90,9 +88,8 @@ def load_backends(
         model, runtime = bundle.read(MODEL), backend or bundle.manifest.backend
         return load_runtime(model, runtime, threads=threads // workers, workers=workers, device=device)
 
-    if workers == "auto":
-        workers = choose_workers(partial(load, bundles[0]), threads, window=bundles[0].manifest.window)
-    workers = threads if workers is None else workers
+    if workers is None or workers == "auto":
+        workers = threads  # the fastest of all divisions, see benchmarks/threads.py
     if not 1 <= workers <= threads:
         raise InputError(f"{workers} workers on {threads} threads: expected at least one thread for each")
     return [load(bundle, workers) for bundle in bundles], workers
