@@ -292,7 +292,7 @@ class Run:
     identity: Mapping[str, Any]
     tag: TagFunction
     read: ItemReader
-    attributes: bool
+    attributes: bool = False
 
     @property
     def writer(self) -> Callable[..., None]:

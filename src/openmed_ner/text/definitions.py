@@ -52,6 +52,8 @@ def find_definitions(text: str) -> Iterator[Definition]:
     if "(" not in text:
         return
     for start, end in iter_sentences(text):
+        if text.find("(", start, end) < 0:
+            continue
         for brackets in _BRACKETS.finditer(text, start, end):
             if definition := _read_brackets(text, start, brackets):
                 yield definition
