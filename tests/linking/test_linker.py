@@ -245,6 +245,25 @@ def test_the_readings_of_an_enumeration(mention: str, readings: list[tuple[str, 
 
 
 @pytest.mark.parametrize(
+    ("mention", "symbols"),
+    [
+        ("ERK1/2", ("ERK1", "ERK2")),
+        ("TGF-beta1 and -beta2", ("TGF-beta1", "TGF-beta2")),
+        ("ZNF133, 136 and 140", ("ZNF133", "ZNF136", "ZNF140")),
+        ("Fc gamma RI, II, and III", ("Fc gamma RI", "Fc gamma RII", "Fc gamma RIII")),
+        ("SP-A or B", ("SP-A", "SP-B")),
+        ("IL-2 and IL-4", ("IL-2", "IL-4")),
+    ],
+)
+def test_symbols_share_their_beginning(mention: str, symbols: tuple[str, ...]) -> None:
+    assert next(iter_readings(mention, symbols=True)) == symbols
+
+
+def test_a_long_enumeration_of_symbols_is_read_at_once() -> None:
+    assert next(iter_readings("a-" * 20_000 + "1/2", symbols=True))[1] == "2"
+
+
+@pytest.mark.parametrize(
     ("name", "mention", "share"),
     [
         ("diabete", "diabetic", 1.0),

@@ -9,6 +9,7 @@ import pytest
 from lexicons import build_store
 from openmed_ner.errors import InputError
 from openmed_ner.linking import Linker, LinkingOptions, link_document
+from openmed_ner.linking.genes import drop_brackets
 from openmed_ner.linking.species import HUMAN, MOUSE, RAT, SpeciesWords, read_species, split_species
 from openmed_ner.text import Document, Span
 
@@ -86,6 +87,19 @@ def test_a_symbol_comes_before_its_long_form(store: Path) -> None:
     assert link is not None and (link.ids, link.method) == ((GENES[HUMAN],), "exact")
     link = linker.link("XYZ", "Gene", {"XYZ": "epidermal growth factor receptor"})
     assert link is not None and (link.ids, link.method) == ((GENES[HUMAN],), "long form")
+
+
+@pytest.mark.parametrize(
+    ("mention", "expected"),
+    [
+        ("cyclooxygenase (COX)-2", "cyclooxygenase-2"),
+        ("retinoblastoma (RB1) gene", "retinoblastoma gene"),
+        ("G(olf) alpha", "G(olf) alpha"),
+        (" (x)", " (x)"),
+    ],
+)
+def test_an_abbreviation_in_brackets_is_no_part_of_a_gene(mention: str, expected: str) -> None:
+    assert drop_brackets(mention) == expected
 
 
 def test_a_species_without_genes_is_an_error() -> None:

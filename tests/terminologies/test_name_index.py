@@ -141,6 +141,22 @@ def test_orthologs_share_names_behind_their_own() -> None:
     }
 
 
+def test_a_symbol_of_two_genes_means_the_one_that_more_entries_give_it_to() -> None:
+    genes = [
+        Concept("HGNC:1", "MT-CO2", ("COX2",), "Gene", "hgnc"),
+        Concept("HGNC:2", "PTGS2", ("COX2",), "Gene", "hgnc", orthologs=("MGI:2",)),
+        Concept("HGNC:3", "COX3", (), "Gene", "hgnc"),
+        Concept("HGNC:4", "OTHER", ("COX3",), "Gene", "hgnc", orthologs=("MGI:4",)),
+        Concept("MGI:2", "Ptgs2", ("Cox2", "Cox-2"), "Gene", "mgi"),
+        Concept("MGI:4", "Other", ("Cox3", "Cox-3"), "Gene", "mgi"),
+    ]
+    entries = merge_concepts(genes, "Gene")
+    index = NameIndex.compile(entries, "Gene")
+    ids = {key: [index.ids[number] for number, _ in index.find(key)] for key in ("cox 2", "cox 3")}
+    assert ids["cox 2"] == ["HGNC:2", "HGNC:1", "MGI:2"]
+    assert ids["cox 3"] == ["HGNC:3", "HGNC:4", "MGI:4"], "its own symbol comes first"
+
+
 def test_an_index_of_nothing_finds_nothing(tmp_path: Path) -> None:
     NameIndex.compile([], "Disease").write(tmp_path / "Disease.names")
     index = NameIndex.open(tmp_path / "Disease.names")

@@ -1,7 +1,8 @@
 """Mentions of several concepts: "breast and ovarian cancer" is "breast cancer" and "ovarian cancer".
 
 The parts of an enumeration share words at the end ("cancer") or at the beginning ("hepatitis B and C"). Which
-ones they share, the names decide: a reading counts if all of its parts are names.
+ones they share, the names decide: a reading counts if all of its parts are names. Symbols of genes share
+their beginning: "ERK1/2" is "ERK1" and "ERK2", "TGF-beta1 and -beta2" is "TGF-beta1" and "TGF-beta2".
 """
 
 from __future__ import annotations
@@ -9,17 +10,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_SEPARATOR = re.compile(r"\s*(?:,\s*(?:and|or)\b|,|/|\band/or\b|\band\b|\bor\b|&)\s*", re.IGNORECASE)
+_BETWEEN = r"\s*(?:,\s*(?:and|or)\b|,|/|\band/or\b|\band\b|\bor\b|&)\s*"
+_SEPARATOR = re.compile(_BETWEEN, re.IGNORECASE)
+_MAX_SYMBOLS = 100
+"""Characters of the longest enumeration of symbols, whose search takes longer than its length."""
+_TAIL = r"(?:\d+[A-Za-z]?|[IVX]+|[A-Z]|alpha|beta|gamma|delta|epsilon|zeta|[αβγδεζ])"
+_NUMBERED = re.compile(rf"(.*?[^\s\d,/]\s?-?){_TAIL}(?:{_BETWEEN}-?{_TAIL})+")
+_HYPHENATED = re.compile(rf"(.+-)[^\s-]+(?:{_BETWEEN}-[^\s,/-]+)+")
 MAX_PARTS = 8
 """Parts of the longest enumeration that is read."""
 _MAX_SHARED = 3
 """Words that the parts share at most."""
 
 
-def iter_readings(mention: str) -> Iterator[tuple[str, ...]]:
-    """Yield the readings of an enumeration, those that share no word first; none if it is no enumeration."""
+def iter_readings(mention: str, *, symbols: bool = False) -> Iterator[tuple[str, ...]]:
+    """Yield the readings of an enumeration, those that share no word first; none if it is no enumeration.
+
+    Args:
+        mention: text of the mention.
+        symbols: if true, it may be one of symbols, which has no other reading.
+
+    >>> list(iter_readings("caspase-3/7", symbols=True))
+    [('caspase-3', 'caspase-7')]
+    """
     parts = [part for part in _SEPARATOR.split(mention) if part]
     if not 2 <= len(parts) <= MAX_PARTS:
+        return
+    short = symbols and len(mention) <= _MAX_SYMBOLS
+    if short and (enumeration := _NUMBERED.fullmatch(mention) or _HYPHENATED.fullmatch(mention)):
+        stem = enumeration[1]
+        yield (parts[0], *(f"{stem}{part.lstrip('-')}" for part in parts[1:]))
         return
     yield tuple(parts)
     last, first = parts[-1].split(), parts[0].split()

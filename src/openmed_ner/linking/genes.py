@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 _GREEK: Mapping[str, str] = {
@@ -13,9 +14,19 @@ _GREEK: Mapping[str, str] = {
     "zeta": "z",
     "kappa": "k",
 }
+_BRACKETS = re.compile(r"\s+\([^()]*\)")
 _GENERAL = frozenset(
     ("gene", "protein", "mrna", "transcript", "promoter", "antigen", "peptide", "polypeptide")
 )
+
+
+def drop_brackets(mention: str) -> str:
+    """Mention without what it has in brackets, such as the abbreviation of the words before.
+
+    >>> drop_brackets("cyclooxygenase (COX)-2")
+    'cyclooxygenase-2'
+    """
+    return _BRACKETS.sub("", mention) or mention
 
 
 def iter_symbols(name: str) -> Iterator[str]:

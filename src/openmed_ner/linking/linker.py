@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, Self, get_args
 
 from openmed_ner.linking.chemicals import iter_wordings, name_compound
 from openmed_ner.linking.composites import iter_readings
-from openmed_ner.linking.genes import iter_symbols
+from openmed_ner.linking.genes import drop_brackets, iter_symbols
 from openmed_ner.linking.organisms import cut_to_binomial, name_everyday_species, name_last_word
 from openmed_ner.linking.short_forms import expand
 from openmed_ner.linking.similarity import share_matched
@@ -210,8 +210,7 @@ class Linker:
             mention: text of the mention.
             label: its type.
             long_forms: long form of each short form that the document defines.
-            species: species that the text gives to a gene, such as ``NCBITaxon:10090``; ``None`` if it names
-                none. The human gene is then meant first.
+            species: species of a gene by its text, such as ``NCBITaxon:10090``; human first if ``None``.
 
         Returns:
             Its concepts; ``None`` if the type cannot be linked, or nothing reaches the threshold.
@@ -221,8 +220,10 @@ class Linker:
             return None
         # A mention over two lines is the same name.
         surface = " ".join(mention.split())
-        species = (self._options.species or species) if kind == GENE else None
-        return self._find(surface, expand(surface, long_forms or {}), _Scope(kind, species))
+        expanded = expand(surface, long_forms or {})
+        if kind != GENE:
+            return self._find(surface, expanded, _Scope(kind))
+        return self._find(surface, drop_brackets(expanded), _Scope(kind, self._options.species or species))
 
     def __contains__(self, identifier: str) -> bool:
         """True if a concept has the identifier, or the cross-reference."""
@@ -339,8 +340,8 @@ class Linker:
 
     def _find_parts(self, text: str, scope: _Scope, *, variants: bool = False) -> Link | None:
         """Link an enumeration of names; with ``variants``, of names in other words that share one."""
-        for place, reading in enumerate(iter_readings(text)):
-            if variants and not place:
+        for place, reading in enumerate(iter_readings(text, symbols=scope.kind == GENE)):
+            if variants and not place and scope.kind != GENE:
                 continue  # "inherited breast" of "inherited breast and ovarian cancer" is no wording
             parts = [
                 self._find_learnt(part, scope)
@@ -381,11 +382,10 @@ class Linker:
 
     def _find_near(self, text: str, scope: _Scope) -> Link | None:
         threshold = self._options.thresholds.get(scope.kind)
-        folded = normalise(text)
+        folded, index = normalise(text), self._indices[scope.kind]
         is_guess = is_vague(folded) or len(folded) < MIN_NEAR or is_case_sensitive(text)
         if threshold is None or not self._options.near or is_guess:
             return None
-        index = self._indices[scope.kind]
         names = index.similar.find(folded, limit=N_COMPARED)
         rated = [(key, cosine * share_matched(key, folded)) for key, cosine in names if key not in ORDINARY]
         scored: dict[int, float] = {}

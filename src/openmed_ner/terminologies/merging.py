@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from openmed_ner.terminologies.concept import Concept
+from openmed_ner.terminologies.gene_records import GeneRecords, strip_species
 
 ORDER: Mapping[str, tuple[str, ...]] = {
     "Disease": ("mesh", "mondo-xrefs", "mondo", "doid"),
@@ -31,6 +32,7 @@ PREFERRED, SYNONYM, VARIANT = 0, 1, 2
 STEP = 4
 """Difference of the ranks of two terminologies."""
 _ABBREVIATED = re.compile(r"[A-Z]\. ")
+GENE = "Gene"
 _GENES = "NCBIGene:"
 
 
@@ -63,12 +65,15 @@ def merge_concepts(concepts: Iterable[Concept], label: str) -> list[Entry]:
     order = {name: number for number, name in enumerate(ORDER[label])}
     # A vocabulary that the package does not know comes first: its user wants its identifiers.
     ordered = sorted(concepts, key=lambda concept: order.get(concept.terminology, -1))
+    records = GeneRecords.of(ordered) if label == GENE else GeneRecords()
     entries: dict[str, Entry] = {}
     aliases: dict[str, str] = {}
     origins: dict[str, str] = {}
 
     for concept in ordered:
         identifier, xrefs = _choose_id(concept)
+        if gene := records.genes.get(concept.id):
+            xrefs = (gene, *xrefs)
         targets = (aliases.get(other, other) for other in (identifier, *xrefs))
         # Two concepts of one terminology are two, even if they refer to the same one of another.
         foreign = (
@@ -78,15 +83,20 @@ def merge_concepts(concepts: Iterable[Concept], label: str) -> list[Entry]:
 
         entry = entries.setdefault(target, Entry(target, concept.name))
         origins.setdefault(target, concept.terminology)
-        if identifier != target:
-            aliases[identifier] = target
+        aliases.update(dict.fromkeys({identifier, concept.id} - {target}, target))
         if concept.terminology not in order:
             aliases.update(dict.fromkeys(xrefs, target))
 
         entry.xrefs.update(dict.fromkeys(other for other in (identifier, *xrefs) if other != target))
         if not entry.parents:
             entry.parents.update(dict.fromkeys(aliases.get(parent, parent) for parent in concept.parents))
-        entry.names += _rank_names(concept, order.get(concept.terminology, 0))
+        if gene:
+            place = order.get(origins[target], 0)
+            entry.names += ((strip_species(name), place * STEP + VARIANT) for name in concept.all_names)
+        else:
+            entry.names += _rank_names(concept, order.get(concept.terminology, 0))
+    for gene, names in records.names.items():
+        entries[aliases.get(gene, gene)].names += ((name, order["hgnc"] * STEP + VARIANT) for name in names)
     _share_names(ordered, entries, aliases, order)
     return list(entries.values())
 

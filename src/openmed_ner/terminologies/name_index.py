@@ -7,7 +7,8 @@ case, and the words of a name in another order ("cancer of the breast").
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,7 +23,7 @@ from openmed_ner.terminologies.arrays import open_arrays, write_arrays
 from openmed_ner.terminologies.blocks import Blocks
 from openmed_ner.terminologies.hashing import HashTable, hash_keys
 from openmed_ner.terminologies.matcher import FUNCTION_WORDS
-from openmed_ner.terminologies.merging import VARIANT, Entry
+from openmed_ner.terminologies.merging import GENE, VARIANT, Entry
 from openmed_ner.terminologies.normalisation import CASED, name_key, normalise
 from openmed_ner.terminologies.trigrams import TrigramIndex
 
@@ -37,6 +38,8 @@ _STRINGS = ("id", "name", "xref", "parent")
 _RANK_SHIFT = 24
 _NUMBER = (1 << _RANK_SHIFT) - 1
 """Bits of the number of a concept, and most concepts of one type."""
+_MAX_REPEATED = 8
+"""Entries that count for a name of a gene at most, so that its rank fits into the bits above."""
 _TYPES_OF_ARRAYS = {
     "bucket_ends": "U32",
     "rests": "U32",
@@ -92,7 +95,7 @@ class NameIndex:
         rows: dict[tuple[str, int], int] = {}
         for number, entry in enumerate(entries):
             names = _iter_keys(entry, bags=not symbolic)
-            for key, rank in chain(names, _iter_id_keys(entry)):
+            for key, rank in chain(_rank_repeated(names) if label == GENE else names, _iter_id_keys(entry)):
                 rows[key, number] = min(rank, rows.get((key, number), 255))
         hashes = hash_keys([key for key, _ in rows])
         targets = np.fromiter((number for _, number in rows), dtype=np.uint32, count=len(rows))
@@ -186,6 +189,16 @@ def _iter_keys(entry: Entry, *, bags: bool) -> Iterator[tuple[str, int]]:
             yield folded, variant
         if bags and (bag := bag_key(folded)):
             yield bag, variant
+
+
+def _rank_repeated(names: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Rank the names of a gene: of two genes with one name in one rank, it means the one that more entries of
+    terminologies give it to."""
+    ranks: dict[str, list[int]] = defaultdict(list)
+    for key, rank in names:
+        ranks[key].append(rank)
+    for key, given in ranks.items():
+        yield key, min(given) * _MAX_REPEATED + _MAX_REPEATED - min(len(given), _MAX_REPEATED)
 
 
 def _iter_id_keys(entry: Entry) -> Iterator[tuple[str, int]]:
