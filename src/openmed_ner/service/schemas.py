@@ -56,7 +56,7 @@ class TagOptions(BaseModel):
     add: list[AttributeStep] = Field(default=[], max_length=len(STEPS))
     """Attributes to add: the long forms of abbreviations, negation and other context, and identifiers if the
     service has terminologies."""
-    species: int | SkipJsonSchema[None] = Field(default=None, ge=1, lt=1 << 31)
+    species: Annotated[int, Field(ge=1, lt=1 << 31)] | SkipJsonSchema[None] = None
     """Species of all genes, as a number of the NCBI Taxonomy; the text decides by default."""
     terminologies: str | SkipJsonSchema[None] = None
     """Folder of compiled terminologies of the service to link to; needed if it has several."""
