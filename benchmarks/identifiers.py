@@ -5,15 +5,17 @@
 COMPILED is a folder of compiled terminologies without learnt identifiers. Each corpus is scored twice: with
 names alone, and with the identifiers of its own other splits. Thresholds and rules were chosen on dev and
 train splits. With --end-to-end, documents of BC5CDR and NCBI Disease are tagged by a bundle, too, and their
-sets of concepts are scored.
+sets of concepts are scored. With --keep, rows of the output that this run does not make stay, with their
+commit.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import describe_bundle, provenance
@@ -63,6 +65,16 @@ class CachedTagger:
         return self._tagged[key]
 
 
+def keep_rows(earlier: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows of a run and those of an earlier record that it did not make, in the order of ``SCORED``."""
+    rows = {
+        (row["corpus"], row["type"], bool(row["learnt"])): {"commit": earlier.get("commit"), **row}
+        for row in (*earlier["results"], *results)
+    }
+    order = [(name, label, learnt) for name, label, _ in SCORED for learnt in (False, True)]
+    return [rows[place] for place in order if place in rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("compiled", help="folder of compiled terminologies")
@@ -70,6 +82,7 @@ def main() -> None:
     parser.add_argument("--corpus", action="append", help="corpus to score (default: all); repeatable")
     parser.add_argument("--end-to-end", action="store_true", help="also score concepts that a bundle finds")
     parser.add_argument("--bundle", type=Path, help="bundle that tags (default: the embedded one)")
+    parser.add_argument("--keep", action="store_true", help="keep other rows of the output")
     parser.add_argument("--limit", type=int, help="documents of each corpus to score (default: all)")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
@@ -93,13 +106,17 @@ def main() -> None:
                 limit=arguments.limit,
             )
     manifest = Path(arguments.compiled, "manifest.json")
+    origin = provenance()
+    for row in results:
+        row["commit"] = origin["commit"]
+    earlier = read_json(arguments.output) if arguments.keep else {"results": [], "bundle": None}
     record = {
-        "results": results,
-        "bundle": describe_bundle(bundle) if bundle else None,
+        "results": keep_rows(earlier, results),
+        "bundle": describe_bundle(bundle) if bundle else earlier["bundle"],
         "sources": read_json(manifest)["sources"],
         "terminologies": sha256_file(manifest),
         "seconds": round(time.process_time() - begin, 1),
-        **provenance(),
+        **origin,
     }
     write_json(arguments.output, record)
 

@@ -25,6 +25,7 @@ from openmed_ner.text import Document, Span
         ("9606", "Species", ["NCBITaxon:9606"]),
         ("CVCL_0546", "CellLine", ["CVCL_0546"]),
         ("9606", "Disease", []),
+        ("c|SUB|C|-174|G;CorrespondingGene:3569;CorrespondingDisease:MESH:D001,MESH:D002", "Variant", []),
     ],
 )
 def test_identifiers_have_their_prefixes(value: str, label: str, expected: list[str]) -> None:

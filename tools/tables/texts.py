@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tables.common import machine, percent, read, table_row
@@ -160,7 +160,7 @@ def identifiers() -> str:
         count = f"{_select_scored(rows[False])['mentions']:,}"
         rest = "" if label == "Gene" else f"{100 * unseen['accuracy']:.1f} of {unseen['mentions']:,}"
         lines.append(table_row((corpus, label, count, *accuracies, rest)))
-    return "\n".join([*lines, "", f"Commit `{record['commit'][:8]}`."])
+    return "\n".join([*lines, "", _name_commits(record["results"])])
 
 
 def concepts() -> str:
@@ -191,7 +191,16 @@ def concepts() -> str:
         )
         lines.append(table_row(cells))
     bundle = record["bundle"]["bundle"]
-    return "\n".join([*lines, "", f"Bundle `{bundle}`, commit `{record['commit'][:8]}`."])
+    return "\n".join([*lines, "", f"Bundle `{bundle}`. {_name_commits(rows)}"])
+
+
+def _name_commits(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Commits of rows; a row that was measured again has one of its own."""
+    corpora: dict[str, dict[str, None]] = {}
+    for row in rows:
+        corpora.setdefault(row["commit"], {})[row["corpus"]] = None
+    names = (f"`{commit[:8]}` ({', '.join(names)})" for commit, names in corpora.items())
+    return f"Commit {', '.join(names)}." if len(corpora) > 1 else f"Commit `{next(iter(corpora))[:8]}`."
 
 
 def _describe_share(group: Mapping[str, int]) -> str:

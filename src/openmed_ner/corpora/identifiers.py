@@ -21,6 +21,7 @@ _REMARK = re.compile(r"\(tax:\d+\)|^species:ncbi:|^NCBI(?:Taxon|Gene):", re.IGNO
 _MESH = re.compile(r"(?:MESH:)?([CD]\d+)")
 _OMIM = re.compile(r"OMIM:\d+")
 _CELL_LINE = re.compile(r"CVCL_\w+")
+_VARIANT = "Variant"
 _NUMBERED: Mapping[str, str] = {"Species": "NCBITaxon", "Gene": "NCBIGene", "GeneFamily": "NCBIGene"}
 
 
@@ -32,8 +33,11 @@ def read_identifiers(value: str, label: str) -> tuple[str, ...]:
         label: canonical type of the mention.
 
     Returns:
-        Distinct identifiers with their prefixes; none if the release has none that a terminology holds.
+        Distinct identifiers with their prefixes; none if the release has none that a terminology holds, and
+        none for a variant, beside which releases list those of its gene and disease.
     """
+    if label == _VARIANT:
+        return ()
     identifiers: dict[str, None] = {}
     for part in _SEPARATORS.split(value):
         number = _REMARK.sub("", part.strip())
