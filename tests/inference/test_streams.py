@@ -108,6 +108,6 @@ def test_a_lack_of_threads_is_an_error_of_the_run(tagger: Tagger, monkeypatch: p
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("openmed_ner.inference.tagger.ThreadPoolExecutor.submit", fail)
+    monkeypatch.setattr("openmed_ner.inference.threads.ThreadPoolExecutor.submit", fail)
     with pytest.raises(RunError, match="not enough memory"):
         tagger("aspirin")

@@ -7,7 +7,6 @@ names), not of the archive, so they hold however the release was packed or downl
 
 from __future__ import annotations
 
-import lzma
 import os
 import tarfile
 import zlib
@@ -100,6 +99,8 @@ def _iter_files(archive: Path, members: Sequence[ArchiveMember]) -> Iterable[tup
         raise CorpusError(
             f"{archive} is missing; place the corpus archive there, or see: corpora fetch --help"
         )
+
+    import lzma  # here, since Python in a browser is built without it
 
     total = 0
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
@@ -23,6 +22,7 @@ from openmed_ner.inference.origin import Origin
 from openmed_ner.inference.parts import ModelPart
 from openmed_ner.inference.selection import SpanSelection, read_names
 from openmed_ner.inference.texts import describe, iter_blocks, iter_documents, raise_last
+from openmed_ner.inference.threads import start_threads
 from openmed_ner.tagging import SubwordTokenizer, WindowReader, collect_scores, predict
 from openmed_ner.tagging.batching import MULTIPLE, LongArray
 from openmed_ner.tagging.entity_types import CASE_REPORTS, DETAILS, find_main_types
@@ -97,7 +97,7 @@ class Tagger:
         )
         self._pool: ReadingPool | None = None
         if processes > 1:
-            from openmed_ner.tagging.parallel import ReadingPool
+            from openmed_ner.tagging.parallel import ReadingPool  # Python in a browser has no processes
 
             self._pool = ReadingPool(self._reader, processes)
 
@@ -383,15 +383,6 @@ class Tagger:
         self, documents: Iterable[Document], tag: Callable[..., Iterator[Result]], block: int | None
     ) -> Iterator[Result]:
         """Tag in this thread and compute in others, which end with the stream; or read in processes."""
-        pool = ThreadPoolExecutor(self._reader.workers, thread_name_prefix="openmed-ner")
-        try:
+        with start_threads(self._reader.workers) as submit:
             for texts in iter_blocks(documents, block):
-                yield from tag(texts, submit=pool.submit)
-        except MemoryError as error:
-            raise RunError("there is not enough memory; use fewer threads") from error
-        except RuntimeError as error:
-            if "start new thread" not in str(error):
-                raise
-            raise RunError(f"{error}: there is not enough memory; use fewer threads") from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+                yield from tag(texts, submit=submit)

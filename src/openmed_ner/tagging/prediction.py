@@ -52,7 +52,7 @@ class WindowReader:
         overlap: subwords that neighbouring windows share.
         budget: most subwords in a batch.
         multiple: divisor of padded lengths, beside that of a whole window; a larger one makes fewer shapes.
-        workers: batches that a model computes at the same time.
+        workers: batches that a model computes at the same time; 0 if the thread that reads computes them.
         matcher: finds the names of the model's lexicon; ``None`` if it has none.
     """
 
@@ -242,7 +242,7 @@ class _Scores:
         self._windows = windows
         self._batches = []
         widths = [reader.width(len(window.ids) + 2) for window in windows]
-        for batch in group_by_width(widths, budget=reader.budget, at_least=reader.workers):
+        for batch in group_by_width(widths, budget=reader.budget, at_least=max(1, reader.workers)):
             rows = [windows[index] for index in batch]
             inputs = pad_windows(rows, reader.tokenizer, width=widths[batch[0]])
             self._batches.append((batch, submit(run, *inputs)))

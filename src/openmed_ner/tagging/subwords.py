@@ -188,6 +188,8 @@ def _disable_blanks(tokenizer: Tokenizer) -> tuple[str, str]:
         The sign for a blank, and the beginning of a text. The sign of SentencePiece is its own mark, since
         some tokenizers strip blanks before they mark them.
     """
+    if tokenizer.pre_tokenizer is None:
+        return " ", ""
     from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 
     for step in _steps(tokenizer.pre_tokenizer):

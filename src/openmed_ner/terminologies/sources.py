@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import lzma
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +52,8 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     Raises:
         CorpusFormatError: a column is missing, a row has another number of cells, or the file is damaged.
     """
+    import lzma  # here, since Python in a browser is built without it
+
     line = 1
     try:
         with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as file:

@@ -6,7 +6,6 @@ and licence of each source, and the SHA-256 of every file, read and written.
 
 from __future__ import annotations
 
-import lzma
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -248,6 +247,8 @@ def _check(concept: Concept) -> tuple[str, ...]:
 
 
 def _write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    import lzma  # here, since Python in a browser is built without it
+
     with lzma.open(path, "wt", preset=_PRESET, encoding="utf-8", newline="\n") as file:
         for row in (header, *rows):
             file.write("\t".join(row) + "\n")

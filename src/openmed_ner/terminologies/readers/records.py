@@ -7,16 +7,18 @@ here: an entry has an identifier that no other has, and a type.
 from __future__ import annotations
 
 import gzip
-import lzma
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.terminologies.concept import Concept
+
+if TYPE_CHECKING:
+    from lzma import LZMAFile
 
 COMPRESSED = (".gz", ".xz")
 MAX_LINE = 1 << 24
@@ -120,6 +122,8 @@ def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
         InputError: it cannot be opened.
         CorpusFormatError: it is damaged, not in UTF-8, or has a line of more than ``MAX_LINE`` bytes.
     """
+    import lzma  # here, since Python in a browser is built without it
+
     number = 0
     try:
         with _open(path) as file:
@@ -168,7 +172,11 @@ def _clean(name: str) -> str:
     return " ".join(_CONTROL.sub(" ", name).split())
 
 
-def _open(path: Path) -> IO[bytes] | gzip.GzipFile | lzma.LZMAFile:
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile | LZMAFile:
     if path.suffix == ".gz":
         return gzip.open(path)
-    return lzma.open(path) if path.suffix == ".xz" else path.open("rb")
+    if path.suffix == ".xz":
+        import lzma
+
+        return lzma.open(path)
+    return path.open("rb")
