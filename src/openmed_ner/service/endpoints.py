@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from openmed_ner.bundle import Manifest
-from openmed_ner.corpora.catalog import CATALOG
 from openmed_ner.errors import (
     ClosedError,
     InputError,
@@ -26,9 +24,10 @@ from openmed_ner.errors import (
     TaggingFailedError,
     UnknownConceptError,
 )
-from openmed_ner.inference.attributes import add_attributes, available_steps, describe_concepts
+from openmed_ner.inference.attributes import add_attributes, describe_concepts
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service.batcher import Batcher, cost
+from openmed_ner.service.description import describe_bundle
 from openmed_ner.service.errors import CLIENT_GONE
 from openmed_ner.service.metrics import MEDIA_TYPE, Metrics
 from openmed_ner.service.middleware import CHARACTERS, DOCUMENTS
@@ -208,32 +207,6 @@ class Service:
         raise RefusedError(
             504, "timeout", f"no result within {self._settings.timeout:g} seconds; send less at once"
         )
-
-
-def describe_bundle(tagger: Tagger, sha256: str | None) -> dict[str, Any]:
-    """Describe a model to clients."""
-    manifest: Manifest = tagger.manifest
-    return {
-        "name": manifest.name,
-        "sha256": sha256,
-        "version": manifest.version,
-        "kind": manifest.kind,
-        "precision": manifest.precision,
-        "licence": manifest.licence,
-        "backbone": manifest.backbone.name,
-        "types": list(tagger.types),
-        "main_types": list(tagger.main_types),
-        "attributes": list(available_steps()),
-        "heads": [
-            {
-                "corpus": head.corpus,
-                "title": CATALOG[head.corpus].title if head.corpus in CATALOG else "",
-                "types": list(head.labels),
-                "scheme": head.scheme.value,
-            }
-            for head in manifest.heads
-        ],
-    }
 
 
 def _stopping() -> RefusedError:

@@ -3,7 +3,8 @@
  * @module
  */
 
-import { ServiceError, setToken } from "./service.js";
+import { ServiceError } from "./service.js";
+import { setToken } from "./transport.js";
 
 /**
  * @param {{dialog: HTMLDialogElement, form: HTMLFormElement, token: HTMLInputElement,

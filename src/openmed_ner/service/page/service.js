@@ -2,23 +2,13 @@
  * Requests to the service, and advice for its refusals.
  *
  * Addresses are relative, so the page works behind any prefix. Text is sent in bodies only, never in an
- * address. The access token stays in the memory of this module.
+ * address.
  * @module
  */
 
-/** @typedef {{text: string} | {file: File, from: string}} Source text or file to tag */
+import { ADVICE, request } from "./transport.js";
 
-const ADVICE = {
-  0: "Is it still running? Start it again with “openmed-ner serve”, then try again.",
-  401: "Enter the access token that the service was started with.",
-  403: "The service does not accept this address. Open the page at the address it printed.",
-  413: "Send a shorter text or a part of the file, or raise the service's limits.",
-  415: "Choose another kind of file, or select its format under “Read as”.",
-  422: "Correct the text or the file as the message says, then try again.",
-  429: "The queue of the service is full. Nothing is lost: try again in a moment.",
-  503: "The service is starting or stopping, or failed to tag this. Try again in a moment.",
-  504: "The text took longer than the service allows. Send it in smaller parts.",
-};
+/** @typedef {{text: string} | {file: File, from: string}} Source text or file to tag */
 
 /** A refusal of the service, or no response. */
 export class ServiceError extends Error {
@@ -38,13 +28,6 @@ export class ServiceError extends Error {
   get advice() {
     return ADVICE[this.status] ?? "Try again. If it fails again, look at the service's log.";
   }
-}
-
-let token = "";
-
-/** @param {string} value token, kept until the page is closed */
-export function setToken(value) {
-  token = value;
 }
 
 /** @returns {Promise<any[]>} bundles that the service has loaded */
@@ -75,11 +58,9 @@ export function requestTags(source, options, signal) {
 
 /** @param {string} path @param {RequestInit} init */
 async function send(path, init) {
-  const headers = new Headers(init.headers);
-  if (token) headers.set("Authorization", `Bearer ${token}`);
   let response;
   try {
-    response = await fetch(path, { ...init, headers, cache: "no-store", referrerPolicy: "no-referrer" });
+    response = await request(path, init);
   } catch (error) {
     if (init.signal?.aborted) throw error;
     throw new ServiceError(0, "The service does not answer.");
