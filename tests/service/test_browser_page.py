@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -16,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import openmed_ner
+from chromium import start_chromium
 from openmed_ner.formats import read_documents
 from openmed_ner.text.html import iter_pieces
 from strategies import at_most
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 uvicorn = pytest.importorskip("uvicorn", reason="needs the service: pip install 'openmed-ner[serve]'")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -69,15 +67,8 @@ def service() -> Iterator[str]:
 
 @pytest.fixture(scope="module")  # while it runs, this thread has an event loop, which other tests need
 def browser() -> Iterator[Any]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("OPENMED_NER_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip("no Chromium: install one, or name it in OPENMED_NER_CHROMIUM")
-    arguments = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+    with start_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

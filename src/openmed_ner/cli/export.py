@@ -17,27 +17,38 @@ from openmed_ner.cli.options import INPUT, OUTPUT, Runtime
 from openmed_ner.cli.output import complain
 from openmed_ner.errors import InputError, require_extra
 from openmed_ner.formats import read_documents
+from openmed_ner.inference.tagger import embedded_bundle
+from openmed_ner.service.browser.runtime import INSTALL
+from openmed_ner.service.browser.site import write_site
 
-Target = Literal["runtime", "transformers"]
+Target = Literal["runtime", "transformers", "web"]
 
 
 def export(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of an adapter or full bundle.")],
     output: Annotated[
         Path,
         typer.Option(
             "-o",
             "--output",
             metavar="PATH",
-            help="Folder of the new runtime bundle.",
+            help="New folder.",
             rich_help_panel=OUTPUT,
         ),
     ],
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="Folder of an adapter or full bundle; for --to web, of a runtime bundle (default there: the "
+            "embedded model).",
+        ),
+    ] = None,
     to: Annotated[
         Target,
         typer.Option(
-            help="Kind of export: a runtime bundle, or a folder for each head that the pipeline "
-            "token-classification of transformers opens.",
+            help="Kind of export: a runtime bundle, a folder for each head that the pipeline "
+            "token-classification of transformers opens, or a page that tags in a browser without a "
+            "service.",
             rich_help_panel=OUTPUT,
         ),
     ] = "runtime",
@@ -46,6 +57,14 @@ def export(
         typer.Option(
             metavar="NAME",
             help="Head to export to transformers; repeatable (default: all).",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Folder with Pyodide, numpy for it and onnxruntime-web, for --to web.",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -121,7 +140,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a runtime bundle, which needs no torch, or folders for transformers.
+    """Export a runtime bundle, which needs no torch, folders for transformers, or a page for browsers.
 
     A runtime bundle is certified on the dev splits of its corpora if their archives are available, else on
     the example abstracts of the package.
@@ -134,14 +153,27 @@ def export(
         # Old scripts go on working. Who gives both means the new name.
         choices = choices or merges
 
+    if to != "runtime":
+        settings = (backend, name, window, choices, dev_documents, calibrate)
+        if precision != "int8" or any(option is not None for option in settings):
+            allowed = "--head and --sample" if to == "transformers" else "--runtime"
+            raise InputError(f"--to {to} takes {allowed}, and no option of a runtime bundle")
+    if runtime is not None and to != "web":
+        raise InputError("--runtime is for --to web")
+    if head and to != "transformers":
+        raise InputError("--head is for --to transformers")
+    if to == "web":
+        if sample is not None:
+            raise InputError("--sample is for bundles that are compared with their original")
+        _export_page(open_bundle(bundle or embedded_bundle()), output, runtime)
+        return
+    if bundle is None:
+        raise InputError(
+            "name the folder of an adapter or full bundle; the embedded model is a runtime bundle"
+        )
     if to == "transformers":
-        runtime = (backend, name, window, choices, dev_documents, calibrate)
-        if precision != "int8" or any(option is not None for option in runtime):
-            raise InputError("--to transformers takes --head and --sample, and no option of a runtime bundle")
         _export_pipelines(open_bundle(bundle), output, head or [], sample)
         return
-    if head:
-        raise InputError("--head is for --to transformers")
     exporting = require_extra("openmed_ner.training.export.bundles", "train")
     exported: Bundle = exporting.export_bundle(
         open_bundle(bundle),
@@ -178,3 +210,18 @@ def _export_pipelines(bundle: Bundle, output: Path, heads: Sequence[str], sample
         if comparison.f1 is not None:
             original, pipeline = 100 * comparison.f1, 100 * comparison.f1_pipeline
             typer.echo(f"  F1 on the annotations {pipeline:.2f}, openmed-ner {original:.2f}")
+
+
+def _export_page(bundle: Bundle, output: Path, runtime: Path | None) -> None:
+    """Write a page that tags in the browser, and print what a visitor loads."""
+    if runtime is None:
+        folder = "web-runtime"
+        raise InputError(
+            f"--to web needs --runtime: a folder with the programs that a page loads, such as {folder}; "
+            f"run: {INSTALL.format(folder)}"
+        )
+    site = write_site(bundle, output, runtime)
+    for name, size in site.sizes.items():
+        typer.echo(f"  {name}: {size / 1e6:.1f} MB")
+    typer.echo(f"page: {output}, {sum(site.sizes.values()) / 1e6:.1f} MB in all")
+    typer.echo(f"open it with: python -m http.server --directory {output}")
