@@ -223,7 +223,7 @@ def buffer_sizes(reader: WindowReader) -> tuple[int, int]:
         # A GPU computes a batch that is partly empty as slowly as a full one.
         full = max(BUFFER, reader.budget // reader.window)
         return full, full
-    return min(reader.workers, BUFFER), BUFFER
+    return min(max(1, reader.workers), BUFFER), BUFFER
 
 
 def compute_scores(
