@@ -25,7 +25,7 @@ from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.tagging.windows import Window
 from openmed_ner.text import Coverage, Span, count_visible
 
-_SIZES = (4, 16, 64, 256)
+_SIZES = (16, 64, 256)
 """Largest numbers of tags of heads that are searched together."""
 
 
@@ -59,7 +59,7 @@ class _Decoder:
         self.layout = HeadLayout(heads)
         self._find_columns = lru_cache(maxsize=8)(self._list_columns)
 
-        # Heads of similar size are searched together: tables are stacked, (n_heads, n_tags, n_before),
+        # Heads of similar size are searched together: tables are stacked, (n_before, n_heads, n_tags),
         # and filled up with tags that cannot be. A search costs calls of numpy rather than arithmetic.
         classes = np.searchsorted(_SIZES, sizes)
         self._widths: TagArray = np.array([sizes[classes == number].max() for number in classes])
@@ -69,11 +69,11 @@ class _Decoder:
         for width in set(self._widths.tolist()):
             similar = np.flatnonzero(self._widths == width)
             self._place_in_stack[similar] = np.arange(len(similar))
-            transitions = np.full((len(similar), width, width), -np.inf, dtype=np.float32)
+            transitions = np.full((width, len(similar), width), -np.inf, dtype=np.float32)
             end_costs = np.full((len(similar), width), -np.inf, dtype=np.float32)
             for place, index in enumerate(similar):
                 size = sizes[index]
-                transitions[place, :size, :size] = heads[index].transition_scores.T
+                transitions[:size, place, :size] = heads[index].transition_scores
                 end_costs[place, :size] = heads[index].end_costs
             self._transition_scores[width], self._end_costs[width] = transitions, end_costs
 
@@ -122,7 +122,7 @@ class _Decoder:
         lengths = ends - firsts
         n_reaching = (len(lengths) - np.bincount(lengths).cumsum()).tolist()
         width = int(self._widths[heads[0]])
-        transitions = self._transition_scores[width][self._place_in_stack[heads]]
+        transitions = self._transition_scores[width].take(self._place_in_stack[heads], axis=1)
         # Beyond its own tags, a head has tags that cannot be, whatever score is read for them.
         columns = np.minimum(self.begins[heads, None] + np.arange(width), scores.shape[1] - 1)
         block_index = np.arange(len(heads))
@@ -133,23 +133,29 @@ class _Decoder:
         emissions = scores[words[:, :, None], columns]
 
         # Forward: the best score of any sequence that ends in each tag, (n_blocks, n_tags).
-        total = emissions[0] + transitions[block_index, :, before]
-        pointers = np.zeros((int(lengths[0]), len(heads), width), dtype=np.intp)
-        for index in range(1, len(pointers)):
+        total = emissions[0] + transitions[before, block_index]
+        totals = [total]
+        for index in range(1, len(emissions)):
             n = n_reaching[index]
-            candidates = total[:n, None] + transitions[:n]
-            candidates.argmax(axis=2, out=pointers[index, :n])
-            total[:n] = candidates.max(axis=2) + emissions[index, :n]
+            candidates = total[:n].T[:, :, None] + transitions[:, :n]
+            total = total.copy()
+            np.add(np.maximum.reduce(candidates, axis=0), emissions[index, :n], out=total[:n])
+            totals.append(total)
 
         # A block is followed by an O, or by the end of these words.
         end_costs = self._end_costs[width][self._place_in_stack[heads]] if last else np.zeros_like(total)
-        best = (total + np.where(at_end[:, None], end_costs, transitions[:, 0])).argmax(axis=1)
+        best = (total + np.where(at_end[:, None], end_costs, transitions[:, :, 0].T)).argmax(axis=1)
 
-        # Backward: follow the pointers.
-        for index in range(len(pointers) - 1, -1, -1):
+        # Backward: the tag that led to each best tag.
+        paths = np.zeros((len(totals), len(heads)), dtype=np.intp)
+        for index in range(len(totals) - 1, 0, -1):
             n = n_reaching[index]
-            tags[firsts[:n] + index, heads[:n]] = best[:n]
-            best[:n] = pointers[index, block_index[:n], best[:n]]
+            paths[index, :n] = best[:n]
+            candidates = totals[index - 1][:n] + transitions[:, block_index[:n], best[:n]].T
+            best[:n] = candidates.argmax(axis=1)
+        paths[0] = best
+        places, block = np.nonzero(np.arange(len(paths))[:, None] < lengths)
+        tags[firsts[block] + places, heads[block]] = paths[places, block]
 
     def log_sums(self, scores: FloatArray) -> FloatArray:
         """Parts of the log-probabilities of all heads, see :func:`_log_sums`."""

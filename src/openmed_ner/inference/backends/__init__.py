@@ -89,7 +89,7 @@ def load_backends(
         return load_runtime(model, runtime, threads=threads // workers, workers=workers, device=device)
 
     if workers is None or workers == "auto":
-        workers = threads  # the fastest of all divisions, see benchmarks/threads.py
+        workers = threads  # faster than one batch for all threads (docs/performance.md)
     if not 1 <= workers <= threads:
         raise InputError(f"{workers} workers on {threads} threads: expected at least one thread for each")
     return [load(bundle, workers) for bundle in bundles], workers
