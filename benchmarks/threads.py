@@ -1,6 +1,6 @@
 """How to divide the threads of a machine: batches side by side, threads for each, and the size of a batch.
 
-    python benchmarks/threads.py [BUNDLE] [--rounds 5] [--data FILE.jsonl] > results/benchmark-threads.json
+    python benchmarks/threads.py [BUNDLE] [--rounds 5] [--data FILE.jsonl]
 
 One process tags the same documents in every layout, one after the other in each round, so that a machine
 whose speed drifts treats all alike. The ratio is to the default layout of the same round. Every layout must

@@ -29,7 +29,6 @@ TABLES: Mapping[str, Callable[[], str]] = {
         speed.memory,
         speed.adapters,
         speed.stages,
-        speed.threads,
         speed.estimates,
         texts.tokens,
         texts.corpora,

@@ -182,26 +182,6 @@ def stages() -> str:
     return "\n".join([report.table(names, rows), "", conditions(record, sizes)])
 
 
-def threads() -> str:
-    """Speed by division of the threads and size of a batch."""
-    record = read("benchmark-threads")
-    rows = [
-        (
-            row["threads"],
-            row["workers"],
-            row["threads"] // row["workers"],
-            f"{row['subwords']:,}",
-            f"{row['documents_per_second']:.1f}",
-            f"{row['ratio']:.2f}",
-            "{:.2f} to {:.2f}".format(*row["ratio_range"]),
-        )
-        for row in record["layouts"]
-    ]
-    names = ("threads", "batches at once", "threads for each", "subwords of a batch", "documents/s")
-    table = report.table((*names, "ratio", "range"), rows)
-    return "\n".join([table, "", conditions(record, f"{record['documents']} documents, default layers")])
-
-
 def estimates() -> str:
     """Estimates of the cost model for measured runs."""
     pretrained, tuned = read("benchmark-pretraining"), read("benchmark-training")
