@@ -21,8 +21,8 @@ def varint(value: int) -> bytes:
     return content + bytes([value])
 
 
-def field(number: int, content: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(content)) + content
+def field(number: int, content: bytes, key_bits: int = 0) -> bytes:
+    return varint(number << 3 | 2 | key_bits) + varint(len(content)) + content
 
 
 PLAIN = field(8, b"weight") + field(9, b"\0\1" * 300)
@@ -68,3 +68,12 @@ def test_a_deep_graph_does_not_exhaust_the_stack() -> None:
     for _ in range(400):
         content = field(1, field(5, field(6, content)))
     check_graph(field(7, content), "model.onnx")
+
+
+@pytest.mark.parametrize("bit", [32, 33, 34, 35, 62])
+def test_a_key_that_a_runtime_would_cut_short_is_refused(bit: int) -> None:
+    """Runtimes keep 32 bits of a key, and would find external data where a longer key says otherwise."""
+    hidden = PLAIN + field(13, ENTRY, 1 << bit) + varint(14 << 3 | 1 << bit) + b"\1"
+    for content in (field(7, field(5, hidden)), field(7, field(5, EXTERNAL[0]), 1 << bit)):
+        with pytest.raises(BundleError, match="damaged"):
+            check_graph(content, "model.onnx")

@@ -15,6 +15,8 @@ from openmed_ner.errors import BundleError
 
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _CONTINUES, _SEVEN_BITS, _MAX_SHIFT = 0x80, 0x7F, 63
+_MAX_KEY = 0xFFFFFFFF
+"""Largest key of a field. Runtimes drop the bits above, and would read another field than this check."""
 _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -93,7 +95,7 @@ def _iter_fields(content: bytes, start: int, end: int, source: object) -> Iterat
             place += 8 if kind == _EIGHT_BYTES else 4
         else:
             raise _damaged(source)
-        if place > end or not number:
+        if place > end or not number or key > _MAX_KEY:
             raise _damaged(source)
         yield _Field(number, kind, first, place, value)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast, get_args
 
 from openmed_ner.bundle.files import LEXICON, MANIFEST, check_name, iter_files
 from openmed_ner.bundle.graph import check_graph
-from openmed_ner.bundle.values import check_references, format_json, one_of, read_number, read_text
+from openmed_ner.bundle.values import check_references, format_json, one_of, read_list, read_number, read_text
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
 from openmed_ner.tagging.document_decoding import DocumentChoice, DocumentMode
@@ -205,10 +205,10 @@ class Manifest:
                 licence=read_text(record["licence"]),
                 precision=one_of(get_args(Precision), record["precision"]),
                 backend=one_of(RUNTIMES, record.get("backend", RUNTIMES[0])),
-                adaptation=Adaptation(**record["adaptation"]) if record.get("adaptation") else None,
+                adaptation=_read_adaptation(record["adaptation"]) if record.get("adaptation") else None,
                 encoder_layers=tuple(map(read_number, record.get("layers", ()))),
                 merges={
-                    str(label): TypeMerge(tuple(map(str, merge["order"])), merge["rule"])
+                    str(label): TypeMerge(read_list(merge["order"]), merge["rule"])
                     for label, merge in record.get("merges", {}).items()
                 },
                 lexicon=_read_lexicon(record["lexicon"]) if record.get("lexicon") else None,
@@ -229,11 +229,16 @@ class Manifest:
 
 def _read_head(record: Mapping[str, Any]) -> Head:
     return Head(
-        str(record["corpus"]),
-        tuple(map(str, record["labels"])),
+        read_text(record["corpus"]),
+        read_list(record["labels"]),
         TagScheme(record["scheme"]),
         tuple(tuple(map(float, row)) for row in record.get("transitions", ())),
     )
+
+
+def _read_adaptation(record: Mapping[str, Any]) -> Adaptation:
+    mode = cast(Literal["merged", "stacked"], one_of(("merged", "stacked"), record["mode"]))
+    return Adaptation(read_text(record["name"]), read_text(record["sha256"]), mode)
 
 
 def _read_lexicon(record: Mapping[str, Any]) -> LexiconReference:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ N_SPECIAL = 2
 """Subwords of a window that stand for no text."""
 _NUMBERS = re.compile(r"\[\n\s*-?\d[-+.e\d,\s]*\]")
 """A list of numbers, each on a line of its own; a row of transitions is easier to read on one line."""
+MAX_WINDOW = 1 << 16
+"""Most subwords of a window: more than any encoder reads, and few enough to try a bundle with one."""
 
 
 def read_number(value: object) -> int:
@@ -27,10 +30,18 @@ def read_number(value: object) -> int:
 
 
 def read_text(value: object) -> str:
-    """Return a text."""
+    """Return a text that can be written; JSON also has halves of surrogate pairs."""
     if not isinstance(value, str):
         raise ValueError(f"expected a text, found {value!r}")
+    value.encode()
     return value
+
+
+def read_list(values: object) -> tuple[str, ...]:
+    """Return a list of texts; a text alone would be a list of its letters."""
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"expected a list, found {values!r}")
+    return tuple(map(read_text, values))
 
 
 def one_of(choices: Sequence[str], value: object) -> str:
@@ -53,6 +64,10 @@ def check_references(manifest: Manifest) -> None:
         raise ValueError(
             f"windows of {manifest.window} subwords cannot overlap by {manifest.overlap}: at most half"
         )
+    if manifest.window > MAX_WINDOW:
+        raise ValueError(f"a window of {manifest.window} subwords; at most {MAX_WINDOW} can be read")
+    if manifest.kind == "adapter" and PurePosixPath(manifest.name).parts != (manifest.name,):
+        raise ValueError(f"the adapter is in the folder of its name, which {manifest.name!r} cannot be")
     ruled = {corpus for merge in manifest.merges.values() for corpus in merge.order}
     if unknown := sorted({*ruled, *manifest.document_decoding} - {*corpora}):
         raise ValueError(f"a rule names {unknown[0]!r}, which has no head")

@@ -18,10 +18,14 @@ from openmed_ner.errors import BundleError, RunError
 from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.inference.parts import ModelPart
 from openmed_ner.tagging import SubwordTokenizer
+from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.terminologies import Matcher
 
 READ_ONCE = (LEXICON, MODEL, TOKENIZER)
 """Files of a bundle that are read once each to load it."""
+_NO_ID = 1 << 24
+"""A subword id beyond those of all vocabularies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer)
     """Compute two texts, and compare the shape of the outputs with the tags of the heads.
 
     The first text is empty, the second has the last subword of the vocabulary, which must have an embedding.
+    A backend that computes any id must not take it for one that no vocabulary has.
 
     Raises:
         BundleError: they differ.
@@ -98,16 +103,21 @@ def check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer)
     """
     n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
     highest = len(tokenizer.vocabulary) - 1
-    for text in ([], [tokenizer.unknown, highest, tokenizer.unknown]):
+
+    def compute(*text: int) -> tuple[LongArray, FloatArray]:
         ids = np.array([[tokenizer.prefix, *text, tokenizer.suffix]], dtype=np.int64)
         lexicon_tags = [np.zeros_like(ids)] if bundle.manifest.lexicon else []
+        return ids, backend.run(ids, np.ones_like(ids), *lexicon_tags)
+
+    for text in ((), (tokenizer.unknown, highest, tokenizer.unknown)):
         try:
-            shape = backend.run(ids, np.ones_like(ids), *lexicon_tags).shape
+            ids, logits = compute(*text)
         except RunError as error:
             if not text:
                 raise
             raise BundleError(f"{bundle.folder}: model and tokenizer do not fit: {error}") from error
 
+        shape = logits.shape
         expected = (*ids.shape, n_tags)
         if shape[-1:] != expected[-1:]:
             raise BundleError(
@@ -116,3 +126,11 @@ def check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer)
             )
         if shape != expected:
             raise BundleError(f"{bundle.folder}: the model's outputs have shape {shape}, expected {expected}")
+
+    if getattr(backend, "reads_any_id", False):
+        _, beyond = compute(tokenizer.unknown, _NO_ID, tokenizer.unknown)
+        if np.array_equal(logits, beyond):
+            raise BundleError(
+                f"{bundle.folder}: model and tokenizer do not fit: the model has no embedding of "
+                f"subword {highest}"
+            )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openmed_ner.errors import RunError
 from openmed_ner.inference.backends import Backend
 from openmed_ner.tagging import Head
 from openmed_ner.tagging.batching import LongArray
@@ -41,6 +42,15 @@ class ModelPart:
         return ModelPart(tuple(self.heads[index] for index in chosen), self.backend, columns)
 
     def run(self, *inputs: LongArray) -> FloatArray:
-        """Compute the logits of these heads."""
+        """Compute the logits of these heads.
+
+        Raises:
+            RunError: the model fails, or its outputs do not belong to the input.
+        """
         logits = self.backend.run(*inputs)
+        if logits.shape[:-1] != inputs[0].shape:
+            raise RunError(
+                f"for a batch of {inputs[0].shape}, the model's outputs have shape {logits.shape}; "
+                "the bundle is damaged, or was not made by openmed-ner"
+            )
         return logits if self.columns is None else logits.take(self.columns, axis=-1)

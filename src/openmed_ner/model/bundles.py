@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +15,7 @@ from transformers import PretrainedConfig
 
 from openmed_ner.bundle import BackboneReference, Bundle
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
-from openmed_ner.errors import BundleError, InputError, RecipeError
+from openmed_ner.errors import BundleError, InputError, OpenMedError, RecipeError
 from openmed_ner.model.backbones import BACKBONES, find_backbone, make_config, weights_sha256
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
 from openmed_ner.model.rounding import restore_tensors
@@ -194,10 +195,11 @@ def _load_runtime(bundle: Bundle) -> TokenTagger:
             f"{bundle.folder} is int8-static, and its weights cannot be read back; expected int8 or fp32"
         )
     bundle.require_heads()
-    encoder = _load_backbone(bundle)
-    lexicon = make_lexicon(encoder) if bundle.manifest.lexicon else None
-    model = TokenTagger(encoder, bundle.manifest.heads, lexicon=lexicon)
-    _load(model, read_weights(bundle.read(MODEL)), bundle)
+    with _refuse_damaged(bundle):
+        encoder = _load_backbone(bundle)
+        lexicon = make_lexicon(encoder) if bundle.manifest.lexicon else None
+        model = TokenTagger(encoder, bundle.manifest.heads, lexicon=lexicon)
+        _load(model, read_weights(bundle.read(MODEL)), bundle)
     return model.eval()
 
 
@@ -210,27 +212,53 @@ def load_models(bundles: Sequence[Bundle]) -> Iterator[TokenTagger]:
     """
     shared: dict[object, Any] = {}
     for number, bundle in enumerate(bundles):
-        manifest = bundle.manifest
-        if manifest.kind == "runtime":
+        if bundle.manifest.kind == "runtime":
             raise BundleError(f"{bundle.folder} is a runtime bundle, and torch cannot load its graph")
         bundle.require_heads()
+        with _refuse_damaged(bundle):
+            if bundle.manifest.kind == "full":
+                model = _load_full(bundle)
+            else:
+                model = _load_adapter(bundle, f"{ADAPTER}-{number}" if number else ADAPTER, shared)
+        yield model
 
-        if manifest.kind == "full":
-            encoder = _load_backbone(bundle)
-            _load(encoder, restore_tensors(load(bundle.read(ENCODER))), bundle)
-            model = TokenTagger(encoder, manifest.heads, lexicon=_load_lexicon(encoder, bundle))
-            yield _load_heads(model, bundle, HEADS)
-            continue
 
-        # Adapters on the same encoder share it, so its weights are loaded once.
-        base = manifest.backbone.sha256, manifest.adaptation, manifest.encoder_layers
-        if base not in shared:
-            shared[base] = _load_backbone(bundle)
-        folder, name = f"adapter/{manifest.name}", f"{ADAPTER}-{number}" if number else ADAPTER
-        shared[base] = load_lora(shared[base], str(bundle.folder / folder), name=name)
-        lexicon = _load_lexicon(shared[base], bundle, f"{folder}/")
-        model = TokenTagger(shared[base], manifest.heads, name, lexicon)
-        yield _load_heads(model, bundle, f"{folder}/{HEADS}")
+def _load_full(bundle: Bundle) -> TokenTagger:
+    encoder = _load_backbone(bundle)
+    _load(encoder, restore_tensors(load(bundle.read(ENCODER))), bundle)
+    model = TokenTagger(encoder, bundle.manifest.heads, lexicon=_load_lexicon(encoder, bundle))
+    return _load_heads(model, bundle, HEADS)
+
+
+def _load_adapter(bundle: Bundle, name: str, shared: dict[object, Any]) -> TokenTagger:
+    """Load an adapter, by a name of its own, onto its encoder, which it shares with others."""
+    manifest = bundle.manifest
+    base = manifest.backbone.sha256, manifest.adaptation, manifest.encoder_layers
+    if base not in shared:
+        shared[base] = _load_backbone(bundle)
+
+    folder = f"adapter/{manifest.name}"
+    shared[base] = load_lora(shared[base], str(bundle.folder / folder), name=name)
+    lexicon = _load_lexicon(shared[base], bundle, f"{folder}/")
+    model = TokenTagger(shared[base], manifest.heads, name, lexicon)
+    return _load_heads(model, bundle, f"{folder}/{HEADS}")
+
+
+@contextmanager
+def _refuse_damaged(bundle: Bundle) -> Iterator[None]:
+    """Turn any error of loading weights into one that names the bundle.
+
+    Raises:
+        BundleError: the weights, or the settings of the adapter, cannot be loaded.
+    """
+    try:
+        yield
+    except (OpenMedError, MemoryError):
+        raise
+    except Exception as error:  # peft, safetensors and torch have no common base
+        raise BundleError(
+            f"{bundle.folder}: its weights cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
 
 
 def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> WindowReader:

@@ -12,14 +12,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners import lora
+from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from openmed_ner.errors import RecipeError
+from openmed_ner.errors import BundleError, RecipeError
 from openmed_ner.model.architectures import find_architecture
 
 ADAPTER = "default"
@@ -114,15 +117,30 @@ def attach_lora(encoder: Any, *, rank: int, alpha: float, dropout: float, target
 
 
 def load_lora(encoder: Any, folder: str, *, name: str = ADAPTER) -> PeftModel:
-    """Load a saved adapter onto a frozen encoder, beside its existing ones, and use it."""
+    """Load a saved adapter onto a frozen encoder, beside its existing ones, and use it.
+
+    Raises:
+        BundleError: a file of the adapter is missing, or it has other tensors than its settings say.
+    """
+    for file in (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME):  # peft would ask the hub for a missing one
+        if not (Path(folder) / file).is_file():
+            raise BundleError(f"{folder}: the adapter has no {file}")
     config = LoraConfig.from_pretrained(folder)
     config._register_custom_module({nn.Linear: LoraLinear})
     with quiet_peft():
         if not isinstance(encoder, PeftModel):
-            return PeftModel.from_pretrained(encoder, folder, adapter_name=name, config=config)
-        encoder.add_adapter(name, config)
-        encoder.load_adapter(folder, adapter_name=name)
-        return use_lora(encoder, name)
+            model = PeftModel.from_pretrained(encoder, folder, adapter_name=name, config=config)
+        else:
+            encoder.add_adapter(name, config)
+            encoder.load_adapter(folder, adapter_name=name)
+            model = use_lora(encoder, name)
+
+    # peft leaves tensors that it does not find as they are, and passes over others.
+    expected = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    with safe_open(Path(folder) / SAFETENSORS_WEIGHTS_NAME, framework="pt") as weights:
+        if different := sorted(expected.keys() ^ set(weights.keys())):
+            raise BundleError(f"{folder}: tensor {different[0]} is missing, or belongs to no adapter")
+    return model
 
 
 def use_lora(model: PeftModel, name: str) -> PeftModel:

@@ -22,7 +22,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from math import exp, log
+from math import exp, isfinite, log
 from typing import Literal, get_args
 
 import numpy as np
@@ -59,6 +59,8 @@ class DocumentChoice:
     def __post_init__(self) -> None:
         if self.mode not in DOCUMENT_MODES:
             raise ValueError(f"a mode is one of {', '.join(DOCUMENT_MODES)}, not {self.mode!r}")
+        if not isfinite(self.gain):
+            raise ValueError(f"a gain is a finite number, not {self.gain}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ class Head:
     def __post_init__(self) -> None:
         if self.scheme not in MODEL_SCHEMES:
             raise ValueError(f"a head needs IOB2 or IOBES, not {self.scheme.value}")
+        if not all((self.corpus, *self.labels)) or len({*self.labels}) < len(self.labels):
+            raise ValueError(
+                f"a head needs a corpus and different labels, not {self.corpus!r}, {self.labels}"
+            )
         sizes = {len(row) for row in self.transitions} | {len(self.transitions)}
         if self.transitions and sizes != {len(self.tags)}:
             n_tags = len(self.tags)

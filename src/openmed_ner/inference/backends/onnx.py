@@ -67,7 +67,7 @@ class OnnxBackend:
         """
         try:
             (logits,) = self._session.run(["logits"], name_inputs(inputs, self._inputs))
+            result: FloatArray = np.asarray(logits, dtype=np.float32)
         except Exception as error:
             raise RunError(f"ONNX Runtime failed on a batch of {inputs[0].shape}: {error}") from error
-        result: FloatArray = np.asarray(logits, dtype=np.float32)
         return result

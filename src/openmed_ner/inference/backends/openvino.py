@@ -26,7 +26,13 @@ PRECISION = "bf16"
 
 
 class OpenVinoBackend:
-    """A compiled model with one inference request per worker."""
+    """A compiled model with one inference request per worker.
+
+    Attributes:
+        reads_any_id: true, for OpenVINO reads zeros for a subword without embedding, and raises nothing.
+    """
+
+    reads_any_id = True
 
     def __init__(self, model: bytes, *, threads: int = 1, workers: int = 1) -> None:
         """Compile the model.

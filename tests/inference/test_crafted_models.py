@@ -1,0 +1,92 @@
+"""Models that others made: outputs that do not belong to the input are refused, by whatever engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from openmed_ner.bundle import BackboneReference, Manifest, seal
+from openmed_ner.errors import BundleError, OpenMedError, RunError
+from openmed_ner.inference.tagger import Tagger
+from openmed_ner.tagging import Head
+from sentences import tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer()
+N_SUBWORDS = TOKENIZER.get_vocab_size()
+MANIFEST = Manifest(
+    name="crafted",
+    kind="runtime",
+    version="1",
+    heads=(Head("a", ("Disease",)),),
+    window=40,
+    overlap=8,
+    backbone=BackboneReference("b", "o/b", "0" * 40, "0" * 64, "MIT"),
+)
+TEXT = "aspirin helps. " * 40
+LOOK_UP = [
+    helper.make_node("Gather", ["table", "ids"], ["found"]),
+    helper.make_node("Cast", ["mask"], ["numbers"], to=TensorProto.FLOAT),
+    helper.make_node("Unsqueeze", ["numbers", "two"], ["column"]),
+    helper.make_node("Mul", ["found", "column"], ["all"]),
+]
+
+
+def load(
+    folder: Path, nodes: Sequence[NodeProto], *, n_rows: int = N_SUBWORDS, backend: str = "onnxruntime"
+) -> Tagger:
+    """Load a bundle whose graph looks scores up in a table, and then does as told."""
+    table = np.random.default_rng(0).normal(size=(n_rows, 3)).astype(np.float32)
+    constants = {name: np.array([n]) for name, n in (("zero", 0), ("one", 1), ("two", 2), ("eight", 8))}
+    graph = helper.make_graph(
+        [*LOOK_UP, *nodes],
+        "crafted",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ("b", "n")) for name in ("ids", "mask")],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in {"table": table, **constants}.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    folder.mkdir()
+    onnx.save(model, folder / "model.onnx")
+    (folder / "tokenizer.json").write_text(TOKENIZER.to_str())
+    seal(folder, MANIFEST)
+    return Tagger.load(folder, backend=backend, threads=1)
+
+
+IDENTITY = [helper.make_node("Identity", ["all"], ["logits"])]
+
+
+def test_a_graph_of_one_table_tags(tmp_path: Path) -> None:
+    assert load(tmp_path / "bundle", IDENTITY)(TEXT).meta["coverage"]["complete"]
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [helper.make_node("Slice", ["all", "zero", "eight", "one"], ["logits"])],
+        [helper.make_node("Slice", ["all", "zero", "one", "zero"], ["logits"])],
+    ],
+    ids=["eight subwords", "first window"],
+)
+def test_outputs_for_a_part_of_the_input_end_the_run(tmp_path: Path, nodes: Sequence[NodeProto]) -> None:
+    tagger = load(tmp_path / "bundle", nodes)
+    with pytest.raises(RunError, match="the model's outputs have shape"):
+        tagger(TEXT)
+
+
+def test_outputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    names = helper.make_node("Cast", ["all"], ["logits"], to=TensorProto.STRING)
+    with pytest.raises(OpenMedError):
+        load(tmp_path / "bundle", [names])(TEXT)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_subword_without_embedding_is_noticed(tmp_path: Path, backend: str) -> None:
+    pytest.importorskip(backend)
+    load(tmp_path / "whole", IDENTITY, backend=backend)
+    with pytest.raises(BundleError, match="model and tokenizer do not fit"):
+        load(tmp_path / "small", IDENTITY, n_rows=N_SUBWORDS - 1, backend=backend)
