@@ -19,10 +19,12 @@ from openmed_ner.tagging import (
     SubwordTokenizer,
     Window,
     WindowReader,
+    collect_scores,
     predict,
 )
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray
+from openmed_ner.tagging.margins import MarginDecoder
 from openmed_ner.tagging.prediction import (
     BUDGET,
     BUFFER,
@@ -32,7 +34,7 @@ from openmed_ner.tagging.prediction import (
     buffer_sizes,
     compute_now,
 )
-from openmed_ner.text import Document, TagScheme, Token, iter_tokens
+from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
 from strategies import LABELS, documents, sentences
 
 HEADS = [Head("c", LABELS), Head("c", ("Disease",), TagScheme.IOBES)]
@@ -101,6 +103,29 @@ def test_prediction_replaces_spans_and_keeps_the_rest(
     assert (result.id, result.text, result.meta["year"]) == (document.id, document.text, 1998)
     assert {span.start for span in result.spans} <= {word.start for word in words}
     assert {span.end for span in result.spans} <= {word.end for word in words}
+
+
+PARTED = ["aspi-\nrin", "aspirin", "can-\r\n cer", "Can\xad\ncer", "cancer", "tu-\nmor of", "the"]
+
+
+@given(text=st.lists(st.sampled_from(PARTED), min_size=1, max_size=20).map(" ".join))
+def test_a_parted_word_is_read_as_one_and_keeps_its_place(tokenizer: SubwordTokenizer, text: str) -> None:
+    reading = reader(tokenizer).read(text)
+    assert "\n" not in reading.text
+    (expected,) = predict([Document("1", reading.text)], run=run, reader=reader(tokenizer))
+    (result,) = predict([Document("1", text)], run=run, reader=reader(tokenizer))
+    assert list(result.spans) == reading.restore(expected.spans)
+    assert (
+        coverage(result) == {**coverage(expected), "characters": len(text)} and coverage(result)["complete"]
+    )
+
+    collected = collect_scores(
+        [Document("1", text)], lambda read: MarginDecoder(read, HEADS), run=run, reader=reader(tokenizer)
+    )
+    words = reading.restore(Span(word.start, word.end, "x") for word in iter_tokens(reading.text))
+    for _, decoder in collected:
+        for place in decoder.candidates(decoder.spans):
+            assert place.start in {word.start for word in words} and place.end in {word.end for word in words}
 
 
 group = st.integers(0, 3).map(lambda n: "o" + "z" * n) | st.lists(
@@ -209,9 +234,10 @@ def decode_windows(text: str, windows: Sequence[Window]) -> DocumentDecoder:
     return decoder
 
 
-def test_scores_that_are_not_finite_end_the_run(tokenizer: SubwordTokenizer) -> None:
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf, 3e38, -1e31])
+def test_scores_without_bounds_end_the_run(tokenizer: SubwordTokenizer, score: float) -> None:
     def run(ids: LongArray, mask: LongArray) -> FloatArray:
-        return np.full((*ids.shape, 3), np.nan, dtype=np.float32)
+        return np.full((*ids.shape, 3), score, dtype=np.float32)
 
     reader = WindowReader(tokenizer, (Head("a", ("Disease",)),), 64, 16)
     with pytest.raises(RunError, match="not finite"):

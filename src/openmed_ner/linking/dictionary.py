@@ -18,6 +18,7 @@ from openmed_ner.terminologies import TYPES, Lexicon, Matcher, name_key, normali
 from openmed_ner.terminologies.name_index import NameIndex
 from openmed_ner.terminologies.store import Store
 from openmed_ner.text import Document, Span
+from openmed_ner.text.hyphenation import read_text
 
 
 class Dictionary:
@@ -59,6 +60,8 @@ class Dictionary:
         Returns:
             Spans with the name of the layer as corpus and the attributes of a link, by position.
         """
+        reading = read_text(text, lambda _: False)
+        text = reading.text
         tokens, words, spaced = read_words(text)
         ends: dict[str, int] = {}
         spans: dict[tuple[int, int, str], Span] = {}
@@ -76,7 +79,7 @@ class Dictionary:
                         attributes=tuple(sorted(to_attributes(link).items())),
                     )
                     ends[label] = end
-        return list(spans.values())
+        return reading.restore(spans.values())
 
     def _link(self, name: str, label: str) -> Link | None:
         """Link a name; ``None`` if another name has the same number in the lexicon."""

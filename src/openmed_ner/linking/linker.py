@@ -1,9 +1,8 @@
 """From a mention and its type to identifiers, by what is known for certain first.
 
-A mention is looked up as it is learnt from annotated text, as a name, as the long form of an abbreviation, as
-an enumeration of names, and at last as something that resembles a name. Below the threshold of its type,
-nothing is guessed. The words of a mention alone decide, with the definitions of its document, so equal
-mentions of one document have equal identifiers.
+A mention is looked up as it is learnt from annotated text, as a name, as a long form, as an enumeration of
+names, and at last as something that resembles a name. Below the threshold of its type, nothing is guessed.
+Its words alone decide, with the definitions of its document, so equal mentions there have equal identifiers.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from openmed_ner.terminologies.normalisation import is_case_sensitive
 from openmed_ner.terminologies.pruning import ORDINARY
 from openmed_ner.terminologies.store import Learnt, Store
 from openmed_ner.terminologies.trigrams import N_COMPARED
+from openmed_ner.text.hyphenation import join_name
 
 Method = Literal["learnt", "exact", "long form", "parts", "variant", "near"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -218,12 +218,12 @@ class Linker:
         kind = LINKED_TYPES.get(label)
         if kind is None or kind not in self._indices:
             return None
-        # A mention over two lines is the same name.
-        surface = " ".join(mention.split())
-        expanded = expand(surface, long_forms or {})
-        if kind != GENE:
-            return self._find(surface, expanded, _Scope(kind))
-        return self._find(surface, drop_brackets(expanded), _Scope(kind, self._options.species or species))
+        scope = _Scope(kind, (self._options.species or species) if kind == GENE else None)
+        rewrite = drop_brackets if kind == GENE else str
+        # A mention over two lines is the same name, and a hyphen at a line end may part a word.
+        surfaces = dict.fromkeys(" ".join(form.split()) for form in (mention, join_name(mention)))
+        links = [self._find(form, rewrite(expand(form, long_forms or {})), scope) for form in surfaces]
+        return max(filter(None, links), key=lambda link: link.score, default=None)
 
     def __contains__(self, identifier: str) -> bool:
         """True if a concept has the identifier, or the cross-reference."""

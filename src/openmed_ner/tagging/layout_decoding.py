@@ -17,6 +17,7 @@ import numpy as np
 from openmed_ner.tagging.certainty import BoolArray, TagArray
 from openmed_ner.tagging.heads import FloatArray, Head
 from openmed_ner.tagging.subwords import IntArray
+from openmed_ner.text.hyphenation import Reading
 from openmed_ner.text.layout import Break, find_layout
 
 WRAPPED = 2.5
@@ -46,17 +47,19 @@ class WordBreaks(NamedTuple):
 
 
 class TextBreaks:
-    """The breaks of a text, to be looked up by words."""
+    """The breaks of a text, to be looked up by words of its reading."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, reading: Reading) -> None:
+        text, place_of = reading.original, reading.place_of
         layout = find_layout(text)
         # A break that no word touches spares the search for special cases.
         breaks = [*layout.breaks, Break(len(text) + 1, len(text) + 1, certain=False)]
-        self._starts = np.array([place.start for place in breaks], dtype=np.int32)
-        self._ends = np.array([place.end for place in breaks], dtype=np.int32)
+        self._starts = np.array([place_of(place.start) for place in breaks], dtype=np.int32)
+        self._ends = np.array([place_of(place.end) for place in breaks], dtype=np.int32)
         self._certain = np.array([place.certain for place in breaks], dtype=np.bool_)
         self._paragraphs = np.array([place.paragraph for place in breaks], dtype=np.int32)
-        self._marks = np.array([(-1, -1), *layout.marks], dtype=np.int32)
+        marks = ((place_of(start), place_of(end)) for start, end in layout.marks)
+        self._marks = np.array([(-1, -1), *marks], dtype=np.int32)
         self._is_plain = not layout.breaks and not layout.marks
 
     def __bool__(self) -> bool:

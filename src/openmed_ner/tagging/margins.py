@@ -23,6 +23,7 @@ from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.tagging.viterbi import DocumentDecoder
 from openmed_ner.tagging.windows import Window
 from openmed_ner.text import Span
+from openmed_ner.text.hyphenation import Reading
 
 POSSIBLE = 0.1
 """Smallest probability of a tag, as a share of that of ``O``, that makes a word a possible mention."""
@@ -71,7 +72,7 @@ class MarginDecoder(DocumentDecoder):
     """Decodes a document, and keeps the margins of the words that may belong to a mention."""
 
     def __init__(
-        self, text: str, heads: Sequence[Head], modes: Mapping[str, DocumentMode] | None = None
+        self, text: str | Reading, heads: Sequence[Head], modes: Mapping[str, DocumentMode] | None = None
     ) -> None:
         super().__init__(text, heads, modes)
         self._columns = TagColumns(heads)
@@ -97,7 +98,10 @@ class MarginDecoder(DocumentDecoder):
             labels = [self._columns.labels[column] for column in best.tolist()]
             rows = (places + self._n_seen, starts[places], ends[places], 1 - np.exp(second - highest))
             words = zip(*(row.tolist() for row in rows), labels, strict=True)
-            self._words[head].extend(_Word(*word) for word in words)
+            self._words[head].extend(
+                _Word(number, *self._reading.original_range(start, end), margin, label)
+                for number, start, end, margin, label in words
+            )
         self._n_seen += len(scores)
 
     def candidates(self, spans: Iterable[Span]) -> list[Candidate]:

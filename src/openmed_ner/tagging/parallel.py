@@ -126,7 +126,7 @@ class ReadingPool:
         with _explain_end():
             blocks = _iter_blocks(documents)
             while group := list(islice(blocks, n_blocks)):
-                groups.append([(block, self._submit(block, reader.window)) for block in group])
+                groups.append([(block, self._submit(block)) for block in group])
                 if len(groups) > 1:  # the next group is read while one is computed
                     compute()
                 while len(decoded) > self._ahead + n_blocks:
@@ -136,8 +136,8 @@ class ReadingPool:
             while decoded:
                 yield from decoded.popleft().result()
 
-    def _submit(self, block: Sequence[Document], window: int) -> Future[list[list[Window]]]:
-        return self._pool.submit(_cut, [(document.text, window) for document in block])
+    def _submit(self, block: Sequence[Document]) -> Future[list[list[Window]]]:
+        return self._pool.submit(_cut_readings, [document.text for document in block])
 
 
 def _iter_blocks(items: Iterable[Item]) -> Iterator[tuple[Item, ...]]:
@@ -171,6 +171,11 @@ def _cut(texts: Sequence[tuple[str, int]]) -> list[list[Window]]:
     return [list(replace(_reader, window=window).windows(text)) for text, window in texts]
 
 
+def _cut_readings(texts: Sequence[str]) -> list[list[Window]]:
+    assert _reader is not None
+    return [list(_reader.windows(_reader.read(text).text)) for text in texts]
+
+
 def _decode(
     documents: Sequence[Document],
     windows: Sequence[Sequence[Window]],
@@ -178,9 +183,10 @@ def _decode(
     heads: tuple[Head, ...],
     modes: Mapping[str, DocumentMode] | None,
 ) -> list[Document]:
+    assert _reader is not None
     tagged = []
     for document, parts, values in zip(documents, windows, scores, strict=True):
-        decoder = DocumentDecoder(document.text, heads, modes)
+        decoder = DocumentDecoder(_reader.read(document.text), heads, modes)
         for (window, window_scores), last in iter_with_last(zip(parts, values, strict=True)):
             decoder.add(window, window_scores, last=last)
         meta: dict[str, Any] = {**document.meta, "coverage": asdict(decoder.coverage)}

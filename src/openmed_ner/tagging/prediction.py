@@ -28,11 +28,14 @@ from openmed_ner.tagging.viterbi import DocumentDecoder
 from openmed_ner.tagging.windows import Window, iter_windows
 from openmed_ner.terminologies import Matcher
 from openmed_ner.text import Document
+from openmed_ner.text.hyphenation import Reading, read_text
 
 BUDGET = 2048
 """Most subwords in a batch, unless a reader has another budget."""
 BUFFER = 128
 """Windows that are batched together, once a stream has begun; more if a larger batch has room for them."""
+LARGEST_SCORE = 1e30
+"""Bound of logits, far beyond any that a model computes. Sums of smaller ones over a text are numbers."""
 IN_FLIGHT = 2
 """Buffers that a model may be computing while the next is filled."""
 ModelFunction = Callable[..., FloatArray]
@@ -54,6 +57,7 @@ class WindowReader:
         multiple: divisor of padded lengths, beside that of a whole window; a larger one makes fewer shapes.
         workers: batches that a model computes at the same time; 0 if the thread that reads computes them.
         matcher: finds the names of the model's lexicon; ``None`` if it has none.
+        joins: if true, words that a hyphen parts at a line end are read as one.
     """
 
     tokenizer: SubwordTokenizer
@@ -64,10 +68,15 @@ class WindowReader:
     multiple: int = MULTIPLE
     workers: int = 1
     matcher: Matcher | None = None
+    joins: bool = True
 
     def width(self, length: int) -> int:
         """Padded length of a sequence of subwords, special ones included."""
         return min(padded_length(length, self.multiple), padded_length(max(length, self.window)))
+
+    def read(self, text: str) -> Reading:
+        """Read a text: join the words that hyphens part at line ends."""
+        return read_text(text, self.tokenizer.knows) if self.joins else Reading(text)
 
     def windows(self, text: str) -> Iterator[Window]:
         """Cut a text into windows.
@@ -145,8 +154,8 @@ def predict(
         submit: begins to compute a batch, perhaps in another thread.
     """
 
-    def make_decoder(text: str) -> DocumentDecoder:
-        return DocumentDecoder(text, reader.heads, modes)
+    def make_decoder(reading: Reading) -> DocumentDecoder:
+        return DocumentDecoder(reading, reader.heads, modes)
 
     for document, decoder in collect_scores(documents, make_decoder, run=run, reader=reader, submit=submit):
         yield tagged_document(document, decoder)
@@ -160,7 +169,7 @@ def tagged_document(document: Document, decoder: DocumentDecoder) -> Document:
 
 def collect_scores(
     documents: Iterable[Document],
-    make_collector: Callable[[str], Collector],
+    make_collector: Callable[[Reading], Collector],
     *,
     run: ModelFunction,
     reader: WindowReader,
@@ -170,7 +179,7 @@ def collect_scores(
 
     Args:
         documents: documents to read; their spans are ignored.
-        make_collector: makes a collector for a text.
+        make_collector: makes a collector for a text as it is read.
         run: the model.
         reader: settings by which it reads text.
         submit: begins to compute a batch, perhaps in another thread.
@@ -203,10 +212,11 @@ def collect_scores(
             yield from distribute(*in_flight.popleft())
 
     for document in documents:
-        collector = make_collector(document.text)
+        reading = reader.read(document.text)
+        collector = make_collector(reading)
         unfinished.append((document, collector))
         finished.add(id(collector))  # unless a window follows: a blank text has none
-        for window, last in iter_with_last(reader.windows(document.text)):
+        for window, last in iter_with_last(reader.windows(reading.text)):
             finished.discard(id(collector))
             queue.append(_QueuedWindow(collector, window, last))
             if len(queue) >= buffer:
@@ -255,8 +265,11 @@ class _Scores:
             for row, index in enumerate(batch):
                 # The input begins with a special subword, so positions are one higher than in the window.
                 scores[index] = logits[row].take(self._windows[index].first_subwords + 1, axis=0)
-                if not np.isfinite(scores[index]).all():
-                    raise RunError("the model computed scores that are not finite; its weights are damaged")
+                if not (np.abs(scores[index]) < LARGEST_SCORE).all():  # false for what is no number, too
+                    raise RunError(
+                        "the model computed scores that are not finite, or far too large; "
+                        "its weights are damaged"
+                    )
         return scores
 
 

@@ -129,6 +129,11 @@ class SubwordTokenizer:
         numbers = self._tokenizer.get_vocab(with_added_tokens=True)
         return sorted(numbers, key=numbers.__getitem__)
 
+    def knows(self, word: str) -> bool:
+        """True if a word is one subword of the vocabulary."""
+        (pieces,) = self._cut([self._blank + word])
+        return len(pieces) == 1 and pieces != (self.unknown,)
+
     def _special(self, *names: str) -> int:
         for name in names:
             if (number := self._tokenizer.token_to_id(name)) is not None:

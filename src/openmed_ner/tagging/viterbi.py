@@ -24,6 +24,7 @@ from openmed_ner.tagging.mention_words import MentionWords, PossibleWords, TagCo
 from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.tagging.windows import Window
 from openmed_ner.text import Coverage, Span, count_visible
+from openmed_ner.text.hyphenation import Reading
 
 _SIZES = (16, 64, 256)
 """Largest numbers of tags of heads that are searched together."""
@@ -223,10 +224,10 @@ class DocumentDecoder:
     """
 
     def __init__(
-        self, text: str, heads: Sequence[Head], modes: Mapping[str, DocumentMode] | None = None
+        self, text: str | Reading, heads: Sequence[Head], modes: Mapping[str, DocumentMode] | None = None
     ) -> None:
-        self._text = text
-        self._breaks = TextBreaks(text)
+        self._reading = text if isinstance(text, Reading) else Reading(text)
+        self._breaks = TextBreaks(self._reading)
         self._modes = modes or {}
         self._corpora = [head.corpus for head in heads]
         self._decoder = _decoder(tuple(heads))
@@ -289,8 +290,9 @@ class DocumentDecoder:
             modes: mode of each head; repetition needs word scores, so it must be a mode of this decoder too.
         """
         layers = dict(zip(self._corpora, self._mention_words.build_spans(), strict=True))
-        layers = decode_document(self._text, layers, modes, self._score_words)
-        return sorted(chain.from_iterable(layers.values()), key=lambda span: (span.start, span.end))
+        layers = decode_document(self._reading.text, layers, modes, self._score_words)
+        spans = self._reading.restore(chain.from_iterable(layers.values()))
+        return sorted(spans, key=lambda span: (span.start, span.end))
 
     def _score_words(self, corpus: str) -> WordScores:
         return self._possible_words.scores(self._corpora.index(corpus))
@@ -298,5 +300,6 @@ class DocumentDecoder:
     @property
     def coverage(self) -> Coverage:
         """Account of the text read; complete if every visible character was decoded once, in order."""
-        complete = self._in_order and self._n_characters == count_visible(self._text)
-        return Coverage(len(self._text), self._n_windows, complete)
+        text = self._reading.original
+        n_read = self._n_characters + self._reading.n_hyphens
+        return Coverage(len(text), self._n_windows, self._in_order and n_read == count_visible(text))

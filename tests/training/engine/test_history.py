@@ -68,6 +68,9 @@ def test_a_history_comes_back_and_a_damaged_one_does_not() -> None:
             History.from_json(text)
     with pytest.raises(TypeError, match="whole number"):
         History.from_json(json.dumps({**asdict(history), "step": "3"}))
+    for change in ({"losses": ["x"]}, {"scores": [{"score": None}]}, {"seconds": "1"}, {"best_epoch": 1}):
+        with pytest.raises((TypeError, ValueError)):
+            History.from_json(json.dumps(asdict(history) | change))
 
 
 def test_a_log_may_be_cut_short_and_not_damaged(tmp_path: Path) -> None:

@@ -163,6 +163,13 @@ def test_scores_are_of_one_teacher_and_its_heads_in_order_or_refused(tmp_path: P
     files[0].unlink()
     assert ("a b" in TeacherScores(tmp_path, identity)) != ("c" in TeacherScores(tmp_path, identity))
 
+    (path,) = tmp_path.glob("*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="another SHA-256"):
+        TeacherScores(tmp_path, identity)
+
 
 def test_there_is_nothing_to_learn_from_a_teacher_that_is_the_start(
     full_bundle: Bundle, backbone: Path, tmp_path: Path

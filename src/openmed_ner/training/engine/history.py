@@ -65,6 +65,12 @@ class History:
         history = cls(**record | {"energy": Energy(**record["energy"])})
         if not all(isinstance(value, int) for value in (history.step, history.subwords, history.best_epoch)):
             raise TypeError("a count of the history is not a whole number")
+        scores = [value for epoch in history.scores for value in dict(epoch).values()]
+        numbers = (*history.losses, *scores, history.seconds, history.epoch_loss)
+        if not all(isinstance(value, int | float) for value in numbers):
+            raise TypeError("a loss, a score or a time of the history is not a number")
+        if not -1 <= history.best_epoch < len(history.scores):
+            raise ValueError(f"the best epoch is {history.best_epoch}, of {len(history.scores)}")
         return history
 
     def to_json(self) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from openmed_ner.tagging.document_decoding import (
 )
 from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.text import Document
+from openmed_ner.text.hyphenation import Reading
 from openmed_ner.training.export.document_choices import choose_document_modes
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.parity import certify
@@ -160,8 +161,8 @@ def _tag_in_modes(
     """Tag documents once and decode them in every mode; return them by mode, and documents per second."""
     corpora = [head.corpus for head in reader.heads]
 
-    def make_decoder(text: str) -> DocumentDecoder:
-        return DocumentDecoder(text, reader.heads, dict.fromkeys(corpora, REPETITION))
+    def make_decoder(reading: Reading) -> DocumentDecoder:
+        return DocumentDecoder(reading, reader.heads, dict.fromkeys(corpora, REPETITION))
 
     begin = time.perf_counter()
     decoded = list(collect_scores(documents, make_decoder, run=run, reader=reader))

@@ -13,7 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,7 +33,7 @@ from openmed_ner.tagging import Head, SubwordTokenizer, Window, collect_scores
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.text import Document
 from openmed_ner.training.config import Distillation
-from openmed_ner.training.engine.history import refuse_damaged, write_tensors
+from openmed_ner.training.engine.history import read_tensors, refuse_damaged, write_tensors
 from openmed_ner.training.engine.precision import Precision
 from openmed_ner.training.engine.processes import Processes
 from openmed_ner.training.warm_start import TrainedModel
@@ -106,6 +106,8 @@ class TeacherScores:
             file = safe_open(path, framework="np")
             if not self._identity.items() <= (file.metadata() or {}).items():
                 return
+        read_tensors(path, torch.device("cpu"))  # compares the digest, which reading on demand cannot do
+        with refuse_damaged(path):
             rows, digests = file.get_slice(SCORES), file.get_tensor("digests").reshape(-1, DIGEST)
             ends = file.get_tensor("lengths").cumsum().tolist()
         for digest, start, stop in zip(digests, (0, *ends), ends, strict=False):
@@ -303,7 +305,8 @@ class TeacherModel:
 
     def _score(self, texts: Sequence[str]) -> Iterator[FloatArray]:
         """Yield the logits of the words of each text, read in the windows of the teacher's training."""
-        reader = make_reader(self.source.bundle, self._model.heads)
+        # The student's words are those of the text as it stands.
+        reader = replace(make_reader(self.source.bundle, self._model.heads), joins=False)
         documents = (Document(str(number), text) for number, text in enumerate(texts))
         for _, words in collect_scores(
             documents, lambda _: _WordScores(sum(self._sizes)), run=self._model.run, reader=reader
