@@ -107,7 +107,9 @@ def _type(schema: Mapping[str, Any]) -> str:
     kind = str(schema.get("type", "anything")) if schema else ""
     if kind == "array":
         kind = f"list of {_type(schema.get('items', {})) or 'anything'}"
-    bounds = (f"{word} {schema[key]:,}" for key, word in LIMITS.items() if key in schema)
+    # The framework writes the bounds of whole numbers as fractions.
+    to_shown = int if schema.get("type") == "integer" else lambda value: value
+    bounds = (f"{word} {to_shown(schema[key]):,}" for key, word in LIMITS.items() if key in schema)
     return ", ".join([kind, *bounds])
 
 
