@@ -34,6 +34,8 @@ from openmed_ner.tagging.prediction import (
     buffer_sizes,
     compute_now,
 )
+from openmed_ner.terminologies import Lexicon, Matcher
+from openmed_ner.terminologies.lexicon import CERTAIN
 from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
 from strategies import LABELS, documents, sentences
 
@@ -126,6 +128,14 @@ def test_a_parted_word_is_read_as_one_and_keeps_its_place(tokenizer: SubwordToke
     for _, decoder in collected:
         for place in decoder.candidates(decoder.spans):
             assert place.start in {word.start for word in words} and place.end in {word.end for word in words}
+
+
+def test_a_name_of_the_lexicon_is_a_word(tokenizer: SubwordTokenizer) -> None:
+    text = "paraceta-\nmol, parace-\nTamol, ibu-\nprofen"
+    assert reader(tokenizer).read(text).text == text
+    matcher = Matcher(Lexicon.compile({"Chemical": dict.fromkeys(["paracetamol", "ibu"], CERTAIN)}))
+    read = replace(reader(tokenizer), matcher=matcher).read(text)
+    assert read.text == "paracetamol, parace-\nTamol, ibu-\nprofen"
 
 
 group = st.integers(0, 3).map(lambda n: "o" + "z" * n) | st.lists(

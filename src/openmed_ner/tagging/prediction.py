@@ -76,7 +76,13 @@ class WindowReader:
 
     def read(self, text: str) -> Reading:
         """Read a text: join the words that hyphens part at line ends."""
-        return read_text(text, self.tokenizer.knows) if self.joins else Reading(text)
+        return read_text(text, self.knows) if self.joins else Reading(text)
+
+    def knows(self, word: str) -> bool:
+        """True if a word is one subword of the vocabulary, or a name of the lexicon."""
+        if self.tokenizer.knows(word):
+            return True
+        return self.matcher is not None and bool(self.matcher.find([word], np.ones(1, dtype=bool)))
 
     def windows(self, text: str) -> Iterator[Window]:
         """Cut a text into windows.

@@ -101,7 +101,7 @@ def read_text(text: str, is_known: Callable[[str], bool]) -> Reading:
 
     Args:
         text: the text.
-        is_known: tells whether a word is known beside the text, as to the vocabulary of a model.
+        is_known: tells whether a word is known beside the text, as to a vocabulary or a lexicon.
     """
     return Reading(text, _find_hyphens(text, is_known))
 
