@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import isfunction, signature
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import openmed_ner
 from openmed_ner import BundleError, Document, InputError, Recipe, RecipeError, RunError
 from openmed_ner.bundle import Bundle
 from openmed_ner.formats import READERS, WRITERS
+from openmed_ner.inference.tagger import embedded_bundle
 from sentences import only
 from tiny import make_pretraining, make_recipe
 
@@ -112,3 +114,16 @@ def test_a_format_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(openmed_ner.__file__).parent / "py.typed").is_file()
+
+
+def test_every_path_may_be_a_string(tmp_path: Path) -> None:
+    functions = [member for name in openmed_ner.__all__ if isfunction(member := getattr(openmed_ner, name))]
+    parameters = [
+        parameter for function in functions for parameter in signature(function).parameters.values()
+    ]
+    paths = [str(parameter) for parameter in parameters if "Path" in str(parameter)]
+    assert len(paths) > 8 and all("str" in text or "PathLike" in text for text in paths), paths
+
+    openmed_ner.write_documents([openmed_ner.Document("1", "gout")], f"{tmp_path}/one.jsonl")
+    assert [document.text for document in openmed_ner.read_documents(f"{tmp_path}/one.jsonl")] == ["gout"]
+    assert openmed_ner.open_bundle(str(embedded_bundle())).manifest.name

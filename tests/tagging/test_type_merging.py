@@ -33,10 +33,19 @@ def test_each_rule_in_a_picture() -> None:
     assert places(TypeMerge(("wide", "narrow"), "fill")(SPANS)) == places(TypeMerge(order)(SPANS))
 
 
+def test_doubtful_spans_neither_appear_nor_hide_others() -> None:
+    doubtful = Span(28, 41, "Disease", 0.3, "narrow")
+    for threshold, number in ((0.0, 3), (0.35, 3), (0.6, 2), (0.95, 0)):
+        assert len(TypeMerge(("narrow", "wide"), "score", threshold)([*SPANS, doubtful])) == number
+    assert Span(30, 40, "Disease", 0.5, "narrow") in TypeMerge(("narrow",), "first", 0.35)([doubtful, *SPANS])
+
+
 def test_a_merge_that_cannot_be_is_refused() -> None:
     for wrong in ((), "score"), (("narrow",), "loudest"):
         with pytest.raises(ValueError, match="a merge needs guidelines and a rule of score, fill, first"):
             TypeMerge(*wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a threshold between 0 and 1"):
+        TypeMerge(("narrow",), "first", 2.0)
 
 
 spans = st.builds(
@@ -129,3 +138,14 @@ def test_a_second_head_has_to_gain_half_a_point() -> None:
 
     assert choose(1) == TypeMerge(("narrow",), "first")
     assert choose(10) == TypeMerge(("narrow", "wide"), "fill")
+
+
+@pytest.mark.parametrize(("n_doubtful", "threshold"), [(0, 0.0), (1, 0.0), (30, 0.35)])
+def test_a_threshold_has_to_gain_half_a_point(n_doubtful: int, threshold: float) -> None:
+    heads = [Head(name, ("Variant",)) for name in ("one", "two")]
+    text = " ".join(["gout"] * 400)
+    spans = [Span(5 * number, 5 * number + 4, "Variant", 0.9, "one") for number in range(400)]
+    right, wrong = spans[:300], [replace(span, score=0.32) for span in spans[300 : 300 + n_doubtful]]
+    gold = {name: [Document(name, text, tuple(right))] for name in ("one", "two")}
+    merges = choose_merges(heads, gold, [Document("", text, (*right, *wrong))])
+    assert merges == {"Variant": TypeMerge(("one",), "first", threshold)}

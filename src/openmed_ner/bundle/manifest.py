@@ -208,7 +208,9 @@ class Manifest:
                 adaptation=_read_adaptation(record["adaptation"]) if record.get("adaptation") else None,
                 encoder_layers=tuple(map(read_number, record.get("layers", ()))),
                 merges={
-                    str(label): TypeMerge(read_list(merge["order"]), merge["rule"])
+                    str(label): TypeMerge(
+                        read_list(merge["order"]), merge["rule"], float(merge.get("threshold", 0.0))
+                    )
                     for label, merge in record.get("merges", {}).items()
                 },
                 lexicon=_read_lexicon(record["lexicon"]) if record.get("lexicon") else None,
@@ -343,7 +345,7 @@ def read_manifest(content: bytes, folder: Path) -> Manifest:
     return manifest
 
 
-def open_bundle(folder: Path, *, keep: Collection[str] = ()) -> Bundle:
+def open_bundle(folder: str | Path, *, keep: Collection[str] = ()) -> Bundle:
     """Open a bundle and check every file of it.
 
     Args:
@@ -353,6 +355,7 @@ def open_bundle(folder: Path, *, keep: Collection[str] = ()) -> Bundle:
     Raises:
         BundleError: the folder is not a bundle, or must not be trusted.
     """
+    folder = Path(folder)
     path = folder / MANIFEST
     if path.is_symlink():
         raise BundleError(f"{path} is a symbolic link; a bundle holds only plain files")

@@ -85,7 +85,8 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "info": Entry("bundles:info", "Show what a bundle contains."),
             "verify": Entry("bundles:verify", "Verify the files of a bundle and run its model."),
             "export": Entry(
-                "export:export", "Export a runtime bundle, which needs no torch, or folders for transformers."
+                "export:export",
+                "Export a runtime bundle without torch, folders for transformers, or a page for browsers.",
             ),
             "collect": Entry("bundles:collect", "Collect the best bundles of a study in a suite."),
         },

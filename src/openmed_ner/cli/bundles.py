@@ -148,7 +148,8 @@ def _print_merges(manifest: Manifest) -> None:
     if shared:
         typer.echo("one layer per type, of several heads:")
     for label, merge in shared.items():
-        typer.echo(f"  {label}: {_RULES[merge.rule].format(', '.join(merge.order))}")
+        doubt = f", scores from {merge.threshold:g}" if merge.threshold else ""
+        typer.echo(f"  {label}: {_RULES[merge.rule].format(', '.join(merge.order))}{doubt}")
 
 
 def _megabytes(bundle: Bundle) -> str:

@@ -140,7 +140,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a runtime bundle, which needs no torch, folders for transformers, or a page for browsers.
+    """Export a runtime bundle without torch, folders for transformers, or a page for browsers.
 
     A runtime bundle is certified on the dev splits of its corpora if their archives are available, else on
     the example abstracts of the package.

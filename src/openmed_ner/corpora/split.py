@@ -35,7 +35,9 @@ class Split:
     account: Account
 
 
-def load_split(name: str, split: str, *, folder: Path | None = None, identifiers: bool = False) -> Split:
+def load_split(
+    name: str, split: str, *, folder: str | Path | None = None, identifiers: bool = False
+) -> Split:
     """Read one split.
 
     Args:
@@ -55,7 +57,7 @@ def load_split(name: str, split: str, *, folder: Path | None = None, identifiers
         )
 
     files = corpus.splits[split]
-    texts = read_members(folder or corpora_folder(), files.members)
+    texts = read_members(Path(folder) if folder else corpora_folder(), files.members)
     corrected = [
         _correct(member, text_files, corpus.corrections)
         for member, text_files in zip(files.members, texts, strict=True)

@@ -55,7 +55,7 @@ __all__ = [
 
 
 def read_documents(
-    path: Path,
+    path: str | Path,
     *,
     format: str | None = None,
     source: str | None = None,
@@ -79,6 +79,7 @@ def read_documents(
     """
     if format is not None and format not in FORMATS:
         raise InputError(f"unknown input format {format!r}; known: {', '.join(FORMATS)}")
+    path = Path(path)
     if format in PATH_READERS:
         if path.suffix.lower() == ".gz" and path.is_file():
             raise InputError(f"{path}: format {format} is several files, which cannot be compressed into one")
@@ -96,7 +97,7 @@ def read_documents(
 
 
 def read_valid_documents(
-    path: Path,
+    path: str | Path,
     *,
     format: str | None = None,
     on_invalid: Callable[[InputError, Document | None], None],
@@ -130,7 +131,7 @@ def read_valid_documents(
             yield document
 
 
-def write_documents(documents: Iterable[Document], path: Path, *, format: str | None = None) -> None:
+def write_documents(documents: Iterable[Document], path: str | Path, *, format: str | None = None) -> None:
     """Write documents to a file, or to a folder if the format is one of folders.
 
     Args:
@@ -142,6 +143,7 @@ def write_documents(documents: Iterable[Document], path: Path, *, format: str | 
         InputError: the format is unknown or cannot be written.
         UnrepresentableError: the format has no place for what a document holds.
     """
+    path = Path(path)
     name = format or detect_format(path)
     if name in FOLDER_WRITERS:
         FOLDER_WRITERS[name](documents, path)

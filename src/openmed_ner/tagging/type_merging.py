@@ -27,14 +27,18 @@ class TypeMerge:
         rule: ``score`` prefers the span with the higher score, from any guideline; ``fill`` accepts all spans
             of the first guideline, then spans of the next that overlap none of them; ``first`` accepts spans
             of the first guideline only.
+        threshold: lowest score of a span in the result, 0 to 1.
     """
 
     order: tuple[str, ...]
     rule: Rule = "score"
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES or not self.order:
             raise ValueError(f"a merge needs guidelines and a rule of {', '.join(RULES)}, not {self}")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"a merge needs a threshold between 0 and 1, not {self.threshold}")
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -42,13 +46,17 @@ class TypeMerge:
         return self.order[:1] if self.rule == "first" else self.order
 
     def __call__(self, spans: Iterable[Span]) -> list[Span]:
-        """Merge the spans of one type; guidelines outside :attr:`used` are left out.
+        """Merge the spans of one type; guidelines outside :attr:`used` and low scores are left out.
 
         Returns:
             Spans that do not overlap, in the order of the text.
         """
         ranks = {corpus: rank for rank, corpus in enumerate(self.used)}
-        ranked = [(span, ranks[span.corpus]) for span in spans if span.corpus in ranks]
+        ranked = [
+            (span, ranks[span.corpus])
+            for span in spans
+            if span.corpus in ranks and (span.score or 0.0) >= self.threshold
+        ]
         if self.rule == "score":
             ranked.sort(key=lambda pair: (-(pair[0].score or 0.0), pair[1], pair[0].start))
         else:
