@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats.files import describe_byte, iter_lines, open_bytes
+from openmed_ner.formats.files import check_kind, describe_byte, iter_lines, open_bytes
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.tolerance import require_characters
 
@@ -75,6 +75,7 @@ def read_clinicaltrials(
 
 
 def _read_file(path: Path, on_skip: Callable[[str], None]) -> Iterator[Passage]:
+    check_kind(path)
     name = path.name.lower()
     if name.endswith(".zip"):
         contents = _iter_members(path, on_skip)

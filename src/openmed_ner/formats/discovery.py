@@ -15,7 +15,14 @@ from pathlib import Path
 from openmed_ner.errors import CorpusFormatError, InputError, UnreadFormatError
 from openmed_ner.formats import PASSAGE_FORMATS, PATH_READERS, REGISTRY, read_documents
 from openmed_ner.formats.detection import detect_text_format
-from openmed_ner.formats.files import advise_encoding, iter_lines, locate_byte, read_head, strip_gz
+from openmed_ner.formats.files import (
+    advise_encoding,
+    check_kind,
+    iter_lines,
+    locate_byte,
+    read_head,
+    strip_gz,
+)
 from openmed_ner.formats.jsonl import check_record
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.recognition import HEAD
@@ -64,6 +71,7 @@ def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: N
         InputError: the file cannot be opened.
         CorpusFormatError: the file is damaged or does not follow the format; the message names the line.
     """
+    check_kind(path)
     source = Path(strip_gz(path.name)).stem
     if reader := REGISTRY[format].passage_reader:
         yield from reader(path, on_skip=on_skip)

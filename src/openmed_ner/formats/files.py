@@ -120,6 +120,23 @@ def read_head(path: Path, size: int) -> bytes:
         return b""
 
 
+def check_kind(path: Path, *, folders: bool = True) -> None:
+    """Refuse what has taken the place of a file, such as a pipe, which might never end.
+
+    Args:
+        path: the file. A path that does not exist is left to its reader.
+        folders: if true, a folder is left to its reader, too.
+
+    Raises:
+        InputError: it is no file; its cause is an ``OSError``, for the file may come back.
+    """
+    if not path.exists() or path.is_file() or (folders and path.is_dir()):
+        return
+    kind = "a folder" if path.is_dir() else "a pipe or a device"
+    message = f"{path}: was a file, and is {kind} now. Put the file back"
+    raise InputError(message) from OSError(message)
+
+
 def note_document(file: TextIO) -> None:
     """Tell an open file that a document is complete, so that it may unpack the next."""
     if isinstance(file, _PackedText):

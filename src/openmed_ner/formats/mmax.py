@@ -36,7 +36,7 @@ def read_mmax(
         InputError: there is no such file.
         CorpusFormatError: a file is not MMAX2 XML, or a range names an unknown word.
     """
-    bases = sorted(folder.rglob(f"Basedata/*{_WORDS}"))
+    bases = sorted(path for path in folder.rglob(f"Basedata/*{_WORDS}") if path.is_file())
     if not bases:
         raise InputError(f"{folder}: no Basedata/*{_WORDS} found")
 

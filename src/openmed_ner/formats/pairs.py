@@ -50,7 +50,7 @@ def read_chemdner_files(path: Path, *, on_bad: OnBad = fail) -> Iterator[Documen
 
 
 def _find(path: Path, pattern: str) -> list[Path]:
-    files = [path] if path.is_file() else sorted(path.rglob(pattern))
+    files = [path] if path.is_file() else sorted(file for file in path.rglob(pattern) if file.is_file())
     if not files:
         raise InputError(f"{path}: no {pattern} found")
     return files

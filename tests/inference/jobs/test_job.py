@@ -426,22 +426,39 @@ def test_a_missing_list_of_errors_is_written_again_and_other_files_stay(
     assert results(tmp_path / "out") == before
 
 
-def test_a_file_that_was_away_is_read_when_the_run_is_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replace", [lambda path: None, os.mkfifo, os.mkdir], ids=["away", "pipe", "folder"])
+def test_a_file_that_was_away_is_read_when_the_run_is_resumed(
+    tmp_path: Path, replace: Callable[[Path], None]
+) -> None:
     inputs = write_inputs(tmp_path / "in", [[line(number) for number in range(4)], [line(4)], [line(5)]])
     make_job(inputs, tmp_path / "whole").run()
 
     class Away(JobProgress):
         def count(self, counts: JobCounts) -> None:
-            if inputs[1].path.exists():
+            if not (tmp_path / "away").exists():
                 inputs[1].path.rename(tmp_path / "away")
+                replace(inputs[1].path)
 
     counts = make_job(inputs, tmp_path / "out").run(progress=Away())
     assert (counts.documents, counts.errors) == (5, 1)
     (problem,) = errors(tmp_path / "out")
     assert problem["temporary"] is True
-    (tmp_path / "away").rename(inputs[1].path)
+    if inputs[1].path.is_dir():
+        inputs[1].path.rmdir()
+    (tmp_path / "away").replace(inputs[1].path)
     assert make_job(inputs, tmp_path / "out").run(resume=True).complete
     assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
+def test_a_pipe_in_a_folder_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "n1.txt").write_text("Asthma.")
+    (tmp_path / "n1.ann").write_text("")
+    os.mkfifo(tmp_path / "n2.txt")
+    (tmp_path / "n2.ann").write_text("")
+    (project,) = find_inputs([tmp_path], format="brat")
+    assert project.fingerprint() == project.fingerprint()
+    items = list(iter_items([project]))
+    assert [type(item.content) for item in items] == [Document, CorpusFormatError]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from openmed_ner.formats import (
 )
 from openmed_ner.formats.detection import judge
 from openmed_ner.formats.discovery import read_passages
-from openmed_ner.formats.files import read_head
+from openmed_ner.formats.files import check_kind, read_head
 from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import OnBad
 from openmed_ner.inference.jobs.failures import is_temporary
@@ -321,6 +321,7 @@ def _iter_documents(
     if input.path == STDIN:
         yield from _read_stdin(input, on_bad, on_open)
         return
+    check_kind(input.path, folders=input.format not in READERS)
     options = input.options.for_format(input.format)
     if read_dump := REGISTRY[input.format].document_reader:
         yield from read_dump(input.path, on_skip=on_skip, **options)
@@ -388,10 +389,11 @@ def _writable(name: str) -> str:
 def _ends(path: Path) -> bytes:
     """Return the size of a file, and its first and last bytes."""
     try:
+        check_kind(path)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(_BLOCK)
             file.seek(max(0, size - _BLOCK))
             return b"%d:%b%b" % (size, head, file.read(_BLOCK))
-    except OSError as error:
-        return f"unreadable: {error.errno}".encode()
+    except (OSError, InputError) as error:
+        return f"unreadable: {getattr(error, 'errno', 'no file')}".encode()
