@@ -26,6 +26,7 @@ A message tells where, what was found, what was expected, and the way out.
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -172,6 +173,22 @@ class TaggingFailedError(RunError):
     def __init__(self, indices: Sequence[int]) -> None:
         super().__init__(f"the model failed on {len(indices)} documents")
         self.indices = tuple(indices)
+
+
+_MEMORY_SHORTAGE = re.compile(
+    r"allocate memory|bad_alloc|bad allocation|out of memory|start new thread|failed to map segment",
+    re.IGNORECASE,
+)
+"""Messages of native libraries, the interpreter and the loader of libraries."""
+
+
+def is_memory_shortage(error: BaseException | None) -> bool:
+    """True if an error or a cause of it is a lack of memory, which some libraries tell by message only."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _MEMORY_SHORTAGE.search(str(error)):
+            return True
+        error = error.__cause__
+    return False
 
 
 def require_extra(module: str, extra: str) -> Any:

@@ -90,3 +90,26 @@ def test_a_subword_without_embedding_is_noticed(tmp_path: Path, backend: str) ->
     load(tmp_path / "whole", IDENTITY, backend=backend)
     with pytest.raises(BundleError, match="model and tokenizer do not fit"):
         load(tmp_path / "small", IDENTITY, n_rows=N_SUBWORDS - 1, backend=backend)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("[ONNXRuntimeError] : 1 : FAIL : Exception during loading: std::bad_alloc"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+@pytest.mark.parametrize("place", ["onnxruntime.InferenceSession", "tokenizers.Tokenizer.from_str"])
+def test_a_lack_of_memory_is_told_from_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception
+) -> None:
+    load(tmp_path / "bundle", IDENTITY)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(place, fail)
+    with pytest.raises(RunError, match=r"bundle: there is not enough memory to load the model.*ulimit"):
+        Tagger.load(tmp_path / "bundle", backend="onnxruntime", threads=1)

@@ -21,7 +21,7 @@ from typer.main import get_command
 
 from openmed_ner.cli.main import ending_at_interrupt
 from openmed_ner.cli.output import complain
-from openmed_ner.errors import OpenMedError
+from openmed_ner.errors import OpenMedError, is_memory_shortage
 from openmed_ner.offline import disable_telemetry, is_offline, refuse_network
 
 _EMPTY_OPTION = re.compile(r"--[\w-]+=")
@@ -241,9 +241,11 @@ def run() -> None:
         if sys.stdout is not None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except MemoryError:
-        complain("there is not enough memory; use fewer --threads or smaller files")
-        sys.exit(1)
     except OSError as error:
         complain(error)
+        sys.exit(1)
+    except Exception as error:  # libraries tell a lack of memory by messages of any type
+        if not is_memory_shortage(error):
+            raise
+        complain("there is not enough memory; use fewer --threads or smaller files")
         sys.exit(1)

@@ -5,8 +5,9 @@ A runtime prepares a graph without Python, so another thread reads the tokenizer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
-from openmed_ner.errors import BundleError, RunError
+from openmed_ner.errors import BundleError, RunError, is_memory_shortage
 from openmed_ner.inference.backends import Backend, Workers, load_backends
 from openmed_ner.inference.parts import ModelPart
 from openmed_ner.tagging import SubwordTokenizer
@@ -61,21 +62,45 @@ def load_models(
 
     Raises:
         BundleError: a file cannot be read, or model and tokenizer do not fit.
+        RunError: there is not enough memory.
         OpenMedError: the errors of :func:`~openmed_ner.inference.backends.load_backends`.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="openmed-ner-load") as pool:
+    with (
+        _tell_memory_shortage(bundles),
+        ThreadPoolExecutor(1, thread_name_prefix="openmed-ner-load") as pool,
+    ):
         reading_tokenizer = pool.submit(read_tokenizer, bundles[0])
         reading_matcher = pool.submit(bundles[0].read_matcher)
         backends, n_workers = load_backends(
             bundles, backend=backend, threads=threads, workers=workers, device=device
         )
         tokenizer = reading_tokenizer.result()
+        matcher = reading_matcher.result()
         for bundle, model in zip(bundles, backends, strict=True):
             check_outputs(bundle, model, tokenizer)
 
     parts = [ModelPart(bundle.manifest.heads, model) for bundle, model in zip(bundles, backends, strict=True)]
     subwords = max(getattr(model, "subwords", 0) for model in backends)
-    return LoadedModels(tokenizer, parts, n_workers, reading_matcher.result(), subwords)
+    return LoadedModels(tokenizer, parts, n_workers, matcher, subwords)
+
+
+@contextmanager
+def _tell_memory_shortage(bundles: Sequence[Bundle]) -> Iterator[None]:
+    """Tell a lack of memory from damage: the runtimes report both in the same way.
+
+    Raises:
+        RunError: there is not enough memory.
+    """
+    try:
+        yield
+    except Exception as error:  # of any library
+        if not is_memory_shortage(error):
+            raise
+        names = ", ".join(str(bundle.folder) for bundle in bundles)
+        raise RunError(
+            f"{names}: there is not enough memory to load the model: {error or type(error).__name__}. "
+            "Raise the limit of memory (ulimit -v, or that of the container), or use fewer threads"
+        ) from error
 
 
 def read_tokenizer(bundle: Bundle) -> SubwordTokenizer:

@@ -15,7 +15,14 @@ from transformers import PretrainedConfig
 
 from openmed_ner.bundle import BackboneReference, Bundle
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
-from openmed_ner.errors import BundleError, InputError, OpenMedError, RecipeError
+from openmed_ner.errors import (
+    BundleError,
+    InputError,
+    OpenMedError,
+    RecipeError,
+    RunError,
+    is_memory_shortage,
+)
 from openmed_ner.model.backbones import BACKBONES, find_backbone, make_config, weights_sha256
 from openmed_ner.model.lora import ADAPTED, ADAPTER, load_lora
 from openmed_ner.model.rounding import restore_tensors
@@ -250,12 +257,15 @@ def _refuse_damaged(bundle: Bundle) -> Iterator[None]:
 
     Raises:
         BundleError: the weights, or the settings of the adapter, cannot be loaded.
+        RunError: there is not enough memory.
     """
     try:
         yield
-    except (OpenMedError, MemoryError):
-        raise
     except Exception as error:  # peft, safetensors and torch have no common base
+        if is_memory_shortage(error):
+            raise RunError(f"{bundle.folder}: not enough memory to load its weights: {error}") from error
+        if isinstance(error, OpenMedError):
+            raise
         raise BundleError(
             f"{bundle.folder}: its weights cannot be loaded: {type(error).__name__}: {error}"
         ) from error

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from gzip import BadGzipFile
 
-from openmed_ner.errors import CorpusFormatError
-
-_OUT_OF_MEMORY = re.compile(r"allocate memory|bad_alloc|bad allocation|out of memory", re.IGNORECASE)
-"""Messages of native libraries."""
+from openmed_ner.errors import CorpusFormatError, is_memory_shortage
 
 
 def is_temporary(error: BaseException | None) -> bool:
@@ -16,7 +12,7 @@ def is_temporary(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, CorpusFormatError | BadGzipFile):
             return False
-        if isinstance(error, OSError | MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        if isinstance(error, OSError) or is_memory_shortage(error):
             return True
         error = error.__cause__
     return False
