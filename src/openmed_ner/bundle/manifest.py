@@ -208,9 +208,7 @@ class Manifest:
                 adaptation=_read_adaptation(record["adaptation"]) if record.get("adaptation") else None,
                 encoder_layers=tuple(map(read_number, record.get("layers", ()))),
                 merges={
-                    str(label): TypeMerge(
-                        read_list(merge["order"]), merge["rule"], float(merge.get("threshold", 0.0))
-                    )
+                    str(label): TypeMerge(**{**merge, "order": read_list(merge["order"])})
                     for label, merge in record.get("merges", {}).items()
                 },
                 lexicon=_read_lexicon(record["lexicon"]) if record.get("lexicon") else None,

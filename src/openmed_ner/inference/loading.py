@@ -31,7 +31,7 @@ _NO_ID = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class LoadedModels:
-    """What a tagger computes with.
+    """The parts that a tagger computes with.
 
     Attributes:
         tokenizer: tokenizer of all models.
@@ -55,7 +55,7 @@ def load_models(
 
     Args:
         bundles: the bundles.
-        backend: as for :func:`~openmed_ner.inference.backends.load_backends`, like the other options.
+        backend: name of the backend (:func:`~openmed_ner.inference.backends.load_backends`).
         threads: number of threads in all.
         workers: number of batches to compute at the same time.
         device: ``cpu``, ``cuda`` or ``auto``.

@@ -1,4 +1,4 @@
-"""What a service tells its clients about its model."""
+"""The description of its model that a service gives to clients."""
 
 from __future__ import annotations
 

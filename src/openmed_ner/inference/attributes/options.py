@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.errors import InputError
+from openmed_ner.storage import sha256_file
 
 IDENTIFIERS = "identifiers"
 """Name of the step."""
@@ -53,17 +54,15 @@ class IdentifierOptions:
         Raises:
             InputError: there are no terminologies for the step.
         """
-        public = IDENTIFIERS in steps or (self.under and not self.link and not self.match)
-        names = [*self.link, *([self.terminologies] if public else [])]
-        return [_find_store(name) for name in names]
+        return [manifest.parent for manifest in self._list_manifests(steps)]
 
     def to_json(self, steps: Sequence[str]) -> dict[str, Any]:
         """Record of the options that are set, with the digests of the folders in use."""
         record: dict[str, Any] = {}
-        if linked := self.list_linked(steps):
-            record["terminologies"] = [_digest(folder) for folder in linked]
+        if manifests := self._list_manifests(steps):
+            record["terminologies"] = [sha256_file(manifest) for manifest in manifests]
         if self.match:
-            record["match"] = [_digest(_find_store(name)) for name in self.match]
+            record["match"] = [sha256_file(_find_manifest(name)) for name in self.match]
             record["nested"] = self.nested
         if self.under:
             record["under"] = list(self.under)
@@ -71,15 +70,14 @@ class IdentifierOptions:
             record["species"] = self.species
         return record
 
+    def _list_manifests(self, steps: Sequence[str]) -> list[Path]:
+        public = IDENTIFIERS in steps or (self.under and not self.link and not self.match)
+        names = [*self.link, *([self.terminologies] if public else [])]
+        return [_find_manifest(name) for name in names]
 
-def _find_store(name: str | Path | None) -> Path:
-    from openmed_ner.terminologies.store import find_store
 
-    return find_store(name)
+def _find_manifest(name: str | Path | None) -> Path:
+    """Find the manifest of a folder of compiled terminologies."""
+    from openmed_ner.terminologies.store import MANIFEST, find_store
 
-
-def _digest(folder: Path) -> str:
-    from openmed_ner.storage import sha256_file
-    from openmed_ner.terminologies.store import MANIFEST
-
-    return sha256_file(folder / MANIFEST)
+    return find_store(name) / MANIFEST

@@ -73,7 +73,7 @@ def load_tagger(bundle: Bundle, characters: Mapping[str, Any], compute: Compute)
 
     Args:
         bundle: a runtime bundle over a BERT encoder.
-        characters: what its tokenizer makes of characters, from
+        characters: table of characters of its tokenizer, from
             :func:`openmed_ner.service.browser.wordpiece.describe_characters`.
         compute: a session with its graph.
 

@@ -1,4 +1,4 @@
-"""Check that a machine can run an unpacked study: packages, device and memory; expand rounded weights.
+"""Check that a machine has the packages of an unpacked study, and prepare it.
 
 python -m openmed_ner.training.transport.check FOLDER DEVICE
 """
@@ -9,12 +9,12 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from openmed_ner.errors import InputError, OpenMedError, RunError
-from openmed_ner.training.transport.remote import STUDY, read_settings
+from openmed_ner.errors import InputError, OpenMedError
+from openmed_ner.training.transport.remote import read_settings
 
 
 def check_machine(folder: Path, device: str) -> str:
-    """Check this machine and describe it.
+    """Check the packages of this machine, prepare it, and describe it.
 
     Args:
         folder: folder of the unpacked study.
@@ -33,23 +33,9 @@ def check_machine(folder: Path, device: str) -> str:
         )
 
     # After the check of packages, since torch may be one that is missing.
-    import torch
+    from openmed_ner.training.transport.machine import prepare_machine
 
-    from openmed_ner.training.study.cost import estimate_study, require_memory, this_machine
-    from openmed_ner.training.study.plan import read_study
-    from openmed_ner.training.transport.contents import BACKBONES
-    from openmed_ner.training.transport.weights import expand_backbone
-
-    if device == "cuda" and not torch.cuda.is_available():
-        built = "" if torch.version.cuda else "; this torch was built without CUDA"
-        raise RunError(f"no CUDA device is visible{built}: check nvidia-smi, or use --device cpu")
-    for config in (folder / BACKBONES).rglob("config.json"):
-        expand_backbone(config.parent)
-
-    study = read_study(folder / STUDY)
-    machine = this_machine()
-    require_memory(estimate_study(study, machine), machine)
-    return f"torch {torch.__version__}, {machine.name}, {machine.memory / 1e9:.1f} GB free"
+    return prepare_machine(folder, device)
 
 
 def _is_installed(name: str) -> bool:
