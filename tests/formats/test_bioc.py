@@ -16,7 +16,7 @@ from bioc import biocjson, biocxml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.bioc import read_bioc_json, read_bioc_xml, write_bioc_json, write_bioc_xml
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.formats.structure import Part, Structure
@@ -596,3 +596,27 @@ def test_the_identifier_of_a_linked_mention_is_an_infon() -> None:
     (annotation,) = json.loads(out.getvalue())["documents"][0]["passages"][0]["annotations"]
     assert annotation["infons"]["identifier"] == "MESH:D001249"
     assert read_json(out.getvalue()) == [document]
+
+
+def test_json_without_empty_lists_is_read() -> None:
+    annotation = {"id": "1", "infons": {"type": "Chemical"}, "text": "Aspirin"}
+    annotation["locations"] = [{"offset": 0, "length": 7}]
+    passages = [{"offset": 0, "text": "Aspirin helps.", "annotations": [annotation]}]
+    (document,) = read_json(json.dumps({"id": "1", "passages": passages}))
+    assert [(span.start, span.end, span.label) for span in document.spans] == [(0, 7, "Chemical")]
+
+
+@pytest.mark.parametrize("annotation", [None, "x", {}, {"id": "1", "text": "x", "locations": None}])
+def test_an_annotation_of_a_wrong_shape_costs_no_text(annotation: object) -> None:
+    errors: list[InputError] = []
+    content = json.dumps(
+        {"id": "1", "passages": [{"offset": 0, "text": "Aspirin.", "annotations": [annotation]}]}
+    )
+    (document,) = read_bioc_json(StringIO(content), source="c.json", on_bad=errors.append)
+    assert document.text == "Aspirin."
+    assert [type(error) for error in errors] == [AnnotationError]
+
+
+def test_passages_that_are_no_list_are_refused() -> None:
+    with pytest.raises(CorpusFormatError, match="expected a list as passages"):
+        read_json(json.dumps({"documents": [{"id": "1", "passages": {}}]}))

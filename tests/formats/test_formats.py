@@ -170,6 +170,19 @@ SHAPES = {
         ]
     },
     "spaCy": {"entities": [[0, 7, "Chemical"], [15, 28, "Disease"]]},
+    "pipelines": {
+        "entities": [
+            {"entity_group": "Chemical", "start": 0, "end": 7, "word": "aspirin"},
+            {"entity_group": "Disease", "start": 15, "end": 28, "word": "heart failure"},
+        ]
+    },
+    "offsets and lengths": {
+        "mentions": [
+            {"offset": 0, "length": 7, "category": "Chemical"},
+            {"offset": 15, "length": 13, "category": "Disease"},
+        ]
+    },
+    "ents": {"ents": [{"start_char": 0, "end_char": 7, "label": "Chemical"}, [15, 28, "Disease"]]},
     "PubAnnotation": {
         "denotations": [
             {"id": "T1", "span": {"begin": 0, "end": 7}, "obj": "Chemical"},

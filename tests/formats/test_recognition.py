@@ -44,6 +44,8 @@ KINDS: dict[str, list[bytes | str]] = {
     "pubtator": ["1|t|Acute\n1|a|hepatitis", "\n\nPMC12|t|Acute\n", "\ufeff1|t|x\r\n1|a|y\r\n"],
     "medline": ["\nPMID- 10000001\nOWN - NLM\n", "PMID-10000001\n"],
     "ris": ["TY  - JOUR\nTI  - Aspirin\nER  - \n"],
+    "postscript": ["%!PS-Adobe-3.0\n%%Title: x\n"],
+    "vcard": ["BEGIN:VCARD\nVERSION:3.0\n", "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n"],
     "bibtex": ["@article{doe2020,\n title = {Aspirin}\n}\n"],
     "hl7": ["MSH|^~\\&|LAB|H|||2020||ORU^R01\rPID|1||123\rOBX|1|TX|||Aspirin\r"],
     "webanno": ["#FORMAT=WebAnno TSV 3.3\n#T_SP=webanno.custom.Entity|value\n"],

@@ -49,6 +49,8 @@ def describe(text: str) -> str:
         ("1. ( ) asthma\n2. ( ) gout", "{1. ( )}| asthma|\n{2. ( )}| gout"),
         ("[1] asthma\n[2] gout", "{[1]}| asthma|\n{[2]}| gout"),
         ("1- asthma\n2- gout", "{1-}| asthma|\n{2-}| gout"),
+        ("(i) asthma\n(ii) gout", "{(i)}| asthma|\n{(ii)}| gout"),
+        ("i. asthma\nii. gout", "{i.}| asthma|\n{ii.}| gout"),
         (
             "-- asthma\n\u2010 gout\n» fever\n\uf0b7 rash",
             "{--}| asthma|\n{\u2010}| gout|\n{»}| fever|\n{\uf0b7}| rash",

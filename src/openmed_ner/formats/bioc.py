@@ -8,11 +8,11 @@ offers no other way. Files are read as UTF-8, even if an XML declaration names a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
-from typing import TextIO
+from typing import Any, TextIO
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import write_attributes
 from openmed_ner.formats.bioc_document import LINE, from_bioc, to_bioc
 from openmed_ner.formats.bioc_xml import decode_element, iter_elements
@@ -23,6 +23,8 @@ from openmed_ner.text import Document
 
 _WRAPPERS = ("documents", "PubTator3")
 """Keys of the list of documents of a collection."""
+_PARTS = ("passages", "sentences")
+"""Keys of the parts of a document and of a passage."""
 _HEAD = 1 << 16
 """Characters at the start of a file that are searched to tell XML from JSON."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -150,11 +152,48 @@ def _read_record(record: object, place: str, on_bad: OnBad) -> Document:
     from bioc import biocjson
 
     try:
+        _mend(record, place, on_bad)
         decoded = biocjson.fromJSON(record, "BioCDocument")
     except (AttributeError, KeyError, TypeError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise CorpusFormatError(f"{place}: not a BioC document: {problem}") from error
     return from_bioc(decoded, lambda _: place, on_bad=on_bad)
+
+
+def _mend(record: Any, place: str, on_bad: OnBad, *, level: int = 0) -> None:
+    """Add the empty lists and infons that some programs leave out, and take out annotations of a wrong shape.
+
+    Args:
+        record: a decoded document; at the levels below, a passage or a sentence. It is changed.
+        place: the document, for messages.
+        on_bad: called with the error of each annotation and relation that is taken out.
+        level: index of its parts in ``_PARTS``.
+    """
+    from bioc.biocjson.decoder import parse_annotation, parse_relation
+
+    record.setdefault("infons", {})
+    for name, parse in (("annotations", parse_annotation), ("relations", parse_relation)):
+        record[name] = [part for part in record.get(name, ()) if _has_shape(part, parse, place, on_bad)]
+    if level < len(_PARTS):
+        name = _PARTS[level]
+        if level:
+            record.setdefault(name, [])
+        parts = record.get(name, [])
+        if not isinstance(parts, list):
+            raise TypeError(f"expected a list as {name}, found {parts!r:.60}")
+        for part in parts:
+            _mend(part, place, on_bad, level=level + 1)
+
+
+def _has_shape(part: Any, parse: Callable[[Any], object], place: str, on_bad: OnBad) -> bool:
+    try:
+        part.setdefault("infons", {})
+        parse(part)
+    except (AttributeError, KeyError, TypeError) as error:
+        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        on_bad(AnnotationError(f"{place}: not an annotation of BioC: {problem}"))
+        return False
+    return True
 
 
 def _writable(

@@ -5,6 +5,8 @@ doccano               ``"label": [[0, 7, "Chemical"]]``, also under ``labels``
 doccano               ``"entities": [{"start_offset": 0, "end_offset": 7, "label": "Chemical"}]``
 spaCy                 ``"entities": [[0, 7, "Chemical"]]``
 PubAnnotation         ``"denotations": [{"span": {"begin": 0, "end": 7}, "obj": "Chemical"}]``
+pipelines             ``"entities": [{"entity_group": "Chemical", "start": 0, "end": 7}]``
+others                ``"ents": [{"offset": 0, "length": 7, "category": "Chemical"}]``, and more names
 ====================  ======================================================================================
 
 Other values under these keys, such as the classes of a text, are no annotations of mentions, and stay.
@@ -22,9 +24,11 @@ from openmed_ner.text import Span
 
 KEYS = ("label", "labels", "entities", "annotations", "denotations")
 """Keys under which other tools keep annotations."""
-_STARTS = ("start", "start_offset", "begin")
-_ENDS = ("end", "end_offset")
-_LABELS = ("label", "obj", "type", "tag")
+RARE_KEYS = ("ents", "mentions", "ner", "annotation")
+"""Keys that hold annotations if none of ``KEYS`` does."""
+_STARTS = ("start", "start_offset", "begin", "start_char", "offset")
+_ENDS = ("end", "end_offset", "end_char")
+_LABELS = ("label", "obj", "type", "tag", "entity_group", "entity_type", "category", "entity")
 
 
 def find_annotations(fields: Mapping[str, Any]) -> str | None:
@@ -34,6 +38,7 @@ def find_annotations(fields: Mapping[str, Any]) -> str | None:
         ValueError: several keys do.
     """
     keys = [key for key in KEYS if _holds_spans(fields.get(key))]
+    keys = keys or [key for key in RARE_KEYS if _holds_spans(fields.get(key))]
     if len(keys) > 1:
         raise ValueError(f"annotations under {keys[0]!r} and under {keys[1]!r}; keep one of them")
     return keys[0] if keys else None
@@ -127,7 +132,8 @@ def _holds_spans(value: object) -> bool:
     first = value[0]
     if isinstance(first, list):
         return len(first) > 1
-    return isinstance(first, dict) and ("span" in first or any(name in first for name in _STARTS))
+    # Dataturks has points, which end at their last character; they are refused, not passed over.
+    return isinstance(first, dict) and any(name in first for name in ("span", "points", *_STARTS))
 
 
 def _join(pieces: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -145,4 +151,6 @@ def _to_edges(place: object) -> tuple[Any, Any]:
     if not isinstance(place, Mapping):
         raise ValueError(f"expected an object with offsets, found {place!r:.80}")
     start, end = (next((place[name] for name in names if name in place), None) for names in (_STARTS, _ENDS))
+    if end is None and type(start) is int and type(place.get("length")) is int:
+        end = start + place["length"]
     return start, end

@@ -110,6 +110,11 @@ _FIRST_LINES: tuple[tuple[re.Pattern[str], Content], ...] = (
         Content("bibtex", "references in BibTeX", "get the abstracts as PubMed's XML"),
     ),
     (re.compile(r"MSH\|\^~\\&"), Content("hl7", "messages in HL7", "write their texts as JSON lines or CSV")),
+    (re.compile(r"%!PS"), Content("postscript", "a page in PostScript", "extract its text: ps2ascii FILE")),
+    (
+        re.compile(r"BEGIN:V(CARD|CALENDAR)\b"),
+        Content("vcard", "a vCard or calendar", "write its texts as JSON lines"),
+    ),
     (re.compile(r"#FORMAT=WebAnno TSV"), Content("webanno", "WebAnno TSV")),
     (re.compile(r"-DOCSTART-(\s|$)"), _CONLL),
     (re.compile(r"T\d+\t\S+ \d+ \d+|E\d+\t\S+:T\d+|R\d+\t\S+ Arg1:"), _BRAT),

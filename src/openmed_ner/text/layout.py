@@ -23,10 +23,10 @@ _BOX = r"\[[ _xX✓✔✗✘]?\]|\( ?\)"
 _BULLET = re.compile(rf"(?:[^\w\s\"'“”‘’(){{}}\[\].,:;!?%&@/\\<±°]{{1,3}}(?:[ \t]+(?:{_BOX}))?|{_BOX})(?=\s)")
 """Signs before white space that are no punctuation of prose, a box to tick, or both."""
 _NUMBER = re.compile(
-    r"(?:\(?(?:\d{1,3}|[A-Za-z])\)|\[\d{1,3}\]|\d{1,3}\.|\d{1,2}-(?!\s+(?:and|or|to)\b))"
+    r"(?:\(?(?:\d{1,3}|[A-Za-z]|[ivx]{2,5}|[IVX]{2,5})\)|\[\d{1,3}\]|(?:\d{1,3}|[ivx]{1,5})\.|\d{1,2}-(?!\s+(?:and|or|to)\b))"
     rf"(?:[ \t]+(?:{_BOX}))?(?=\s)"
 )
-"""Number of an item; a letter and a stop would be "E. coli", and "2- and 3-fold" is no item."""
+"""Number of an item, also Roman; a letter and a stop would be "E. coli", and "2- and 3-fold" is no item."""
 _HYPHENATED = re.compile(r"[^\W\d_][-\u2010]")
 _VISIBLE = re.compile(r"[^\W_]")
 _BLANKS = re.compile(r"\s*")
