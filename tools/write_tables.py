@@ -29,6 +29,7 @@ PAGES = (
     "docs/passages.md",
     "docs/pretraining.md",
     "docs/reproduce.md",
+    "docs/train.md",
 )
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -20,6 +20,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         models.across,
         models.evaluation,
         models.clinic_notes,
+        models.few_documents,
         speed.tagging,
         speed.scale,
         speed.scaling,
