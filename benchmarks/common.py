@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import resource
 from dataclasses import replace
 from pathlib import Path
 
-from openmed_ner.bundle import Bundle
+from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.data import read_examples
 from openmed_ner.formats import read_documents
+from openmed_ner.inference.tagger import embedded_bundle
+
+
+def parse_bundles(description: str | None) -> list[Bundle]:
+    """The bundles that a command line names; the embedded one if it names none."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "bundles", nargs="*", type=Path, help="folders of bundles (default: the embedded one)"
+    )
+    return [open_bundle(folder) for folder in parser.parse_args().bundles or [embedded_bundle()]]
 
 
 def peak_megabytes() -> float:

@@ -10,34 +10,24 @@ The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from openmed_ner.bundle import open_bundle
+from common import parse_bundles
 from openmed_ner.bundle.record import provenance
-from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.inference.tagger import Tagger
 from openmed_ner.storage import sha256_file
 
 LINES = Path(__file__).with_suffix(".txt")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "bundles", nargs="*", type=Path, help="folders of bundles (default: the embedded one)"
-    )
-    arguments = parser.parse_args()
-
     text = LINES.read_text(encoding="utf-8")
     lines = text.splitlines()
     systems = []
-    for folder in arguments.bundles or [embedded_bundle()]:
-        bundle = open_bundle(folder)
+    for bundle in parse_bundles(__doc__):
         tagger = Tagger.load(bundle)
         print(bundle.manifest.name)
         counts = {"alone": _count(tagger, lines, "alone"), "together": _count(tagger, [text], "together")}

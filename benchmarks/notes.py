@@ -9,18 +9,17 @@ The annotation guideline is in docs/evaluation.md. The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from openmed_ner.bundle import open_bundle
+from common import parse_bundles
 from openmed_ner.bundle.record import provenance
 from openmed_ner.evaluation import Counts, MatchMode, bootstrap_f1, score_documents, total
 from openmed_ner.evaluation.errors import count_errors, find_errors
 from openmed_ner.evaluation.summary import describe
 from openmed_ner.formats import read_documents
-from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.inference.tagger import Tagger
 from openmed_ner.storage import sha256_file
 from openmed_ner.text import Document
 
@@ -30,18 +29,9 @@ MODES: tuple[MatchMode, ...] = ("strict", "type")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "bundles", nargs="*", type=Path, help="folders of bundles (default: the embedded one)"
-    )
-    arguments = parser.parse_args()
-
     gold = list(read_documents(NOTES))
     systems = []
-    for folder in arguments.bundles or [embedded_bundle()]:
-        bundle = open_bundle(folder)
+    for bundle in parse_bundles(__doc__):
         tagger = Tagger.load(bundle)
         predicted = [_annotated_types(tagger(note.text), note) for note in gold]
         print(bundle.manifest.name)

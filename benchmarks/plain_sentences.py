@@ -8,13 +8,11 @@ boundaries and this type, and no other entity overlaps it. The last line is JSON
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 
-from openmed_ner.bundle import open_bundle
+from common import parse_bundles
 from openmed_ner.bundle.record import provenance
-from openmed_ner.inference.tagger import Tagger, embedded_bundle
+from openmed_ner.inference.tagger import Tagger
 
 SENTENCES = {
     ("asthma", "Disease"): (
@@ -81,15 +79,8 @@ SENTENCES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "bundles", nargs="*", type=Path, help="folders of bundles (default: the embedded one)"
-    )
-    arguments = parser.parse_args()
-
     systems = []
-    for folder in arguments.bundles or [embedded_bundle()]:
-        bundle = open_bundle(folder)
+    for bundle in parse_bundles(__doc__):
         tagger = Tagger.load(bundle)
         rows = [_ask(tagger, term, label, texts) for (term, label), texts in SENTENCES.items()]
         n_right, n_sentences = (sum(row[key] for row in rows) for key in ("right", "sentences"))

@@ -268,9 +268,9 @@ class Tagger:
             on_bad: called with the error of each text that is no text, such as an empty cell of a table. If
                 it returns, the text is left out and the others keep their numbers. By default the error is
                 raised once the texts before are tagged.
-            block: number of texts to read before their results are returned, 1 for a stream whose next text
-                depends on the last result; a few at first and then some hundred, which is fastest, if
-                ``None``. It changes no result.
+            block: number of texts to read before their results are returned. If ``None``, a few at first and
+                then some hundred, which is fastest. 1 is for a stream whose next text depends on the last
+                result. It changes no result.
             stop: asked before each batch, in any thread. Once it returns true, tagging ends with an error,
                 also within a long text.
 
