@@ -89,7 +89,7 @@ def link(
         openmed-ner link "kidney failure" "breast and ovarian cancer" --type Disease
     """
     if sum(map(bool, (mentions, file, documents))) > 1:
-        raise InputError("name only one of mentions, --file and --documents")
+        raise InputError("name one of mentions, --file and --documents, not both")
     if documents is None and (target or output):
         raise InputError("--to and --output are for --documents")
     linker = Linker.open(find_store(terminologies), LinkingOptions(species=read_species(species)))
