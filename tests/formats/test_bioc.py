@@ -373,7 +373,7 @@ def test_documents_of_pubtator_3_by_line_and_in_any_order_of_passages() -> None:
     ]
     record = {"_id": "7|None", "id": 7, "infons": {}, "passages": passages, "relations": [], "pmcid": None}
     expected = [Document("7", "a.   b.")]
-    for value in ({"PubTator3": [record]}, [record], record):
+    for value in ({"PubTator3": [record]}, {"PubTator3": record}, {"documents": record}, [record], record):
         assert plain(read_json(json.dumps(value))) == expected
     assert plain(read_json(f"{json.dumps(record)}\n\n{json.dumps(record)}\n")) == expected * 2
 

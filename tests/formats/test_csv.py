@@ -299,7 +299,9 @@ def test_columns_that_mean_something_else_are_no_spans(table: str) -> None:
     assert from_csv(table) == [Document("corpus.csv:2", "ab")]
 
 
-@pytest.mark.parametrize("missing", ["", "NaN", "nan", "<NA>"])
+@pytest.mark.parametrize(
+    "missing", ["", "NaN", "nan", "<NA>", "None", "null", "NULL", "NA", "N/A", "#N/A", "NaT", " "]
+)
 def test_a_table_that_went_through_pandas_is_read(missing: str) -> None:
     rows = f"1,abcd,0.0,2.0,x,ab,0.5,ncbi,{missing}\n2,ef" + f",{missing}" * 7 + "\n"
     expected = [Document("1", "abcd", (Span(0, 2, "x", 0.5, "ncbi"),)), Document("2", "ef")]

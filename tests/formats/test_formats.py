@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from html.parser import HTMLParser
 from io import StringIO
@@ -253,6 +254,45 @@ def test_a_bad_annotation_is_an_error_of_its_own(annotations: dict[str, Any]) ->
     documents, errors = read_tolerantly(line, {"text": "b"})
     assert [document.text for document in documents] == [TEXT, "b"]
     assert [type(error) for error in errors] == [AnnotationError]
+
+
+@pytest.mark.parametrize(
+    "mentions",
+    [
+        [{"start": 0, "end": 7, "label": "X"}],
+        [{"begin": 0, "end": 7}],
+        [{"offset": 0, "length": 7}],
+        [[0, 7, "X"]],
+    ],
+)
+@pytest.mark.parametrize("key", ["tags", "predictions", "results"])
+def test_mentions_under_a_key_that_is_not_read_are_counted(
+    caplog: pytest.LogCaptureFixture, key: str, mentions: list[Any]
+) -> None:
+    line = json.dumps({"text": TEXT, key: mentions}) + "\n"
+    with caplog.at_level(logging.WARNING):
+        assert [document.spans for document in from_jsonl(line * 2)] == [(), ()]
+    assert [
+        f"2 lines without mentions have what looks like mentions under {key!r}" in message
+        for message in caplog.messages
+    ] == [True]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tokens": [{"start": 0, "end": 7}]},
+        {"visits": [{"start": "2020-01-01", "end": "2020-02-01"}]},
+        {"tags": ["a", "b"], "sizes": [[1, 2, 3]]},
+        {"tags": [{"start": 0, "end": 7}], "spans": [{"start": 0, "end": 7, "label": "X"}]},
+    ],
+)
+def test_other_lists_are_not_taken_for_mentions(
+    caplog: pytest.LogCaptureFixture, fields: dict[str, Any]
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        from_jsonl(json.dumps({"text": TEXT, **fields}))
+    assert not caplog.messages
 
 
 def test_good_annotations_beside_a_bad_one_are_kept() -> None:

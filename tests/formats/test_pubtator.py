@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.text import Document, Span
 from strategies import CHARACTERS, TRICKY, bare, damaged, documents, standoff, texts
@@ -250,3 +250,12 @@ def test_the_identifier_of_a_linked_mention_is_the_sixth_column() -> None:
     other = Span(0, 6, "Disease").with_attributes({"identifier": "X:1"})
     write_pubtator([document.with_spans([other])], out, exact=False)
     assert "Disease\tX:1\n" in out.getvalue()
+
+
+@pytest.mark.parametrize("line", ["1\tCID", "1\tCID\tD1", "1\tCID\t", "1\t", "CID\tD1\tD2"])
+def test_a_bad_relation_costs_nothing_else(line: str) -> None:
+    content = f"1|t|Gout hurts.\n{line}\n1\t0\t4\tGout\tDisease\n"
+    errors: list[InputError] = []
+    (document,) = read_pubtator(StringIO(content), source="a", on_bad=errors.append)
+    assert document.spans == (Span(0, 4, "Disease"),)
+    assert [type(error) for error in errors] == [AnnotationError]

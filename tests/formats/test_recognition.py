@@ -68,11 +68,13 @@ KINDS: dict[str, list[bytes | str]] = {
     "bioc-xml": [
         "<?xml version='1.0' encoding='UTF-8'?><!DOCTYPE collection SYSTEM 'BioC.dtd'>\n<collection>",
         "<!-- a -->\n<collection/>",
+        "\n \n<!-- a -->\n\n<collection>",
     ],
     "pubmed": [
         '<?xml version="1.0"?>\n<!DOCTYPE PubmedArticleSet PUBLIC "-//NLM//DTD PubMedArticle, 1st January '
         '2025//EN" "https://dtd.nlm.nih.gov/pubmed_250101.dtd">\n<PubmedArticleSet>\n',
         "<PubmedArticleSet><PubmedArticle>",
+        "\r\n\n<?xml version='1.0'?>\n<!-- a\n b -->\n<PubmedArticleSet>",
     ],
     "jats": ['<?xml version="1.0"?><article xmlns:xlink="x">', "<pmc-articleset><article>"],
     "xmi": ['<?xml version="1.0"?><xmi:XMI xmlns:xmi="http://www.omg.org/XMI">'],
@@ -82,6 +84,12 @@ KINDS: dict[str, list[bytes | str]] = {
         "<html lang='en'>",
         "<!-- x --><HTML><body>",
         "<!doctype HTML PUBLIC 'x'>",
+    ],
+    "email": [
+        "Received: from a.org\nFrom: b@c.org\nTo: d@c.org\n\nAsthma.\n",
+        "From: b@c.org\r\nSubject: Asthma\r\nMIME-Version: 1.0\r\n\r\nAsthma.\r\n",
+        "From b@c.org Mon Jan 1 00:00:00 2024\nReturn-Path: <b@c.org>\n\nAsthma.\n",
+        "Subject: Asthma\nContent-Type: multipart/mixed;\n boundary=x\nMessage-ID: <1@c.org>\n\n--x\n",
     ],
     "rtf": [r"{\rtf1\ansi Aspirin}"],
     "clinicaltrials": ['{"protocolSection": {"identificationModule": {}}}', '{"studies": [{'],
@@ -130,6 +138,8 @@ TEXTS = [
     "a\0b",
     "Patient: asthma\rPlan: aspirin\r",
     "- no fever\n- cough\n",
+    "From: Ward 3\nTo: Dr Smith\nSubject: asthma\nDate: 1 May\n\nThe patient has asthma.\n",
+    "Received: fresh, labelled with the name\nDate: 1 May\n\nColon, biopsy.\n",
     "T1 tumour, 3 cm",
 ]
 

@@ -136,6 +136,8 @@ def _iter_records(content: object, source: str) -> Iterator[object]:
             yield entry
             continue
         lists = [entry[key] for key in _WRAPPERS if key in entry] if isinstance(entry, dict) else []
+        # A collection of one document may hold it without a list.
+        lists = [[inner] if isinstance(inner, dict) and "passages" in inner else inner for inner in lists]
         if len(lists) != 1 or not isinstance(lists[0], list):
             has_text = isinstance(entry, dict) and isinstance(entry.get("text"), str)
             advice = (

@@ -41,7 +41,7 @@ DELIMITERS = ",\t;"
 _SPAN_COLUMNS = ALL_COLUMNS[2:]
 # A column with empty cells becomes one of floats in many programs, pandas among them.
 _OFFSET = re.compile(r"([0-9]{1,18})(?:\.0+)?")
-_MISSING = ("nan", "<na>")
+_MISSING = ("", "nan", "<na>", "na", "n/a", "#n/a", "nat", "none", "null")
 """What programs write into the cells of a span that is not there, in small letters."""
 _MAX_RETRIES = 10
 """Rows with a quote that is not closed, after which the rest of a table is one error."""
@@ -285,12 +285,13 @@ def _to_error(problem: csv.Error, place: str, *, n_lines: int) -> CorpusFormatEr
 
 def _clear_missing(cells: Mapping[str, str]) -> dict[str, str]:
     """Empty the cells that other programs fill where there is no value; a label may well be ``None``."""
-    edges = (cells["start"].lower(), cells["end"].lower())
     optional = ("score", "fragments", "attributes", "evidence")
-    columns = _SPAN_COLUMNS if all(edge in ("", *_MISSING) for edge in edges) else optional
-    return {
-        name: "" if name in columns and cell.lower() in _MISSING else cell for name, cell in cells.items()
-    }
+    columns = _SPAN_COLUMNS if _is_missing(cells["start"]) and _is_missing(cells["end"]) else optional
+    return {name: "" if name in columns and _is_missing(cell) else cell for name, cell in cells.items()}
+
+
+def _is_missing(cell: str) -> bool:
+    return cell.strip().lower() in _MISSING
 
 
 def _to_span(cells: Mapping[str, str], text: str) -> Span:

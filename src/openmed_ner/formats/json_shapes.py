@@ -26,6 +26,8 @@ KEYS = ("label", "labels", "entities", "annotations", "denotations")
 """Keys under which other tools keep annotations."""
 RARE_KEYS = ("ents", "mentions", "ner", "annotation")
 """Keys that hold annotations if none of ``KEYS`` does."""
+_NO_MENTIONS = ("tokens", "words", "sentences", "sents")
+"""Keys of other parts of a text, which have offsets, too."""
 _STARTS = ("start", "start_offset", "begin", "start_char", "offset")
 _ENDS = ("end", "end_offset", "end_char")
 _LABELS = ("label", "obj", "type", "tag", "entity_group", "entity_type", "category", "entity")
@@ -42,6 +44,25 @@ def find_annotations(fields: Mapping[str, Any]) -> str | None:
     if len(keys) > 1:
         raise ValueError(f"annotations under {keys[0]!r} and under {keys[1]!r}; keep one of them")
     return keys[0] if keys else None
+
+
+def find_unread(fields: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a decoded line that hold what looks like mentions, and that nobody reads."""
+    return [
+        key
+        for key, value in fields.items()
+        if key not in (*KEYS, *RARE_KEYS, *_NO_MENTIONS)
+        and isinstance(value, list)
+        and value
+        and all(map(_has_edges, value))
+    ]
+
+
+def _has_edges(value: object) -> bool:
+    if isinstance(value, Mapping):
+        start, end = _to_edges(value)
+        return type(start) is int and type(end) is int
+    return isinstance(value, list) and [type(part) for part in value[:3]] == [int, int, str]
 
 
 def read_spans(entry: object, text: str) -> list[Span]:

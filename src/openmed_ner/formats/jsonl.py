@@ -9,15 +9,19 @@ the annotations of other tools are read (:mod:`openmed_ner.formats.json_shapes`)
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from logging import getLogger
 from typing import Any, NoReturn, TextIO
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import write_evidence
-from openmed_ner.formats.json_shapes import find_annotations, read_span, read_spans
+from openmed_ner.formats.json_shapes import find_annotations, find_unread, read_span, read_spans
 from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
 from openmed_ner.text import Document, Span
+
+logger = getLogger(__name__)
 
 _RESERVED = {"id", "text", "spans"}
 
@@ -26,11 +30,13 @@ def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[D
     """Yield one document per line; blank lines are skipped.
 
     A line without ``id`` is named after its source and line number. Bad lines and spans go to ``on_bad``.
+    Lists under other keys that look like mentions are not read, and a warning counts them.
 
     Raises:
         CorpusFormatError: a line is not a JSON object, or lacks ``text``.
         AnnotationError: its spans do not fit the text.
     """
+    unread: Counter[str] = Counter()
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
@@ -44,7 +50,18 @@ def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[D
         except (ValueError, RecursionError) as error:
             on_bad(CorpusFormatError(f"{place}: {error}"))
         else:
+            if not document.spans:
+                unread.update(find_unread(document.meta))
             yield document
+
+    for key, n_lines in unread.items():
+        logger.warning(
+            "%s: %d lines without mentions have what looks like mentions under %r, which is not read; "
+            "name this key 'spans'",
+            source,
+            n_lines,
+            key,
+        )
 
 
 def _report(error: ValueError, *, place: str, on_bad: OnBad) -> None:

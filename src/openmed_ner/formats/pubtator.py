@@ -27,6 +27,8 @@ _OFFSET = re.compile("[0-9]{1,18}")
 _RELATION_TYPE = re.compile(r"[^\W\d_].*", re.DOTALL)
 _RELATION_FIELDS = ("type", "entity1", "entity2", "novel")
 _N_MENTION_FIELDS = 5
+_N_RELATION_FIELDS = 3
+"""Fewest tabbed fields of a line of annotations, the id of its document left out."""
 _MAX_FIELDS = 64
 """Most tabs of a line that separate fields; tmVar's lines have eight fields."""
 _MENTION_FIELDS = ("identifier", "individual_mentions")
@@ -137,7 +139,7 @@ def _read_line(
     fields = content.split("\t", _MAX_FIELDS)
     if fields[0] != identifier:
         # A line between tabs holds no text.
-        kind = AnnotationError if len(fields) >= _N_MENTION_FIELDS else CorpusFormatError
+        kind = AnnotationError if len(fields) >= _N_RELATION_FIELDS else CorpusFormatError
         raise kind(f"{place}: expected document {identifier!r}, found {excerpt(content)}")
     # BC5CDR has relations of four fields, BioRED of five: id, type, concept, concept, novelty.
     if len(fields) > 3 and _RELATION_TYPE.fullmatch(fields[1]):

@@ -119,6 +119,14 @@ _FIRST_LINES: tuple[tuple[re.Pattern[str], Content], ...] = (
     (re.compile(r"-DOCSTART-(\s|$)"), _CONLL),
     (re.compile(r"T\d+\t\S+ \d+ \d+|E\d+\t\S+:T\d+|R\d+\t\S+ Arg1:"), _BRAT),
 )
+_EMAIL = Content("email", "an e-mail with its headers", "save its text as plain text in UTF-8")
+_HEADERS = re.compile(r"(?:From .*\n)?(?:[A-Za-z][A-Za-z0-9-]*:(?:[ \t].*)?\n(?:[ \t].*\n)*)+")
+_MAIL_HEADER = re.compile(
+    r"^(?:MIME-Version:\s*\d|Message-ID:\s*<|Return-Path:\s*<|Content-Type:\s*\w+/\w"
+    r"|Received:\s*(?:from|by)\s.*(?:\n[ \t].*)*\n(?:From|To|Subject|Date|Received|Message-ID):)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Headers that programs write; people also begin letters with From, To and Subject."""
 _BIOC = Content("bioc-json", "BioC JSON")
 _TRIALS = Content("clinicaltrials", "records of ClinicalTrials.gov", "read it with tag")
 _LABEL_STUDIO = Content("label-studio", "an export of Label Studio")
@@ -209,6 +217,7 @@ def _recognise_text(text: str) -> Content | None:
         _recognise_markup,
         _recognise_json,
         _recognise_first_line,
+        _recognise_email,
         _recognise_rows,
     )
     return next(filter(None, (step(text) for step in steps)), None)
@@ -298,6 +307,11 @@ def _recognise_first_line(text: str) -> Content | None:
         if "text" in names and len(names & set(ALL_COLUMNS)) > 1:
             return _CSV
     return None
+
+
+def _recognise_email(text: str) -> Content | None:
+    headers = _HEADERS.match(text.replace("\r\n", "\n"))
+    return _EMAIL if headers and _MAIL_HEADER.search(headers[0]) else None
 
 
 def _recognise_rows(text: str) -> Content | None:

@@ -390,6 +390,16 @@ def test_short_lines_may_be_items_of_a_list(text: str, n_sentences: int) -> None
         "He has <asthma>. No\n[wheeze] today",
         "History of [asthma]: no",
         "Temperature: no change. <Cough> persists",
+        "[Fever]: -\n<Cough>: +\n[Asthma]: --\n<Gout>: +++",
+        "[Fever]: \u2212, <cough>: +; [gout]: \u2717",
+        "[Fever] ( )\n<Asthma> (x)\n[Gout]: ( )\n<Cough>: \u2612",
+        "[Fever] \u2610 <Cough> \u2612 [Gout] \u2610",
+        "- <asthma>\n- <fever>",
+        "Problems:\n- <asthma>\n-\n- <fever>",
+        "<Asthma> - diagnosed 2010. <Fever>: -38 to +39",
+        "<Fever>: +/-\n<Cough> -\n<Gout>: - since May",
+        "( ) <Fever> (x) <Cough> ( )",
+        "No [fever] (x)\n<Asthma> (1) and <cough> (x) are common",
     ],
 )
 def test_an_answer_or_a_cue_denies_the_mentions_of_its_line_and_no_others(note: str) -> None:
@@ -397,6 +407,17 @@ def test_an_answer_or_a_cue_denies_the_mentions_of_its_line_and_no_others(note: 
     wanted = [match[0][0] == "[" for match in re.finditer(r"[\[<][A-Za-z][^\]>]*[\]>]", note)]
     marks = re.sub(r"<([^>]*)>", r"[\1]", note).replace("[-]", "(-)")
     assert ["negated" in attributes for attributes in attributes_of(marks, "context")] == wanted
+
+
+def test_square_boxes_after_a_name_answer() -> None:
+    names = ("Fever", "Asthma", "Gout", "Cough", "Rash")
+    text = "Fever [ ]\nAsthma [x]\nGout: []\n[ ] Cough\nNo rash [x]"
+    spans = [
+        Span(text.lower().index(name.lower()), text.lower().index(name.lower()) + len(name), "D")
+        for name in names
+    ]
+    (document,) = add_attributes([Document("1", text, tuple(spans))], ["context"])
+    assert ["negated" in dict(span.attributes) for span in document.spans] == [True, False, True, False, True]
 
 
 def test_an_answer_is_no_cue_for_another_attribute() -> None:
