@@ -620,3 +620,10 @@ def test_an_annotation_of_a_wrong_shape_costs_no_text(annotation: object) -> Non
 def test_passages_that_are_no_list_are_refused() -> None:
     with pytest.raises(CorpusFormatError, match="expected a list as passages"):
         read_json(json.dumps({"documents": [{"id": "1", "passages": {}}]}))
+
+
+@pytest.mark.parametrize("name", ["annotations", "relations"])
+def test_null_stands_for_an_empty_list(name: str) -> None:
+    passage = {"offset": 0, "text": "Gout", name: None}
+    record = {"id": "1", "passages": [passage], name: None}
+    assert plain(read_json(json.dumps({"documents": [record]}))) == [Document("1", "Gout")]

@@ -308,6 +308,12 @@ def test_a_table_that_went_through_pandas_is_read(missing: str) -> None:
     assert from_csv(HEADER + rows) == expected
 
 
+@pytest.mark.parametrize("missing", ["NaN", "None", "NA"])
+def test_missing_optional_cells_do_not_cost_a_mention(missing: str) -> None:
+    rows = f"1,abcd,0,2,x,ab,{missing},ncbi,{missing}\n"
+    assert from_csv(HEADER + rows) == [Document("1", "abcd", (Span(0, 2, "x", None, "ncbi"),))]
+
+
 def test_a_label_may_be_called_none() -> None:
     corpus = [Document("1", "ab", (Span(0, 2, "None", corpus="null"),))]
     assert from_csv(to_csv(corpus)) == corpus

@@ -259,3 +259,11 @@ def test_a_bad_relation_costs_nothing_else(line: str) -> None:
     (document,) = read_pubtator(StringIO(content), source="a", on_bad=errors.append)
     assert document.spans == (Span(0, 4, "Disease"),)
     assert [type(error) for error in errors] == [AnnotationError]
+
+
+def test_an_abstract_of_another_document_is_not_joined_to_a_title() -> None:
+    errors: list[InputError] = []
+    content = "1|t|Gout hurts.\n2|a|We studied asthma.\n\n3|t|Ulcer.\n"
+    documents = list(read_pubtator(StringIO(content), source="a", on_bad=errors.append))
+    assert [document.id for document in documents] == ["3"]
+    assert "expected document '1', found '2|a|We studied asthma.'" in str(errors[0])

@@ -175,7 +175,7 @@ def _mend(record: Any, place: str, on_bad: OnBad, *, level: int = 0) -> None:
 
     record.setdefault("infons", {})
     for name, parse in (("annotations", parse_annotation), ("relations", parse_relation)):
-        record[name] = [part for part in record.get(name, ()) if _has_shape(part, parse, place, on_bad)]
+        record[name] = [part for part in record.get(name) or () if _has_shape(part, parse, place, on_bad)]
     if level < len(_PARTS):
         name = _PARTS[level]
         if level:

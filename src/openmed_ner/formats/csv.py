@@ -285,9 +285,13 @@ def _to_error(problem: csv.Error, place: str, *, n_lines: int) -> CorpusFormatEr
 
 def _clear_missing(cells: Mapping[str, str]) -> dict[str, str]:
     """Empty the cells that other programs fill where there is no value; a label may well be ``None``."""
-    optional = ("score", "fragments", "attributes", "evidence")
-    columns = _SPAN_COLUMNS if _is_missing(cells["start"]) and _is_missing(cells["end"]) else optional
-    return {name: "" if name in columns and _is_missing(cell) else cell for name, cell in cells.items()}
+    if _is_missing(cells["start"]) and _is_missing(cells["end"]):
+        return {
+            name: "" if name in _SPAN_COLUMNS and _is_missing(cell) else cell for name, cell in cells.items()
+        }
+    # Attributes are JSON, whose null is a wrong value.
+    missing = [name for name in ("score", "fragments", "attributes", "evidence") if _is_missing(cells[name])]
+    return {**cells, **{name: "" for name in missing if (name, cells[name]) != ("attributes", "null")}}
 
 
 def _is_missing(cell: str) -> bool:

@@ -108,7 +108,8 @@ def _read_block(lines: list[Line], source: str, max_drift: int, on_bad: OnBad) -
     identifier, text = title[1], title[3]
     passages = [Part(0, len(text), {"type": "title"})]
     rest = lines[1:]
-    if rest and (abstract := _PASSAGE.fullmatch(rest[0][1])) and abstract[2] == "a":
+    abstract = _PASSAGE.fullmatch(rest[0][1]) if rest else None
+    if abstract and (abstract[1], abstract[2]) == (identifier, "a"):
         passages.append(Part(len(text) + 1, len(abstract[3]), {"type": "abstract"}))
         text = f"{text} {abstract[3]}"
         rest = rest[1:]
