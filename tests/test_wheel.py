@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 from openmed_ner.bundle import open_bundle
 from openmed_ner.inference.tagger import embedded_bundle
+from openmed_ner.terminologies.catalog import packaged_tables
 from pages import ROOT, load_tool
 
 pytestmark = pytest.mark.slow
@@ -90,6 +91,8 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"LICENSE", "NOTICE", "METADATA", "RECORD"} <= {name.rpartition("/")[2] for name in names}
     unwanted = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".pyc", ".so")
     assert not [name for name in names if name.endswith(unwanted) or "test" in name.rpartition("/")[2]]
+    tables = {f"openmed_ner/data/terminologies/{path.name}" for path in packaged_tables().iterdir()}
+    assert {name for name in names if name.startswith("openmed_ner/data/terminologies/")} == tables
     assert len(moments) == 1
     sources = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src/openmed_ner").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources

@@ -546,6 +546,7 @@ def test_the_doctor_names_the_terminologies_of_all_folders(
     monkeypatch.setenv("OPENMED_NER_TERMINOLOGIES", str(tmp_path / "compiled/one"))
     assert list_sources() == [source]
     monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     assert list_sources() == []
 
 

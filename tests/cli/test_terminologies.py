@@ -8,8 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from commands import invoke
-from lexicons import build_diseases
+from lexicons import build_diseases, write_table
 from openmed_ner.cli import terminologies as command
+from openmed_ner.cli.doctor import list_missing
 from openmed_ner.errors import InputError
 from openmed_ner.formats import write_documents
 from openmed_ner.terminologies import Matcher, open_lexicon, read_words
@@ -122,6 +123,41 @@ def test_an_ontology_is_compiled_and_an_unknown_file_is_not_passed_over(
     output, errors = capsys.readouterr()
     assert "mine: mine.obo; not stated" in output
     assert f"{letter} is not read" in errors
+
+
+def test_without_a_source_the_tables_of_the_package_go_where_other_commands_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(InputError, match="openmed-ner terminologies build"):
+        invoke("link", "neuron", "--type", "CellType")
+    with pytest.raises(InputError, match="-o PATH"):
+        invoke("terminologies", "build", tmp_path)
+
+    write_table(tmp_path / "cl-2026-03.tsv.xz", ["id\tname\tsynonyms", "CL:1\tneuron\t"])
+    write_table(tmp_path / "ncbi-taxonomy-2024-common-names.tsv.xz", ["taxid\tcommon_name", "9606\thuman"])
+    monkeypatch.setattr(command, "packaged_tables", lambda: tmp_path)
+    invoke("terminologies", "build")
+    invoke("link", "neuron", "--type", "CellType")
+    assert "CL:1" in capsys.readouterr().out.splitlines()[-1]
+    assert list(list_missing()) == ["ncbi-taxonomy-2024-binomials.tsv.xz"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_tables_of_the_package_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    invoke("terminologies", "build")
+    mentions = {"asthma": "Disease", "HeLa": "CellLine", "BRCA1": "Gene", "Mice": "Species"}
+    found = []
+    for mention, label in mentions.items():
+        invoke("link", mention, "--type", label)
+        found.append(capsys.readouterr().out.splitlines()[-1].split("\t")[2])
+    assert found == ["MESH:D001249", "CVCL_0030", "NCBIGene:672", "NCBITaxon:10090"]
 
 
 def test_linking_says_what_is_wrong(tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ def test_the_environment_names_the_store(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     with pytest.raises(InputError, match="--terminologies"):
         find_store()
     assert find_store(store) == store

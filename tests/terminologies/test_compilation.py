@@ -9,7 +9,7 @@ from lexicons import look_up, write_table
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.storage import read_json, sha256_file
 from openmed_ner.terminologies import TYPES, DefinitionCounts, TrainingText, build, name_key, open_lexicon
-from openmed_ner.terminologies.catalog import SOURCES, mesh_types
+from openmed_ner.terminologies.catalog import SOURCES, mesh_types, packaged_tables
 from openmed_ner.terminologies.concept import Concept
 from openmed_ner.terminologies.sources import find_files, read_table
 from openmed_ner.terminologies.store import read_concepts, write_concepts
@@ -157,6 +157,24 @@ def test_the_manifest_names_the_terms_of_every_source(sources: Path, tmp_path: P
     assert len({source.name for source in SOURCES}) == len(SOURCES)
 
 
+def test_large_files_are_optional_and_the_manifest_names_those_that_are_missing(
+    sources: Path, tmp_path: Path
+) -> None:
+    optional = {name for source in SOURCES for name in source.optional}
+    build([path for path in sources.iterdir() if path.name not in optional], tmp_path / "out")
+    manifest = read_json(tmp_path / "out" / "manifest.json")
+    assert {name for source in manifest["sources"] for name in source["missing"]} == optional
+    assert manifest["types"]["Species"]["concepts"] == 2
+    build([sources], tmp_path / "out")
+    manifest = read_json(tmp_path / "out" / "manifest.json")
+    assert not any(source["missing"] for source in manifest["sources"])
+
+
+def test_the_package_has_every_file_that_is_not_optional() -> None:
+    names = {path.name for path in packaged_tables().iterdir()} - {"README.md"}
+    assert names == {name for source in SOURCES for name in source.files if name not in source.optional}
+
+
 def test_concepts_read_back(tmp_path: Path) -> None:
     concepts = [
         Concept("MESH:D1", "asthma", ("bronchial asthma", "Asthma, Bronchial"), "Disease", "mesh"),
@@ -176,10 +194,8 @@ def test_types_by_tree_number() -> None:
 
 
 def test_a_missing_file_or_none_at_all_is_an_error(sources: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"mesh2024-supplementary\.tsv\.xz is missing"):
-        find_files(
-            [sources / "mesh2024-descriptors.tsv.xz", sources / "mesh2022-descriptor-terms.tsv.xz"], SOURCES
-        )
+    with pytest.raises(InputError, match=r"mesh2022-descriptor-terms\.tsv\.xz is missing"):
+        find_files([sources / "mesh2024-descriptors.tsv.xz"], SOURCES)
     with pytest.raises(InputError, match="no terminology in"):
         build([tmp_path], tmp_path / "out")
     with pytest.raises(InputError, match="terminologies build"):

@@ -20,6 +20,7 @@ from openmed_ner.cli.options import AsJson
 from openmed_ner.cli.output import print_json
 from openmed_ner.errors import OpenMedError
 from openmed_ner.inference.tagger import Tagger
+from openmed_ner.terminologies.catalog import SOURCES
 from openmed_ner.terminologies.store import ENVIRONMENT, Store, list_stores
 
 PURPOSES = {
@@ -88,8 +89,11 @@ def examine() -> dict[str, Any]:
         problems.append("pip install --force-reinstall --no-deps openmed-ner")
 
     linking: list[dict[str, str]] = []
+    missing: dict[str, str] = {}
     try:
-        linking = list_sources()
+        linking, missing = list_sources(), list_missing()
+        if not linking:
+            problems.append("openmed-ner terminologies build  # for identifiers")
     except OpenMedError as error:
         problems.append(str(error))
 
@@ -105,6 +109,7 @@ def examine() -> dict[str, Any]:
         "embedded": embedded,
         "terminologies": terminologies,
         "identifiers": linking,
+        "missing_files": missing,
         "extras": extras,
         "problems": problems,
     }
@@ -119,6 +124,21 @@ def list_sources() -> list[dict[str, str]]:
     sources = [source for folder in list_stores() for source in Store.open(folder).manifest["sources"]]
     rows = [{key: str(source.get(key, "")) for key in _SOURCE_FIELDS} for source in sources]
     return [row for number, row in enumerate(rows) if row not in rows[:number]]
+
+
+def list_missing() -> dict[str, str]:
+    """Optional files that the compiled terminologies were built without, and what each would add.
+
+    Raises:
+        InputError: a folder is damaged.
+    """
+    absent = {
+        name
+        for folder in list_stores()
+        for source in Store.open(folder).manifest["sources"]
+        for name in source.get("missing", ())
+    }
+    return {name: adds for source in SOURCES for name, adds in source.optional.items() if name in absent}
 
 
 def required_packages(extra: str) -> list[str]:
@@ -146,6 +166,8 @@ def _print_findings(findings: Mapping[str, Any]) -> None:
         for source in findings[key]:
             name = f"{source['title']} {source['version']}".rstrip()
             typer.echo(f"{role} of: {name} ({source['licence']})")
+    for name, adds in findings["missing_files"].items():
+        typer.echo(f"identifiers without: {name}, which would add {adds}")
     for extra, missing in findings["extras"].items():
         typer.echo(f"extra {extra}: {'missing ' + ', '.join(missing) if missing else 'complete'}")
     for problem in findings["problems"]:

@@ -180,7 +180,8 @@ Terminologies = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Folder of compiled terminologies, for identifiers (default: OPENMED_NER_TERMINOLOGIES).",
+        help="Folder of compiled terminologies, for identifiers (default: OPENMED_NER_TERMINOLOGIES, else "
+        "the one that terminologies build made).",
         rich_help_panel=VOCABULARY,
     ),
 ]

@@ -19,26 +19,33 @@ from openmed_ner.formats import read_documents
 from openmed_ner.linking import learn_identifiers
 from openmed_ner.terminologies import TYPES, DefinitionCounts, TrainingText
 from openmed_ner.terminologies import build as build_terminologies
-from openmed_ner.terminologies.catalog import SOURCES
+from openmed_ner.terminologies.catalog import SOURCES, packaged_tables
 from openmed_ner.terminologies.readers import VocabularyOptions, recognise
-from openmed_ner.terminologies.store import Learnt
+from openmed_ner.terminologies.store import Learnt, default_store
 from openmed_ner.text import Document
 from openmed_ner.text.definitions import find_definitions
 
 
 def build(
     paths: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            metavar="SOURCE", help="Files of terminologies, and folders of such files.", show_default=False
+            metavar="SOURCE",
+            help="Files of terminologies, and folders of such files (default: those of the package).",
+            show_default=False,
         ),
-    ],
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "-o", "--output", metavar="PATH", help="Folder to write or replace.", rich_help_panel=OUTPUT
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Folder to write or replace (default without SOURCE: in the cache of the user, where other "
+            "commands find it).",
+            rich_help_panel=OUTPUT,
         ),
-    ],
+    ] = None,
     passages: Annotated[
         list[Path] | None,
         typer.Option(
@@ -103,8 +110,11 @@ def build(
     like. OBO, OBO-graph JSON, SKOS, and your copies of CTD, UMLS and SNOMED CT are read as well.
 
     Example:
-        openmed-ner terminologies build terminologies/ -o compiled
+        openmed-ner terminologies build
     """
+    if paths and output is None:
+        raise InputError("name the folder to write with -o PATH")
+    paths, output = paths or [packaged_tables()], output or default_store()
     if output.exists() and not (output / "manifest.json").is_file():
         raise InputError(f"{output} exists and holds no compiled terminologies; choose another folder")
     if label is not None and label not in TYPES:
@@ -151,6 +161,7 @@ def build(
         )
     for source in manifest["sources"]:
         typer.echo(f"{source['name']}: {source['title']}; {source['licence']}")
+    typer.echo(f"written to {output}")
 
 
 def _learn(names: Sequence[str]) -> Learnt:

@@ -5,10 +5,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.resources import files as resources
 from pathlib import Path
 
 from openmed_ner.terminologies.concept import Concept
-from openmed_ner.terminologies.sources import Source, read_table, split_cell
+from openmed_ner.terminologies.sources import Files, Row, Source, read_table, split_cell
+
+_MESH_DESCRIPTORS = "mesh2024-descriptors.tsv.xz"
+_MESH_TERMS = "mesh2022-descriptor-terms.tsv.xz"
+_MESH_RECORDS = "mesh2024-supplementary.tsv.xz"
+_BINOMIALS = "ncbi-taxonomy-2024-binomials.tsv.xz"
+_COMMON_NAMES = "ncbi-taxonomy-2024-common-names.tsv.xz"
 
 MESH_TYPES = (
     ("A11.251", "CellLine"),
@@ -49,17 +56,31 @@ def _prefix(prefix: str, numbers: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{prefix}:{number}" for number in numbers))
 
 
-def read_mesh(paths: Sequence[Path]) -> Iterator[Concept]:
+def packaged_tables() -> Path:
+    """Folder of the tables of public terminologies that the package contains."""
+    return Path(str(resources("openmed_ner") / "data" / "terminologies"))
+
+
+def _only(files: Files) -> Path:
+    (path,) = files.values()
+    return path
+
+
+def _read_optional(files: Files, name: str, columns: Sequence[str]) -> Iterator[Row]:
+    return read_table(files[name], columns) if name in files else iter(())
+
+
+def read_mesh(files: Files) -> Iterator[Concept]:
     """Read MeSH: descriptors with tree numbers, the terms of all their concepts, and supplementary records.
 
-    A supplementary record has the types of the headings that it is mapped to, which are its parents.
+    A supplementary record has the types of the headings that it is mapped to, which are its parents. Their
+    file is optional.
     """
-    descriptors, terms, supplementary = paths
     names: dict[str, list[str]] = defaultdict(list)
-    for row in read_table(terms, ("id", "term")):
+    for row in read_table(files[_MESH_TERMS], ("id", "term")):
         names[row["id"]].append(row["term"])
 
-    rows = list(read_table(descriptors, ("id", "name", "synonyms", "tree_numbers")))
+    rows = list(read_table(files[_MESH_DESCRIPTORS], ("id", "name", "synonyms", "tree_numbers")))
     places = {place: row["id"] for row in rows for place in split_cell(row["tree_numbers"])}
     types: dict[str, list[str]] = {}
     for row in rows:
@@ -75,7 +96,7 @@ def read_mesh(paths: Sequence[Path]) -> Iterator[Concept]:
         if not types[number] and any(place.startswith(_ROLES) for place in tree_numbers):
             yield Concept(f"MESH:{number}", name, further, "Chemical", MESH_ROLES, parents, xrefs)
 
-    for row in read_table(supplementary, ("id", "name", "synonyms", "mapped_to")):
+    for row in _read_optional(files, _MESH_RECORDS, ("id", "name", "synonyms", "mapped_to")):
         headings = split_cell(row["mapped_to"])
         parents = _prefix("MESH", headings)
         labels = dict.fromkeys(label for heading in headings for label in types.get(heading, ()))
@@ -84,13 +105,11 @@ def read_mesh(paths: Sequence[Path]) -> Iterator[Concept]:
             yield Concept(f"MESH:{row['id']}", row["name"], further, label, "mesh", parents)
 
 
-def _ontology(
-    label: str, terminology: str, prefix: str = ""
-) -> Callable[[Sequence[Path]], Iterator[Concept]]:
+def _ontology(label: str, terminology: str, prefix: str = "") -> Callable[[Files], Iterator[Concept]]:
     """Make a reader of tables with ``id``, ``name`` and ``synonyms``, whose concepts have one type."""
 
-    def read(paths: Sequence[Path]) -> Iterator[Concept]:
-        for row in read_table(paths[0], ("id", "name", "synonyms")):
+    def read(files: Files) -> Iterator[Concept]:
+        for row in read_table(_only(files), ("id", "name", "synonyms")):
             number = row["id"] if not prefix or ":" in row["id"] else f"{prefix}:{row['id']}"
             if row["name"]:
                 further = _distinct(row["name"], split_cell(row["synonyms"]))
@@ -103,9 +122,9 @@ def _ontology(
 _ORTHOLOGS = ("Mouse genome database ID(supplied by MGI)", "Rat genome database ID(supplied by RGD)")
 
 
-def read_hgnc(paths: Sequence[Path]) -> Iterator[Concept]:
+def read_hgnc(files: Files) -> Iterator[Concept]:
     """Read the approved human genes: symbol, name, alias and previous symbols."""
-    for row in read_table(paths[0], ("HGNC ID", "Approved symbol", "Approved name", "Status")):
+    for row in read_table(_only(files), ("HGNC ID", "Approved symbol", "Approved name", "Status")):
         if row["Status"] == "Approved":
             aliases = [*split_cell(row["Alias symbols"], ","), *split_cell(row["Previous symbols"], ",")]
             symbol = row["Approved symbol"]
@@ -117,9 +136,9 @@ def read_hgnc(paths: Sequence[Path]) -> Iterator[Concept]:
             yield Concept(row["HGNC ID"], symbol, further, "Gene", "hgnc", (), xrefs, orthologs)
 
 
-def _rodent_genes(terminology: str) -> Callable[[Sequence[Path]], Iterator[Concept]]:
-    def read(paths: Sequence[Path]) -> Iterator[Concept]:
-        for row in read_table(paths[0], ("ID", "symbol", "synonyms")):
+def _rodent_genes(terminology: str) -> Callable[[Files], Iterator[Concept]]:
+    def read(files: Files) -> Iterator[Concept]:
+        for row in read_table(_only(files), ("ID", "symbol", "synonyms")):
             synonyms = split_cell(row["synonyms"].replace(";", "|"))
             number = f"{terminology.upper()}:{row['ID']}"
             if row["symbol"]:
@@ -128,19 +147,18 @@ def _rodent_genes(terminology: str) -> Callable[[Sequence[Path]], Iterator[Conce
     return read
 
 
-def read_taxonomy(paths: Sequence[Path]) -> Iterator[Concept]:
+def read_taxonomy(files: Files) -> Iterator[Concept]:
     """Read genera, binomials and common names of the NCBI Taxonomy.
 
-    A binomial has its abbreviated form as well ("E. coli").
+    A binomial has its abbreviated form as well ("E. coli"). The file of genera and binomials is optional.
     """
-    scientific, common = paths
     names: dict[str, list[str]] = defaultdict(list)
-    for row in read_table(scientific, ("name", "taxid")):
+    for row in _read_optional(files, _BINOMIALS, ("name", "taxid")):
         names[row["taxid"]].append(row["name"])
         genus, _, species = row["name"].partition(" ")
         if species and genus[:1].isupper():
             names[row["taxid"]].append(f"{genus[0]}. {species}")
-    for row in read_table(common, ("taxid", "common_name")):
+    for row in read_table(files[_COMMON_NAMES], ("taxid", "common_name")):
         names[row["taxid"]].append(row["common_name"])
     for taxon, (name, *further) in names.items():
         yield Concept(f"NCBITaxon:{taxon}", name, _distinct(name, further), "Species", "ncbitaxon")
@@ -153,12 +171,9 @@ SOURCES = (
         "2024",
         "CC0-1.0",
         "https://www.nlm.nih.gov/mesh",
-        (
-            "mesh2024-descriptors.tsv.xz",
-            "mesh2022-descriptor-terms.tsv.xz",
-            "mesh2024-supplementary.tsv.xz",
-        ),
+        (_MESH_DESCRIPTORS, _MESH_TERMS, _MESH_RECORDS),
         read_mesh,
+        {_MESH_RECORDS: "323,304 further chemicals, proteins and rare diseases"},
     ),
     Source(
         "mondo",
@@ -247,8 +262,9 @@ SOURCES = (
         "2024-09-07",
         "CC0-1.0",
         "https://www.ncbi.nlm.nih.gov/taxonomy",
-        ("ncbi-taxonomy-2024-binomials.tsv.xz", "ncbi-taxonomy-2024-common-names.tsv.xz"),
+        (_BINOMIALS, _COMMON_NAMES),
         read_taxonomy,
+        {_BINOMIALS: "712,243 scientific names of genera and species, such as Escherichia coli"},
     ),
 )
 """The terminologies whose licences permit converted copies. The Human Phenotype Ontology is not among them,

@@ -18,7 +18,7 @@ from openmed_ner.terminologies.name_index import NameIndex
 from openmed_ner.terminologies.pruning import prune, select_names
 from openmed_ner.terminologies.readers import Vocabulary, VocabularyOptions, recognise
 from openmed_ner.terminologies.short_forms import DefinitionCounts, add_short_forms, find_senses
-from openmed_ner.terminologies.sources import Source, find_files
+from openmed_ner.terminologies.sources import Files, Source, find_files
 from openmed_ner.text import Document
 
 
@@ -124,7 +124,7 @@ def build(
     return manifest
 
 
-def _read(files: Mapping[Source, Sequence[Path]], on_stage: Callable[[str], None]) -> list[Concept]:
+def _read(files: Mapping[Source, Files], on_stage: Callable[[str], None]) -> list[Concept]:
     concepts: list[Concept] = []
     for source, present in files.items():
         on_stage(f"reading {source.name}")
@@ -132,14 +132,15 @@ def _read(files: Mapping[Source, Sequence[Path]], on_stage: Callable[[str], None
     return concepts
 
 
-def _describe(source: Source, files: Sequence[Path]) -> dict[str, Any]:
+def _describe(source: Source, files: Files) -> dict[str, Any]:
     return {
         "name": source.name,
         "title": source.title,
         "version": source.version,
         "licence": source.licence,
         "home": source.home,
-        "files": {path.name: sha256_file(path) for path in files},
+        "files": {name: sha256_file(path) for name, path in files.items()},
+        "missing": [name for name in source.files if name not in files],
     }
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.terminologies.concept import Concept
 
 Row = Mapping[str, str]
+Files = Mapping[str, Path]
+"""Files of a terminology, by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,9 @@ class Source:
         version: version as its authors state it; empty if the file does not state one.
         licence: terms, as an SPDX identifier where there is one.
         home: address of its authors.
-        files: names of its files, in the order in which ``read`` takes them.
-        read: reads the files.
+        files: names of its files.
+        read: reads the files that are there, by their names. Those that are not optional always are.
+        optional: what each file that may be missing adds.
     """
 
     name: str
@@ -39,7 +42,8 @@ class Source:
     licence: str
     home: str
     files: tuple[str, ...]
-    read: Callable[[Sequence[Path]], Iterator[Concept]]
+    read: Callable[[Files], Iterator[Concept]]
+    optional: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -73,11 +77,11 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         raise CorpusFormatError(f"{path}, after line {line}: {error}") from error
 
 
-def find_files(paths: Sequence[Path], sources: Sequence[Source]) -> dict[Source, list[Path]]:
+def find_files(paths: Sequence[Path], sources: Sequence[Source]) -> dict[Source, Files]:
     """Assign files and the files of folders to the sources that read them.
 
     Raises:
-        InputError: a path does not exist, a source lacks a file, or there is none at all.
+        InputError: a path does not exist, a source lacks a file that is not optional, or there is no source.
     """
     if missing_path := next((path for path in paths if not path.exists()), None):
         raise InputError(f"{missing_path} does not exist")
@@ -87,12 +91,13 @@ def find_files(paths: Sequence[Path], sources: Sequence[Source]) -> dict[Source,
         for file in (sorted(path.iterdir()) if path.is_dir() else [path])
         if file.is_file()
     }
-    available = {source: [files[name] for name in source.files if name in files] for source in sources}
+    available = {source: {name: files[name] for name in source.files if name in files} for source in sources}
     for source, present in available.items():
-        if present and len(present) < len(source.files):
-            missing = next(name for name in source.files if name not in files)
-            raise InputError(f"{source.name} is read from {' and '.join(source.files)}; {missing} is missing")
-    complete = {source: present for source, present in available.items() if present}
+        needed = [name for name in source.files if name not in source.optional]
+        missing = [name for name in needed if name not in present]
+        if present and missing:
+            raise InputError(f"{source.name} is read from {' and '.join(needed)}; {missing[0]} is missing")
+    complete: dict[Source, Files] = {source: present for source, present in available.items() if present}
     if not complete:
         names = ", ".join(name for source in sources for name in source.files)
         raise InputError(f"no terminology in {', '.join(map(str, paths))}; known files: {names}")

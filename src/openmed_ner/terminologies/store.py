@@ -131,7 +131,7 @@ class Store:
         except OSError as error:
             raise InputError(
                 f"{folder} holds no compiled terminologies: {error.strerror}. "
-                "Build them with: openmed-ner terminologies build SOURCE -o PATH"
+                "Build them with: openmed-ner terminologies build [SOURCE -o PATH]"
             ) from error
         if (version := manifest.get("format")) != FORMAT:
             raise InputError(f"{folder / MANIFEST}: format {version!r}; expected {FORMAT}. Build it again")
@@ -178,12 +178,18 @@ class Store:
         return path
 
 
+def default_store() -> Path:
+    """Folder of compiled terminologies in the cache of the user, where none is named."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "openmed-ner" / "terminologies"
+
+
 def list_stores() -> list[Path]:
     """List the folders of compiled terminologies that the environment names: the folder itself, or those in
-    it."""
+    it. Without the variable, that in the cache of the user, if it was built."""
     variable = os.environ.get(ENVIRONMENT)
     if not variable:
-        return []
+        return [folder for folder in [default_store()] if (folder / MANIFEST).is_file()]
     parent = Path(variable)
     if (parent / MANIFEST).is_file():
         return [parent]
@@ -194,8 +200,8 @@ def find_store(name: str | Path | None = None) -> Path:
     """Find a folder of compiled terminologies.
 
     Args:
-        name: the folder, or its name in the folder of the environment; the latter itself, or the only one in
-            it, if ``None``.
+        name: the folder, or its name in the folder of the environment. If ``None``, the latter itself, or the
+            only one in it, or without the variable that in the cache of the user.
 
     Raises:
         InputError: none is named, or there is none of this name.
@@ -205,12 +211,14 @@ def find_store(name: str | Path | None = None) -> Path:
     if name is not None:
         inside = parent / name if parent else Path(name)
         return inside if (inside / MANIFEST).is_file() else Path(name)
-    if parent is None:
-        raise InputError(
-            f"no terminologies: name the folder with --terminologies or {ENVIRONMENT}, and build it with: "
-            "openmed-ner terminologies build SOURCE -o PATH"
-        )
     folders = list_stores()
+    if parent is None:
+        if folders:
+            return folders[0]
+        raise InputError(
+            "no compiled terminologies. Compile those of the package, in about a minute, with: openmed-ner "
+            f"terminologies build. Or name a folder with --terminologies or {ENVIRONMENT}"
+        )
     if len(folders) != 1:
         raise InputError(
             f"{ENVIRONMENT} names {parent}, which holds {len(folders)} folders of compiled terminologies; "

@@ -437,6 +437,7 @@ def test_identifiers_come_from_the_folder_or_the_environment(
     folder = build_diseases(tmp_path, ["malaria"])
     document = marked("[Malaria] and [fever].")
     monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     with pytest.raises(InputError, match="OPENMED_NER_TERMINOLOGIES"):
         add_attributes([document], ["identifiers"])
     (linked,) = add_attributes([document], ["identifiers"], IdentifierOptions(folder))

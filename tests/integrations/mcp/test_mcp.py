@@ -39,6 +39,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
 
 
 def call(server: Any, name: str, mode: str = "auto", **arguments: Any) -> Any:
