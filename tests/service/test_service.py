@@ -28,6 +28,7 @@ from starlette.testclient import TestClient
 
 import openmed_ner
 from asgi import tag_scope
+from lexicons import build_diseases
 from openmed_ner.bundle import open_bundle
 from openmed_ner.cli.main import main
 from openmed_ner.data import read_examples
@@ -119,6 +120,21 @@ def test_attributes_are_added_on_request(real: TestClient) -> None:
     (document,) = real.post("/tag/file", files={"file": ("a.txt", text)}, data=form).json()["documents"]
     assert {"negated": True} in [span.get("attributes") for span in document["spans"]]
     assert real.post("/tag", json={"text": text, "add": ["magic"]}).status_code == 422
+
+
+def test_identifiers_come_from_the_cache_of_the_user(
+    real: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    body = {"text": "Asthma was seen.", "add": ["identifiers"], "types": ["Disease"]}
+    assert "openmed-ner terminologies build" in real.post("/tag", json=body).text
+
+    build_diseases(tmp_path, ["asthma"])
+    (tmp_path / "openmed-ner").mkdir()
+    (tmp_path / "compiled").rename(tmp_path / "openmed-ner/terminologies")
+    (document,) = real.post("/tag", json=body).json()["documents"]
+    assert document["spans"][0]["attributes"]["identifier"] == "MONDO:1"
 
 
 def test_vocabularies_of_the_service_are_named_in_requests(

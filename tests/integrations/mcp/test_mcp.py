@@ -142,12 +142,12 @@ def test_coverage_names_types_terminologies_and_limits(vocabulary: Path) -> None
         ("tag", {"text": "x" * 51}, "the text has 51 characters; the limit is 50. Send it in parts"),
         ("tag", {"text": "x", "max_entities": 0}, "max_entities 0: expected 1 to 2000"),
         ("tag", {"text": "x", "types": ["Drug"]}, "unknown name 'Drug'"),
-        ("tag", {"text": "x", "add": ["identifiers"]}, "no terminologies: name the folder with"),
+        ("tag", {"text": "x", "add": ["identifiers"]}, "openmed-ner terminologies build"),
         ("tag", {"text": "x", "add": ["colour"]}, "'abbreviations', 'context' or 'identifiers'"),
         ("tag", {}, "Field required"),
-        ("link", {"mentions": [{"text": "x", "type": "Disease"}]}, "no terminologies: name the folder with"),
+        ("link", {"mentions": [{"text": "x", "type": "Disease"}]}, "openmed-ner terminologies build"),
         ("link", {"mentions": [{"text": "x", "type": "Disease"}] * 201}, "201 mentions; the limit is 200"),
-        ("look_up", {"identifier": "X:1"}, "no terminologies: name the folder with"),
+        ("look_up", {"identifier": "X:1"}, "openmed-ner terminologies build"),
     ],
 )
 def test_a_refusal_says_what_to_do(name: str, arguments: dict[str, Any], message: str) -> None:
