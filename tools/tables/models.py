@@ -94,9 +94,9 @@ def document() -> str:
 
 def embedded() -> str:
     """For each corpus the embedded model beside the models before it, on test."""
-    earlier = [_mentions(name) for name in ("joint-int8", "joint-document", "further-int8")]
-    record = read("notes-int8")
-    shipped = _mentions("notes-int8")
+    earlier = [_mentions(name) for name in ("joint-int8", "joint-document", "further-int8", "notes-int8")]
+    record = read("taught-int8")
+    shipped = _mentions("taught-int8")
 
     rows, twelve = [], []
     for corpus, row in shipped.items():
@@ -115,7 +115,7 @@ def embedded() -> str:
     means = [percent(fmean(values)) for values in zip(*twelve, strict=True)]
     rows.append((f"mean of {len(twelve)}", *means, "", "", "", ""))
 
-    models = "joint", "with the document", "further", "embedded"
+    models = "joint", "with the document", "further", "notes", "embedded"
     names = ("corpus", *models, "95 % interval", "seen", "unseen", "unseen, joint")
     notes = _notes(corpus for corpus in shipped if corpus not in earlier[0])
     return "\n".join([report.table(names, rows), "", _of_bundle(record), "", *notes])
