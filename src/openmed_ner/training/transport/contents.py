@@ -185,9 +185,13 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def iter_source() -> Iterator[tuple[Path, str]]:
-    """Yield the files of this package that training needs, with their names; the embedded model is not."""
+    """Yield the files of this package that training needs, with their names.
+
+    It needs neither the embedded model nor the tables of terminologies, which travel compiled.
+    """
     package = Path(__file__).resolve().parents[2]
+    unneeded = ("data", "model"), ("data", "terminologies")
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package)
-        if path.is_file() and "__pycache__" not in name.parts and name.parts[:2] != ("data", "model"):
+        if path.is_file() and "__pycache__" not in name.parts and name.parts[:2] not in unneeded:
             yield path, f"{package.name}/{name.as_posix()}"
