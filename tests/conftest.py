@@ -227,6 +227,13 @@ def shared_embedded_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_terminologies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the compiled terminologies of whoever runs the tests."""
+    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+
+
+@pytest.fixture
 def no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever opens a connection, or asks for a name, fails."""
 

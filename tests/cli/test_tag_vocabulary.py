@@ -29,10 +29,8 @@ def tag_stub(documents: Iterable[Document], **options: object) -> Iterator[Docum
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, no_terminologies: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     stub = SimpleNamespace(manifest=SimpleNamespace(name="stub"), backend="stub", pipe=tag_stub)
     monkeypatch.setattr(Tagger, "load", lambda *arguments, **options: stub)
     Path("mine.csv").write_text(

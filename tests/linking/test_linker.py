@@ -201,10 +201,8 @@ def test_a_folder_without_names_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_environment_names_the_store(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Path, tmp_path: Path, no_terminologies: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     with pytest.raises(InputError, match="--terminologies"):
         find_store()
     assert find_store(store) == store

@@ -212,9 +212,7 @@ def find_store(name: str | Path | None = None) -> Path:
         inside = parent / name if parent else Path(name)
         return inside if (inside / MANIFEST).is_file() else Path(name)
     folders = list_stores()
-    if parent is None:
-        if folders:
-            return folders[0]
+    if parent is None and not folders:
         raise InputError(
             "no compiled terminologies. Compile those of the package, in about a minute, with: openmed-ner "
             f"terminologies build. Or name a folder with --terminologies or {ENVIRONMENT}"

@@ -432,12 +432,10 @@ def test_an_answer_is_no_cue_for_another_attribute() -> None:
 
 
 def test_identifiers_come_from_the_folder_or_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, no_terminologies: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = build_diseases(tmp_path, ["malaria"])
     document = marked("[Malaria] and [fever].")
-    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     with pytest.raises(InputError, match="OPENMED_NER_TERMINOLOGIES"):
         add_attributes([document], ["identifiers"])
     (linked,) = add_attributes([document], ["identifiers"], IdentifierOptions(folder))

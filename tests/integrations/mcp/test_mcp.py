@@ -21,6 +21,8 @@ from openmed_ner.integrations.mcp import Limits, make_server
 from openmed_ner.terminologies import build
 from stub_service import MARKER, StubTagger
 
+pytestmark = pytest.mark.usefixtures("no_terminologies")
+
 TEXT = "No illness \U0001f600 after drug7."
 TOOLS = {"tag", "link", "look_up", "coverage"}
 
@@ -34,12 +36,6 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     build([], folder / "compiled", vocabularies={table: "Disease"})
     return folder / "compiled"
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENMED_NER_TERMINOLOGIES", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
 
 
 def call(server: Any, name: str, mode: str = "auto", **arguments: Any) -> Any:
