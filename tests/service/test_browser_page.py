@@ -440,6 +440,21 @@ def test_every_format_downloads_with_the_filters(open_page: OpenPage, tmp_path: 
         page.locator("#status", has_text="is ready").wait_for()
 
 
+def test_a_busy_browser_has_time_to_begin_a_download(open_page: OpenPage) -> None:
+    page = open_page()
+    page.evaluate("() => { URL.revokeObjectURL = () => { window.revoked = true; }; }")
+    tag(page, "Aspirin caused gastric ulcer.")
+    page.clock.install(time=0)
+    page.clock.pause_at(10_000)
+    page.get_by_text("Download").click()
+    with page.expect_download():
+        page.get_by_role("button", name="JSON lines", exact=True).click()
+    page.clock.fast_forward(30_000)
+    assert not page.evaluate("window.revoked")
+    page.clock.fast_forward(60_000)
+    assert page.evaluate("window.revoked")
+
+
 def read_mentions(path: Path, name: str) -> list[str]:
     if name in ("brat", "webanno", "xmi"):
         with ZipFile(path) as archive:

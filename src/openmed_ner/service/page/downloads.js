@@ -49,5 +49,5 @@ export function save(content, name) {
   link.href = URL.createObjectURL(content);
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000); // by then the browser reads it
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // a busy browser starts late, and then needs it
 }
