@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -178,6 +179,49 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
     with atomic_folder(target) as folder:
         assert not names(folder)
     assert names(tmp_path) == ["bundle"]
+
+
+def test_one_run_at_a_time_writes_a_folder(tmp_path: Path) -> None:
+    target = tmp_path / "terms"
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from openmed_ner.errors import InputError\n"
+        "from openmed_ner.storage import atomic_folder\n"
+        "try:\n"
+        "    with atomic_folder(Path(sys.argv[1])) as folder:\n"
+        "        (folder / 'second').touch()\n"
+        "except InputError as error:\n"
+        "    print(error)\n"
+    )
+
+    def elsewhere() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", program, str(target)], capture_output=True, text=True, check=True
+        ).stdout
+
+    with atomic_folder(target) as folder:
+        (folder / "first").touch()
+        assert "another run is writing it" in elsewhere()
+        with pytest.raises(InputError, match="another run is writing it"), atomic_folder(target):
+            pass
+        assert names(folder) == ["first"]
+    assert names(target) == ["first"] and names(tmp_path) == ["terms"]
+    assert elsewhere() == "" and names(target) == ["second"] and names(tmp_path) == ["terms"]
+
+
+def test_folders_are_written_where_they_cannot_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(handle: int, operation: int) -> None:
+        raise OSError(errno.EBADF, "not on this file system")
+
+    monkeypatch.setattr("openmed_ner.storage.fcntl.flock", refuse)
+    for _ in range(2):
+        with atomic_folder(tmp_path / "bundle") as folder, folder_lock(tmp_path) as locked:
+            (folder / "new").touch()
+            assert locked
+    assert names(tmp_path / "bundle") == ["new"]
 
 
 def test_a_folder_set_aside_by_a_killed_process_comes_back(tmp_path: Path) -> None:

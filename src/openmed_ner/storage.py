@@ -9,6 +9,7 @@ A link is followed, so it stays and its target is replaced. A device, a pipe and
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -32,6 +33,8 @@ PARTIAL = ".partial"
 _CHUNK = 1 << 20
 _MAX_LINKS = 40
 """Most links from one to the next, as in Linux."""
+_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""Errors of file systems without locks, or without locks of folders, such as NFS."""
 
 
 @contextmanager
@@ -91,13 +94,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; it then takes the place of ``path``.
 
     An older folder of that name is set aside only when its successor is complete, and removed last. What an
-    earlier, killed process left half written is removed first, so only one process may write a folder.
+    earlier, killed process left half written is removed first. One process at a time writes a folder. Where
+    the system has no locks of folders, nothing guards that.
 
     Args:
         path: final place of the folder; its parents are made, and a link is followed.
 
     Raises:
-        InputError: there is a file of that name.
+        InputError: there is a file of that name, or something else is writing the folder at this moment.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_dir():
@@ -105,23 +109,25 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     partial = path.with_name(f".{path.name}{PARTIAL}")
     replaced = path.with_name(f".{path.name}.replaced")
-    if replaced.exists() and not path.exists():  # killed between the two renames below
-        replaced.rename(path)
+    partial.mkdir(parents=True, exist_ok=True)
+    with _own(partial) as is_ours:
+        if not is_ours:
+            raise InputError(f"cannot write {path}: another run is writing it; wait for it, or name another")
+        if replaced.exists() and not path.exists():  # killed between the two renames below
+            replaced.rename(path)
+        shutil.rmtree(replaced, ignore_errors=True)
 
-    for leftover in (partial, replaced):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True)
+        try:
+            _clear(partial)
+            yield partial
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
-    try:
-        yield partial
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-    if path.exists():
-        path.rename(replaced)
-    partial.rename(path)
-    shutil.rmtree(replaced, ignore_errors=True)
+        if path.exists():
+            path.rename(replaced)
+        partial.rename(path)
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def is_stream(path: Path) -> bool:
@@ -203,13 +209,45 @@ def folder_lock(folder: Path, name: str = LOCK) -> Iterator[bool]:
         name: file in it to lock.
     """
     with (folder / name).open("a") as file:
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+        yield _lock(file.fileno())
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[bool]:
+    """Try to lock a folder that its writer will move; yield whether this block now holds it."""
+    if fcntl is None:
         yield True
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:  # its writer has just moved it
+        yield False
+        return
+    try:
+        yield _lock(handle) and folder.exists() and os.path.samestat(os.fstat(handle), folder.stat())
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Try to lock an open file or folder; true where the system has no such locks."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _find_descriptor(path: Path) -> int | None:

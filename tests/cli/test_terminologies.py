@@ -10,7 +10,7 @@ import pytest
 from commands import invoke
 from lexicons import build_diseases, write_table
 from openmed_ner.cli import terminologies as command
-from openmed_ner.cli.doctor import list_missing
+from openmed_ner.cli.doctor import list_missing, list_sources
 from openmed_ner.errors import InputError
 from openmed_ner.formats import write_documents
 from openmed_ner.terminologies import Matcher, open_lexicon, read_words
@@ -142,6 +142,7 @@ def test_without_a_source_the_tables_of_the_package_go_where_other_commands_look
     invoke("link", "neuron", "--type", "CellType")
     assert "CL:1" in capsys.readouterr().out.splitlines()[-1]
     assert list(list_missing()) == ["ncbi-taxonomy-2024-binomials.tsv.xz"]
+    assert [source["title"] for source in list_sources()] == ["Cell Ontology", "NCBI Taxonomy: common names"]
 
 
 @pytest.mark.slow

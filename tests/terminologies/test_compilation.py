@@ -165,9 +165,27 @@ def test_large_files_are_optional_and_the_manifest_names_those_that_are_missing(
     manifest = read_json(tmp_path / "out" / "manifest.json")
     assert {name for source in manifest["sources"] for name in source["missing"]} == optional
     assert manifest["types"]["Species"]["concepts"] == 2
+    titles = {source["name"]: source["title"] for source in manifest["sources"]}
+    assert "supplementary" not in titles["mesh"] and "binomials" not in titles["ncbitaxon"]
     build([sources], tmp_path / "out")
     manifest = read_json(tmp_path / "out" / "manifest.json")
     assert not any(source["missing"] for source in manifest["sources"])
+    titles = {source["name"]: source["title"] for source in manifest["sources"]}
+    assert titles["mesh"].endswith("entry terms of 2022, supplementary records of 2024")
+    assert titles["ncbitaxon"] == "NCBI Taxonomy: common names, genera and binomials"
+
+
+def test_a_second_run_fails_at_once_and_the_first_one_is_whole(sources: Path, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def build_again(stage: str) -> None:
+        with pytest.raises(InputError, match="another run is writing it"):
+            build([sources], tmp_path / "out")
+        refused.append(stage)
+
+    manifest = build([sources], tmp_path / "out", on_stage=build_again)
+    assert refused[0] == "reading mesh" and open_lexicon(tmp_path / "out")[1] == manifest
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_the_package_has_every_file_that_is_not_optional() -> None:

@@ -138,7 +138,7 @@ def list_missing() -> dict[str, str]:
         for source in Store.open(folder).manifest["sources"]
         for name in source.get("missing", ())
     }
-    return {name: adds for source in SOURCES for name, adds in source.optional.items() if name in absent}
+    return {name: part.adds for source in SOURCES for name, part in source.optional.items() if name in absent}
 
 
 def required_packages(extra: str) -> list[str]:

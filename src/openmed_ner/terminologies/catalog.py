@@ -9,7 +9,7 @@ from importlib.resources import files as resources
 from pathlib import Path
 
 from openmed_ner.terminologies.concept import Concept
-from openmed_ner.terminologies.sources import Files, Row, Source, read_table, split_cell
+from openmed_ner.terminologies.sources import Files, OptionalFile, Row, Source, read_table, split_cell
 
 _MESH_DESCRIPTORS = "mesh2024-descriptors.tsv.xz"
 _MESH_TERMS = "mesh2022-descriptor-terms.tsv.xz"
@@ -167,13 +167,17 @@ def read_taxonomy(files: Files) -> Iterator[Concept]:
 SOURCES = (
     Source(
         "mesh",
-        "Medical Subject Headings: descriptors and supplementary records of 2024, entry terms of 2022",
+        "Medical Subject Headings: descriptors of 2024, entry terms of 2022",
         "2024",
         "CC0-1.0",
         "https://www.nlm.nih.gov/mesh",
         (_MESH_DESCRIPTORS, _MESH_TERMS, _MESH_RECORDS),
         read_mesh,
-        {_MESH_RECORDS: "323,304 further chemicals, proteins and rare diseases"},
+        {
+            _MESH_RECORDS: OptionalFile(
+                "supplementary records of 2024", "323,304 further chemicals, proteins and rare diseases"
+            )
+        },
     ),
     Source(
         "mondo",
@@ -258,13 +262,18 @@ SOURCES = (
     ),
     Source(
         "ncbitaxon",
-        "NCBI Taxonomy: genera, binomials and common names",
+        "NCBI Taxonomy: common names",
         "2024-09-07",
         "CC0-1.0",
         "https://www.ncbi.nlm.nih.gov/taxonomy",
         (_BINOMIALS, _COMMON_NAMES),
         read_taxonomy,
-        {_BINOMIALS: "712,243 scientific names of genera and species, such as Escherichia coli"},
+        {
+            _BINOMIALS: OptionalFile(
+                "genera and binomials",
+                "712,243 scientific names of genera and species, such as Escherichia coli",
+            )
+        },
     ),
 )
 """The terminologies whose licences permit converted copies. The Human Phenotype Ontology is not among them,

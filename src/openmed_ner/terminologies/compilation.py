@@ -65,30 +65,33 @@ def build(
         The manifest.
 
     Raises:
-        InputError: there is no known terminology, or one of its files is missing.
+        InputError: there is no known terminology, one of its files is missing, or another run is writing the
+            folder.
         CorpusFormatError: a file is damaged.
     """
     definitions, training = definitions or DefinitionCounts(), training or TrainingText()
     vocabularies = vocabularies or {}
     files = find_files(paths, SOURCES) if paths or not vocabularies else {}
-    concepts = _read(files, on_stage)
     own = [(_recognise(path), label) for path, label in vocabularies.items()]
-    for vocabulary, label in own:
-        on_stage(f"reading {vocabulary.path.name}")
-        concepts += vocabulary.iter_concepts(replace(options or VocabularyOptions(), label=label))
 
-    on_stage("normalising names")
-    names = select_names(
-        [concept for concept in concepts if concept.terminology != MESH_ROLES], definitions.words
-    )
-    senses = list(find_senses(definitions, names))
-    added = add_short_forms(names, senses)
-    on_stage("measuring precision")
-    pruned = prune(names, training.documents)
-    on_stage("compiling")
-    lexicon = Lexicon.compile(pruned)
-
+    # The folder is claimed first, so that a second run of minutes fails at once.
     with atomic_folder(folder) as partial:
+        concepts = _read(files, on_stage)
+        for vocabulary, label in own:
+            on_stage(f"reading {vocabulary.path.name}")
+            concepts += vocabulary.iter_concepts(replace(options or VocabularyOptions(), label=label))
+
+        on_stage("normalising names")
+        names = select_names(
+            [concept for concept in concepts if concept.terminology != MESH_ROLES], definitions.words
+        )
+        senses = list(find_senses(definitions, names))
+        added = add_short_forms(names, senses)
+        on_stage("measuring precision")
+        pruned = prune(names, training.documents)
+        on_stage("compiling")
+        lexicon = Lexicon.compile(pruned)
+
         for label in TYPES:
             on_stage(f"writing {label}")
             of_type = [concept for concept in concepts if concept.type == label]
@@ -135,7 +138,7 @@ def _read(files: Mapping[Source, Files], on_stage: Callable[[str], None]) -> lis
 def _describe(source: Source, files: Files) -> dict[str, Any]:
     return {
         "name": source.name,
-        "title": source.title,
+        "title": source.title_of(files),
         "version": source.version,
         "licence": source.licence,
         "home": source.home,

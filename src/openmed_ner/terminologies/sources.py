@@ -22,18 +22,31 @@ Files = Mapping[str, Path]
 
 
 @dataclass(frozen=True, slots=True)
+class OptionalFile:
+    """A file of a terminology that may be missing.
+
+    Attributes:
+        contents: what it holds, as the title of the terminology says it.
+        adds: what linking gains by it.
+    """
+
+    contents: str
+    adds: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A terminology and the files it is read from.
 
     Attributes:
         name: short name, unique.
-        title: name that its authors gave it, with the edition.
+        title: name that its authors gave it, with the edition and without optional files.
         version: version as its authors state it; empty if the file does not state one.
         licence: terms, as an SPDX identifier where there is one.
         home: address of its authors.
         files: names of its files.
         read: reads the files that are there, by their names. Those that are not optional always are.
-        optional: what each file that may be missing adds.
+        optional: files that may be missing, by their names.
     """
 
     name: str
@@ -43,7 +56,12 @@ class Source:
     home: str
     files: tuple[str, ...]
     read: Callable[[Files], Iterator[Concept]]
-    optional: Mapping[str, str] = field(default_factory=dict, hash=False)
+    optional: Mapping[str, OptionalFile] = field(default_factory=dict, hash=False)
+
+    def title_of(self, files: Files) -> str:
+        """The title, with the optional files that are there."""
+        contents = (part.contents for name, part in self.optional.items() if name in files)
+        return ", ".join((self.title, *contents))
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[Row]:
