@@ -145,19 +145,22 @@ def negation() -> str:
 
 
 def identifiers() -> str:
-    """Identifiers of gold mentions on test splits."""
+    """Identifiers of gold mentions on test splits, with the files of the package and with all files."""
     record = read("identifiers")
-    pairs: dict[tuple[str, str], dict[bool, dict[str, Any]]] = {}
+    groups: dict[tuple[str, str], dict[tuple[str, bool], dict[str, Any]]] = {}
     for row in record["results"]:
-        pairs.setdefault((row["corpus"], row["type"]), {})[bool(row["learnt"])] = row
+        groups.setdefault((row["corpus"], row["type"]), {})[row["files"], bool(row["learnt"])] = row
     lines = [
-        "| test split | type | mentions | names alone | learnt first | of these, unseen identifiers |",
-        "|---|---|---|---|---|---|",
+        "| test split | type | mentions | names alone, package | names alone, all files "
+        "| learnt first, package | learnt first, all files | of these, unseen identifiers |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for (corpus, label), rows in pairs.items():
-        accuracies = (_accuracy(_select_scored(rows[learnt])) for learnt in (False, True))
-        unseen = rows[True]["unseen"]
-        count = f"{_select_scored(rows[False])['mentions']:,}"
+    for (corpus, label), rows in groups.items():
+        last = rows["all", True]
+        columns = [(files, learnt) for learnt in (False, True) for files in ("packaged", "all")]
+        accuracies = (_accuracy(_select_scored(rows[column])) for column in columns)
+        unseen = last["unseen"]
+        count = f"{_select_scored(last)['mentions']:,}"
         rest = "" if label == "Gene" else f"{100 * unseen['accuracy']:.1f} of {unseen['mentions']:,}"
         lines.append(table_row((corpus, label, count, *accuracies, rest)))
     return "\n".join([*lines, "", _name_commits(record["results"])])
@@ -170,9 +173,9 @@ def concepts() -> str:
     if not rows:
         return "Not measured yet."
     lines = [
-        "| test split | type | identifiers | precision | recall | F1 | recall of seen identifiers "
+        "| test split | type | files | identifiers | precision | recall | F1 | recall of seen identifiers "
         "| of unseen ones | wrong | of these, above or below |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         scores = row["concepts"]
@@ -181,6 +184,7 @@ def concepts() -> str:
         cells = (
             row["corpus"],
             row["type"],
+            "package" if row["files"] == "packaged" else "all",
             "learnt first" if row["learnt"] else "names alone",
             f"{100 * scores['precision']:.1f}",
             f"{100 * scores['recall']:.1f}",
