@@ -191,7 +191,7 @@ def test_a_zip_made_to_exhaust_its_reader_is_refused(tmp_path: Path) -> None:
     size = len(json.dumps(study(1, summary="y" * 5000)))
     assert liar.read_bytes().count(size.to_bytes(4, "little")) == 2
     liar.write_bytes(liar.read_bytes().replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little")))
-    with pytest.raises(CorpusFormatError, match=r"liar.zip: not a readable zip"):
+    with pytest.raises(CorpusFormatError, match=r"liar.zip, member 'a.json': not readable"):
         trials_of(liar)
     content = as_zip(tmp_path / "overlap.zip", {f"{n}.json": json.dumps(study(n)) for n in range(3)})
     with zipfile.ZipFile(content) as archive:
@@ -224,7 +224,9 @@ def test_a_damaged_zip_is_refused(tmp_path: Path, damage: str) -> None:
     path.write_bytes({"garbage": b"PK" * 50, "cut": data[:-30]}.get(damage, bytes(data)))
     if damage == "absent":
         path.unlink()
-    with pytest.raises(InputError, match=r"x.zip: (not a readable zip|cannot be read)"):
+    with pytest.raises(
+        InputError, match=r"x.zip: (not a readable zip|cannot be read)|x.zip, member 'a.json': not readable"
+    ):
         trials_of(path)
 
 

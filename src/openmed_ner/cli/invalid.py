@@ -14,7 +14,7 @@ class InvalidDocuments:
         self._n_documents = self._n_records = 0
         self._first = ""
 
-    def add(self, error: InputError, document: Document | None) -> None:
+    def add(self, error: InputError, document: Document | None = None) -> None:
         """Count a document, or a record that is not read."""
         self._first = self._first or str(error)
         self._n_documents += document is not None

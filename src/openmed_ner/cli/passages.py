@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from openmed_ner.cli.invalid import InvalidDocuments
 from openmed_ner.cli.options import INPUT, MOST, OUTPUT, AsJson, TextFormat
 from openmed_ner.cli.output import print_json, printable
 from openmed_ner.errors import InputError
 from openmed_ner.formats import PASSAGE_FORMATS
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.training.passages import PassageSettings, Progress, prepare
 from openmed_ner.training.passages.settings import GuardMode, Language, LicenceFilter
@@ -56,6 +58,14 @@ def passages(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    skip_invalid: Annotated[
+        bool,
+        typer.Option(
+            "--skip-invalid",
+            help="Leave out bad records, and count them (default: refuse the file).",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
     licences: Annotated[
         LicenceFilter, typer.Option(help="Licence classes to use.", rich_help_panel=INPUT)
     ] = _DEFAULTS.licences,
@@ -148,6 +158,10 @@ def passages(
     )
     classes = read_licences(licence or [])
     tokenizer_json = _read_tokenizer(tokenizer)
+    invalid = InvalidDocuments()
+    on_bad: OnBad = fail
+    if skip_invalid:
+        on_bad = invalid.add
 
     with PassageProgress(quiet=as_json) as progress:
         prepared = prepare(
@@ -157,9 +171,11 @@ def passages(
             settings=settings,
             format=source_format,
             licences=classes,
+            on_bad=on_bad,
             on_progress=progress.show,
         )
 
+    invalid.report()
     if as_json:
         print_json(prepared.manifest)
     else:

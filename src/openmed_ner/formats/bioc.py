@@ -65,7 +65,7 @@ def read_bioc_xml(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterato
         CorpusFormatError: the file is not well-formed, declares entities, is not BioC, has passages that
             overlap, or an annotation that differs from the text at its locations.
     """
-    for element in iter_elements(file, source):
+    for element in iter_elements(file, source, on_bad):
         try:
             decoded = decode_element(element, source)
             document = from_bioc(decoded, lambda part: f"{source}, line {part.infons[LINE]}", on_bad=on_bad)
@@ -79,16 +79,16 @@ def read_bioc_json(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterat
     """Yield the documents of a file in JSON: collections, lists of them, or documents, one after the other.
 
     The answers of PubTator 3 (``{"PubTator3": […]}``) and files of a document per line are read too. A
-    document of the wrong shape is handed to ``on_bad``, and so is invalid JSON that follows a complete value;
-    the next line is then read.
+    document of the wrong shape is handed to ``on_bad``, and so is any other value, and an invalid line among
+    others.
 
     Raises:
         CorpusFormatError: as for XML. Messages name the line of invalid JSON, and otherwise the number of
             the document, since the parser keeps no lines.
     """
     number = 0
-    for _, value in iter_values(file, source, on_bad, may_be_empty=False):
-        for record in _iter_records(value, source):
+    for line, value in iter_values(file, source, on_bad, may_be_empty=False):
+        for record in _iter_records(value, f"{source}, line {line}", on_bad):
             number += 1
             try:
                 document = _read_record(record, f"{source}, document {number}", on_bad)
@@ -129,9 +129,10 @@ def write_bioc_json(documents: Iterable[Document], file: TextIO, *, on_bad: OnBa
     file.write("\n]}\n")
 
 
-def _iter_records(content: object, source: str) -> Iterator[object]:
+def _iter_records(content: object, place: str, on_bad: OnBad) -> Iterator[object]:
     """Yield the documents of a collection, of a list of collections or documents, or a single document."""
-    for entry in content if isinstance(content, list) else [content]:
+    entries = content if isinstance(content, list) else [content]
+    for number, entry in enumerate(entries, start=1):
         if isinstance(entry, dict) and isinstance(entry.get("passages"), list):
             yield entry
             continue
@@ -143,10 +144,13 @@ def _iter_records(content: object, source: str) -> Iterator[object]:
             advice = (
                 "; write a list of records one per line (jq -c '.[]'), for --from jsonl" if has_text else ""
             )
-            raise CorpusFormatError(
-                f'{source}: expected a JSON object with a list under "documents", or a document with '
-                '"passages"' + advice
+            on_bad(
+                CorpusFormatError(
+                    f"{place}{f', record {number}' if isinstance(content, list) else ''}: expected a JSON "
+                    'object with a list under "documents", or a document with "passages"' + advice
+                )
             )
+            continue
         yield from lists[0]
 
 

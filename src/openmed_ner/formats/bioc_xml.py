@@ -8,11 +8,12 @@ that passed, so every document is parsed twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.bioc_document import LINE
+from openmed_ner.formats.tolerance import OnBad
 from openmed_ner.formats.xml import check_place, check_root, explain, forget, make_parser
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ _ATTRIBUTES = {"infon": ("key",), "location": ("offset", "length")}
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
-def iter_elements(file: TextIO, source: str) -> Iterator[Element]:
+def iter_elements(file: TextIO, source: str, on_bad: OnBad) -> Iterator[Element]:
     """Yield each ``document`` as soon as it is complete, and free it afterwards.
+
+    What a collection must not hold goes to ``on_bad``.
 
     Raises:
         CorpusFormatError: the file is not well-formed, declares entities, or is not a collection.
@@ -53,14 +56,26 @@ def iter_elements(file: TextIO, source: str) -> Iterator[Element]:
                 if event == "end" and element.tag == "document":
                     yield element
                     # What precedes this document in the collection is freed below, so it is checked now.
-                    _check_shape(element.getparent(), source)
+                    _check_children(element.itersiblings(preceding=True), source, on_bad)
                     forget(element)
             chunk = file.read(_CHUNK)
         root = parser.close()
     except etree.XMLSyntaxError as error:
+        # After some errors the parser stops without a word, and names them here only.
+        for entry in parser.feed_error_log:
+            raise CorpusFormatError(f"{source}, line {entry.line}: {entry.message}") from error
         raise explain(error, source) from error
     check_root(root, source, expected="collection")
-    _check_shape(root, source)
+    _check_children(root, source, on_bad)
+
+
+def _check_children(children: Iterable[Element], source: str, on_bad: OnBad) -> None:
+    """Report children that a collection must not have."""
+    for child in children:
+        try:
+            _check_child("collection", child, source)
+        except CorpusFormatError as error:
+            on_bad(error)
 
 
 def decode_element(element: Element, source: str) -> BioCDocument:
@@ -98,15 +113,18 @@ def _prepare(document: Element, source: str) -> None:
         etree.SubElement(element, "infon", key=LINE).text = str(element.sourceline)
 
 
+def _check_child(parent: str, child: Element, source: str) -> None:
+    if child.tag not in _CHILDREN.get(parent, ()):
+        name = f"<{child.tag}>" if isinstance(child.tag, str) else child.text
+        raise CorpusFormatError(
+            f"{source}, line {child.sourceline}: <{parent}> holds {name}, which BioC does not allow"
+        )
+
+
 def _check_shape(element: Element, source: str) -> None:
     place = f"{source}, line {element.sourceline}: <{element.tag}>"
     for child in element:
-        if child.tag not in _CHILDREN.get(element.tag, ()):
-            name = f"<{child.tag}>" if isinstance(child.tag, str) else child.text
-            raise CorpusFormatError(
-                f"{source}, line {child.sourceline}: <{element.tag}> holds {name}, which BioC does not allow"
-            )
-
+        _check_child(element.tag, child, source)
     for name in ("id", "offset", "text") if element.tag in _CHILDREN else ():
         n_found = len(element.findall(name))
         if n_found > 1 or n_found < (name in _ONCE.get(element.tag, ())):

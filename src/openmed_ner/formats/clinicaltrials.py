@@ -24,7 +24,7 @@ from typing import Any
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.formats.files import check_kind, describe_byte, iter_lines, open_bytes
 from openmed_ner.formats.passage import Passage
-from openmed_ner.formats.tolerance import require_characters
+from openmed_ner.formats.tolerance import OnBad, fail, require_characters
 
 SOURCE = "clinicaltrials"
 SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".zip")
@@ -49,7 +49,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, Valu
 
 
 def read_clinicaltrials(
-    path: Path, *, on_skip: Callable[[str], None] = lambda reason: None
+    path: Path, *, on_skip: Callable[[str], None] = lambda reason: None, on_bad: OnBad = fail
 ) -> Iterator[Passage]:
     """Yield up to three passages per study: ``NCT01234567#summary``, ``#description`` and ``#eligibility``.
 
@@ -57,6 +57,7 @@ def read_clinicaltrials(
         path: a file with one of ``SUFFIXES``, or a folder, read recursively in order of names.
         on_skip: called with ``no text`` for every study that has none of the three, and with ``other file``
             for every file of a folder, or member of a zip, that is not JSON.
+        on_bad: called with the error of each bad file of a folder, member of a zip, line, and study.
 
     Raises:
         InputError: the file cannot be opened, or its name has none of ``SUFFIXES``.
@@ -65,20 +66,29 @@ def read_clinicaltrials(
     if not path.is_dir():
         if not path.name.lower().endswith(SUFFIXES):
             raise InputError(f"{path}: expected a folder or a file that ends with {', '.join(SUFFIXES)}")
-        yield from _read_file(path, on_skip)
+        yield from _read_file(path, on_skip, on_bad)
         return
     for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
-        if file.name.lower().endswith(SUFFIXES):
-            yield from _read_file(file, on_skip)
-        else:
+        if not file.name.lower().endswith(SUFFIXES):
             on_skip("other file")
+            continue
+        passages = _read_file(file, on_skip, on_bad)
+        while True:
+            try:
+                passage = next(passages, None)
+            except InputError as error:
+                on_bad(error)
+                break
+            if passage is None:
+                break
+            yield passage
 
 
-def _read_file(path: Path, on_skip: Callable[[str], None]) -> Iterator[Passage]:
+def _read_file(path: Path, on_skip: Callable[[str], None], on_bad: OnBad) -> Iterator[Passage]:
     check_kind(path)
     name = path.name.lower()
     if name.endswith(".zip"):
-        contents = _iter_members(path, on_skip)
+        contents = _iter_members(path, on_skip, on_bad)
     elif name.removesuffix(".gz").endswith(".jsonl"):
         lines = iter_lines(path, limit=MAX_STUDY, sniff=True)
         contents = ((str(path), number, line) for number, line in lines if line.strip())
@@ -86,8 +96,17 @@ def _read_file(path: Path, on_skip: Callable[[str], None]) -> Iterator[Passage]:
         contents = iter([(str(path), 1, _read_whole(path))])
 
     for source, number, content in contents:
-        for place, study in _iter_studies(content, source, number):
-            passages = list(_to_passages(study, place))
+        try:
+            studies = list(_iter_studies(content, source, number))
+        except CorpusFormatError as error:
+            on_bad(error)
+            continue
+        for place, study in studies:
+            try:
+                passages = list(_to_passages(study, place))
+            except CorpusFormatError as error:
+                on_bad(error)
+                continue
             yield from passages
             if not passages:
                 on_skip("no text")
@@ -107,7 +126,9 @@ def _read_whole(path: Path) -> bytes:
     return content
 
 
-def _iter_members(path: Path, on_skip: Callable[[str], None]) -> Iterator[tuple[str, int, bytes]]:
+def _iter_members(
+    path: Path, on_skip: Callable[[str], None], on_bad: OnBad
+) -> Iterator[tuple[str, int, bytes]]:
     with open_bytes(path):  # explains why a file cannot be opened
         pass
     try:
@@ -122,8 +143,15 @@ def _iter_members(path: Path, on_skip: Callable[[str], None]) -> Iterator[tuple[
                     continue
 
                 source = f"{path}, member {member.filename!r}"
-                _require_plausible(member, source)
-                yield source, 1, archive.read(member)
+                try:
+                    _require_plausible(member, source)
+                    content = archive.read(member)
+                except CorpusFormatError as error:
+                    on_bad(error)
+                except _DAMAGE as error:
+                    on_bad(CorpusFormatError(f"{source}: not readable: {error}"))
+                else:
+                    yield source, 1, content
     except _DAMAGE as error:
         raise CorpusFormatError(f"{path}: not a readable zip: {error}") from error
 

@@ -16,7 +16,7 @@ from itertools import chain
 from logging import getLogger
 from typing import Literal, TextIO
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.conll_rows import (
     BREAKING,
     DOCSTART,
@@ -68,20 +68,23 @@ def read_conll(
         tag_column: index of the tag's column.
         space_column: index of a column with ``+`` where white space follows the token and ``-`` where
             none does, as Flair writes it; a sentence ends with a line break in any case.
-        on_bad: called with the error of each document whose offsets do not fit, and of each tag that breaks
-            the scheme. Any other error ends the reading, since the scheme belongs to the whole file.
+        on_bad: called with the error of each document whose offsets do not fit, and of each tag that is
+            missing, malformed or breaks the scheme. A file whose most tags are bad is no CoNLL, and ends the
+            reading.
 
     Raises:
-        CorpusFormatError: a line lacks a column, a tag is malformed or breaks the scheme, or offsets do
-            not fit their tokens.
+        CorpusFormatError: offsets do not fit their tokens.
+        AnnotationError: a line lacks a column, or a tag is malformed or breaks the scheme.
     """
     layout = ConllLayout(source, label, tag_column, space_column)
     if scheme is None:
         file = file if file.seekable() else StringIO(file.read(), newline="\n")
-        scheme = detect_file_scheme(file, source=source, label=label, tag_column=tag_column)
+        scheme = detect_file_scheme(
+            file, source=source, label=label, tag_column=tag_column, tolerant=on_bad is not fail
+        )
 
     mode: DecodeMode = repair or "strict"
-    blocks = check_tags(iter_blocks(file, layout), scheme, mode, source, on_bad)
+    blocks = check_tags(iter_blocks(file, layout, on_bad=on_bad), scheme, mode, source, on_bad)
     # Tags that broke the scheme have been reported, so they only have to be read in some way.
     mode = mode if on_bad is fail else "conlleval"
     for docstart, sentences in group_by_document(blocks, source):
@@ -94,18 +97,40 @@ def read_conll(
 
 
 def detect_file_scheme(
-    file: TextIO, *, source: str, label: str = "Entity", tag_column: int = -1
+    file: TextIO, *, source: str, label: str = "Entity", tag_column: int = -1, tolerant: bool = False
 ) -> TagScheme:
     """Detect the scheme of a whole file, and return to the position before.
 
     For the rules see :func:`openmed_ner.text.tags.detect_scheme`.
 
+    Args:
+        file: the open file.
+        source: name of the file in messages.
+        label: label of the bare tags.
+        tag_column: index of the tag's column.
+        tolerant: if true, lines without a tag or with a malformed one are passed over, unless most are.
+
     Raises:
-        CorpusFormatError: a line lacks a column, or a tag is malformed.
+        AnnotationError: a line lacks a column, or a tag is malformed.
     """
     begin = file.tell()
-    blocks = iter_blocks(file, ConllLayout(source, label, tag_column))
-    scheme = detect_scheme([row.tag for row in block] for block in blocks)
+    first_bad: InputError | None = None
+    n_bad = n_rows = 0
+
+    def count(error: InputError) -> None:
+        nonlocal first_bad, n_bad
+        first_bad, n_bad = first_bad or error, n_bad + 1
+
+    def iter_tags() -> Iterator[list[str]]:
+        nonlocal n_rows
+        layout = ConllLayout(source, label, tag_column)
+        for block in iter_blocks(file, layout, on_bad=count if tolerant else fail):
+            n_rows += len(block)
+            yield [row.tag for row in block]
+
+    scheme = detect_scheme(iter_tags())
+    if first_bad is not None and 2 * n_bad > n_rows:
+        raise CorpusFormatError(str(first_bad))
     file.seek(begin)
     logger.info("%s: tags are read as %s", source, scheme.value)
     return scheme

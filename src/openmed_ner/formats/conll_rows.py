@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from openmed_ner.errors import CorpusFormatError
-from openmed_ner.formats.tolerance import excerpt
+from openmed_ner.errors import AnnotationError, CorpusFormatError
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.text import OUTSIDE
 from openmed_ner.text.tags import split_tag
 
@@ -57,11 +57,14 @@ Block = Sequence[Row]
 """The rows of a sentence, or a ``-DOCSTART-`` line alone."""
 
 
-def iter_blocks(file: TextIO, layout: ConllLayout) -> Iterator[Block]:
+def iter_blocks(file: TextIO, layout: ConllLayout, *, on_bad: OnBad = fail) -> Iterator[Block]:
     """Yield the sentences and the ``-DOCSTART-`` lines of a file, in order.
 
+    A line without a tag, or with a malformed one, goes to ``on_bad``; its token is then outside.
+
     Raises:
-        CorpusFormatError: a line lacks a column, or a tag is malformed.
+        CorpusFormatError: a line lacks the mark of the white space after its token.
+        AnnotationError: a line lacks another column, or a tag is malformed.
     """
     rows: list[Row] = []
     for number, line in enumerate(file, start=1):
@@ -76,7 +79,7 @@ def iter_blocks(file: TextIO, layout: ConllLayout) -> Iterator[Block]:
         if opens_document:
             yield [Row(number, (DOCSTART, content), OUTSIDE)]
         elif columns:
-            rows.append(_to_row(number, columns, layout))
+            rows += _read_row(number, columns, layout, on_bad)
     if rows:
         yield rows
 
@@ -121,13 +124,27 @@ def _split(line: str) -> tuple[str, ...]:
     return tuple(column for column in line.split(" ") if column)
 
 
-def _to_row(number: int, columns: tuple[str, ...], layout: ConllLayout) -> Row:
+def _read_row(number: int, columns: tuple[str, ...], layout: ConllLayout, on_bad: OnBad) -> list[Row]:
+    """The row of a line; nothing if the line is bad and has no token."""
     place = f"{layout.source}, line {number}"
+    try:
+        tag = _read_tag(columns, layout)
+    except ValueError as error:
+        on_bad(AnnotationError(f"{place}: {error}"))
+        if not columns[0]:
+            return []
+        tag = OUTSIDE
+    if layout.space_column is not None:
+        _require_space_mark(columns, layout.space_column, place)
+    return [Row(number, columns, tag)]
+
+
+def _read_tag(columns: tuple[str, ...], layout: ConllLayout) -> str:
     last = len(columns) - 1
     index = layout.tag_column + (len(columns) if layout.tag_column < 0 else 0)
     if not columns[0] or not 0 < index <= last:
-        raise CorpusFormatError(
-            f"{place}: expected a token, and a tag in column {layout.tag_column}, "
+        raise ValueError(
+            f"expected a token, and a tag in column {layout.tag_column}, "
             f"found {excerpt(' '.join(columns))}. Name the column of the tags with tag_column"
         )
 
@@ -139,11 +156,8 @@ def _to_row(number: int, columns: tuple[str, ...], layout: ConllLayout) -> Row:
         way_out = "For BILOU and BMEWO, write L as E, U and W as S, M as I"
         if " " in tag:
             way_out = "A table of texts needs a first line with the names of its columns, one of them 'text'"
-        raise CorpusFormatError(f"{place}: {str(error)[:200]}. {way_out}") from error
-
-    if layout.space_column is not None:
-        _require_space_mark(columns, layout.space_column, place)
-    return Row(number, columns, tag)
+        raise ValueError(f"{str(error)[:200]}. {way_out}") from error
+    return tag
 
 
 def _require_space_mark(columns: tuple[str, ...], index: int, place: str) -> None:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from openmed_ner.errors import CorpusFormatError, InputError, UnreadFormatError
+from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnreadFormatError
 from openmed_ner.formats import PASSAGE_FORMATS, PATH_READERS, REGISTRY, read_documents
 from openmed_ner.formats.detection import detect_text_format
 from openmed_ner.formats.files import (
@@ -26,7 +26,7 @@ from openmed_ner.formats.files import (
 from openmed_ner.formats.jsonl import check_record
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.recognition import HEAD
-from openmed_ner.formats.tolerance import require_characters
+from openmed_ner.formats.tolerance import OnBad, fail, require_characters
 
 MAX_LINE = 16 << 20
 """Greatest length of a line in bytes, and of a paragraph in characters."""
@@ -59,13 +59,17 @@ def iter_files(paths: list[Path], *, format: str | None = None) -> Iterator[tupl
             raise InputError(f"{path}: no such file or folder")
 
 
-def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: None) -> Iterator[Passage]:
+def read_passages(
+    path: Path, format: str, *, on_skip: OnSkip = lambda reason: None, on_bad: OnBad = fail
+) -> Iterator[Passage]:
     """Yield the passages of a file.
 
     Args:
         path: the file, or a folder if the format reads folders.
         format: one of ``PASSAGE_FORMATS``.
         on_skip: called with the reason for each article of a dump that has no text to offer.
+        on_bad: called with the error of each bad record, if the reader can continue after one. Bad
+            annotations do not matter here.
 
     Raises:
         InputError: the file cannot be opened.
@@ -74,13 +78,13 @@ def read_passages(path: Path, format: str, *, on_skip: OnSkip = lambda reason: N
     check_kind(path)
     source = Path(strip_gz(path.name)).stem
     if reader := REGISTRY[format].passage_reader:
-        yield from reader(path, on_skip=on_skip)
+        yield from reader(path, on_skip=on_skip, on_bad=on_bad)
     elif format == "jsonl":
-        yield from _read_jsonl(path, source)
+        yield from _read_jsonl(path, source, on_bad)
     elif format == "text":
         yield from _read_text(path, source)
     else:
-        for document in read_documents(path, format=format):
+        for document in read_documents(path, format=format, on_bad=_pass_annotations(on_bad)):
             yield Passage(document.id, source, document.text)
 
 
@@ -95,14 +99,26 @@ def _choose_format(path: Path, format: str | None) -> str | None:
         return None
 
 
-def _read_jsonl(path: Path, source: str) -> Iterator[Passage]:
+def _pass_annotations(on_bad: OnBad) -> OnBad:
+    """Return a function that drops the errors of annotations."""
+
+    def note(error: InputError) -> None:
+        if not isinstance(error, AnnotationError):
+            on_bad(error)
+
+    return note
+
+
+def _read_jsonl(path: Path, source: str, on_bad: OnBad) -> Iterator[Passage]:
     for number, line in _iter_text_lines(path):
         if not line.strip():
             continue
         try:
-            yield _from_json(json.loads(line), f"{path.name}:{number}", source)
+            passage = _from_json(json.loads(line), f"{path.name}:{number}", source)
         except (ValueError, RecursionError) as error:
-            raise CorpusFormatError(f"{path}, line {number}: {error}") from error
+            on_bad(CorpusFormatError(f"{path}, line {number}: {error}"))
+        else:
+            yield passage
 
 
 def _from_json(record: object, default_id: str, default_source: str) -> Passage:

@@ -64,7 +64,8 @@ def iter_values(
 ) -> Iterator[tuple[int, Any]]:
     """Yield the line and the value of each JSON value of a file; a byte order mark is dropped.
 
-    Invalid JSON that follows a complete value goes to ``on_bad``, and the next line is then read.
+    Invalid JSON goes to ``on_bad``, and the next line is then read. If it comes first, the next line has to
+    be a whole JSON object. Otherwise the file is not one of lines, and reading ends.
 
     Args:
         file: open file.
@@ -73,7 +74,7 @@ def iter_values(
         may_be_empty: if false, a file without a value is an error.
 
     Raises:
-        CorpusFormatError: the first value is not JSON.
+        CorpusFormatError: the first value is not JSON, and no object on the line after it is.
     """
     text = file.read().removeprefix("\ufeff")
     decoder = json.JSONDecoder()
@@ -88,16 +89,23 @@ def iter_values(
         try:
             value, end = decoder.raw_decode(text, begin)
         except (ValueError, RecursionError) as error:
-            # The parser may have read on into the lines after a bad one.
-            number = error.lineno if is_first and isinstance(error, json.JSONDecodeError) else line
-            problem = CorpusFormatError(f"{source}, line {number}: {error}")
-            if is_first:
-                raise problem from error
-            on_bad(problem)
             end = text.find("\n", begin) % (len(text) + 1)
+            next_line = text[end + 1 : text.find("\n", end + 1) % (len(text) + 1)]
+            if is_first and not _is_object(next_line):
+                number = error.lineno if isinstance(error, json.JSONDecodeError) else line
+                raise CorpusFormatError(f"{source}, line {number}: {error}") from error
+            # The parser may have read on into the lines after a bad one.
+            on_bad(CorpusFormatError(f"{source}, line {line}: {error}"))
         else:
-            is_first = False
             yield line, value
+        is_first = False
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def iter_records(file: TextIO, source: str, on_bad: OnBad) -> Iterator[tuple[str, Any]]:

@@ -30,7 +30,7 @@ def read_medline(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator
 
     Raises:
         CorpusFormatError: a record does not begin with its PMID, a line is neither a field nor the
-            continuation of one, or a record has neither title nor abstract.
+            continuation of one, or a record has neither title nor abstract, or several of one.
     """
     lines = (
         (number, line.removeprefix("\ufeff" * (number == 1)).rstrip("\r\n"))
@@ -47,13 +47,17 @@ def read_medline(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator
 
 
 def _iter_records(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """Yield the lines of each record; it ends before the next PMID."""
+    """Yield the lines of each record; it ends before the next PMID, and before a field after a blank line."""
     record: list[Line] = []
+    is_after_blank = False
     for number, line in lines:
-        if line.startswith(f"{_FIRST}-") and record:
+        # A record that lacks its PMID must not become a part of the one before.
+        begins = line.startswith(f"{_FIRST}-") or (is_after_blank and _FIELD.fullmatch(line))
+        if begins and record:
             yield record
             record = []
-        if line.strip():
+        is_after_blank = not line.strip()
+        if not is_after_blank:
             record.append((number, line))
     if record:
         yield record
@@ -75,6 +79,9 @@ def _read_record(lines: list[Line]) -> Document:
     (pmid, *_) = fields.get(_FIRST, [""])
     if not _NUMBER.fullmatch(pmid):
         raise ValueError(f"expected a record that begins with its PMID, found {excerpt(lines[0][1])}")
+    for field, kind in _PASSAGES.items():
+        if len(fields.get(field, [])) > 1:
+            raise ValueError(f"the record {pmid} has several {kind}s; does the next one lack its PMID?")
     passages = {kind: " ".join(fields.get(field, [])) for field, kind in _PASSAGES.items()}
     if passages["title"] == _NO_TITLE:
         passages["title"] = ""

@@ -23,6 +23,7 @@ from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.files import open_bytes
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.structure import join_passages, with_year
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.formats.xml import check_place, check_root, explain, forget, make_parser
 from openmed_ner.text import Document
 
@@ -55,6 +56,7 @@ def read_pubmed(
     languages: Collection[str] | None = ("eng",),
     retracted: bool = False,
     on_skip: OnSkip = lambda reason: None,
+    on_bad: OnBad = fail,
 ) -> Iterator[Passage]:
     """Yield one passage per article that has an abstract, named ``pubmed:PMID``, or ``pubmed:PMID.VERSION``.
 
@@ -66,13 +68,14 @@ def read_pubmed(
         on_skip: called for every skipped article with the first reason that applies: ``deleted`` (on the list
             of this same file; see :func:`read_deleted` for other files), ``book``, ``language``,
             ``retracted``, ``no abstract``.
+        on_bad: called with the error of each article without a PMID.
 
     Raises:
         InputError: the file cannot be opened.
         CorpusFormatError: the file is damaged, not well-formed, declares or refers to entities, is not a
             PubMed file, has an article without PMID, or a record larger than any known.
     """
-    for name, title, abstract, _ in _iter_articles(path, languages, retracted, on_skip):
+    for name, title, abstract, _ in _iter_articles(path, languages, retracted, on_skip, on_bad):
         if abstract:
             yield Passage(name, SOURCE, f"{title} {abstract}" if title else abstract)
         else:
@@ -85,6 +88,7 @@ def read_pubmed_documents(
     languages: Collection[str] | None = None,
     retracted: bool = True,
     on_skip: OnSkip = lambda reason: None,
+    on_bad: OnBad = fail,
 ) -> Iterator[Document]:
     """Yield one document per article, with title and abstract as passages of its structure.
 
@@ -97,7 +101,7 @@ def read_pubmed_documents(
     Raises:
         InputError, CorpusFormatError: as for :func:`read_pubmed`.
     """
-    for name, title, abstract, date in _iter_articles(path, languages, retracted, on_skip):
+    for name, title, abstract, date in _iter_articles(path, languages, retracted, on_skip, on_bad):
         if document := join_passages(
             name, {"title": "" if title == _NO_TITLE else title, "abstract": abstract}
         ):
@@ -107,11 +111,11 @@ def read_pubmed_documents(
 
 
 def _iter_articles(
-    path: Path, languages: Collection[str] | None, retracted: bool, on_skip: OnSkip
+    path: Path, languages: Collection[str] | None, retracted: bool, on_skip: OnSkip, on_bad: OnBad
 ) -> Iterator[tuple[str, str, str, str]]:
     """Yield the name, title, abstract and date of each article of the accepted languages and kinds."""
     accepted = {languages} if isinstance(languages, str) else languages and {*languages}
-    deleted = read_deleted(path)
+    deleted = read_deleted(path, on_bad=on_bad)
 
     for record in _iter_records(path):
         if record.tag == _DELETED:
@@ -120,7 +124,11 @@ def _iter_articles(
             on_skip("book")
             continue
 
-        name = _name(record, record.find("MedlineCitation/PMID"), path)
+        try:
+            name = _name(record, record.find("MedlineCitation/PMID"), path)
+        except CorpusFormatError as error:
+            on_bad(error)
+            continue
         article = record.find("MedlineCitation/Article")
         if name in deleted:
             on_skip("deleted")
@@ -133,8 +141,10 @@ def _iter_articles(
             yield empty if article is None else (name, _title(article), _abstract(article), _date(article))
 
 
-def read_deleted(path: Path) -> frozenset[str]:
+def read_deleted(path: Path, *, on_bad: OnBad = fail) -> frozenset[str]:
     """Return the names (``pubmed:PMID``) of articles that a file deletes, from itself or any earlier file.
+
+    A number that is none goes to ``on_bad``.
 
     Raises:
         InputError, CorpusFormatError: as for :func:`read_pubmed`.
@@ -142,12 +152,14 @@ def read_deleted(path: Path) -> frozenset[str]:
     # Most files have no such list, and a search for its tag is much faster than parsing.
     if not _contains(path, f"<{_DELETED}".encode()):
         return frozenset()
-    return frozenset(
-        _name(record, number, path)
-        for record in _iter_records(path)
-        if record.tag == _DELETED
-        for number in record.iterfind("PMID")
-    )
+    names = set()
+    for record in _iter_records(path):
+        for number in record.iterfind("PMID") if record.tag == _DELETED else ():
+            try:
+                names.add(_name(record, number, path))
+            except CorpusFormatError as error:
+                on_bad(error)
+    return frozenset(names)
 
 
 def _contains(path: Path, tag: bytes) -> bool:

@@ -53,10 +53,10 @@ class Format:
         name: name on the command line and in requests.
         reader: reader of an open text file; takes ``source`` and ``on_bad``.
         path_reader: reader of a path, for formats of more than one file; takes ``on_bad``.
-        passage_reader: reader of the passages of a public dump, for pretraining; takes a path and
-            ``on_skip``.
-        document_reader: reader of the same dump for tagging, if it reads more; takes a path, ``on_skip`` and
-            the options of the format.
+        passage_reader: reader of the passages of a public dump, for pretraining; takes a path, ``on_skip``
+            and ``on_bad``.
+        document_reader: reader of the same dump for tagging, if it reads more; takes a path, ``on_skip``,
+            ``on_bad`` and the options of the format.
         options: names of the options of the reader of documents.
         writer: writer of documents to an open text file; takes ``on_bad``.
         folder_writer: writer of documents to a folder; takes ``on_bad``.

@@ -429,7 +429,7 @@ def test_a_brat_folder_is_read_when_named_as_such(tmp_path: Path) -> None:
         ("a.txt", b"fine\n\xe9t\xe9\n", r"a\.txt: not UTF-8: byte 0xe9 in line 2, at byte 1"),
         ("a.jsonl.gz", gzip.compress(b'{"text": "x"}\n', mtime=0)[:-9], r"a\.jsonl\.gz: damaged: "),
         ("a.txt.gz", b"plain", r"a\.txt\.gz: damaged: Not a gzipped file"),
-        ("a.pubtator.gz", gzip.compress(b"\xff", mtime=0), r"a\.pubtator\.gz: not UTF-8"),
+        ("a.pubtator.gz", gzip.compress(b"\xff", mtime=0), r"a\.pubtator\.gz, line 1: not UTF-8"),
     ],
 )
 def test_a_damaged_file_is_named_with_the_place(

@@ -324,7 +324,7 @@ def _iter_documents(
     check_kind(input.path, folders=input.format not in READERS)
     options = input.options.for_format(input.format)
     if read_dump := REGISTRY[input.format].document_reader:
-        yield from read_dump(input.path, on_skip=on_skip, **options)
+        yield from read_dump(input.path, on_skip=on_skip, on_bad=on_bad, **options)
     elif input.format in READERS or input.format in PATH_READERS:
         documents = read_documents(
             input.path,
@@ -337,7 +337,7 @@ def _iter_documents(
         for document in documents:
             yield replace(document, id=f"{input.scope}/{document.id}") if input.scope else document
     else:
-        for passage in read_passages(input.path, input.format, on_skip=on_skip):
+        for passage in read_passages(input.path, input.format, on_skip=on_skip, on_bad=on_bad):
             yield Document(passage.id, passage.text)
 
 

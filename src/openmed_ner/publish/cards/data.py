@@ -298,10 +298,12 @@ def _guard(guard: Mapping[str, Any]) -> str:
 
 
 def _not_read(account: Mapping[str, Any]) -> str:
-    """List files of unknown kinds and damaged articles; the sources list what was read and dropped."""
+    """List files of unknown kinds and what was not read of others; the sources list what was dropped."""
     files, articles = account.get("not_read"), account.get("skipped_articles")
     names = NOT_RECORDED if files is None else ", ".join(map(str, files)) or "none"
-    return f"- Files: {names}\n- Articles: {list_counts(articles)}\n"
+    bad = account.get("bad_records")
+    records = f"- Bad records: {bad:,}\n" if isinstance(bad, int) and bad else ""
+    return f"- Files: {names}\n- Articles: {list_counts(articles)}\n{records}"
 
 
 def _files(account: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from openmed_ner.errors import InputError
 from openmed_ner.formats.discovery import iter_files, read_passages
+from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.storage import sha256, sha256_file, write_json
 from openmed_ner.training.passages.filter import PassageFilter
 from openmed_ner.training.passages.guard import Guard, load_guard
@@ -66,6 +67,7 @@ def prepare(
     format: str | None = None,
     licences: Mapping[str, LicenceClass] | None = None,
     guard: Guard | None = None,
+    on_bad: OnBad = fail,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> PassageSet:
     """Prepare a pretraining set.
@@ -78,6 +80,7 @@ def prepare(
         format: format of the files; inferred from the file names if ``None``.
         licences: licence classes of sources that differ from the table.
         guard: sentences of dev and test documents; by default, read from the catalog as ``settings`` say.
+        on_bad: called with the error of each bad record, which is then left out and counted.
         on_progress: callback with the progress, now and then.
 
     Raises:
@@ -96,19 +99,31 @@ def prepare(
             guard = load_guard(settings.guard, on_split=lambda name: on_progress(Progress(f"guard {name}")))
 
         skipped: Counter[str] = Counter()
+        n_bad = 0
+
+        def note_bad(error: InputError) -> None:
+            nonlocal n_bad
+            n_bad += 1
+            on_bad(error)
+
         spool = partial_folder / "spool"
         with spool.open("wb") as file:
             selected = PassageFilter(settings, tokenizer, guard, licences or {}, file)
             for path, name, kind in files:
                 if kind is not None:
-                    passages = read_passages(path, kind, on_skip=lambda reason: skipped.update([reason]))
+                    passages = read_passages(
+                        path,
+                        kind,
+                        on_skip=lambda reason: skipped.update([reason]),
+                        on_bad=fail if on_bad is fail else note_bad,
+                    )
                     selected.add_all(passages, partial(_report, on_progress, name))
         if not selected.pieces:
             raise InputError(f"no passage is left of {selected.read} read: {_describe(_accounts(selected))}")
 
         on_progress(Progress("writing", selected.read, len(selected.keys)))
-        with spool.open("rb") as file:
-            shards = write_splits(selected, file, partial_folder, settings)
+        with spool.open("rb") as spooled:
+            shards = write_splits(selected, spooled, partial_folder, settings)
         spool.unlink()
 
         accounts = _accounts(selected)
@@ -130,6 +145,7 @@ def prepare(
             "inputs": [entry for path, name, kind in files if kind for entry in _iter_inputs(path, name)],
             "not_read": [name for _, name, kind in files if kind is None],
             "skipped_articles": dict(sorted(skipped.items())),
+            "bad_records": n_bad,
         }
         write_json(partial_folder / MANIFEST, manifest)
     return PassageSet(folder, manifest, accounts)

@@ -27,6 +27,8 @@ def summarise(prepared: PassageSet) -> list[str]:
         lines.append(f"not read, of unknown kind: {len(manifest['not_read'])} files")
     if manifest["skipped_articles"]:
         lines.append("articles skipped: " + _reasons(manifest["skipped_articles"]))
+    if manifest["bad_records"]:
+        lines.append(f"bad records left out: {manifest['bad_records']:,}")
     lines.append(f"set: {prepared.folder}")
     return lines
 
