@@ -152,6 +152,49 @@ def test_invalid_gold_documents_can_be_left_out() -> None:
     )
 
 
+BAD = {"text": TEXT, "spans": [{"start": 0, "end": 99, "label": "Chemical"}]}
+
+
+def test_a_bad_prediction_leaves_its_document_out_on_both_sides() -> None:
+    good = [{**GOLD, "id": name} for name in "1345"]
+    extra = {"text": TEXT, "spans": [{"start": 0, "end": 7, "label": "Other"}], "id": "4"}
+    write({"gold.jsonl": as_lines(*good[:2], {**BAD, "id": "4"}, good[3])})
+    write({"theirs.jsonl": as_lines(good[0], {**BAD, "id": "3"}, extra, good[3])})
+    for gold, theirs, count in (("gold", "theirs", 2), ("gold", "gold", 3), ("theirs", "theirs", 3)):
+        command = ("evaluate", "--gold", f"{gold}.jsonl", "--predicted", f"{theirs}.jsonl")
+        assert run(*command)[0] == 2
+        status, output, messages = run(*command, "--skip-invalid")
+        assert status == 0 and "F1 100.00" in output and f"{count} documents" in output, messages
+        n_bad = 1 if gold == theirs else 2
+        assert f"left out: {n_bad} documents with bad annotations, 0 bad records" in messages
+    status, output, messages = run(
+        *("evaluate", "--gold", "gold.jsonl", "--compare", "theirs.jsonl", "gold.jsonl", "--skip-invalid")
+    )
+    assert status == 0 and "F1 100.00 against 100.00" in output, messages
+    assert "left out: 2 documents with bad annotations, 0 bad records" in messages
+
+
+def test_documents_without_ids_are_paired_by_their_texts_if_some_are_left_out() -> None:
+    texts = [{**GOLD, "text": f"{TEXT} {number}"} for number in (1, 2, 2, 3)]
+    for entry in texts:
+        del entry["id"]
+    write({"gold.jsonl": as_lines(*texts), "theirs.jsonl": as_lines("no", *texts[1:])})
+    command = ("evaluate", "--gold", "gold.jsonl", "--predicted", "theirs.jsonl", "--skip-invalid")
+    status, output, messages = run(*command)
+    assert status == 0 and "F1 100.00" in output and "3 documents" in output, messages
+    # More documents are missing than were left out.
+    write({"theirs.jsonl": as_lines("no", *texts[2:])})
+    status, output, messages = run(*command)
+    assert status == 2 and "has no counterpart" in messages
+    write({"theirs.jsonl": as_lines(BAD)})
+    status, output, messages = run(*command)
+    assert status == 2
+
+
+def as_lines(*records: object) -> str:
+    return "".join(f"{record if isinstance(record, str) else json.dumps(record)}\n" for record in records)
+
+
 def test_an_empty_argument_is_no_folder() -> None:
     write({"a.txt": TEXT})
     for words, empty in (

@@ -331,7 +331,15 @@ def _read_predictions(
     """Read a file of predictions, whose subwords are those of the embedded model (bert-uncased)."""
     gold = gold_source.load_for_predictions(path)
     tokenizer = SubwordTokenizer.from_json((embedded_bundle() / TOKENIZER).read_text(encoding="utf-8"))
-    return [read_predictions(path, gold, format=format, label_names=label_names, tokenizer=tokenizer)]
+    predictions = read_predictions(
+        path,
+        gold,
+        format=format,
+        label_names=label_names,
+        tokenizer=tokenizer,
+        on_invalid=gold_source.on_invalid,
+    )
+    return [predictions]
 
 
 def _score(

@@ -12,18 +12,20 @@ class InvalidDocuments:
 
     def __init__(self) -> None:
         self._n_documents = self._n_records = 0
-        self._first = ""
+        self._messages: dict[str, None] = {}
 
     def add(self, error: InputError, document: Document | None = None) -> None:
-        """Count a document, or a record that is not read."""
-        self._first = self._first or str(error)
+        """Count a document, or a record that is not read; once if its file is read twice."""
+        if str(error) in self._messages:
+            return
+        self._messages[str(error)] = None
         self._n_documents += document is not None
         self._n_records += document is None
 
     def report(self) -> None:
         """Print the numbers, if something was left out."""
-        if self._first:
+        if self._messages:
             complain(
                 f"left out: {self._n_documents} documents with bad annotations, "
-                f"{self._n_records} bad records; the first: {self._first}"
+                f"{self._n_records} bad records; the first: {next(iter(self._messages))}"
             )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from openmed_ner.errors import InputError
+from openmed_ner.evaluation.gold import require_mentions
 from openmed_ner.evaluation.predictions import Predictions
 from openmed_ner.evaluation.scores import score_documents
 from openmed_ner.evaluation.significance import Comparison, paired_randomisation
@@ -49,12 +50,32 @@ def compare_predictions(
     Raises:
         InputError: the systems share no head, or were not run on the same documents.
     """
-    for one, two in pair_predictions(first, second):
+    for pair in pair_predictions(first, second):
+        one, two = _keep_common(*pair)
         gold = one.gold.documents
         difference = paired_randomisation(
             score_documents(gold, one.predicted), score_documents(gold, two.predicted)
         )
         yield HeadComparison(one, two, (one.score(), two.score()), difference)
+
+
+def _keep_common(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
+    """Keep the documents of both systems, if bad ones of either were left out."""
+    if first.gold.n_left_out is None:
+        return first, second
+    common = {document.id for document in first.gold.documents}
+    common &= {document.id for document in second.gold.documents}
+    require_mentions([one for one in first.gold.documents if one.id in common], source="both systems")
+    return _keep(first, common), _keep(second, common)
+
+
+def _keep(predictions: Predictions, ids: Set[str]) -> Predictions:
+    gold = replace(
+        predictions.gold, documents=[entry for entry in predictions.gold.documents if entry.id in ids]
+    )
+    return replace(
+        predictions, gold=gold, predicted=[entry for entry in predictions.predicted if entry.id in ids]
+    )
 
 
 def pair_predictions(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from openmed_ner.corpora import find_corpus, load_alternatives, load_split
 from openmed_ner.errors import CorpusError, InputError
 from openmed_ner.formats import read_documents, read_valid_documents
 from openmed_ner.text import Document
+
+OnInvalid = Callable[[InputError, Document | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Gold:
             their surface form: those that occur in training apart from those that do not.
         alternatives: the same documents with the spans that the corpus's official scorer also accepts.
         types: entity types that are scored; all if empty.
-        partial: if true, documents were left out, and predictions for them are passed over.
+        n_left_out: number of bad documents that were left out; ``None`` if a bad document is an error.
     """
 
     corpus: str
@@ -33,7 +36,7 @@ class Gold:
     training: Sequence[Document] | None = None
     alternatives: Sequence[Document] | None = None
     types: Sequence[str] = ()
-    partial: bool = False
+    n_left_out: int | None = None
 
 
 def load_gold(corpus: str, split: str, training_splits: Sequence[str] = ("train",)) -> Gold:
@@ -85,7 +88,7 @@ class GoldSource:
     format: str | None = None
     head: str | None = None
     types: Sequence[str] = ()
-    on_invalid: Callable[[InputError, Document | None], None] | None = None
+    on_invalid: OnInvalid | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -136,16 +139,44 @@ class GoldSource:
 
     def _read(self, path: Path, corpus: str) -> Gold:
         options = {"columns": self.columns} if self.columns else {}
-        if self.on_invalid is None:
-            documents = list(read_documents(path, format=self.format, options=options))
-        else:
-            documents = list(
-                read_valid_documents(path, format=self.format, on_invalid=self.on_invalid, options=options)
-            )
+        documents, n_left_out = read_scorable(
+            path, format=self.format, on_invalid=self.on_invalid, options=options
+        )
         if self.types:
             documents = keep_types(documents, self.types)
         require_mentions(documents, source=str(path), types=self.types)
-        return Gold(corpus, path.name, documents, types=self.types, partial=self.on_invalid is not None)
+        return Gold(corpus, path.name, documents, types=self.types, n_left_out=n_left_out)
+
+
+def read_scorable(
+    path: Path,
+    *,
+    format: str | None = None,
+    on_invalid: OnInvalid | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[list[Document], int | None]:
+    """Read the documents of a file to score.
+
+    Args:
+        path: the file or folder.
+        format: format of the file; inferred from its name if ``None``.
+        on_invalid: called with the error of each bad document, and with the document if it can be read; if
+            ``None``, a bad document ends the reading.
+        options: options of the format.
+
+    Returns:
+        The documents, and the number of those left out; ``None`` if none may be.
+    """
+    if on_invalid is None:
+        return list(read_documents(path, format=format, options=options)), None
+    n_left_out = 0
+
+    def note(error: InputError, document: Document | None) -> None:
+        nonlocal n_left_out
+        n_left_out += 1
+        on_invalid(error, document)
+
+    return list(read_valid_documents(path, format=format, on_invalid=note, options=options)), n_left_out
 
 
 def keep_types(documents: Sequence[Document], types: Sequence[str]) -> list[Document]:

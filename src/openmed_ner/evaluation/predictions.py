@@ -6,7 +6,7 @@ Each text is tagged once, also if several heads are scored on it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +18,15 @@ from openmed_ner.evaluation.calibration import (
     threshold_for_precision,
 )
 from openmed_ner.evaluation.errors import KINDS, count_errors, find_errors
-from openmed_ner.evaluation.gold import Gold, keep_types
+from openmed_ner.evaluation.gold import Gold, OnInvalid, keep_types, read_scorable, require_mentions
 from openmed_ner.evaluation.protocols import ScoringProtocol, make_view
-from openmed_ner.evaluation.summary import check_labels, pair_documents, rename_labels, summarise
-from openmed_ner.formats import read_documents
+from openmed_ner.evaluation.summary import (
+    check_labels,
+    pair_documents,
+    pair_valid_documents,
+    rename_labels,
+    summarise,
+)
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.text import Document
 
@@ -160,6 +165,7 @@ def read_predictions(
     format: str | None = None,
     label_names: Mapping[str, str] | None = None,
     tokenizer: SubwordTokenizer | None = None,
+    on_invalid: OnInvalid | None = None,
 ) -> Predictions:
     """Read the predictions of any system for gold documents from a file.
 
@@ -169,20 +175,37 @@ def read_predictions(
         format: format of the file; inferred from its name if ``None``.
         label_names: predicted label to gold label; spans whose label becomes empty are dropped.
         tokenizer: the tokenizer that the ``subword`` protocol counts with.
+        on_invalid: called with the error of each bad document, and with the document if it can be read. It is
+            left out, as is its counterpart in the gold. If ``None``, a bad document ends the reading.
 
     Raises:
         CorpusFormatError: the file does not follow its format.
         InputError: the documents do not belong together, or a predicted label does not occur in the gold.
     """
-    predicted = rename_labels(list(read_documents(path, format=format)), label_names or {})
+    documents, n_left_out = read_scorable(path, format=format, on_invalid=on_invalid)
+    predicted = rename_labels(documents, label_names or {})
     if gold.types:
         predicted = keep_types(predicted, gold.types)
-    if gold.partial:
-        ids = {document.id for document in gold.documents}
-        predicted = [document for document in predicted if document.id in ids]
+    paired_gold, paired = _pair(gold, predicted, n_left_out or 0, source=str(path))
     labels = tuple(sorted({span.label for document in gold.documents for span in document.spans}))
-    check_labels(predicted, labels, owner="the gold (see --map)")
-    return Predictions(gold, pair_documents(gold.documents, predicted), labels, tokenizer)
+    check_labels(paired, labels, owner="the gold (see --map)")
+    return Predictions(paired_gold, paired, labels, tokenizer)
+
+
+def _pair(
+    gold: Gold, predicted: Sequence[Document], n_left_out: int, *, source: str
+) -> tuple[Gold, Sequence[Document]]:
+    """Pair documents; those whose counterpart was left out are left out, too."""
+    if not gold.n_left_out and not n_left_out:
+        return gold, pair_documents(gold.documents, predicted)
+    kept, paired = pair_valid_documents(
+        gold.documents,
+        predicted,
+        n_gold_left_out=gold.n_left_out or 0,
+        n_predicted_left_out=n_left_out,
+    )
+    require_mentions(kept, source=source, types=gold.types)
+    return replace(gold, documents=kept), paired
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, get_args
@@ -53,6 +54,48 @@ def pair_documents(gold: Sequence[Document], predicted: Sequence[Document]) -> l
                 f"{_first_difference(document.text, other.text)}; offsets cannot be compared"
             )
     return [replace(other, id=document.id) for document, other in zip(gold, paired, strict=True)]
+
+
+def pair_valid_documents(
+    gold: Sequence[Document],
+    predicted: Sequence[Document],
+    *,
+    n_gold_left_out: int,
+    n_predicted_left_out: int,
+) -> tuple[list[Document], list[Document]]:
+    """Pair documents of two files of which bad ones were left out, and leave out their counterparts.
+
+    If no id occurs on both sides, documents of equal texts belong together.
+
+    Args:
+        gold: gold documents.
+        predicted: predicted documents.
+        n_gold_left_out: number of gold documents that were left out.
+        n_predicted_left_out: number of predicted documents that were left out.
+
+    Returns:
+        Gold documents, and predicted ones in the same order and with the same ids.
+
+    Raises:
+        InputError: more documents have no counterpart than were left out, or as for :func:`pair_documents`.
+    """
+    ids = {document.id for document in gold}
+    by_id = not ids.isdisjoint(document.id for document in predicted)
+    keys = [[document.id if by_id else document.text for document in side] for side in (gold, predicted)]
+    counts = Counter(keys[0]), Counter(keys[1])
+    kept, others = (
+        [document for document, key in zip(side, names, strict=True) if counts[0][key] == counts[1][key]]
+        for side, names in zip((gold, predicted), keys, strict=True)
+    )
+    if len(gold) - len(kept) > n_predicted_left_out or len(predicted) - len(others) > n_gold_left_out:
+        return [*gold], pair_documents(gold, predicted)
+
+    if not by_id:
+        # A stable sort by the place of the text in the gold keeps repeated texts in order.
+        places = {text: place for place, text in reversed([*enumerate(d.text for d in kept)])}
+        others.sort(key=lambda document: places[document.text])
+        kept.sort(key=lambda document: places[document.text])
+    return kept, pair_documents(kept, others)
 
 
 def _require_same_ids(gold: Set[str], predicted: Set[str]) -> None:
