@@ -279,8 +279,34 @@ def test_mentions_under_a_key_that_is_not_read_are_counted(
 
 
 @pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"meta": {"spans": [{"start": 0, "end": 7, "label": "X"}]}}, "meta.spans"),
+        ({"annotations": {"spans": [[0, 7, "X"]]}}, "annotations.spans"),
+        ({"annotations": [{"result": [{"value": {}}, {}]}, {"items": [[0, 7, "X"]]}]}, "annotations.items"),
+        ({"pages": [[[0, 7, "X"]]]}, "pages"),
+        ({"a": {"b": {"c": {"entities": [{"begin": 0, "end": 7}]}}}}, "a.b.c.entities"),
+        ({"spans": [], "label": [[0, 7, "X"]]}, "label"),
+        ({"spans": {"ner": [[0, 7, "X"]]}}, None),
+    ],
+)
+def test_nested_mentions_are_counted_or_an_error(
+    caplog: pytest.LogCaptureFixture, fields: dict[str, Any], key: str | None
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        (document,), errors = read_tolerantly({"text": TEXT, **fields})
+    assert not document.spans
+    assert len(errors) == (key is None)
+    assert [f"looks like mentions under {key!r}" in message for message in caplog.messages] == [True] * bool(
+        key
+    )
+
+
+@pytest.mark.parametrize(
     "fields",
     [
+        {"structure": {"passages": [{"offset": 0, "length": 7, "infons": {}}]}},
+        {"document": {"tokens": [{"start": 0, "end": 7}], "year": 2020, "names": ["a"], "size": [0, 7]}},
         {"tokens": [{"start": 0, "end": 7}]},
         {"visits": [{"start": "2020-01-01", "end": "2020-02-01"}]},
         {"tags": ["a", "b"], "sizes": [[1, 2, 3]]},

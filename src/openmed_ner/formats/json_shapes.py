@@ -19,6 +19,7 @@ from typing import Any
 
 from openmed_ner.formats.attributes import parse_attributes, parse_evidence
 from openmed_ner.formats.json_values import require_string
+from openmed_ner.formats.structure import KEY as STRUCTURE
 from openmed_ner.formats.tolerance import check_mention, require_characters
 from openmed_ner.text import Span
 
@@ -28,6 +29,12 @@ RARE_KEYS = ("ents", "mentions", "ner", "annotation")
 """Keys that hold annotations if none of ``KEYS`` does."""
 _NO_MENTIONS = ("tokens", "words", "sentences", "sents")
 """Keys of other parts of a text, which have offsets, too."""
+_OURS = (STRUCTURE,)
+"""Keys of what we write beside the spans of a document."""
+_MAX_DEPTH = 4
+"""Levels of objects and lists that are searched for mentions."""
+_MAX_ENTRIES = 100
+"""Entries of a list that are searched."""
 _STARTS = ("start", "start_offset", "begin", "start_char", "offset")
 _ENDS = ("end", "end_offset", "end_char")
 _LABELS = ("label", "obj", "type", "tag", "entity_group", "entity_type", "category", "entity")
@@ -47,15 +54,32 @@ def find_annotations(fields: Mapping[str, Any]) -> str | None:
 
 
 def find_unread(fields: Mapping[str, Any]) -> list[str]:
-    """Return the keys of a decoded line that hold what looks like mentions, and that nobody reads."""
+    """Return the keys of a decoded line that hold what looks like mentions, and that nobody reads.
+
+    Objects and lists inside are searched, too: ``meta.spans`` is the key ``spans`` of the object ``meta``.
+    """
     return [
         key
-        for key, value in fields.items()
-        if key not in (*KEYS, *RARE_KEYS, *_NO_MENTIONS)
-        and isinstance(value, list)
-        and value
-        and all(map(_has_edges, value))
+        for name, value in fields.items()
+        if name not in (*_NO_MENTIONS, *_OURS)
+        for key in _find_lists(value, name, 0)
     ]
+
+
+def _find_lists(value: object, name: str, depth: int) -> list[str]:
+    """Return the dotted keys of the lists of mentions within a value."""
+    if isinstance(value, list) and value and all(map(_has_edges, value)):
+        return [name]
+    if depth == _MAX_DEPTH:
+        return []
+    if isinstance(value, list):
+        found = [key for entry in value[:_MAX_ENTRIES] for key in _find_lists(entry, name, depth + 1)]
+    elif isinstance(value, Mapping):
+        inner = [(key, entry) for key, entry in value.items() if key not in _NO_MENTIONS]
+        found = [path for key, entry in inner for path in _find_lists(entry, f"{name}.{key}", depth + 1)]
+    else:
+        return []
+    return list(dict.fromkeys(found))
 
 
 def _has_edges(value: object) -> bool:

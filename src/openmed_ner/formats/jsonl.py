@@ -57,7 +57,7 @@ def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[D
     for key, n_lines in unread.items():
         logger.warning(
             "%s: %d lines without mentions have what looks like mentions under %r, which is not read; "
-            "name this key 'spans'",
+            "put them under 'spans'",
             source,
             n_lines,
             key,
