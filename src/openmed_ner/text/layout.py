@@ -3,8 +3,9 @@
 A model reads words, not the white space between them, so a list of one drug per line looks to it like one
 long name. A tab, a form feed, a blank line and a row of blanks as between columns part a text. So does the
 end of a line before a bullet, a number or a line of signs. Any other line end is wrapped text if the first
-word of the next line would not have fitted on the line. Otherwise it may end a list item, and the model has
-to decide. None of the gold mentions that were counted crosses a line end (EXPERIMENTS.md, 2026-11-28).
+word of the next line would not have fitted on the line. Below a heading with a colon, lines of one word and
+lines that all begin with a capital are items. Any other line end may end one, and the model has to decide.
+None of the gold mentions that were counted crosses a line end (EXPERIMENTS.md, 2026-11-28).
 
 Bullets, numbers of items and lines of signs are marks, which belong to no mention.
 """
@@ -33,6 +34,8 @@ _BLANKS = re.compile(r"\s*")
 _WORD = re.compile(r"\S*")
 _COLUMNS = 4
 """Blanks that separate columns; justified text has fewer."""
+_FEWEST_ITEMS = 2
+"""Items that make a list of the lines below a heading."""
 _NARROW = 40
 """Characters of the longest line of wrapped text; shorter lines may be those of a list."""
 
@@ -113,10 +116,23 @@ def skip_mark(text: str, start: int, end: int) -> int:
 def _iter_breaks(text: str, paragraph: Sequence[Range]) -> Iterator[Break]:
     """Yield the breaks between the lines of a paragraph, which are given without outer white space."""
     width = max(end - start for start, end in paragraph)
+    is_list = _is_headed_list(text, paragraph)
     for line, following in pairwise(paragraph):
         certain = _ends_item(text, line, following, width)
         if certain is not None:
-            yield Break(line[1], following[0], certain, paragraph[0][0])
+            yield Break(line[1], following[0], certain or is_list, paragraph[0][0])
+
+
+def _is_headed_list(text: str, paragraph: Sequence[Range]) -> bool:
+    """Tell whether a paragraph is a heading with a colon, and items as no wrapped text has them.
+
+    These are single words, or lines that all begin with a capital.
+    """
+    (_, head_end), *items = paragraph
+    if len(items) < _FEWEST_ITEMS or text[head_end - 1 : head_end] not in (":", "\uff1a"):
+        return False
+    lines = [text[start:end] for start, end in items]
+    return all(line[0].isupper() for line in lines) or all(len(line.split()) == 1 for line in lines)
 
 
 def _find_mark(text: str, line: Range, item_starts: Collection[int]) -> Range | None:
