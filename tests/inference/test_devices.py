@@ -80,7 +80,7 @@ def test_onnx_runtime_uses_its_provider_for_gpus(
     chosen: list[list[str]] = []
     session = onnxruntime.InferenceSession
 
-    def start(model: bytes, options: Any, *, providers: list[str]) -> Any:
+    def start(model: bytes, options: Any, *, providers: list[str], disabled_optimizers: None) -> Any:
         chosen.append(providers)
         return session(model, options, providers=["CPUExecutionProvider"])
 

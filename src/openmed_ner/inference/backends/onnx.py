@@ -14,6 +14,8 @@ disable_telemetry()
 import onnxruntime  # noqa: E402
 
 CUDA = "CUDAExecutionProvider"
+SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")
+"""Optimisations that take longer than what they replace on a processor; a GPU gains by them."""
 
 
 class OnnxBackend:
@@ -46,7 +48,12 @@ class OnnxBackend:
         # Errors are raised as well, and the log would print them a second time.
         options.log_severity_level = 4
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=providers)
+            self._session = onnxruntime.InferenceSession(
+                model,
+                options,
+                providers=providers,
+                disabled_optimizers=SLOW_FUSIONS if device == "cpu" else None,
+            )
         except Exception as error:  # the runtime's exceptions have no public base
             raise BundleError(f"model.onnx cannot be loaded: {error}") from error
 
