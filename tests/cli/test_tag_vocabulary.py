@@ -78,6 +78,7 @@ def test_a_wrong_option_is_an_error_before_anything_is_tagged(folder: Path) -> N
         (("--under", "X:1"), "OPENMED_NER_TERMINOLOGIES"),
         (("--nested",), "--match"),
         (("--species", "7955"), "expected one of 9606, 10090, 10116"),
+        (("--species", "10090"), "give it with --add identifiers"),
     ):
         with pytest.raises(InputError, match=message):
             list_layer(*options)

@@ -86,6 +86,38 @@ def test_a_table_of_your_own_is_compiled_and_linked_to(
     assert second == {"mention": "renal disease", "type": "Gene", "identifiers": []}
 
 
+def test_lines_of_a_table_are_linked_and_foreign_types_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = build_diseases(tmp_path, ["malaria"])
+    lines = tmp_path / "lines.tsv"
+    lines.write_text("\ufeffmalaria\tDisease\tnote\nmalaria\ttype\nmalaria\ttype\n", encoding="utf-8")
+    invoke("link", "--file", lines, "--terminologies", store)
+    output, errors = capsys.readouterr()
+    first, second, _ = output.splitlines()
+    assert (
+        first.startswith("malaria\tDisease\t") and "\texact\t" in first and second == "malaria\ttype\t\t\t\t"
+    )
+    assert errors.count("'type' get no identifier: there are names of Disease") == 1
+
+
+def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty, packed, capital = tmp_path / "empty.csv", tmp_path / "mine.csv.gz", tmp_path / "mine.CSV"
+    empty.write_text("id,name\n", encoding="utf-8")
+    packed.touch()
+    capital.write_text("id,name\nX:1,fever\n", encoding="utf-8")
+    target = tmp_path / "out"
+    with pytest.raises(InputError, match=r"no concept in .*empty\.csv"):
+        invoke("terminologies", "build", empty, "--type", "Disease", "-o", target)
+    with pytest.raises(InputError, match="unpack it"):
+        invoke("terminologies", "build", packed, "--type", "Disease", "-o", target)
+    with pytest.raises(InputError, match=r"Name a file of yours \(\.csv"):
+        invoke("terminologies", "build", tmp_path, "-o", target)
+    assert not target.exists()
+    invoke("terminologies", "build", capital, "--type", "Disease", "-o", target)
+    assert "Gene" not in capsys.readouterr().out
+
+
 def test_mentions_of_documents_are_linked_as_they_stand(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,6 +110,41 @@ def test_an_enumeration_has_several_concepts(linker: Linker, mention: str) -> No
     assert link.ids == ("MESH:D001943", "MESH:D010051")
 
 
+def test_an_enumeration_is_not_the_name_with_the_same_words() -> None:
+    diseases = {"X:1": "type 1 diabetes", "X:2": "type 2 diabetes", "X:3": "type 1 diabetes 2"}
+    concepts = [Concept(number, name, (), "Disease", "own") for number, name in diseases.items()]
+    linker = Linker({"Disease": NameIndex.compile(merge_concepts(concepts, "Disease"), "Disease")})
+    assert ids(linker, "type 1 or 2 diabetes") == ("X:1", "X:2")
+    assert ids(linker, "2 type 1 diabetes") == ("X:3",)
+
+
+def test_an_enumeration_of_very_many_is_not_linked_to_one_of_them(linker: Linker) -> None:
+    assert ids(linker, "breast cancer, " * 17) == ()
+
+
+def test_a_single_letter_is_no_gene() -> None:
+    concepts = [Concept("NCBIGene:2515", "ADAM2", ("beta",), "Gene", "own")]
+    linker = Linker({"Gene": NameIndex.compile(merge_concepts(concepts, "Gene"), "Gene")})
+    assert ids(linker, "beta", "Gene") == ("NCBIGene:2515",) and ids(linker, "β", "Gene") == ()
+
+
+def test_cells_are_named_with_markers_and_lines_without_the_word() -> None:
+    names = {"CellType": ("CD4 positive T lymphocyte", "L"), "CellLine": ("HeLa", "L Cells")}
+    linker = Linker(
+        {
+            label: NameIndex.compile(
+                merge_concepts([Concept(name, name, (), label, "own") for name in given], label), label
+            )
+            for label, given in names.items()
+        }
+    )
+    for mention in ("CD4+ T-cells", "CD4⁺ T cell", "CD4-positive T lymphocytes"):
+        assert ids(linker, mention, "CellType") == ("CD4 positive T lymphocyte",)
+    assert ids(linker, "CD4- T cells", "CellType") == ids(linker, "CD4⁻ T cells", "CellType") == ()
+    assert ids(linker, "HeLa cell line", "CellLine") == ids(linker, "HeLa", "CellLine") == ("HeLa",)
+    assert ids(linker, "L cells", "CellLine") == ("L Cells",) and ids(linker, "cells", "CellLine") == ()
+
+
 def test_near_names_need_the_threshold(store: Path) -> None:
     misspelt = "disseminated lupus erythematosis"
     near = Linker.open(store).link(misspelt, "Disease")
@@ -236,7 +271,16 @@ def test_short_forms_are_written_out() -> None:
         ("asthma", []),
         ("A, B and C d", [("A", "B", "C d"), ("A d", "B d", "C d")]),
         ("hepatitis B and C", [("hepatitis B", "C"), ("hepatitis B", "hepatitis C")]),
-        (" and ".join("abcdefghi"), []),
+        (" and ".join("abcdefghijklmnopq"), []),
+        (
+            "type 1 and 2 diabetes",
+            [
+                ("type 1", "2 diabetes"),
+                ("type 1 diabetes", "2 diabetes"),
+                ("type 1", "type 2 diabetes"),
+                ("type 1 diabetes", "type 2 diabetes"),
+            ],
+        ),
     ],
 )
 def test_the_readings_of_an_enumeration(mention: str, readings: list[tuple[str, ...]]) -> None:
@@ -251,6 +295,9 @@ def test_the_readings_of_an_enumeration(mention: str, readings: list[tuple[str, 
         ("ZNF133, 136 and 140", ("ZNF133", "ZNF136", "ZNF140")),
         ("Fc gamma RI, II, and III", ("Fc gamma RI", "Fc gamma RII", "Fc gamma RIII")),
         ("SP-A or B", ("SP-A", "SP-B")),
+        ("IL-1α/β", ("IL-1α", "IL-1β")),
+        ("IL-1 alpha and beta", ("IL-1 alpha", "IL-1 beta")),
+        ("CYP2C9/19", ("CYP2C9", "CYP2C19")),
         ("IL-2 and IL-4", ("IL-2", "IL-4")),
     ],
 )

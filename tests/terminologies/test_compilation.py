@@ -23,6 +23,7 @@ TABLES = {
         "D011111\tPlacebos\tPlacebo\tD26.660\t",
         "D051379\tMice\tMus\tB01.050.150\t10090",
         "D006801\tPeople\tHuman\tM01\t",
+        "D013211\tStaphylococcus aureus\t\tB03.300\t1280",
     ],
     "mesh2022-descriptor-terms.tsv.xz": [
         "id\tconcept\tterm\tdescriptor_preferred\tpermuted\tlexical_tag",
@@ -164,7 +165,9 @@ def test_large_files_are_optional_and_the_manifest_names_those_that_are_missing(
     build([path for path in sources.iterdir() if path.name not in optional], tmp_path / "out")
     manifest = read_json(tmp_path / "out" / "manifest.json")
     assert {name for source in manifest["sources"] for name in source["missing"]} == optional
-    assert manifest["types"]["Species"]["concepts"] == 2
+    assert manifest["types"]["Species"]["concepts"] == 3
+    species = {concept.id: concept for concept in read_concepts(tmp_path / "out/Species.tsv.xz", "Species")}
+    assert species["MESH:D013211"].names == ("S. aureus",)
     titles = {source["name"]: source["title"] for source in manifest["sources"]}
     assert "supplementary" not in titles["mesh"] and "binomials" not in titles["ncbitaxon"]
     build([sources], tmp_path / "out")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from openmed_ner.cli.options import INPUT, OUTPUT, Species, TaggedFormat, Terminologies
-from openmed_ner.cli.output import open_output, printable
+from openmed_ner.cli.output import complain, open_output, printable
 from openmed_ner.cli.tag_run import Destination, infer_target
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, read_documents
@@ -26,7 +26,8 @@ def link(
         list[str] | None,
         typer.Argument(
             metavar="MENTION",
-            help="Mentions. Without any, lines are read: a mention, or a mention, a tab and its type.",
+            help="Mentions. Without any, lines are read: a mention, or a mention, a tab and its type. What "
+            "follows a second tab is ignored.",
             show_default=False,
         ),
     ] = None,
@@ -97,10 +98,15 @@ def link(
         linked = add_links(read_documents(documents), linker)
         _write_documents(linked, target or (infer_target(output) if output else "jsonl"), output)
         return
+    names = ", ".join(linker.types)
     if label not in linker.types:
-        raise InputError(f"--type {label!r}: there are names of {', '.join(linker.types)}")
+        raise InputError(f"--type {label!r}: there are names of {names}")
 
+    foreign: set[str] = set()
     for mention, kind in ((m, label) for m in mentions) if mentions else _read_lines(file, label):
+        if kind not in linker.types and kind not in foreign:
+            foreign.add(kind)
+            complain(f"mentions of the type {kind!r} get no identifier: there are names of {names}")
         typer.echo(_describe(mention, kind, linker.link(mention, kind), as_json=as_json))
 
 
@@ -135,7 +141,7 @@ def _read_lines(path: Path | None, label: str) -> Iterator[tuple[str, str]]:
 
 def _split_lines(lines: Iterable[str], label: str) -> Iterator[tuple[str, str]]:
     for line in lines:
-        mention, _, kind = line.rstrip("\r\n").partition("\t")
+        mention, kind, *_ = (*line.lstrip("\ufeff").rstrip("\r\n").split("\t"), "")
         if mention.strip():
             yield mention, kind.strip() or label
 

@@ -293,6 +293,8 @@ def tag(
             species,
         ),
     )
+    if species is not None and "identifiers" not in steps and not (link or under):
+        raise InputError("--species chooses the identifiers of genes: give it with --add identifiers")
 
     tagger = computer.load(bundle)
     tag_documents = options.bind(tagger)

@@ -123,7 +123,9 @@ def build(
     # The tables of the sources have suffixes of vocabularies, so their names are checked first.
     source_names = {name for source in SOURCES for name in source.files}
     vocabularies = [
-        path for path in paths if f"{path.name}.xz" not in source_names and recognise(path) is not None
+        path
+        for path in paths
+        if source_names.isdisjoint((path.name, f"{path.name}.xz")) and recognise(path) is not None
     ]
     for path in paths:
         if path.is_file() and path not in vocabularies and path.name not in source_names:
@@ -155,6 +157,8 @@ def build(
         print_json(manifest)
         return
     for label, row in manifest["types"].items():
+        if not row["concepts"]:
+            continue
         typer.echo(
             f"{label}: {row['concepts']:,} concepts, {row['names']:,} names in the lexicon "
             f"({row['short_forms']:,} short forms added, {row['removed']:,} names of low precision removed)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from openmed_ner.linking.linker import Identifier, Link
+from openmed_ner.linking.concepts import Identifier, Link
 from openmed_ner.text import Span
 
 IDENTIFIER = "identifier"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 
 _ELEMENTS = """
@@ -58,9 +59,10 @@ _CLASSES = ("drug", "agent", "compound", "medication")
 def name_compound(mention: str) -> str | None:
     """Name of the compound that a symbol, an ion or an everyday word stands for; ``None`` for other mentions.
 
-    >>> name_compound("Ca2+")
+    >>> name_compound("Ca²⁺")
     'calcium'
     """
+    mention = unicodedata.normalize("NFKC", mention)  # H₂O₂
     ion = _CHARGED.fullmatch(mention)
     return SYMBOLS.get(ion[1] if ion else mention) or _EVERYDAY.get(mention.lower())
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Self
 
 from openmed_ner.linking.attributes import to_attributes
-from openmed_ner.linking.linker import MAX_CANDIDATES, Link, describe_concept
+from openmed_ner.linking.concepts import Link, describe_concept
+from openmed_ner.linking.linker import MAX_CANDIDATES
 from openmed_ner.terminologies import TYPES, Lexicon, Matcher, name_key, normalise, open_lexicon, read_words
 from openmed_ner.terminologies.name_index import NameIndex
 from openmed_ner.terminologies.store import Store

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from openmed_ner.linking.attributes import list_ids, to_attributes
-from openmed_ner.linking.linker import GENE, LINKED_TYPES, SPECIES, Link, Linker
+from openmed_ner.linking.concepts import Link
+from openmed_ner.linking.linker import GENE, LINKED_TYPES, SPECIES, Linker
 from openmed_ner.linking.organisms import list_genera
 from openmed_ner.linking.short_forms import list_long_forms
 from openmed_ner.linking.species import SpeciesWords

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple, Self, get_args
+from typing import NamedTuple, Self
 
+from openmed_ner.linking.cells import drop_cells, spell_markers
 from openmed_ner.linking.chemicals import iter_wordings, name_compound
-from openmed_ner.linking.composites import iter_readings
+from openmed_ner.linking.composites import MAX_PARTS, count_parts, is_numbered, iter_readings
+from openmed_ner.linking.concepts import ConceptEntry, Identifier, Link, Method, describe_concept
 from openmed_ner.linking.genes import drop_brackets, iter_symbols
 from openmed_ner.linking.organisms import cut_to_binomial, name_everyday_species, name_last_word
 from openmed_ner.linking.short_forms import expand
@@ -30,9 +32,6 @@ from openmed_ner.terminologies.store import Learnt, Store
 from openmed_ner.terminologies.trigrams import N_COMPARED
 from openmed_ner.text.hyphenation import join_name
 
-Method = Literal["learnt", "exact", "long form", "parts", "variant", "near"]
-METHODS: tuple[Method, ...] = get_args(Method)
-"""Ways of finding an identifier, the most certain first."""
 THRESHOLDS: Mapping[str, float] = {"Disease": 0.45, "Chemical": 0.75, "Anatomy": 0.8, "CellType": 0.8}
 """Lowest similarity of a near name, for the types that have near names. Those of diseases and chemicals were
 chosen on dev splits; no corpus has identifiers of the others."""
@@ -43,6 +42,8 @@ VARIANT_SCORE = 0.9
 """Score of a mention in other words."""
 CHEMICAL, DISEASE, GENE, SPECIES = "Chemical", "Disease", "Gene", "Species"
 """Types of concepts that have rules of their own."""
+_SPELLINGS: Mapping[str, Callable[[str], str]] = {"CellType": spell_markers, "CellLine": drop_cells}
+"""Spellings that terminologies prefer to that of a text, by type."""
 _WORDINGS: Mapping[str, Callable[[str], Iterator[str]]] = {
     DISEASE: iter_variants,
     CHEMICAL: iter_wordings,
@@ -74,58 +75,6 @@ LINKED_TYPES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Identifier:
-    """A concept that a mention may mean.
-
-    Attributes:
-        id: identifier with its prefix: ``MESH:D003920``.
-        name: preferred name.
-        xrefs: identifiers of the same concept in other terminologies.
-    """
-
-    id: str
-    name: str
-    xrefs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The concepts of a mention.
-
-    Attributes:
-        identifiers: the concept, or the several concepts of an enumeration.
-        method: way of finding them.
-        score: similarity of mention and name, from 0 to 1.
-        candidates: up to five concepts that the mention may mean, the best first.
-    """
-
-    identifiers: tuple[Identifier, ...]
-    method: Method
-    score: float = 1.0
-    candidates: tuple[Identifier, ...] = ()
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The identifiers of the concepts."""
-        return tuple(identifier.id for identifier in self.identifiers)
-
-
-@dataclass(frozen=True, slots=True)
-class ConceptEntry:
-    """A concept of a terminology, as it is looked up.
-
-    Attributes:
-        concept: the concept.
-        type: its type.
-        parents: concepts directly above it.
-    """
-
-    concept: Identifier
-    type: str
-    parents: tuple[Identifier, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class LinkingOptions:
     """Sources that a linker may use.
 
@@ -150,11 +99,6 @@ class _Scope(NamedTuple):
 
     kind: str
     species: str | None = None
-
-
-def describe_concept(index: NameIndex, number: int) -> Identifier:
-    """The concept with a number in an index."""
-    return Identifier(index.ids[number], index.names[number], split_ids(index.xrefs[number]))
 
 
 class Linker:
@@ -221,7 +165,9 @@ class Linker:
         scope = _Scope(kind, (self._options.species or species) if kind == GENE else None)
         rewrite = drop_brackets if kind == GENE else str
         # A mention over two lines is the same name, and a hyphen at a line end may part a word.
-        surfaces = dict.fromkeys(" ".join(form.split()) for form in (mention, join_name(mention)))
+        forms = [" ".join(form.split()) for form in (mention, join_name(mention))]
+        spell = _SPELLINGS.get(kind, str)
+        surfaces = dict.fromkeys((*map(spell, forms), *forms))
         links = [self._find(form, rewrite(expand(form, long_forms or {})), scope) for form in surfaces]
         return max(filter(None, links), key=lambda link: link.score, default=None)
 
@@ -269,12 +215,16 @@ class Linker:
         for text in dict.fromkeys(texts):
             if text == expanded and (learnt := self._find_learnt(text, scope)):
                 return learnt
-            candidates = self._find_exact(text, scope) or self._find_without_species(text, scope)
+            in_order = is_numbered(text)
+            candidates = self._find_exact(text, scope, in_order=in_order) or self._find_without_species(
+                text, scope
+            )
             if candidates:
                 method: Method = "exact" if text == surface else "long form"
                 return Link(candidates[:1], method, 1.0, candidates)
         return (
             self._find_parts(expanded, scope)
+            or self._find_exact_link(expanded, scope)
             or self._find_variant(expanded, scope)
             or self._find_parts(expanded, scope, variants=True)
             or self._find_near(expanded, scope)
@@ -299,8 +249,12 @@ class Linker:
         number = index.number_of(identifier)
         return Identifier(identifier, "") if number is None else describe_concept(index, number)
 
-    def _find_exact(self, text: str, scope: _Scope) -> tuple[Identifier, ...]:
-        """The concepts with a name, by rank; none for an ordinary word that names no species."""
+    def _find_exact(self, text: str, scope: _Scope, *, in_order: bool = False) -> tuple[Identifier, ...]:
+        """The concepts with a name, by rank; none for an ordinary word that names no species.
+
+        With ``in_order``, its words must stand as in the name: "type 1 or 2 diabetes" is not "type 1
+        diabetes 2".
+        """
         index = self._indices[scope.kind]
         named = name_everyday_species(text) if scope.kind == SPECIES else None
         if concepts := self._describe_species(named, scope):
@@ -309,9 +263,14 @@ class Linker:
         if compound and (numbers := self._find_concepts(normalise(compound), scope)):
             return tuple(describe_concept(index, number) for number in numbers[:MAX_CANDIDATES])
         key, folded = name_key(text), normalise(text)
-        if folded in ORDINARY or folded in FUNCTION_WORDS or folded.isdigit() or len(folded) < 2:
+        if (
+            folded in ORDINARY
+            or folded in FUNCTION_WORDS
+            or folded.isdigit()
+            or min(len(folded), len(text)) < 2
+        ):
             return ()
-        for form in dict.fromkeys((key, folded, bag_key(folded))):
+        for form in dict.fromkeys((key, folded, "" if in_order else bag_key(folded))):
             if form and (numbers := self._find_concepts(form, scope)):
                 return tuple(describe_concept(index, number) for number in numbers[:MAX_CANDIDATES])
         return ()
@@ -384,6 +343,7 @@ class Linker:
         threshold = self._options.thresholds.get(scope.kind)
         folded, index = normalise(text), self._indices[scope.kind]
         is_guess = is_vague(folded) or len(folded) < MIN_NEAR or is_case_sensitive(text)
+        is_guess |= count_parts(text) > MAX_PARTS
         if threshold is None or not self._options.near or is_guess:
             return None
         names = index.similar.find(folded, limit=N_COMPARED)

@@ -56,6 +56,13 @@ def _prefix(prefix: str, numbers: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{prefix}:{number}" for number in numbers))
 
 
+def _abbreviate(name: str) -> Iterator[str]:
+    """Yield the abbreviated form of a scientific name of a species: "E. coli"."""
+    genus, _, species = name.partition(" ")
+    if species and genus[:1].isupper():
+        yield f"{genus[0]}. {species}"
+
+
 def packaged_tables() -> Path:
     """Folder of the tables of public terminologies that the package contains."""
     return Path(str(resources("openmed_ner") / "data" / "terminologies"))
@@ -92,7 +99,8 @@ def read_mesh(files: Files) -> Iterator[Concept]:
         parents = _prefix("MESH", filter(None, above))
         xrefs = _prefix("NCBITaxon", split_cell(row.get("ncbi_taxon", "")))
         for label in types[number]:
-            yield Concept(f"MESH:{number}", name, further, label, "mesh", parents, xrefs)
+            names_of_type = (*further, *_abbreviate(name)) if label == "Species" and xrefs else further
+            yield Concept(f"MESH:{number}", name, names_of_type, label, "mesh", parents, xrefs)
         if not types[number] and any(place.startswith(_ROLES) for place in tree_numbers):
             yield Concept(f"MESH:{number}", name, further, "Chemical", MESH_ROLES, parents, xrefs)
 
@@ -154,10 +162,7 @@ def read_taxonomy(files: Files) -> Iterator[Concept]:
     """
     names: dict[str, list[str]] = defaultdict(list)
     for row in _read_optional(files, _BINOMIALS, ("name", "taxid")):
-        names[row["taxid"]].append(row["name"])
-        genus, _, species = row["name"].partition(" ")
-        if species and genus[:1].isupper():
-            names[row["taxid"]].append(f"{genus[0]}. {species}")
+        names[row["taxid"]] += (row["name"], *_abbreviate(row["name"]))
     for row in read_table(files[_COMMON_NAMES], ("taxid", "common_name")):
         names[row["taxid"]].append(row["common_name"])
     for taxon, (name, *further) in names.items():

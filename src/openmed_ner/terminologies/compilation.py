@@ -65,8 +65,8 @@ def build(
         The manifest.
 
     Raises:
-        InputError: there is no known terminology, one of its files is missing, or another run is writing the
-            folder.
+        InputError: there is no known terminology, one of its files is missing, there is no concept, or
+            another run is writing the folder.
         CorpusFormatError: a file is damaged.
     """
     definitions, training = definitions or DefinitionCounts(), training or TrainingText()
@@ -81,6 +81,10 @@ def build(
             on_stage(f"reading {vocabulary.path.name}")
             concepts += vocabulary.iter_concepts(replace(options or VocabularyOptions(), label=label))
 
+        if not concepts:
+            raise InputError(
+                f"no concept in {', '.join(map(str, (*paths, *vocabularies)))}; nothing to compile"
+            )
         on_stage("normalising names")
         names = select_names(
             [concept for concept in concepts if concept.terminology != MESH_ROLES], definitions.words

@@ -118,7 +118,10 @@ def find_files(paths: Sequence[Path], sources: Sequence[Source]) -> dict[Source,
     complete: dict[Source, Files] = {source: present for source, present in available.items() if present}
     if not complete:
         names = ", ".join(name for source in sources for name in source.files)
-        raise InputError(f"no terminology in {', '.join(map(str, paths))}; known files: {names}")
+        raise InputError(
+            f"no terminology in {', '.join(map(str, paths))}. Name a file of yours (.csv, .tsv, .obo, .json, "
+            f".nt, .rdf or .xml), or known files: {names}"
+        )
     return complete
 
 

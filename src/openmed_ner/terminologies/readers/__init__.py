@@ -15,7 +15,7 @@ from openmed_ner.terminologies.concept import Concept
 from openmed_ner.terminologies.readers.ctd import read_ctd
 from openmed_ner.terminologies.readers.obo import read_obo
 from openmed_ner.terminologies.readers.obo_graph import read_obo_graph
-from openmed_ner.terminologies.readers.records import Record, base_name, to_concepts
+from openmed_ner.terminologies.readers.records import COMPRESSED, Record, base_name, to_concepts
 from openmed_ner.terminologies.readers.skos import read_n_triples, read_rdf_xml
 from openmed_ner.terminologies.readers.snomed import is_snomed, list_snomed_files, read_snomed
 from openmed_ner.terminologies.readers.umls import is_umls, read_umls
@@ -99,13 +99,15 @@ def recognise(path: Path) -> Vocabulary | None:
     suffix = Path(name).suffix.lower()
     if name.startswith("CTD_") and suffix == ".tsv":
         return Vocabulary(path, "terms of CTD (ctdbase.org)", (path,), lambda file, _: read_ctd(file))
+    if suffix in SUFFIXES and path.suffix in COMPRESSED:
+        raise InputError(f"{path}: a table is not read compressed; unpack it")
     if suffix in (".ttl", ".owl", ".obographs"):
         raise InputError(
             f"{path}: not read. Convert Turtle to N-Triples (.nt), and OWL to OBO or to OBO-graph JSON"
         )
     if suffix in _BY_SUFFIX and not path.is_dir():
         return Vocabulary(path, _NOT_STATED, (path,), _BY_SUFFIX[suffix])
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         return Vocabulary(path, _NOT_STATED, (path,), None)
     return None
 
