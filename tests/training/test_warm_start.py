@@ -15,7 +15,7 @@ from openmed_ner.bundle.record import training_splits
 from openmed_ner.cli import train as command
 from openmed_ner.cli.app import app
 from openmed_ner.data import read_examples
-from openmed_ner.errors import BundleError, RecipeError
+from openmed_ner.errors import BundleError, InputError, RecipeError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.model.bundles import describe_backbone, find_origin, load_model, make_reader, merge_adapter
@@ -23,6 +23,7 @@ from openmed_ner.model.onnx_weights import read_weights
 from openmed_ner.model.tagger import TokenTagger, load_encoder
 from openmed_ner.publish.cards.energy import find_steps
 from openmed_ner.tagging import Head, predict
+from openmed_ner.training.averaging import average_bundles
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.quantise import BLOCK, quantise
@@ -175,6 +176,47 @@ def test_a_soup_starts_from_the_mean_of_weights_and_names_every_model_once(
     stirred = replace(make_full(backbone, full_bundle, epochs=1), soup=(str(other.folder),))
     stirred_record = finetune(stirred, CORPORA, tmp_path / "stirred", name="stirred").read_json("run.json")
     assert training_splits(stirred_record) == training_splits(record) == ("train", "dev")
+
+
+@pytest.mark.slow
+def test_a_mean_of_bundles_is_a_bundle_that_names_them(
+    full_bundle: Bundle, backbone: Path, tmp_path: Path
+) -> None:
+    recipe = make_full(backbone, full_bundle, epochs=1)
+    other = finetune(replace(recipe, learn="train+dev"), CORPORA[::-1], tmp_path / "other", name="other")
+    bundle = average_bundles([full_bundle, other, other], tmp_path / "mean")
+    assert (bundle.manifest.name, bundle.manifest.heads) == ("mean", full_bundle.manifest.heads)
+
+    weights, one = load_model(bundle).state_dict(), load_model(full_bundle).state_dict()
+    two = start_from(other, backbone, HEADS).state_dict()
+    for name in weights:
+        torch.testing.assert_close(weights[name], (one[name] + 2 * two[name]) / 3)
+
+    record = bundle.read_json("run.json")
+    assert [model["sha256"] for model in record["averaged"]] == [other.sha256] * 2
+    assert training_splits(record) == ("train", "dev") and training_splits({}) == ("train",)
+    steps = ["fine-tuning of tiny", "fine-tuning of other", "fine-tuning"]
+    assert [step.name for step in find_steps(record)] == steps
+    assert "the mean of this run's and those of other and other." in bundle.read("README.md").decode()
+
+    further = finetune(make_full(backbone, bundle, epochs=1), CORPORA, tmp_path / "on", name="on")
+    assert [step.name for step in find_steps(further.read_json("run.json"))][-2:] == [
+        "fine-tuning of mean",
+        "fine-tuning",
+    ]
+
+
+def test_averages_that_cannot_be(full_bundle: Bundle, adapter_bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least two"):
+        average_bundles([full_bundle], tmp_path / "mean")
+    with pytest.raises(BundleError, match="is of the kind adapter: only full bundles"):
+        average_bundles([full_bundle, adapter_bundle], tmp_path / "mean")
+    mean = average_bundles([full_bundle, full_bundle], tmp_path / "mean")
+    np.testing.assert_array_equal(answers(load_model(mean)), answers(load_model(full_bundle)))
+    with pytest.raises(InputError, match="is a mean already"):
+        average_bundles([mean, full_bundle], tmp_path / "again")
+    with pytest.raises(RunError, match="already exists"):
+        average_bundles([full_bundle, full_bundle], tmp_path / "mean")
 
 
 def test_what_is_averaged_has_to_be_alike(full_bundle: Bundle, backbone: Path, tmp_path: Path) -> None:

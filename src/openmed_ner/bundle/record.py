@@ -37,7 +37,7 @@ def describe_training(record: Mapping[str, Any]) -> dict[str, Any]:
     history = record["history"]
     return {
         **{key: record[key] for key in ("commit", "recipe", "parameters", "energy", "host")},
-        **{key: record[key] for key in ("start", "teacher") if key in record},
+        **{key: record[key] for key in ("start", "teacher", "averaged") if key in record},
         "best_epoch": history["best_epoch"],
         "processes": record.get("processes", {"count": 1, "device": "cpu"}),
         "epochs": len(history["scores"]),
@@ -73,9 +73,10 @@ def corpora_with_dev_learnt(record: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _predecessors(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Models that a run learnt from: its start and teacher, and those averaged with them."""
+    """Models that a model learnt from or was averaged with."""
     start, teacher = record.get("start", {}), record.get("teacher", {})
-    return [start, *start.get("soup", ()), teacher, *teacher.get("ensemble", ())]
+    others = (*start.get("soup", ()), *teacher.get("ensemble", ()), *record.get("averaged", ()))
+    return [start, teacher, *others]
 
 
 def read_training_splits(bundle: Bundle) -> tuple[str, ...]:

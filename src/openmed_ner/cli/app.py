@@ -77,7 +77,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     "bench": Entry("bench:bench", "Measure the speed of bundles on this machine."),
     "doctor": Entry("doctor:doctor", "Check the installation and print how to fix it."),
     "bundles": Group(
-        "List, inspect, verify, export, collect, publish and fetch bundles.",
+        "List, inspect, verify, export, average, collect, publish and fetch bundles.",
         {
             "push": Entry("publish:push", "Publish a bundle on the Hugging Face hub."),
             "fetch": Entry("publish:fetch", "Fetch a bundle from the Hugging Face hub and verify it."),
@@ -88,6 +88,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
                 "export:export",
                 "Export a runtime bundle without torch, folders for transformers, or a page for browsers.",
             ),
+            "average": Entry("bundles:average", "Average the weights of models."),
             "collect": Entry("bundles:collect", "Collect the best bundles of a study in a suite."),
         },
     ),

@@ -140,6 +140,38 @@ def collect(
         typer.echo(f"{bundle.folder}: {bundle.manifest.name}, {heads}, {_megabytes(bundle)}")
 
 
+def average(
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(metavar="BUNDLE...", help="Full bundles to average; one named twice counts twice."),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="PATH", help="New folder.", rich_help_panel=OUTPUT),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the new bundle (default: name of the folder).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+) -> None:
+    """Average the weights of models.
+
+    The mean of models that were trained further from the same weights, a model soup, is often better than
+    each of them. The bundles need the same heads, layers and lexicon, and method = full.
+
+    Example:
+        openmed-ner bundles average runs/one/bundle runs/two/bundle -o runs/mean
+    """
+    averaging = require_extra("openmed_ner.training.averaging", "train")
+    sources = [open_bundle(folder) for folder in bundles]
+    bundle = averaging.average_bundles(sources, output, name=name)
+    typer.echo(f"{bundle.folder}: {bundle.manifest.name}, {_megabytes(bundle)}")
+
+
 def _print_merges(manifest: Manifest) -> None:
     """Print how the layers of each type become one, for types of several heads."""
     labels = dict.fromkeys(label for head in manifest.heads for label in head.labels)

@@ -94,28 +94,43 @@ def open_start(recipe: Recipe, backbone: BackboneReference) -> TrainedModel:
             soup differ in heads, layers or lexicon.
     """
     start = _open_matching(recipe, backbone, "start", recipe.start)
-    soup = [_open_matching(recipe, backbone, "soup", folder) for folder in recipe.soup]
+    return average(start, [_open_matching(recipe, backbone, "soup", folder) for folder in recipe.soup])
 
-    models = [start.model]
-    for trained in soup:
-        if _describe_shape(trained) != _describe_shape(start):
-            raise RecipeError(f"soup: {trained.bundle.folder} has other heads or layers than {recipe.start}")
-        if trained.bundle.manifest.lexicon != start.bundle.manifest.lexicon:
-            raise RecipeError(f"soup: {trained.bundle.folder} has another lexicon than {recipe.start}")
+
+def average(first: TrainedModel, others: Sequence[TrainedModel]) -> TrainedModel:
+    """Replace the weights of a model by their mean with those of others (a model soup).
+
+    Args:
+        first: model whose weights are replaced.
+        others: models with the same heads and layers.
+
+    Returns:
+        The first model, with the bundles of the others as ``soup``.
+
+    Raises:
+        RecipeError: a model differs from the first in its backbone, heads, layers or lexicon.
+    """
+    models = [first.model]
+    for trained in others:
+        prefix = f"soup: {trained.bundle.folder} has"
+        if _describe_shape(trained) != _describe_shape(first):
+            raise RecipeError(f"{prefix} other heads or layers than {first.bundle.folder}")
+        if trained.bundle.manifest.lexicon != first.bundle.manifest.lexicon:
+            raise RecipeError(f"{prefix} another lexicon than {first.bundle.folder}")
         # Heads in the same order.
-        models.append(TokenTagger(trained.model.encoder, start.model.heads, lexicon=trained.model.lexicon))
+        models.append(TokenTagger(trained.model.encoder, first.model.heads, lexicon=trained.model.lexicon))
         trained.copy_heads(models[-1])
 
-    # The mean replaces the weights of the start, whose heads and layers the others share.
     with torch.no_grad():
         for weights in zip(*(model.parameters() for model in models), strict=True):
             weights[0].copy_(torch.stack(weights).mean(dim=0))
-    return replace(start, soup=tuple(trained.bundle for trained in soup))
+    return replace(first, soup=tuple(trained.bundle for trained in others))
 
 
 def _describe_shape(trained: TrainedModel) -> object:
     heads = {head.corpus: tuple(head.tags) for head in trained.model.heads}
-    return heads, trained.bundle.manifest.encoder_layers
+    manifest = trained.bundle.manifest
+    return heads, manifest.encoder_layers, manifest.backbone.sha256
 
 
 def _open_matching(recipe: Recipe, backbone: BackboneReference, setting: str, folder: str) -> TrainedModel:

@@ -114,12 +114,11 @@ def find_steps(record: Mapping[str, Any]) -> list[EnergyStep]:
 
 
 def _iter_starts(record: Mapping[str, Any], digests: set[object]) -> Iterator[EnergyStep]:
-    """Yield the models that a run started from, the earliest first; each digest is counted once."""
+    """Yield the models whose weights a model has, the earliest first; each digest is counted once."""
     start = record.get("start")
-    if not isinstance(start, Mapping):
-        return
+    starts = (*start.get("soup", ()), start) if isinstance(start, Mapping) else ()
     # The models of a soup may have an ancestor in common, whose energy must be counted once.
-    for model in (*start.get("soup", ()), start):
+    for model in (*starts, *record.get("averaged", ())):
         if model.get("sha256") not in digests:
             digests.add(model.get("sha256"))
             yield from _iter_starts(model, digests)

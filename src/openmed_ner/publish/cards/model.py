@@ -302,7 +302,8 @@ def describe_training(manifest: Manifest, record: Mapping[str, Any]) -> str:
             f", but not those of {kept}, which select the epoch" if kept else "; the last epoch is kept"
         )
     return (
-        f"{_method(record)}; {_parameters(record)}.{_start(record)}{_teacher(record)} {selection}: "
+        f"{_method(record)}; {_parameters(record)}.{_start(record)}{_teacher(record)}{_averaged(record)} "
+        f"{selection}: "
         f"{show(None if best is None else best + 1)} of {show(scores and len(scores))}."
         f"{_dev(manifest, scores, best)} {_time(record)} "
         f"Processor: {show(dig(record, 'host', 'processor'))}. Commit: {show(dig(record, 'commit'))}.\n"
@@ -327,6 +328,11 @@ def _start(record: Mapping[str, Any]) -> str:
     soup = [str(model.get("name")) for model in dig(record, "start", "soup") or ()]
     mean = "the mean of the weights of" if soup else "the weights of"
     return f" It started from {mean} {' and '.join([start, *soup])}."
+
+
+def _averaged(record: Mapping[str, Any]) -> str:
+    others = [str(model.get("name")) for model in record.get("averaged", ())]
+    return f" Its weights are the mean of this run's and those of {' and '.join(others)}." if others else ""
 
 
 def _teacher(record: Mapping[str, Any]) -> str:
