@@ -178,6 +178,7 @@ def test_training_documents_come_in_any_format_with_an_account(
         "split": 0,
         "lost": 0,
         "reasons": {},
+        "repeated": 0,
     }
 
 

@@ -17,6 +17,7 @@ accounts = st.builds(
     Account,
     *[st.integers(0, 9)] * 3,
     st.dictionaries(st.sampled_from(["overlaps", "inside a word"]), st.integers(1, 9)),
+    st.integers(0, 9),
 )
 
 
@@ -131,6 +132,9 @@ def test_accounts_add(left: Account, right: Account) -> None:
 def test_an_account_reads_as_a_sentence() -> None:
     account = Account(3, 1, 2, {"overlaps": 2, "a boundary lies inside a word": 1})
     assert str(account) == "3 kept, 1 split, 2 lost (a boundary lies inside a word: 1, overlaps: 2)"
+    assert str(Account(3, repeated=2)) == (
+        "3 kept, 0 split, 0 lost, 2 repeated in documents of the same text"
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from openmed_ner.inference.tagger import Tagger
 from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, predict
 from openmed_ner.tagging.batching import padded_length
 from openmed_ner.tagging.document_decoding import DOCUMENT_MODES
-from openmed_ner.text import Document, Span
+from openmed_ner.text import Account, Document, Span
 from openmed_ner.training.config import PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.corpora import build_corpora
 from openmed_ner.training.engine import loop
@@ -281,6 +281,20 @@ def test_what_another_model_tagged_teaches_beside_a_corpus(
     }
     assert sizes == {"train": 1, "dev": 8, "silver": 8}
     assert "1/8; 8 tagged by another model" in bundle.read("README.md").decode("utf-8")
+
+
+def test_documents_of_one_text_are_accounted_for() -> None:
+    train = CORPORA[0].train
+    other = [document.with_spans([Span(0, 1, "Disease")]) for document in train[:1]]
+    examples, accounts = make_examples([replace(CORPORA[0], train=(*other, *train, *train))], READER)
+    plain, expected = make_examples([CORPORA[0]], READER)
+    assert [list(map(int, example.tags[:, 0])) for example in examples] == [
+        list(map(int, example.tags[:, 0])) for example in plain
+    ]
+    n_spans = sum(len(document.spans) for document in train)
+    reasons = {"is not in the last document of the same text": 1}
+    assert accounts["diseases"] == expected["diseases"] + Account(0, 0, 1, reasons, n_spans)
+    assert accounts["diseases"].total == 2 * n_spans + 1
 
 
 def test_an_annotation_stands_above_a_silver_one_and_silver_texts_are_read_once() -> None:

@@ -9,7 +9,7 @@ from openmed_ner.text import Document
 
 
 def find_slips(splits: Mapping[str, Sequence[Document]]) -> Iterator[str]:
-    """Describe ids that several documents share, and labels that differ in case or outer blanks only.
+    """Describe ids and texts of several documents, and labels that differ in case or outer blanks only.
 
     Args:
         splits: documents by split.
@@ -18,6 +18,7 @@ def find_slips(splits: Mapping[str, Sequence[Document]]) -> Iterator[str]:
         ids = Counter(document.id for document in documents)
         if repeated := [name for name, count in ids.items() if count > 1]:
             yield f"{len(repeated)} ids of {split} documents occur more than once, such as {repeated[0]!r}"
+        yield from _find_repeated_texts(split, documents)
 
     alike: dict[str, set[str]] = defaultdict(set)
     for documents in splits.values():
@@ -27,3 +28,28 @@ def find_slips(splits: Mapping[str, Sequence[Document]]) -> Iterator[str]:
         if len(labels) > 1:
             names = ", ".join(map(repr, sorted(labels)))
             yield f"the labels {names} are learnt as different types; write them alike if they are one"
+
+
+def _find_repeated_texts(split: str, documents: Sequence[Document]) -> Iterator[str]:
+    """Describe texts that several documents of a split share. Each is learnt once, as in the last of them."""
+    by_text: dict[str, list[Document]] = defaultdict(list)
+    for document in documents:
+        by_text[document.text].append(document)
+    is_learnt = split == "train"
+
+    n_repeated = len(documents) - len(by_text)
+    if is_learnt and n_repeated:
+        yield f"{n_repeated} train documents repeat the text of another one; each text is learnt once"
+    contradictory = [group for group in by_text.values() if len({_annotation(each) for each in group}) > 1]
+    if contradictory:
+        outcome = "the last one counts" if is_learnt else "all are scored"
+        first, *others = contradictory[0]
+        other = next(each for each in others if _annotation(each) != _annotation(first))
+        yield (
+            f"{len(contradictory)} texts of {split} documents are annotated in different ways, such as "
+            f"that of {first.id!r} and {other.id!r}; {outcome}"
+        )
+
+
+def _annotation(document: Document) -> frozenset[object]:
+    return frozenset(span.key for span in document.spans)

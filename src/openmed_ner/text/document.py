@@ -161,24 +161,26 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Numbers of entities that a step kept, split and lost. Accounts add.
+    """Numbers of entities that a step kept, split, lost and met again. Accounts add.
 
     Attributes:
         kept: entities represented exactly.
         split: entities represented in more than one piece.
         lost: entities not represented.
         reasons: number of splits and losses by reason.
+        repeated: entities that an equal one in another document of the same text stands for.
     """
 
     kept: int = 0
     split: int = 0
     lost: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
+    repeated: int = 0
 
     @property
     def total(self) -> int:
         """Number of all entities."""
-        return self.kept + self.split + self.lost
+        return self.kept + self.split + self.lost + self.repeated
 
     def __add__(self, other: Account) -> Account:
         return Account(
@@ -186,12 +188,15 @@ class Account:
             self.split + other.split,
             self.lost + other.lost,
             dict(Counter(self.reasons) + Counter(other.reasons)),
+            self.repeated + other.repeated,
         )
 
     def __str__(self) -> str:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(self.reasons.items()))
-        return f"{self.kept} kept, {self.split} split, {self.lost} lost" + (
-            f" ({reasons})" if reasons else ""
+        return (
+            f"{self.kept} kept, {self.split} split, {self.lost} lost"
+            + (f" ({reasons})" if reasons else "")
+            + (f", {self.repeated} repeated in documents of the same text" if self.repeated else "")
         )
 
 

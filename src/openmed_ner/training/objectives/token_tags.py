@@ -84,7 +84,8 @@ def make_examples(
 ) -> tuple[list[Example], dict[str, Account]]:
     """Turn training documents into examples; a text that several corpora annotate is read once.
 
-    The gold annotation of a text replaces the silver one of the same corpus.
+    The gold annotation of a text replaces the silver one of the same corpus. Of several documents of a corpus
+    with one text, the last counts.
 
     Args:
         corpora: one corpus per head.
@@ -106,7 +107,10 @@ def make_examples(
         if not (corpus.train or corpus.is_kept):
             raise CorpusError(f"{corpus.head.corpus}: there are no training documents")
         for document in corpus.train:
-            texts.setdefault(document.text, {})[index] = document
+            annotated = texts.setdefault(document.text, {})
+            if (earlier := annotated.get(index)) is not None:
+                accounts[corpus.head.corpus] += _account_repetition(earlier, document)
+            annotated[index] = document
             annotators[document.text].add(index)
     for index, corpus in enumerate(corpora):
         for document in corpus.silver:
@@ -142,6 +146,15 @@ def make_examples(
             owned_tags[owned] = tags[first + owned.start : first + owned.stop]
             examples.append(Example(window, owned_tags, tuple(annotators[text]), text, number >= originals))
     return examples, accounts
+
+
+def _account_repetition(earlier: Document, later: Document) -> Account:
+    """Account for the spans of a document that a later one of the same text replaces."""
+    keys = {span.key for span in later.spans}
+    n_repeated = sum(span.key in keys for span in earlier.spans)
+    n_lost = len(earlier.spans) - n_repeated
+    reasons = {"is not in the last document of the same text": n_lost} if n_lost else {}
+    return Account(lost=n_lost, reasons=reasons, repeated=n_repeated)
 
 
 def _cut_texts(
