@@ -237,3 +237,58 @@ def test_two_files_without_ids_are_compared() -> None:
 def test_a_file_without_documents_is_told(name: str) -> None:
     write({"a.json": "[]", "a.jsonl": "\n", "a.xml": "<PubmedArticleSet></PubmedArticleSet>"})
     assert run("tag", name) == (0, "", "openmed-ner: 0 documents tagged, 0 entities\n")
+
+
+@pytest.mark.parametrize("source", [(), ("--from", "text")])
+def test_files_of_hidden_folders_are_left_out(source: tuple[str, ...]) -> None:
+    write({"in/a.txt": TEXT, "in/.ipynb_checkpoints/a-checkpoint.txt": TEXT, "in/s/.git/b.txt": TEXT})
+    write({".hidden/in/a.txt": TEXT})
+    for folder in ("in", ".hidden/in"):
+        status, output, _ = run("tag", folder, "--to", "jsonl", *source)
+        assert (status, ids(output)) == (0, ["a.txt"])
+
+
+@pytest.mark.parametrize(
+    "paths", [("in", "in/"), ("in/a.txt", "in/a.txt"), ("in", "in/a.txt"), ("in/*", "in/../in/a.txt")]
+)
+def test_a_file_that_is_named_twice_is_read_once(paths: tuple[str, ...]) -> None:
+    write({"in/a.txt": TEXT})
+    status, output, messages = run("tag", *paths, "--to", "jsonl")
+    assert status == 0 and len(ids(output)) == 1
+    assert messages.endswith("passed over: file: named twice (1)\n")
+
+
+def test_languages_are_codes_of_three_letters() -> None:
+    record = (
+        "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>"
+        f"{TEXT}</ArticleTitle><Language>eng</Language></Article></MedlineCitation></PubmedArticle>"
+        "</PubmedArticleSet>"
+    )
+    write({"a.xml": record})
+    status, output, _ = run("tag", "a.xml", "--languages", "ENG", "--to", "jsonl")
+    assert (status, ids(output)) == (0, ["pubmed:1"])
+    status, _, messages = run("tag", "a.xml", "--languages", "eng,English", "--to", "jsonl")
+    assert status == 2 and "such as eng, found 'English'" in messages
+
+
+@pytest.mark.parametrize(
+    ("pairs", "problem"),
+    [
+        (("A=B", "A=C"), "--map 'A=C': 'A' has two new names, 'B' and 'C'"),
+        (("=B",), "--map '=B': expected OLD=NEW"),
+        (("A",), "--map 'A': expected OLD=NEW"),
+    ],
+)
+def test_a_label_is_renamed_once(pairs: tuple[str, ...], problem: str) -> None:
+    write({"gold.jsonl": json.dumps(GOLD)})
+    words = [word for pair in pairs for word in ("--map", pair)]
+    status, _, messages = run("evaluate", "--gold", "gold.jsonl", "--predicted", "gold.jsonl", *words)
+    assert status == 2 and problem in messages
+
+
+def test_blanks_around_a_renamed_label_do_not_count() -> None:
+    predicted = {**GOLD, "label": [[0, 9, "Drug"], [17, 31, "Disease"]]}
+    write({"gold.jsonl": json.dumps(GOLD), "predicted.jsonl": json.dumps(predicted)})
+    words = ("--gold", "gold.jsonl", "--predicted", "predicted.jsonl", "--map", "Drug = Chemical")
+    status, output, _ = run("evaluate", *words)
+    assert status == 0 and "F1 100.00" in output

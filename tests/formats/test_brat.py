@@ -397,3 +397,21 @@ def test_a_bad_annotation_leaves_the_text_and_the_other_annotations(tmp_path: Pa
     (document,) = read_brat(tmp_path, on_bad=errors.append)
     assert [document.mention(span) for span in document.spans] == ["pain"]
     assert [type(error) for error in errors] == [AnnotationError] * 3
+
+
+def test_suffixes_in_capitals_are_read_and_hidden_files_are_not(tmp_path: Path) -> None:
+    for name in ("a.TXT", "b.txt", "._b.txt", ".git/c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("Aspirin")
+    for name in ("a.ANN", "b.ann", "._b.ann", ".git/c.ann"):
+        (tmp_path / name).write_text("T1\tDrug 0 7\tAspirin\n")
+    documents = list(read_brat(tmp_path))
+    assert [(each.id, len(each.spans)) for each in documents] == [("a", 1), ("b", 1)]
+    assert [each.id for each in read_brat(tmp_path / "a.TXT")] == ["a"]
+
+
+def test_two_files_of_annotations_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    for name, content in {"a.txt": "x", "a.ann": "", "a.a1": ""}.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(CorpusFormatError, match=r"found a\.ann and a\.a1; keep one of them$"):
+        list(read_brat(tmp_path))

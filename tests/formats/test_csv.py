@@ -433,3 +433,18 @@ def test_columns_may_have_other_names() -> None:
 def test_a_column_that_is_named_must_be_there(header: str, columns: dict[str, str], message: str) -> None:
     with pytest.raises(CorpusFormatError, match=message):
         list(read_csv(StringIO(header + "\na,b\n"), source="notes.csv", columns=columns))
+
+
+@pytest.mark.parametrize("cells", [" 0 , 7 , Drug", "0.0, 7.00,Drug", "0,7,Drug,Aspirin, 0.5 "])
+def test_blanks_around_numbers_do_not_count(cells: str) -> None:
+    row = f"1,Aspirin,{cells}"
+    header = "id,text,start,end,label,mention,score"
+    row += "," * (header.count(",") - row.count(","))
+    (document,) = read_csv(StringIO(f"{header}\n{row}\n"), source="x")
+    assert [(span.start, span.end) for span in document.spans] == [(0, 7)]
+
+
+@pytest.mark.parametrize("cell", ["\\N", "#NA", "-nan"])
+def test_cells_that_programs_write_for_no_value_are_empty(cell: str) -> None:
+    (document,) = read_csv(StringIO(f"text,start,end,label\nAspirin,{cell},{cell},{cell}\n"), source="x")
+    assert not document.spans

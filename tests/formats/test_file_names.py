@@ -25,6 +25,7 @@ IDS = [
     "NUL.tar",
     "Lpt1",
     "a. ",
+    ".hidden",
 ]
 
 
@@ -43,7 +44,7 @@ def test_an_id_names_a_file_in_its_folder_on_every_system(id: str) -> None:
     path = PureWindowsPath(name)
     assert path.parts == (name,) and not path.drive and not path.root and not is_reserved(path)
     assert PurePosixPath(name).parts == (name,)
-    assert name.isascii() and not name.endswith((" ", "."))
+    assert name.isascii() and not name.endswith((" ", ".")) and not name.startswith(".")
     assert decode_name(encode_name(id)) == id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,3 +65,22 @@ def test_names_may_come_from_a_generator_but_not_as_a_string(tagger: Tagger) -> 
         assert tagger(text, **{option: generator}) == tagger(text, **{option: names})
         with pytest.raises(InputError, match="expected a list of names"):
             tagger(text, **{option: names[0]})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"types": [None]}, "expected names of a type, such as .*, found None"),
+        ({"threshold": "0.5"}, "threshold '0.5': expected a number"),
+        ({"threshold": None}, "threshold None: expected a number"),
+    ],
+)
+def test_options_of_another_type_are_refused(tagger: Tagger, options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        tagger("x", **options)
+
+
+@pytest.mark.parametrize("texts", [None, Path("notes.txt"), 5])
+def test_several_texts_can_be_iterated(tagger: Tagger, texts: Any) -> None:
+    with pytest.raises(InputError, match="expected several texts, such as a list, found"):
+        list(tagger.pipe(texts))

@@ -362,10 +362,14 @@ def _read_protocols(names: str) -> Sequence[ScoringProtocol]:
 
 
 def _read_names(pairs: Sequence[str]) -> dict[str, str]:
+    names: dict[str, str] = {}
     for pair in pairs:
-        if "=" not in pair:
+        old, equals, new = map(str.strip, pair.partition("="))
+        if not old or not equals:
             raise InputError(f"--map {pair!r}: expected OLD=NEW")
-    return {old: new for old, _, new in (pair.partition("=") for pair in pairs)}
+        if names.setdefault(old, new) != new:
+            raise InputError(f"--map {pair!r}: {old!r} has two new names, {names[old]!r} and {new!r}")
+    return names
 
 
 def _score_across(bundle: Bundle, gold_source: GoldSource, load: Load) -> dict[str, Any]:

@@ -6,6 +6,7 @@ wrong, and nothing was begun; 130 interrupted.
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -257,7 +258,7 @@ def tag(
     named, columns = choose_columns(source, text=text_column, identifier=id_column)
     reading = ReadingOptions(
         tuple(read_choices(sections, SECTIONS, option="--sections")) if sections else None,
-        tuple(split_names(languages, option="--languages") or ()) or None,
+        _read_languages(languages),
         retracted,
         columns,
     )
@@ -336,6 +337,15 @@ def _identify(
     """Everything besides the input that decides the output."""
     bundle = {"name": tagger.manifest.name, "sha256": bundle_digest(folder), "backend": tagger.backend}
     return {"version": version(), "bundle": bundle, "options": {**options.to_json(), **reading.to_json()}}
+
+
+def _read_languages(codes: str | None) -> tuple[str, ...] | None:
+    names = split_names(codes, option="--languages")
+    for name in names or ():
+        if not re.fullmatch("[A-Za-z]{3}", name):
+            message = f"expected codes of three letters as PubMed has them, such as eng, found {name!r}."
+            raise typer.BadParameter(message, param_hint="'--languages'")
+    return tuple(map(str.lower, names)) if names else None
 
 
 def _ignore(reason: str) -> None:

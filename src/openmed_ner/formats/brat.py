@@ -30,7 +30,7 @@ from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, U
 from openmed_ner.formats.attributes import Attributes, parse_attributes, parse_evidence, write_evidence
 from openmed_ner.formats.brat_normalisations import read_normalisations, renew_normalisations
 from openmed_ner.formats.file_names import decode_name, encode_name
-from openmed_ner.formats.files import advise_encoding, describe_byte, make_folder
+from openmed_ner.formats.files import advise_encoding, describe_byte, list_files, make_folder
 from openmed_ner.formats.structure import Annotation, Structure, new_names, select_annotations, surviving
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, excerpt, fail
 from openmed_ner.text import Document, Span
@@ -150,31 +150,39 @@ def write_brat(documents: Iterable[Document], folder: Path, *, on_bad: OnBad = f
 
 def _find_names(folder: Path) -> list[str]:
     """List texts and annotations by path relative to the folder, without suffix."""
-    files = (path for path in folder.rglob("*") if path.name.endswith((".txt", *SUFFIXES)))
-    return sorted({_cut_suffix(path.relative_to(folder).as_posix()) for path in files if path.is_file()})
+    files = (path for path in list_files(folder) if path.suffix.lower() in (".txt", *SUFFIXES))
+    return sorted({_cut_suffix(path.relative_to(folder).as_posix()) for path in files})
 
 
 def _cut_suffix(name: str) -> str:
     for suffix in (".txt", *SUFFIXES):
-        if name.endswith(suffix):
-            return name.removesuffix(suffix)
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
     raise InputError(f"{name}: expected a folder, or a file ending in .txt, {' or '.join(SUFFIXES)}")
 
 
 def _find_pair(folder: Path, name: str) -> tuple[Path, Path]:
-    text = folder / f"{name}.txt"
-    annotations = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+    text = _with_suffix(folder, name, ".txt")
+    annotations = [path for suffix in SUFFIXES if (path := _with_suffix(folder, name, suffix)).is_file()]
     if not text.is_file():
         raise CorpusFormatError(
             f"{(annotations or [text])[0]}: {text.name} not found beside it; add the text"
         )
     if len(annotations) != 1:
         names = " and ".join(path.name for path in annotations) or "no annotations"
+        empty = f"add an empty {name.rpartition('/')[2]}.ann for a text without entities"
         raise CorpusFormatError(
             f"{text}: expected one of {' or '.join(SUFFIXES)} beside it, found {names}; "
-            f"add an empty {name.rpartition('/')[2]}.ann for a text without entities"
+            f"{'keep one of them' if annotations else empty}"
         )
     return text, annotations[0]
+
+
+def _with_suffix(folder: Path, name: str, suffix: str) -> Path:
+    """Return the file with a suffix in small letters, or else in capitals."""
+    path = folder / f"{name}{suffix}"
+    capital = folder / f"{name}{suffix.upper()}"
+    return capital if capital.is_file() and not path.is_file() else path
 
 
 def _read_text(path: Path) -> str:

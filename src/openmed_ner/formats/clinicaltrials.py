@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.errors import CorpusFormatError, InputError
-from openmed_ner.formats.files import check_kind, describe_byte, iter_lines, open_bytes
+from openmed_ner.formats.files import check_kind, describe_byte, iter_lines, list_files, open_bytes
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.tolerance import OnBad, fail, require_characters
 
@@ -68,7 +68,7 @@ def read_clinicaltrials(
             raise InputError(f"{path}: expected a folder or a file that ends with {', '.join(SUFFIXES)}")
         yield from _read_file(path, on_skip, on_bad)
         return
-    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+    for file in list_files(path):
         if not file.name.lower().endswith(SUFFIXES):
             on_skip("other file")
             continue

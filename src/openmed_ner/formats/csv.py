@@ -40,12 +40,12 @@ DELIMITERS = ",\t;"
 
 _SPAN_COLUMNS = ALL_COLUMNS[2:]
 # A column with empty cells becomes one of floats in many programs, pandas among them.
-_OFFSET = re.compile(r"([0-9]{1,18})(?:\.0+)?")
-_MISSING = ("", "nan", "<na>", "na", "n/a", "#n/a", "nat", "none", "null")
+_OFFSET = re.compile(r"\s*([0-9]{1,18})(?:\.0+)?\s*")
+_MISSING = ("", "nan", "<na>", "na", "n/a", "#n/a", "nat", "none", "null", "\\n", "#na", "-nan")
 """What programs write into the cells of a span that is not there, in small letters."""
 _MAX_RETRIES = 10
 """Rows with a quote that is not closed, after which the rest of a table is one error."""
-_SCORE = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_SCORE = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 _FRAGMENTS = re.compile("[0-9]{1,18}-[0-9]{1,18}(;[0-9]{1,18}-[0-9]{1,18})*")
 _FIELD_LIMIT = 2**31 - 1
 _field_limit_lock = Lock()

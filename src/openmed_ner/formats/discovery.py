@@ -18,6 +18,7 @@ from openmed_ner.formats.detection import detect_text_format
 from openmed_ner.formats.files import (
     advise_encoding,
     check_kind,
+    is_hidden,
     iter_lines,
     locate_byte,
     read_head,
@@ -39,7 +40,8 @@ def iter_files(paths: list[Path], *, format: str | None = None) -> Iterator[tupl
 
     Yields:
         Path of the file (or folder, if the format reads folders), its name relative to the given path, and
-        its format; ``None`` for a file of a folder that is hidden, or of no known format.
+        its format; ``None`` for a file of a folder that is hidden, or in a
+        hidden folder, or of no known format.
 
     Raises:
         InputError: a path does not exist, or the format is unknown.
@@ -52,7 +54,9 @@ def iter_files(paths: list[Path], *, format: str | None = None) -> Iterator[tupl
             yield path, path.resolve().name, format
         elif path.is_dir():
             for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
-                yield file, file.relative_to(path).as_posix(), _choose_format(file, format)
+                # Folders often hold .DS_Store and the like, which no format can read, or copies in .git.
+                known = None if is_hidden(file, path) else _choose_format(file, format)
+                yield file, file.relative_to(path).as_posix(), known
         elif path.is_file():
             yield path, path.name, detect_text_format(path, format=format)
         else:
@@ -89,10 +93,7 @@ def read_passages(
 
 
 def _choose_format(path: Path, format: str | None) -> str | None:
-    """Return the format of a file of a folder; ``None`` for a hidden file and for one that is not read."""
-    # Folders often hold .DS_Store and the like, which no format can read.
-    if path.name.startswith("."):
-        return None
+    """Return the format of a file of a folder; ``None`` for one that is not read."""
     try:
         return detect_text_format(path, format=format)
     except UnreadFormatError:

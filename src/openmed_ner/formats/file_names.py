@@ -2,6 +2,7 @@
 
 Only letters, digits and ``_.-~`` stay as they are, so an id with a slash, a drive letter or a colon names a
 file in its folder. Names that Windows keeps for devices, such as ``con``, have their first letter encoded.
+So have names that begin with a full stop, since hidden files are not read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def encode_name(id: str) -> str:
     name = quote(id, safe="")
     # What follows the first full stop counts for nothing: nul.tar is the device as well.
     is_device = name.partition(".")[0].lower() in _DEVICES
-    return f"%{ord(name[0]):02X}{name[1:]}" if is_device else name
+    return f"%{ord(name[0]):02X}{name[1:]}" if is_device or name.startswith(".") else name
 
 
 def decode_name(name: str) -> str:

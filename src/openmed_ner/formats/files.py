@@ -120,6 +120,17 @@ def read_head(path: Path, size: int) -> bytes:
         return b""
 
 
+def list_files(folder: Path, pattern: str = "*") -> list[Path]:
+    """List the files of a folder and its subfolders by name, but hidden ones and those of hidden folders."""
+    files = (path for path in folder.rglob(pattern) if not is_hidden(path, folder) and path.is_file())
+    return sorted(files)
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Return whether a path within a folder is hidden, or lies in a hidden folder such as ``.git``."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
 def check_kind(path: Path, *, folders: bool = True) -> None:
     """Refuse what has taken the place of a file, such as a pipe, which might never end.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError
+from openmed_ner.formats.files import list_files
 from openmed_ner.formats.tolerance import OnBad, excerpt, fail
 from openmed_ner.formats.xml import SAFE
 from openmed_ner.text import Document, Span
@@ -36,7 +37,7 @@ def read_mmax(
         InputError: there is no such file.
         CorpusFormatError: a file is not MMAX2 XML, or a range names an unknown word.
     """
-    bases = sorted(path for path in folder.rglob(f"Basedata/*{_WORDS}") if path.is_file())
+    bases = list_files(folder, f"Basedata/*{_WORDS}")
     if not bases:
         raise InputError(f"{folder}: no Basedata/*{_WORDS} found")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from openmed_ner.errors import InputError
 from openmed_ner.formats.bc2gm import read_bc2gm
-from openmed_ner.formats.files import open_text
+from openmed_ner.formats.files import list_files, open_text
 from openmed_ner.formats.tables import CHEMDNER, read_abstracts, read_table
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.text import Document
@@ -50,7 +50,7 @@ def read_chemdner_files(path: Path, *, on_bad: OnBad = fail) -> Iterator[Documen
 
 
 def _find(path: Path, pattern: str) -> list[Path]:
-    files = [path] if path.is_file() else sorted(file for file in path.rglob(pattern) if file.is_file())
+    files = [path] if path.is_file() else list_files(path, pattern)
     if not files:
         raise InputError(f"{path}: no {pattern} found")
     return files

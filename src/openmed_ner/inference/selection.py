@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Self
+from typing import Self, SupportsFloat
 
 from openmed_ner.bundle import Manifest
 from openmed_ner.errors import InputError, suggest
@@ -51,8 +51,8 @@ class SpanSelection:
         Raises:
             InputError: no corpus is named, or the threshold is no share.
         """
-        if not 0.0 <= threshold <= 1.0:
-            raise InputError(f"threshold {threshold}: expected a number between 0 and 1")
+        if not isinstance(threshold, SupportsFloat) or not 0.0 <= float(threshold) <= 1.0:
+            raise InputError(f"threshold {threshold!r}: expected a number between 0 and 1")
         if corpora is not None and not corpora:
             raise InputError("corpora is empty; name a head of this bundle, or leave it out")
         merged = types if corpora is None and not layers else ()
@@ -91,6 +91,8 @@ def read_names(names: Iterable[str] | None, choices: Sequence[str], kind: str) -
         raise InputError(f"expected a list of names, such as [{names!r}], found the string {names!r}")
     names = None if names is None else tuple(names)
     for name in names or ():
+        if not isinstance(name, str):
+            raise InputError(f"expected names of a {kind}, such as {choices[0]!r}, found {name!r}")
         if name not in choices:
             near = suggest(name, choices) or f"; this bundle knows: {', '.join(choices)}"
             raise InputError(f"unknown {kind} {name!r}{near}")

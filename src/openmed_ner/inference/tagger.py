@@ -338,6 +338,8 @@ class Tagger:
         """Check the arguments of :meth:`pipe`, and find the spans to keep and the heads that they need."""
         if isinstance(texts, str | bytes | Mapping | Document):
             raise InputError(f"expected several texts, found {describe(texts)}; name one in a list: [text]")
+        if not isinstance(texts, Iterable):
+            raise InputError(f"expected several texts, such as a list, found {describe(texts)}")
         types, corpora = read_names(types, self.types, "type"), read_names(corpora, self.corpora, "corpus")
         if corpora is None and not layers and types is None:
             types = self.main_types

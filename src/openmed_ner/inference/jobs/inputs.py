@@ -33,7 +33,7 @@ from openmed_ner.formats import (
 )
 from openmed_ner.formats.detection import judge
 from openmed_ner.formats.discovery import read_passages
-from openmed_ner.formats.files import check_kind, read_head
+from openmed_ner.formats.files import check_kind, list_files, read_head
 from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import OnBad
 from openmed_ner.inference.jobs.failures import is_temporary
@@ -166,7 +166,7 @@ def find_inputs(
 
     A folder is searched for files of known formats, ``.gz`` included, or for all files if a format is named,
     unless this format reads it as a whole. A path such as ``notes/**/*.txt`` is a pattern if there is no file
-    of that name. Hidden files of folders are left out.
+    of that name. Hidden files and folders in a folder are left out. A file that is found twice is read once.
 
     Args:
         paths: files, folders and patterns.
@@ -184,7 +184,14 @@ def find_inputs(
     # Folders may hold files of the same names, so the names of several folders begin with the folder.
     several = sum(path != STDIN and path.is_dir() for path in paths) > 1
     entries = (entry for path in paths for entry in _find(path, format, written, several))
-    return [replace(entry, options=options) for entry in entries]
+    seen, inputs = set[str](), []
+    for entry in entries:
+        if (place := os.path.abspath(entry.path)) in seen:  # noqa: PTH100 (a link is another file)
+            refusal = f"{entry.name}: is named twice, and read once"
+            entry = replace(entry, refusal=refusal, finding="named twice")
+        seen.add(place)
+        inputs.append(replace(entry, options=options))
+    return inputs
 
 
 def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> Iterator[Input]:
@@ -203,7 +210,9 @@ def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> 
     elif path.is_file():
         yield replace(_to_input(path, name, format), finding=None)
     elif path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if _is_wanted(file, written)]
+        files = [
+            file for file in list_files(path) if written.isdisjoint((file.resolve(), *file.resolve().parents))
+        ]
         folder = f"{name}/" if several else ""
         inputs = [
             _to_input(file, folder + _writable(file.relative_to(path).as_posix()), format) for file in files
@@ -235,14 +244,6 @@ def _to_input(path: Path, name: str, format: str | None) -> Input:
         return Input(path, name, judge(head, path.name, format=format, source=name))
     except UnreadFormatError as error:
         return Input(path, name, "none", refusal=str(error), finding=error.finding)
-
-
-def _is_wanted(file: Path, written: Set[Path]) -> bool:
-    """Return whether a file of a folder is to be tagged: it is not hidden, and not written by this run."""
-    if file.name.startswith(".") or not file.is_file():
-        return False
-    place = file.resolve()
-    return not written or written.isdisjoint((place, *place.parents))
 
 
 def _escape_existing(path: Path) -> str:

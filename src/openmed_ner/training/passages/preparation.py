@@ -18,6 +18,7 @@ from typing import Any
 
 from openmed_ner.errors import InputError
 from openmed_ner.formats.discovery import iter_files, read_passages
+from openmed_ner.formats.files import list_files
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.storage import sha256, sha256_file, write_json
 from openmed_ner.training.passages.filter import PassageFilter
@@ -188,7 +189,7 @@ def _describe_source(source: PassageSource, account: SourceAccount) -> dict[str,
 
 def _iter_inputs(path: Path, name: str) -> Iterator[dict[str, Any]]:
     """Yield name, size and SHA-256 of an input file, or of the files of an input folder."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    files = list_files(path) if path.is_dir() else [path]
     for file in files:
         relative = f"{name}/{file.relative_to(path).as_posix()}" if path.is_dir() else name
         yield {"name": relative, "size": file.stat().st_size, "sha256": sha256_file(file)}
