@@ -292,3 +292,22 @@ def test_blanks_around_a_renamed_label_do_not_count() -> None:
     words = ("--gold", "gold.jsonl", "--predicted", "predicted.jsonl", "--map", "Drug = Chemical")
     status, output, _ = run("evaluate", *words)
     assert status == 0 and "F1 100.00" in output
+
+
+@pytest.mark.parametrize("option", ["--output", "--receipt", "--errors"])
+def test_no_output_is_named_as_a_compressed_file(option: str) -> None:
+    write({"a.txt": TEXT})
+    for target in ((), ("--to", "jsonl")):
+        status, _, messages = run("tag", "a.txt", option, "out.jsonl.gz", *target)
+        assert status == 2 and "outputs are not compressed; write out.jsonl, then run gzip on it" in messages
+        assert not Path("out.jsonl.gz").exists()
+
+
+def test_a_renamed_label_that_no_head_has_is_named() -> None:
+    chemicals = {**GOLD, "label": [[0, 9, "Chemical"]]}
+    write({"gold.jsonl": json.dumps(chemicals)})
+    status, _, messages = run(
+        *("evaluate", "--data", "gold.jsonl", "--head", "bc5cdr-chemical", "--map", "chemical=Drug")
+    )
+    assert status == 0
+    assert "has the label 'chemical'; did you mean Chemical?" in messages

@@ -42,7 +42,7 @@ from openmed_ner.cli.scores import (
     write_reports,
 )
 from openmed_ner.corpora import SPLITS
-from openmed_ner.errors import InputError
+from openmed_ner.errors import InputError, suggest
 from openmed_ner.evaluation.comparison import compare_predictions
 from openmed_ner.evaluation.cross_corpus import score_across_catalog
 from openmed_ner.evaluation.gold import GoldSource
@@ -321,6 +321,9 @@ def predict_bundle(
             f"{bundle.folder} was trained on the {gold_source.split} split; its scores there are not a valid "
             "evaluation"
         )
+    known = {label for head in tagger.manifest.heads for label in head.labels}
+    for label in sorted((label_names or {}).keys() - known):
+        complain(f"warning: --map: no head of {bundle.folder} has the label {label!r}{suggest(label, known)}")
     golds = gold_source.load_for_heads(tagger.corpora, training_splits)
     return list(predict_gold(tagger, golds, label_names=label_names))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import InputError, RunError
+from openmed_ner.formats.files import check_uncompressed
 from openmed_ner.storage import atomic_file, is_stream
 
 if TYPE_CHECKING:
@@ -37,19 +38,20 @@ def print_json(record: object) -> None:
 
 
 def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[Path] = ()) -> None:
-    """Refuse output files that would replace an input or each other.
+    """Refuse output files that would replace an input or each other, or be named as compressed ones.
 
     Args:
         outputs: files by the names of their options; ``None`` for one that is not written.
         inputs: files that the command reads.
 
     Raises:
-        InputError: two of the paths lead to the same file.
+        InputError: two of the paths lead to the same file, or a name ends in ``.gz``.
     """
     owners = {os.path.realpath(path): "an input" for path in inputs}
     for option, path in outputs.items():
         if path is None or is_stream(path):
             continue
+        check_uncompressed(path)
         place = os.path.realpath(path)
         if place in owners:
             raise InputError(f"{option} {path} is the file of {owners[place]}, too; name another one")

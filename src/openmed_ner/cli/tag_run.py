@@ -26,6 +26,7 @@ from openmed_ner.cli.output import (
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError, require_extra
 from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, tagged_writers
+from openmed_ner.formats.files import check_uncompressed
 from openmed_ner.formats.parquet import check_folder
 from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.backends import Workers
@@ -179,8 +180,11 @@ def infer_target(path: Path | None) -> str:
     """Infer the output format from the name of the output; a table for people if it says nothing.
 
     Raises:
-        InputError: the name has a suffix that is not the one of an output format.
+        InputError: the name has a suffix that is not the one of an output format, or is that of a compressed
+            file.
     """
+    if path is not None:
+        check_uncompressed(path)
     suffix = "" if path is None else path.suffix.lower()
     if suffix == ".parquet":
         return "parquet"

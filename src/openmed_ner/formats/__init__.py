@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from openmed_ner.errors import AnnotationError, InputError
 from openmed_ner.formats.detection import choose_format
-from openmed_ner.formats.files import note_document, open_text
+from openmed_ner.formats.files import check_uncompressed, note_document, open_text
 from openmed_ner.formats.registry import (
     FOLDER_WRITERS,
     FORMATS,
@@ -140,7 +140,7 @@ def write_documents(documents: Iterable[Document], path: str | Path, *, format: 
         format: one of ``WRITERS`` or ``FOLDER_WRITERS``; inferred from the file name if ``None``.
 
     Raises:
-        InputError: the format is unknown or cannot be written.
+        InputError: the format is unknown or cannot be written, or the name ends in ``.gz``.
         UnrepresentableError: the format has no place for what a document holds.
     """
     path = Path(path)
@@ -148,6 +148,7 @@ def write_documents(documents: Iterable[Document], path: str | Path, *, format: 
     if name in FOLDER_WRITERS:
         FOLDER_WRITERS[name](documents, path)
     elif name in WRITERS:
+        check_uncompressed(path)
         with atomic_file(path) as file:
             WRITERS[name](documents, file)
     else:
