@@ -77,17 +77,20 @@ def test_onnx_runtime_uses_its_provider_for_gpus(
     runtime_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a stub of the library that has the provider, and computes on the processor."""
-    chosen: list[list[str]] = []
+    chosen: list[Any] = []
     session = onnxruntime.InferenceSession
 
-    def start(model: bytes, options: Any, *, providers: list[str], disabled_optimizers: None) -> Any:
-        chosen.append(providers)
+    def start(model: bytes, options: Any, *, providers: list[str], disabled_optimizers: Any) -> Any:
+        chosen.append((providers, disabled_optimizers))
         return session(model, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnx.onnxruntime, "get_available_providers", lambda: [onnx.CUDA])
     monkeypatch.setattr(onnx.onnxruntime, "InferenceSession", start)
     tagger = Tagger.load(runtime_bundle, device="cuda", backend="onnxruntime", threads=1)
-    assert chosen == [[onnx.CUDA, "CPUExecutionProvider"]] and tagger.backend == "onnxruntime"
+    assert chosen == [([onnx.CUDA, "CPUExecutionProvider"], None)] and tagger.backend == "onnxruntime"
+    for device in ("auto", "cpu"):
+        Tagger.load(runtime_bundle, device=device, threads=1)
+        assert chosen.pop() == (["CPUExecutionProvider"], onnx.SLOW_FUSIONS)
 
 
 def test_processes_that_read_give_the_same_documents(runtime_bundle: Bundle) -> None:

@@ -193,11 +193,11 @@ def test_a_mean_of_bundles_is_a_bundle_that_names_them(
         torch.testing.assert_close(weights[name], (one[name] + 2 * two[name]) / 3)
 
     record = bundle.read_json("run.json")
-    assert [model["sha256"] for model in record["averaged"]] == [other.sha256] * 2
+    assert [(model["sha256"], model["share"]) for model in record["averaged"]] == [(other.sha256, 2 / 3)]
     assert training_splits(record) == ("train", "dev") and training_splits({}) == ("train",)
-    steps = ["fine-tuning of tiny", "fine-tuning of other", "fine-tuning"]
-    assert [step.name for step in find_steps(record)] == steps
-    assert "the mean of this run's and those of other and other." in bundle.read("README.md").decode()
+    steps = ["fine-tuning of other", "fine-tuning"]
+    assert [step.name for step in find_steps(record)] == steps, "other started from the first"
+    assert "the mean of this run's (33%) and those of other (67%)." in bundle.read("README.md").decode()
 
     further = finetune(make_full(backbone, bundle, epochs=1), CORPORA, tmp_path / "on", name="on")
     assert [step.name for step in find_steps(further.read_json("run.json"))][-2:] == [
@@ -213,6 +213,8 @@ def test_averages_that_cannot_be(full_bundle: Bundle, adapter_bundle: Bundle, tm
         average_bundles([full_bundle, adapter_bundle], tmp_path / "mean")
     mean = average_bundles([full_bundle, full_bundle], tmp_path / "mean")
     np.testing.assert_array_equal(answers(load_model(mean)), answers(load_model(full_bundle)))
+    energy = full_bundle.read_json("run.json")["energy"]
+    assert [step.kwh for step in find_steps(mean.read_json("run.json"))] == [energy["kwh"]], "counted once"
     with pytest.raises(InputError, match="is a mean already"):
         average_bundles([mean, full_bundle], tmp_path / "again")
     with pytest.raises(RunError, match="already exists"):

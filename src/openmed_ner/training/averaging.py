@@ -6,6 +6,7 @@ together than each alone, and the mean costs nothing when tagging.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,9 @@ from openmed_ner.training.warm_start import average, open_trained
 def average_bundles(sources: Sequence[Bundle], target: Path, *, name: str | None = None) -> Bundle:
     """Write a bundle with the mean of the weights of full bundles.
 
-    The record of the new bundle is that of the first source, with the others listed under ``averaged``. So a
-    mean cannot be averaged again: name the bundles that it was made from.
+    The record of the new bundle is that of the first source, with its digest (``first``) and the others with
+    their shares of the mean (``averaged``). So a mean cannot be averaged again: name the bundles that it was
+    made from.
 
     Args:
         sources: at least two full bundles with the same heads, layers and lexicon. A bundle that is named
@@ -54,9 +56,15 @@ def average_bundles(sources: Sequence[Bundle], target: Path, *, name: str | None
 
     first, *others = (open_trained(str(source.folder)) for source in sources)
     model = average(first, others).model
+    first_digest, counts = sources[0].sha256, Counter(source.sha256 for source in sources)
+    distinct = {source.sha256: source for source in sources if source.sha256 != first_digest}
     record = {
         **sources[0].read_json(RECORD),
-        "averaged": [describe_trained(source) for source in sources[1:]],
+        "first": first_digest,
+        "averaged": [
+            {**describe_trained(source), "share": counts[digest] / len(sources)}
+            for digest, source in distinct.items()
+        ],
     }
     manifest = replace(sources[0].manifest, name=name or target.resolve().name, version=version(), files={})
 

@@ -286,7 +286,7 @@ def describe_trained(bundle: Bundle) -> Mapping[str, Any]:
         "name": manifest.name,
         "sha256": bundle.sha256,
         "precision": manifest.precision,
-        **{key: record[key] for key in ("commit", "energy", "start", "averaged") if key in record},
+        **{key: record[key] for key in ("commit", "energy", "start", "first", "averaged") if key in record},
         "seconds": record["history"]["seconds"],
         "learnt": list(training_splits(record)),
         "learnt_dev_of": sorted(corpora_with_dev_learnt(record)),

@@ -52,7 +52,7 @@ class OnnxBackend:
                 model,
                 options,
                 providers=providers,
-                disabled_optimizers=SLOW_FUSIONS if device == "cpu" else None,
+                disabled_optimizers=None if device == "cuda" else SLOW_FUSIONS,
             )
         except Exception as error:  # the runtime's exceptions have no public base
             raise BundleError(f"model.onnx cannot be loaded: {error}") from error

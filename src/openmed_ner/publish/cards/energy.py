@@ -109,7 +109,7 @@ def find_steps(record: Mapping[str, Any]) -> list[EnergyStep]:
     if adaptation := record.get("adaptation") or dig(record, "recipe", "adapted"):
         steps.append(EnergyStep.of("adaptation", adaptation if isinstance(adaptation, Mapping) else {}))
     if record:
-        steps += [*_iter_starts(record, set()), EnergyStep.of("fine-tuning", record)]
+        steps += [*_iter_starts(record, {record.get("first")}), EnergyStep.of("fine-tuning", record)]
     return steps
 
 
@@ -119,8 +119,10 @@ def _iter_starts(record: Mapping[str, Any], digests: set[object]) -> Iterator[En
     starts = (*start.get("soup", ()), start) if isinstance(start, Mapping) else ()
     # The models of a soup may have an ancestor in common, whose energy must be counted once.
     for model in (*starts, *record.get("averaged", ())):
-        if model.get("sha256") not in digests:
-            digests.add(model.get("sha256"))
+        # The record of a mean is that of its first model.
+        digest = model.get("first", model.get("sha256"))
+        if digest not in digests:
+            digests.add(digest)
             yield from _iter_starts(model, digests)
             yield EnergyStep.of(f"fine-tuning of {show(model.get('name'))}", model)
 

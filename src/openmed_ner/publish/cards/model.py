@@ -331,8 +331,12 @@ def _start(record: Mapping[str, Any]) -> str:
 
 
 def _averaged(record: Mapping[str, Any]) -> str:
-    others = [str(model.get("name")) for model in record.get("averaged", ())]
-    return f" Its weights are the mean of this run's and those of {' and '.join(others)}." if others else ""
+    others = record.get("averaged", ())
+    if not others:
+        return ""
+    shares = [f"{show(model.get('name'))} ({show(model.get('share'), '.0%')})" for model in others]
+    own = 1 - sum(model.get("share", 0.0) for model in others)
+    return f" Its weights are the mean of this run's ({own:.0%}) and those of {' and '.join(shares)}."
 
 
 def _teacher(record: Mapping[str, Any]) -> str:
