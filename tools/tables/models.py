@@ -94,9 +94,10 @@ def document() -> str:
 
 def embedded() -> str:
     """For each corpus the embedded model beside the models before it, on test."""
-    earlier = [_mentions(name) for name in ("joint-int8", "joint-document", "further-int8", "notes-int8")]
-    record = read("taught-int8")
-    shipped = _mentions("taught-int8")
+    files = ("joint-int8", "joint-document", "further-int8", "notes-int8", "taught-int8")
+    earlier = [_mentions(name) for name in files]
+    record = read("averaged-int8")
+    shipped = _mentions("averaged-int8")
 
     rows, twelve = [], []
     for corpus, row in shipped.items():
@@ -115,7 +116,7 @@ def embedded() -> str:
     means = [percent(fmean(values)) for values in zip(*twelve, strict=True)]
     rows.append((f"mean of {len(twelve)}", *means, "", "", "", ""))
 
-    models = "joint", "with the document", "further", "notes", "embedded"
+    models = "joint", "with the document", "further", "notes", "taught", "embedded"
     names = ("corpus", *models, "95 % interval", "seen", "unseen", "unseen, joint")
     notes = _notes(corpus for corpus in shipped if corpus not in earlier[0])
     return "\n".join([report.table(names, rows), "", _of_bundle(record), "", *notes])
@@ -248,6 +249,26 @@ def across() -> str:
         lines.append(table_row((*names, *values, interval, row["documents"], row["left_out"])))
     notes = _notes(row["corpus"] for row in record["results"])
     return "\n".join([*lines, "", _of_bundle(record), "", *notes])
+
+
+def effects() -> str:
+    """F1 of the embedded model with and without its parts, and in brackets that of unseen mentions."""
+    record = read("effects")
+    parts = list(dict.fromkeys(row["parts"] for row in record["results"]))
+    rows = {(row["corpus"], row["parts"]): row for row in record["results"]}
+    lines = [table_row(("corpus (test)", *parts)), "|---" * (len(parts) + 1) + "|"]
+    corpora = list(dict.fromkeys(corpus for corpus, _ in rows))
+    for corpus in corpora:
+        scores = [rows[corpus, part] for part in parts]
+        cells = [f"{percent(row['micro']['f1'])} ({percent(row['unseen']['f1'])})" for row in scores]
+        lines.append(table_row((corpus, *cells)))
+
+    means = (
+        [fmean(rows[corpus, part][key]["f1"] for corpus in corpora) for key in ("micro", "unseen")]
+        for part in parts
+    )
+    lines.append(table_row(("mean", *(f"{percent(every)} ({percent(unseen)})" for every, unseen in means))))
+    return "\n".join([*lines, "", _of_bundle(record)])
 
 
 def evaluation() -> str:
