@@ -138,6 +138,18 @@ def is_stream(path: Path) -> bool:
     return _find_descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
 
 
+def check_uncompressed(path: Path) -> None:
+    """Refuse the name of a compressed file for an output, which would hold uncompressed content.
+
+    Raises:
+        InputError: the name ends in ``.gz``.
+    """
+    if path.suffix.lower() == ".gz" and not path.is_dir():
+        raise InputError(
+            f"cannot write {path}: outputs are not compressed; write {path.stem}, then run gzip on it"
+        )
+
+
 def sha256(content: bytes) -> str:
     """SHA-256 of some bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

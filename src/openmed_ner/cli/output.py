@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import InputError, RunError
-from openmed_ner.formats.files import check_uncompressed
-from openmed_ner.storage import atomic_file, is_stream
+from openmed_ner.storage import atomic_file, check_uncompressed, is_stream
 
 if TYPE_CHECKING:
     from openmed_ner.text import Document

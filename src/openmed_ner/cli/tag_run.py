@@ -26,7 +26,6 @@ from openmed_ner.cli.output import (
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError, require_extra
 from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, tagged_writers
-from openmed_ner.formats.files import check_uncompressed
 from openmed_ner.formats.parquet import check_folder
 from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.backends import Workers
@@ -35,6 +34,7 @@ from openmed_ner.inference.jobs.job import ItemReader, Job
 from openmed_ner.inference.jobs.live import LiveText, tag_what_has_arrived
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, TagFunction, make_receipt
 from openmed_ner.inference.tagger import Tagger
+from openmed_ner.storage import check_uncompressed
 from openmed_ner.text import Document
 
 Engine = Literal["local", "ray"]

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from openmed_ner.errors import AnnotationError, InputError
 from openmed_ner.formats.detection import choose_format
-from openmed_ner.formats.files import check_uncompressed, note_document, open_text
+from openmed_ner.formats.files import note_document, open_text
 from openmed_ner.formats.registry import (
     FOLDER_WRITERS,
     FORMATS,
@@ -30,7 +30,7 @@ from openmed_ner.formats.registry import (
     tagged_writers,
 )
 from openmed_ner.formats.tolerance import OnBad, fail
-from openmed_ner.storage import atomic_file
+from openmed_ner.storage import atomic_file, check_uncompressed
 from openmed_ner.text import Document
 
 __all__ = [

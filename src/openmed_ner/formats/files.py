@@ -180,19 +180,6 @@ def strip_gz(name: str) -> str:
     return name[:-3] if has_gz(name) else name
 
 
-def check_uncompressed(path: Path) -> None:
-    """Refuse the name of a compressed file for an output, which would hold uncompressed content.
-
-    Raises:
-        InputError: the name ends in ``.gz``.
-    """
-    if has_gz(path.name) and not path.is_dir():
-        name = strip_gz(path.name)
-        raise InputError(
-            f"cannot write {path}: outputs are not compressed; write {name}, then run gzip on it"
-        )
-
-
 def describe_byte(error: UnicodeDecodeError) -> str:
     """Name the byte that is not UTF-8."""
     return f"byte 0x{error.object[error.start]:02x}"
