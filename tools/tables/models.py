@@ -251,26 +251,6 @@ def across() -> str:
     return "\n".join([*lines, "", _of_bundle(record), "", *notes])
 
 
-def effects() -> str:
-    """F1 of the embedded model with and without its parts, and in brackets that of unseen mentions."""
-    record = read("effects")
-    parts = list(dict.fromkeys(row["parts"] for row in record["results"]))
-    rows = {(row["corpus"], row["parts"]): row for row in record["results"]}
-    lines = [table_row(("corpus (test)", *parts)), "|---" * (len(parts) + 1) + "|"]
-    corpora = list(dict.fromkeys(corpus for corpus, _ in rows))
-    for corpus in corpora:
-        scores = [rows[corpus, part] for part in parts]
-        cells = [f"{percent(row['micro']['f1'])} ({percent(row['unseen']['f1'])})" for row in scores]
-        lines.append(table_row((corpus, *cells)))
-
-    means = (
-        [fmean(rows[corpus, part][key]["f1"] for corpus in corpora) for key in ("micro", "unseen")]
-        for part in parts
-    )
-    lines.append(table_row(("mean", *(f"{percent(every)} ({percent(unseen)})" for every, unseen in means))))
-    return "\n".join([*lines, "", _of_bundle(record)])
-
-
 def evaluation() -> str:
     """Time of scoring."""
     record = read("benchmark-evaluation")
