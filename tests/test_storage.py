@@ -286,3 +286,12 @@ def test_a_folder_is_locked_by_one_process(tmp_path: Path) -> None:
     with folder_lock(tmp_path) as locked:
         assert locked and elsewhere() == "False"
     assert elsewhere() == "True"
+
+
+def test_folders_are_written_where_the_system_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openmed_ner.storage.fcntl", None)
+    with atomic_folder(tmp_path / "new") as partial:
+        (partial / "file").write_text("content")
+    assert (tmp_path / "new" / "file").read_text() == "content"

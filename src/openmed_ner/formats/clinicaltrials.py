@@ -72,16 +72,10 @@ def read_clinicaltrials(
         if not file.name.lower().endswith(SUFFIXES):
             on_skip("other file")
             continue
-        passages = _read_file(file, on_skip, on_bad)
-        while True:
-            try:
-                passage = next(passages, None)
-            except InputError as error:
-                on_bad(error)
-                break
-            if passage is None:
-                break
-            yield passage
+        try:
+            yield from _read_file(file, on_skip, on_bad)
+        except InputError as error:
+            on_bad(error)
 
 
 def _read_file(path: Path, on_skip: Callable[[str], None], on_bad: OnBad) -> Iterator[Passage]:
