@@ -255,9 +255,8 @@ def export(
     Args:
         bundle: the bundle, or its folder.
         folder: new folder of the runtime bundle.
-        precision: ``fp32``, ``int8``, or ``int8-static`` (for OpenVINO).
-        backend: engine that runs it and is certified; if ``None``, ``openvino`` for ``int8-static`` and
-            ``onnxruntime`` otherwise.
+        precision: ``fp32``, ``int8`` or ``int8-static``.
+        backend: engine that runs it and is certified; ``onnxruntime`` if ``None``.
         name: name of the new bundle; the original's if ``None``.
         calibration: documents that fix the scales of ``int8-static``; if ``None``, training documents of the
             heads' corpora where they are available, and the example abstracts otherwise.
@@ -265,7 +264,8 @@ def export(
     Raises:
         BundleError: the bundle is a runtime bundle already.
         RunError: the folder exists.
-        MissingExtraError: the extra ``train``, or ``quantise`` for ``int8-static``, is not installed.
+        MissingExtraError: the extra ``train``, or ``quantise`` for ``int8-static`` with
+            OpenVINO, is not installed.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle))
     exporting = require_extra("openmed_ner.training.export.bundles", "train")

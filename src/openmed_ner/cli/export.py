@@ -80,16 +80,14 @@ def export(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Precision of the weights; int8-static also fixes the scales of the activations, and needs "
-            "openvino.",
+            help="Precision of the weights; int8-static also fixes the scales of the activations.",
             rich_help_panel=OUTPUT,
         ),
     ] = "int8",
     backend: Annotated[
         Runtime | None,
         typer.Option(
-            help="Library that computes the bundle and that it is certified with (default: "
-            f"{RUNTIMES[0]}, and {RUNTIMES[1]} for int8-static).",
+            help=f"Library that computes the bundle and that it is certified with (default: {RUNTIMES[0]}).",
             rich_help_panel=OUTPUT,
         ),
     ] = None,

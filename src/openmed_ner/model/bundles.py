@@ -197,9 +197,10 @@ def load_model(bundle: Bundle) -> TokenTagger:
 def _load_runtime(bundle: Bundle) -> TokenTagger:
     from openmed_ner.model.onnx_weights import read_weights
 
-    if bundle.manifest.precision == "int8-static":
+    if (bundle.manifest.precision, bundle.manifest.backend) == ("int8-static", "openvino"):
         raise BundleError(
-            f"{bundle.folder} is int8-static, and its weights cannot be read back; expected int8 or fp32"
+            f"{bundle.folder} is int8-static for OpenVINO, and its weights cannot be read back; expected a "
+            "bundle for ONNX Runtime"
         )
     bundle.require_heads()
     with _refuse_damaged(bundle):

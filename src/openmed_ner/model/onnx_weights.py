@@ -19,6 +19,8 @@ from torch import Tensor
 
 INT8, SCALES = "_int8", "_scales"
 """Endings of the two parts of a table: int8 rows, and the scale of each row."""
+OUTLIERS, EXACT = "_outliers", ".exact"
+"""Endings of constants beside products of integers: inputs that stay in fp32, and their weights."""
 _ZERO = 128
 """Value of 0 in ONNX Runtime's blocks of int8 weights."""
 
@@ -26,10 +28,11 @@ Array = NDArray[Any]
 
 
 def read_weights(content: bytes) -> dict[str, Tensor]:
-    """Read a graph written by :func:`openmed_ner.training.export.onnx.export_onnx`, int8 or not.
+    """Read a graph written by :func:`openmed_ner.training.export.onnx.export_onnx`, quantised or not.
 
     Biases, tables and normalisation keep their names in a graph. The matrix of a linear layer does not: it is
-    found as the factor of the product to which the layer's bias is added.
+    found as the factor of the product to which the layer's bias is added. A product of integers has the name
+    of its layer.
 
     Returns:
         Tensors in fp32 by their names in the model's ``state_dict``; constants without such a name are left
@@ -46,6 +49,10 @@ def read_weights(content: bytes) -> dict[str, Tensor]:
             weights[table] = constants[name].astype(np.float32) * constants[table + SCALES]
 
     for node in graph.node:
+        if node.op_type == "MatMulIntegerToFloat":
+            weights[f"{node.name}.weight"] = _read_integers(node, constants, makers)
+            weights[f"{node.name}.bias"] = constants[node.input[-1]]
+            continue
         bias = next((name for name in node.input if name.endswith(".bias")), "")
         product = next((makers[name] for name in node.input if name in makers), None)
         if node.op_type == "Add" and bias and product is not None:
@@ -66,3 +73,14 @@ def _read_matrix(product: NodeProto, constants: Mapping[str, Array]) -> Array | 
     blocks, scales = (constants[name] for name in product.input[1:3])
     rounded: Array = (blocks.astype(np.float32) - _ZERO) * scales.reshape(*blocks.shape[:2], 1)
     return rounded.reshape(len(blocks), -1)[:, :n_inputs]
+
+
+def _read_integers(
+    product: NodeProto, constants: Mapping[str, Array], makers: Mapping[str, NodeProto]
+) -> Array:
+    """Read the weights of a linear layer, ``(n_outputs, n_inputs)``, from its product of integers."""
+    weights = constants[product.input[1]] * constants[product.input[3]]
+    outliers = constants[makers[product.input[0]].input[0] + OUTLIERS]
+    weights[outliers] = constants[product.name + EXACT]
+    result: Array = weights.T
+    return result

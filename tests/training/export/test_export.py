@@ -12,11 +12,12 @@ import onnx
 import pytest
 
 from openmed_ner.bundle import Bundle
+from openmed_ner.bundle.manifest import RUNTIMES
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
 from openmed_ner.inference.backends.onnx import OnnxBackend
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.text import Document
-from openmed_ner.training.export import bundles, static
+from openmed_ner.training.export import bundles, calibration
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.quantise import name_heads, quantise
 from openmed_ner.training.export.runtime import export_runtime
@@ -138,12 +139,20 @@ def test_static_int8_fixes_its_scales_on_samples_and_keeps_the_heads(
 
 
 @pytest.mark.slow
-def test_static_int8_needs_samples_and_nncf(
+def test_static_int8_needs_samples_and_for_openvino_nncf(
     adapter_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"precision": "int8-static", "gold": {}, "texts": ""}
-    with pytest.raises(InputError, match="no text to calibrate on"):
-        export_runtime(adapter_bundle, tmp_path / "b", **options, calibration=[Document("empty", " ")])
+    for backend in RUNTIMES:
+        with pytest.raises(InputError, match="no text to calibrate on"):
+            export_runtime(
+                adapter_bundle,
+                tmp_path / "b",
+                **options,
+                backend=backend,
+                calibration=[Document("empty", " ")],
+            )
+    options["backend"] = "openvino"
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingExtraError, match=r"openmed-ner\[quantise\]"):
         export_runtime(adapter_bundle, tmp_path / "b", **options, calibration=DOCUMENTS)
@@ -151,7 +160,7 @@ def test_static_int8_needs_samples_and_nncf(
 
 
 def test_calibration_windows_are_spread_over_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static, "N_WINDOWS", 4)
-    assert static.spread(range(10)) == [0, 2, 5, 7]
-    assert static.spread([1, 2]) == [1, 2]
-    assert static.spread([]) == []
+    monkeypatch.setattr(calibration, "N_WINDOWS", 4)
+    assert calibration.spread(range(10)) == [0, 2, 5, 7]
+    assert calibration.spread([1, 2]) == [1, 2]
+    assert calibration.spread([]) == []

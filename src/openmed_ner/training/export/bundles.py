@@ -49,8 +49,7 @@ def export_bundle(
         source: an adapter or full bundle.
         target: folder of the new bundle; must not exist.
         precision: precision of the linear layers and embeddings.
-        backend: engine that runs the bundle and is certified; if ``None``, ``openvino`` for ``int8-static``
-            and ``onnxruntime`` otherwise.
+        backend: engine that runs the bundle and is certified; ``onnxruntime`` if ``None``.
         name: name of the new bundle; the original's if ``None``.
         choices: bundle whose type merges and document-level decoding are copied where dev cannot choose them.
         calibration: documents that fix the scales of ``int8-static``; if ``None``, the training splits of the
@@ -72,7 +71,7 @@ def export_bundle(
     is_static = precision == "int8-static"
     if calibration is not None and not is_static:
         raise InputError(f"calibration is for int8-static; {precision} has no scales to fix")
-    backend = backend or RUNTIMES[is_static]
+    backend = backend or RUNTIMES[0]
     if backend not in RUNTIMES:
         raise InputError(f"unknown backend {backend!r}; expected one of {', '.join(RUNTIMES)}")
     source.require_heads()

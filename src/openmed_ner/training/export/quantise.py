@@ -29,7 +29,7 @@ def quantise(model: bytes) -> bytes:
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     proto = onnx.load_from_string(model)
-    _quantise_tables(proto)
+    quantise_tables(proto)
 
     # it logs every node that it replaces or leaves alone
     logger = logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer")
@@ -68,7 +68,7 @@ def name_heads(proto: ModelProto) -> list[str]:
     return sorted(heads)
 
 
-def _quantise_tables(proto: ModelProto) -> None:
+def quantise_tables(proto: ModelProto) -> None:
     """Replace large lookups by int8 rows, each multiplied by its scale."""
     tables = {initializer.name: initializer for initializer in proto.graph.initializer}
     nodes = list(proto.graph.node)

@@ -34,6 +34,7 @@ from openmed_ner.tagging.prediction import ModelFunction
 from openmed_ner.text import Document
 from openmed_ner.text.hyphenation import Reading
 from openmed_ner.training.export.document_choices import choose_document_modes
+from openmed_ner.training.export.integer import quantise_integer
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.parity import certify
 from openmed_ner.training.export.quantise import quantise
@@ -82,7 +83,7 @@ def export_runtime(
         raise InputError(f"{choices.folder}: its head {other[0][0]} is not one of {source.folder}")
 
     reader = make_reader(source)
-    content = _export_graph(source, precision, calibration, reader)
+    content = _export_graph(source, precision, backend, calibration, reader)
 
     record = source.read_json(RECORD)
     distinct = {document.text: document for documents in gold.values() for document in documents}.values()
@@ -131,14 +132,19 @@ def export_runtime(
 
 
 def _export_graph(
-    source: Bundle, precision: Precision, calibration: Sequence[Document], reader: WindowReader
+    source: Bundle,
+    precision: Precision,
+    backend: str,
+    calibration: Sequence[Document],
+    reader: WindowReader,
 ) -> bytes:
     # a model of its own: merging changes it, and the reference is tagged by the unmerged one
     content = export_onnx(merge_adapter(load_model(source)))
     if precision == "int8":
         return quantise(content)
     if precision == "int8-static":
-        return quantise_static(content, calibration, reader)
+        quantise_fixed = quantise_static if backend == "openvino" else quantise_integer
+        return quantise_fixed(content, calibration, reader)
     return content
 
 

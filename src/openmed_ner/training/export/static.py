@@ -1,4 +1,4 @@
-"""Static int8: weights and activations of a graph in eight bits, with scales that are fixed at export.
+"""Static int8 for OpenVINO: weights and activations in eight bits, with scales that are fixed at export.
 
 NNCF moves outliers from activations into weights (SmoothQuant), measures the range of every activation on
 sample windows, corrects biases, and writes the scales into the graph. With fixed scales a result does not
@@ -13,20 +13,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import onnx
 
-from openmed_ner.errors import InputError, require_extra
+from openmed_ner.errors import require_extra
 from openmed_ner.offline import disable_telemetry
 from openmed_ner.tagging import WindowReader
-from openmed_ner.tagging.batching import INPUTS, pad_windows
 from openmed_ner.text import Document
+from openmed_ner.training.export.calibration import sample_windows
 from openmed_ner.training.export.quantise import name_heads
-
-Item = TypeVar("Item")
-N_WINDOWS = 256
-"""Largest number of windows to measure ranges on."""
 
 
 def quantise_static(model: bytes, documents: Sequence[Document], reader: WindowReader) -> bytes:
@@ -34,25 +30,17 @@ def quantise_static(model: bytes, documents: Sequence[Document], reader: WindowR
 
     Args:
         model: the graph.
-        documents: texts like those to be tagged, to measure ranges on; ``N_WINDOWS`` windows of as many
-            texts, evenly spread over them, are read.
+        documents: texts like those to be tagged, to measure ranges on; see
+            :func:`openmed_ner.training.export.calibration.sample_windows`.
         reader: window reader of the model.
 
     Raises:
         InputError: the documents have no text to measure on.
         MissingExtraError: NNCF is not installed.
     """
-    readable = [document for document in documents if document.text.strip()]
-    windows = [window for document in spread(readable) for window in reader.windows(document.text)]
-    if not windows:
-        raise InputError("no text to calibrate on: expected documents like those to be tagged")
-
+    batches = sample_windows(documents, reader)
     with _quiet_nncf() as nncf:
         proto = onnx.load_from_string(model)
-        batches = [
-            dict(zip(INPUTS, pad_windows([window], reader.tokenizer), strict=False))
-            for window in spread(windows)
-        ]
         quantised = nncf.quantize(
             proto,
             nncf.Dataset(batches),
@@ -63,12 +51,6 @@ def quantise_static(model: bytes, documents: Sequence[Document], reader: WindowR
         )
         result: bytes = quantised.SerializeToString()
     return result
-
-
-def spread(items: Sequence[Item]) -> list[Item]:
-    """Select at most ``N_WINDOWS`` items, evenly spread."""
-    count = min(N_WINDOWS, len(items))
-    return [items[number * len(items) // count] for number in range(count)]
 
 
 @contextmanager
