@@ -18,8 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-from openmed_ner.model.onnx_weights import EXACT
-from openmed_ner.model.onnx_weights import OUTLIERS as OUTLIERS_OF
+from openmed_ner.model.onnx_weights import EXACT, OUTLIERS
 from openmed_ner.offline import disable_telemetry
 from openmed_ner.tagging import WindowReader
 from openmed_ner.tagging.batching import LongArray
@@ -28,8 +27,8 @@ from openmed_ner.text import Document
 from openmed_ner.training.export.calibration import sample_windows
 from openmed_ner.training.export.quantise import name_heads, quantise_tables
 
-OUTLIERS = 24
-"""Inputs of each layer that stay in fp32, if these are at most a quarter."""
+INPUTS_PER_OUTLIER = 32
+"""One of so many inputs of a layer stays in fp32, the largest ones."""
 SHARES = (1.0, 0.9, 0.8, 0.7)
 """Shares of the range to try: a narrower range has smaller steps, and cuts off more values."""
 N_ROWS = 4
@@ -133,7 +132,7 @@ def choose_rounding(sample: Sample, weights: FloatArray) -> Rounding:
 def _iter_roundings(sample: Sample) -> Iterator[Rounding]:
     """Yield a rounding for each of ``SHARES``."""
     order = np.argsort(np.maximum(sample.high, -sample.low), kind="stable")
-    n_kept = len(order) - min(OUTLIERS, len(order) // 4)
+    n_kept = len(order) - max(1, len(order) // INPUTS_PER_OUTLIER)
     kept, outliers = order[:n_kept], np.sort(order[n_kept:])
 
     # 0 must be among the steps
@@ -234,7 +233,7 @@ def _round_inputs(graph: GraphProto, source: str, rounding: Rounding) -> list[No
     """Make the nodes that round the inputs of some layers, and those that select the outliers."""
     scale = _add(graph, f"{source}_scale", np.array(rounding.scale, dtype=np.float32))
     zero = _add(graph, f"{source}_zero", np.array(rounding.zero, dtype=np.uint8))
-    outliers = _add(graph, f"{source}{OUTLIERS_OF}", rounding.outliers)
+    outliers = _add(graph, f"{source}{OUTLIERS}", rounding.outliers)
     return [
         helper.make_node("QuantizeLinear", [source, scale, zero], [f"{source}_uint8"]),
         helper.make_node("Gather", [source, outliers], [f"{source}_exact"], axis=-1),
