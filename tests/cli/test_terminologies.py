@@ -176,6 +176,17 @@ def test_without_a_source_the_tables_of_the_package_go_where_other_commands_look
     assert list(list_missing()) == ["ncbi-taxonomy-2024-binomials.tsv.xz"]
     assert [source["title"] for source in list_sources()] == ["Cell Ontology", "NCBI Taxonomy: common names"]
 
+    # A release in place of the table that is missing, and a vocabulary, beside the tables of the package.
+    release, own = tmp_path / "release/names.dmp", tmp_path / "release/mine.csv"
+    release.parent.mkdir()
+    release.write_text("562\t|\tEscherichia coli\t|\t\t|\tscientific name\t|\n", encoding="utf-8")
+    own.write_text("id,name\nX:1,dog bite\n", encoding="utf-8")
+    invoke("terminologies", "build", release, own, "--packaged", "--type", "Disease")
+    for mention, label in (("E. coli", "Species"), ("neuron", "CellType"), ("dog bite", "Disease")):
+        invoke("link", mention, "--type", label)
+    found = [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()[-3:]]
+    assert found == ["NCBITaxon:562", "CL:1", "X:1"] and not list_missing()
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)

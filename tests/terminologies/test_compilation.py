@@ -49,6 +49,7 @@ TABLES = {
     "ncbi-taxonomy-2024-binomials.tsv.xz": ["name\ttaxid", "Escherichia coli\t562"],
     "ncbi-taxonomy-2024-common-names.tsv.xz": ["taxid\tcommon_name", "9606\thuman"],
 }
+BINOMIALS = "ncbi-taxonomy-2024-binomials.tsv.xz"
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +175,10 @@ def test_large_files_are_optional_and_the_manifest_names_those_that_are_missing(
     manifest = read_json(tmp_path / "out" / "manifest.json")
     assert not any(source["missing"] for source in manifest["sources"])
     titles = {source["name"]: source["title"] for source in manifest["sources"]}
-    assert titles["mesh"].endswith("entry terms of 2022, supplementary records of 2024")
-    assert titles["ncbitaxon"] == "NCBI Taxonomy: common names, genera and binomials"
+    assert titles["mesh"].endswith(
+        "entry terms of 2022, supplementary records (mesh2024-supplementary.tsv.xz)"
+    )
+    assert titles["ncbitaxon"] == f"NCBI Taxonomy: common names, genera and binomials ({BINOMIALS})"
 
 
 def test_a_second_run_fails_at_once_and_the_first_one_is_whole(sources: Path, tmp_path: Path) -> None:

@@ -127,7 +127,8 @@ def list_sources() -> list[dict[str, str]]:
 
 
 def list_missing() -> dict[str, str]:
-    """Optional files that the compiled terminologies were built without, and what each would add.
+    """Optional files that the compiled terminologies were built without, what each would add, and where it is
+    published.
 
     Raises:
         InputError: a folder is damaged.
@@ -138,7 +139,12 @@ def list_missing() -> dict[str, str]:
         for source in Store.open(folder).manifest["sources"]
         for name in source.get("missing", ())
     }
-    return {name: part.adds for source in SOURCES for name, part in source.optional.items() if name in absent}
+    return {
+        name: f"{part.adds}; get {part.address}"
+        for source in SOURCES
+        for name, part in source.optional.items()
+        if name in absent
+    }
 
 
 def required_packages(extra: str) -> list[str]:

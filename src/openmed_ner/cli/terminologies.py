@@ -41,11 +41,19 @@ def build(
             "-o",
             "--output",
             metavar="PATH",
-            help="Folder to write or replace (default without SOURCE: in the cache of the user, where other "
-            "commands find it).",
+            help="Folder to write or replace (default without SOURCE, or with --packaged: in the cache of "
+            "the user, where other commands find it).",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    packaged: Annotated[
+        bool,
+        typer.Option(
+            "--packaged",
+            help="Read the tables of the package, too, before each SOURCE.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
     passages: Annotated[
         list[Path] | None,
         typer.Option(
@@ -107,28 +115,30 @@ def build(
     """Compile terminologies into tables of concepts, names for linking and a lexicon.
 
     A table of your own (.csv or .tsv) has the columns id and name, and names, parents, xrefs and type if you
-    like. OBO, OBO-graph JSON, SKOS, and your copies of CTD, UMLS and SNOMED CT are read as well.
+    like. OBO, OBO-graph JSON, SKOS, and your copies of CTD, UMLS and SNOMED CT are read as well. Releases of
+    MeSH's supplementary records and of the NCBI Taxonomy add to the tables of the package.
 
     Example:
         openmed-ner terminologies build
     """
-    if paths and output is None:
-        raise InputError("name the folder to write with -o PATH")
-    paths, output = paths or [packaged_tables()], output or default_store()
+    if paths and output is None and not packaged:
+        raise InputError(
+            "name the folder to write with -o PATH, or add the files to the tables of the package with "
+            "--packaged"
+        )
+    paths, output = paths or [], output or default_store()
+    if packaged or not paths:
+        paths = [packaged_tables(), *paths]
     if output.exists() and not (output / "manifest.json").is_file():
         raise InputError(f"{output} exists and holds no compiled terminologies; choose another folder")
     if label is not None and label not in TYPES:
         raise InputError(f"--type {label!r}: expected one of {', '.join(TYPES)}")
 
-    # The tables of the sources have suffixes of vocabularies, so their names are checked first.
-    source_names = {name for source in SOURCES for name in source.files}
-    vocabularies = [
-        path
-        for path in paths
-        if source_names.isdisjoint((path.name, f"{path.name}.xz")) and recognise(path) is not None
-    ]
+    # The files of the sources have suffixes of vocabularies, so their names are checked first.
+    known = [path for path in paths if any(source.name_table(path.name) for source in SOURCES)]
+    vocabularies = [path for path in paths if path not in known and recognise(path) is not None]
     for path in paths:
-        if path.is_file() and path not in vocabularies and path.name not in source_names:
+        if path.is_file() and path not in vocabularies and path not in known:
             complain(f"{path} is not read: its name is that of no known terminology or format")
 
     console = Console(stderr=True, quiet=as_json)

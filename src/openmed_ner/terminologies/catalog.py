@@ -4,12 +4,19 @@ type."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files as resources
 from pathlib import Path
 
 from openmed_ner.terminologies.concept import Concept
-from openmed_ner.terminologies.sources import Files, OptionalFile, Row, Source, read_table, split_cell
+from openmed_ner.terminologies.readers.releases import (
+    MESH_RELEASE,
+    TAXONOMY_RELEASE,
+    SupplementaryRecord,
+    iter_scientific_names,
+    iter_supplementary,
+)
+from openmed_ner.terminologies.sources import Files, OptionalFile, Source, read_table, split_cell
 
 _MESH_DESCRIPTORS = "mesh2024-descriptors.tsv.xz"
 _MESH_TERMS = "mesh2022-descriptor-terms.tsv.xz"
@@ -73,10 +80,6 @@ def _only(files: Files) -> Path:
     return path
 
 
-def _read_optional(files: Files, name: str, columns: Sequence[str]) -> Iterator[Row]:
-    return read_table(files[name], columns) if name in files else iter(())
-
-
 def read_mesh(files: Files) -> Iterator[Concept]:
     """Read MeSH: descriptors with tree numbers, the terms of all their concepts, and supplementary records.
 
@@ -104,13 +107,22 @@ def read_mesh(files: Files) -> Iterator[Concept]:
         if not types[number] and any(place.startswith(_ROLES) for place in tree_numbers):
             yield Concept(f"MESH:{number}", name, further, "Chemical", MESH_ROLES, parents, xrefs)
 
-    for row in _read_optional(files, _MESH_RECORDS, ("id", "name", "synonyms", "mapped_to")):
-        headings = split_cell(row["mapped_to"])
-        parents = _prefix("MESH", headings)
-        labels = dict.fromkeys(label for heading in headings for label in types.get(heading, ()))
+    for record in _iter_supplementary(files):
+        parents = _prefix("MESH", record.headings)
+        labels = dict.fromkeys(label for heading in record.headings for label in types.get(heading, ()))
         for label in labels:
-            further = _distinct(row["name"], split_cell(row["synonyms"]))
-            yield Concept(f"MESH:{row['id']}", row["name"], further, label, "mesh", parents)
+            further = _distinct(record.name, record.names)
+            yield Concept(f"MESH:{record.id}", record.name, further, label, "mesh", parents)
+
+
+def _iter_supplementary(files: Files) -> Iterator[SupplementaryRecord]:
+    path = files.get(_MESH_RECORDS)
+    if path is not None and MESH_RELEASE.fullmatch(path.name):
+        yield from iter_supplementary(path)
+    elif path is not None:
+        for row in read_table(path, ("id", "name", "synonyms", "mapped_to")):
+            synonyms, headings = (tuple(split_cell(row[column])) for column in ("synonyms", "mapped_to"))
+            yield SupplementaryRecord(row["id"], row["name"], synonyms, headings)
 
 
 def _ontology(label: str, terminology: str, prefix: str = "") -> Callable[[Files], Iterator[Concept]]:
@@ -158,15 +170,32 @@ def _rodent_genes(terminology: str) -> Callable[[Files], Iterator[Concept]]:
 def read_taxonomy(files: Files) -> Iterator[Concept]:
     """Read genera, binomials and common names of the NCBI Taxonomy.
 
-    A binomial has its abbreviated form as well ("E. coli"). The file of genera and binomials is optional.
+    A binomial has its abbreviated form as well ("E. coli"). The file of genera and binomials is optional. A
+    release also has former names: *Clostridium difficile*, now *Clostridioides difficile*.
     """
     names: dict[str, list[str]] = defaultdict(list)
-    for row in _read_optional(files, _BINOMIALS, ("name", "taxid")):
-        names[row["taxid"]] += (row["name"], *_abbreviate(row["name"]))
+    former: list[tuple[str, str]] = []
+    for name, taxon, is_current in _iter_scientific_names(files):
+        if is_current:
+            names[taxon] += (name, *_abbreviate(name))
+        else:
+            former.append((name, taxon))
+    for name, taxon in former:
+        if taxon in names:
+            names[taxon] += (name, *_abbreviate(name))
     for row in read_table(files[_COMMON_NAMES], ("taxid", "common_name")):
         names[row["taxid"]].append(row["common_name"])
     for taxon, (name, *further) in names.items():
         yield Concept(f"NCBITaxon:{taxon}", name, _distinct(name, further), "Species", "ncbitaxon")
+
+
+def _iter_scientific_names(files: Files) -> Iterator[tuple[str, str, bool]]:
+    path = files.get(_BINOMIALS)
+    if path is not None and TAXONOMY_RELEASE.fullmatch(path.name):
+        yield from iter_scientific_names(path)
+    elif path is not None:
+        for row in read_table(path, ("name", "taxid")):
+            yield row["name"], row["taxid"], True
 
 
 SOURCES = (
@@ -180,7 +209,10 @@ SOURCES = (
         read_mesh,
         {
             _MESH_RECORDS: OptionalFile(
-                "supplementary records of 2024", "323,304 further chemicals, proteins and rare diseases"
+                "supplementary records",
+                "323,304 further chemicals, proteins and rare diseases",
+                MESH_RELEASE,
+                "https://nlmpubs.nlm.nih.gov/projects/mesh/MESH_FILES/xmlmesh/supp2026.gz",
             )
         },
     ),
@@ -277,6 +309,8 @@ SOURCES = (
             _BINOMIALS: OptionalFile(
                 "genera and binomials",
                 "712,243 scientific names of genera and species, such as Escherichia coli",
+                TAXONOMY_RELEASE,
+                "https://ftp.ncbi.nlm.nih.gov/pub/taxonomy/taxdump.tar.gz",
             )
         },
     ),

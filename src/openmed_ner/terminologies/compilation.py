@@ -146,7 +146,7 @@ def _describe(source: Source, files: Files) -> dict[str, Any]:
         "version": source.version,
         "licence": source.licence,
         "home": source.home,
-        "files": {name: sha256_file(path) for name, path in files.items()},
+        "files": {path.name: sha256_file(path) for path in files.values()},
         "missing": [name for name in source.files if name not in files],
     }
 

@@ -2,13 +2,14 @@
 
 A source is a row: its files, version, licence, and the function that reads them. The files are tables with a
 row of column names, separated by tabs, compressed by xz or not. Several values in a cell are separated by
-``|``.
+``|``. The authors of a terminology may publish other forms of a file, which then stand in for the table.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from openmed_ner.terminologies.concept import Concept
 
 Row = Mapping[str, str]
 Files = Mapping[str, Path]
-"""Files of a terminology, by their names."""
+"""Files of a terminology, by the names of its tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,14 @@ class OptionalFile:
     Attributes:
         contents: what it holds, as the title of the terminology says it.
         adds: what linking gains by it.
+        release: names of the files in which its authors publish it.
+        address: address of the newest of these.
     """
 
     contents: str
     adds: str
+    release: re.Pattern[str]
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,16 @@ class Source:
 
     def title_of(self, files: Files) -> str:
         """The title, with the optional files that are there."""
-        contents = (part.contents for name, part in self.optional.items() if name in files)
+        contents = (
+            f"{part.contents} ({files[name].name})" for name, part in self.optional.items() if name in files
+        )
         return ", ".join((self.title, *contents))
+
+    def name_table(self, name: str) -> str | None:
+        """Name of the table that a file is, or that it stands in for; ``None`` if it is neither."""
+        if table := next((table for table in self.files if name in (table, table.removesuffix(".xz"))), None):
+            return table
+        return next((table for table, part in self.optional.items() if part.release.fullmatch(name)), None)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -99,22 +112,33 @@ def find_files(paths: Sequence[Path], sources: Sequence[Source]) -> dict[Source,
     """Assign files and the files of folders to the sources that read them.
 
     Raises:
-        InputError: a path does not exist, a source lacks a file that is not optional, or there is no source.
+        InputError: a path does not exist, two files hold the same, a source lacks a file that is not
+            optional, or there is no source.
     """
     if missing_path := next((path for path in paths if not path.exists()), None):
         raise InputError(f"{missing_path} does not exist")
-    files = {
-        file.name: file
+    files = [
+        file
         for path in paths
         for file in (sorted(path.iterdir()) if path.is_dir() else [path])
         if file.is_file()
-    }
-    available = {source: {name: files[name] for name in source.files if name in files} for source in sources}
+    ]
+    available: dict[Source, dict[str, Path]] = {source: {} for source in sources}
+    for source, present in available.items():
+        for file in files:
+            if (name := source.name_table(file.name)) is None:
+                continue
+            if (other := present.get(name, file)).name != file.name:
+                raise InputError(f"{other} and {file} hold the same; name one of them")
+            present[name] = file
     for source, present in available.items():
         needed = [name for name in source.files if name not in source.optional]
         missing = [name for name in needed if name not in present]
         if present and missing:
-            raise InputError(f"{source.name} is read from {' and '.join(needed)}; {missing[0]} is missing")
+            raise InputError(
+                f"{source.name} is read from {' and '.join(needed)}; {missing[0]} is missing. "
+                "--packaged adds the tables of the package"
+            )
     complete: dict[Source, Files] = {source: present for source, present in available.items() if present}
     if not complete:
         names = ", ".join(name for source in sources for name in source.files)
