@@ -6,6 +6,7 @@ import gzip
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -318,7 +319,7 @@ def test_the_external_document_type_is_not_read(read: Read, folder: Path) -> Non
 def test_a_record_without_end_is_refused_before_it_fills_the_memory(
     read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pubmed, "MAX_RECORD", 1 << 20)
+    monkeypatch.setattr(pubmed, "_LAYOUT", replace(pubmed._LAYOUT, limit=1 << 20))
     for begin, filling in (("", "<x/>"), ("", " "), ("<PubmedBookArticle>", "<a>b</a>\n")):
         with pytest.raises(CorpusFormatError, match=r"line \d+: found 1 MB without a complete record"):
             read(gzip.compress(f"{HEAD}<PubmedArticleSet>{begin}{filling * 2_000_000}".encode()))

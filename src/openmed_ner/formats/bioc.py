@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import write_attributes
 from openmed_ner.formats.bioc_document import LINE, from_bioc, to_bioc
-from openmed_ner.formats.bioc_xml import decode_element, iter_elements
+from openmed_ner.formats.bioc_xml import decode_record, iter_documents
 from openmed_ner.formats.json_values import iter_values
 from openmed_ner.formats.structure import KEY
 from openmed_ner.formats.tolerance import LONE_SURROGATE, OnBad, fail
@@ -58,16 +58,16 @@ def read_bioc(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Do
 def read_bioc_xml(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[Document]:
     """Yield the documents of a BioC collection in XML, one at a time.
 
-    A document of the wrong shape is handed to ``on_bad``, and so is a bad annotation. XML that is not
-    well-formed ends the reading.
+    A document that is not well-formed or has the wrong shape is handed to ``on_bad``, and so is a bad
+    annotation.
 
     Raises:
         CorpusFormatError: the file is not well-formed, declares entities, is not BioC, has passages that
             overlap, or an annotation that differs from the text at its locations.
     """
-    for element in iter_elements(file, source, on_bad):
+    for record in iter_documents(file, source, on_bad):
         try:
-            decoded = decode_element(element, source)
+            decoded = decode_record(record)
             document = from_bioc(decoded, lambda part: f"{source}, line {part.infons[LINE]}", on_bad=on_bad)
         except CorpusFormatError as error:
             on_bad(error)

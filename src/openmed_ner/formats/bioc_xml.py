@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.bioc_document import LINE
+from openmed_ner.formats.files import MAX_PENDING
 from openmed_ner.formats.tolerance import OnBad
-from openmed_ner.formats.xml import check_place, check_root, explain, forget, make_parser
+from openmed_ner.formats.xml_records import Record, RecordLayout, iter_records
 
 if TYPE_CHECKING:
     from bioc import BioCDocument
     from lxml.etree import _Element as Element
 
 _CHUNK = 1 << 16
+_LAYOUT = RecordLayout("collection", ("document",), "documents", limit=MAX_PENDING)
 _CHILDREN = {
     "collection": {"source", "date", "key", "infon", "document"},
     "document": {"id", "infon", "passage", "annotation", "relation"},
@@ -35,50 +37,42 @@ _ATTRIBUTES = {"infon": ("key",), "location": ("offset", "length")}
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
-def iter_elements(file: TextIO, source: str, on_bad: OnBad) -> Iterator[Element]:
+def iter_documents(file: TextIO, source: str, on_bad: OnBad) -> Iterator[Record]:
     """Yield each ``document`` as soon as it is complete, and free it afterwards.
 
-    What a collection must not hold goes to ``on_bad``.
+    A document that is not well-formed goes to ``on_bad``, and so does what a collection must not hold.
 
     Raises:
-        CorpusFormatError: the file is not well-formed, declares entities, or is not a collection.
+        CorpusFormatError: the file is damaged before its first document, declares entities, or is not a
+            collection.
     """
-    from lxml import etree
-
-    parser = make_parser(("collection", "document"))
-    try:
-        chunk = file.read(_CHUNK).removeprefix("\ufeff")
-        while chunk:
-            # A lone surrogate must reach the parser, which refuses it and names its line.
-            parser.feed(chunk.encode(errors="surrogatepass"))
-            for event, element in parser.read_events():
-                check_place(element, source, root="collection", records="documents")
-                if event == "end" and element.tag == "document":
-                    yield element
-                    # What precedes this document in the collection is freed below, so it is checked now.
-                    _check_children(element.itersiblings(preceding=True), source, on_bad)
-                    forget(element)
-            chunk = file.read(_CHUNK)
-        root = parser.close()
-    except etree.XMLSyntaxError as error:
-        # After some errors the parser stops without a word, and names them here only.
-        for entry in parser.feed_error_log:
-            raise CorpusFormatError(f"{source}, line {entry.line}: {entry.message}") from error
-        raise explain(error, source) from error
-    check_root(root, source, expected="collection")
-    _check_children(root, source, on_bad)
+    for record in iter_records(_iter_chunks(file), _LAYOUT, source, on_bad):
+        if record.element.tag == _LAYOUT.root:
+            _check_children(record.element, record, on_bad)
+            continue
+        yield record
+        # What precedes this document in the collection is freed below, so it is checked now.
+        _check_children(record.element.itersiblings(preceding=True), record, on_bad)
 
 
-def _check_children(children: Iterable[Element], source: str, on_bad: OnBad) -> None:
+def _iter_chunks(file: TextIO) -> Iterator[bytes]:
+    chunk = file.read(_CHUNK).removeprefix("\ufeff")
+    while chunk:
+        # A lone surrogate must reach the parser, which refuses it and names its line.
+        yield chunk.encode(errors="surrogatepass")
+        chunk = file.read(_CHUNK)
+
+
+def _check_children(children: Iterable[Element], record: Record, on_bad: OnBad) -> None:
     """Report children that a collection must not have."""
     for child in children:
         try:
-            _check_child("collection", child, source)
+            _check_child("collection", child, record)
         except CorpusFormatError as error:
             on_bad(error)
 
 
-def decode_element(element: Element, source: str) -> BioCDocument:
+def decode_record(record: Record) -> BioCDocument:
     """Let the library decode a document; its parts carry :data:`LINE`.
 
     Raises:
@@ -87,19 +81,21 @@ def decode_element(element: Element, source: str) -> BioCDocument:
     from bioc.biocxml.decoder import BioCXMLDecoder
     from lxml import etree
 
-    _prepare(element, source)
+    element = record.element
+    _prepare(record)
     xml = etree.tostring(element, encoding="unicode", with_tail=False)
     element.clear(keep_tail=True)  # the library builds a tree of its own
     (document,) = BioCXMLDecoder().decodes(f"<collection>{xml}</collection>").documents
     return document
 
 
-def _prepare(document: Element, source: str) -> None:
+def _prepare(record: Record) -> None:
     """Check everything that the library would fail on or read in part, and add lines."""
     from lxml import etree
 
+    document = record.element
     for element in document.iter():
-        _check_shape(element, source)
+        _check_shape(element, record)
     # BioC allows annotations and nodes without these attributes; the library fails on them.
     for element in document.iter("annotation"):
         element.set("id", element.get("id", ""))
@@ -110,21 +106,19 @@ def _prepare(document: Element, source: str) -> None:
     for element in document.iter("infon"):
         element.text = element.text or ""
     for element in [*document.iter("document", "passage", "sentence", "annotation")]:
-        etree.SubElement(element, "infon", key=LINE).text = str(element.sourceline)
+        etree.SubElement(element, "infon", key=LINE).text = str(record.line(element))
 
 
-def _check_child(parent: str, child: Element, source: str) -> None:
+def _check_child(parent: str, child: Element, record: Record) -> None:
     if child.tag not in _CHILDREN.get(parent, ()):
         name = f"<{child.tag}>" if isinstance(child.tag, str) else child.text
-        raise CorpusFormatError(
-            f"{source}, line {child.sourceline}: <{parent}> holds {name}, which BioC does not allow"
-        )
+        raise CorpusFormatError(f"{record.place(child)}: <{parent}> holds {name}, which BioC does not allow")
 
 
-def _check_shape(element: Element, source: str) -> None:
-    place = f"{source}, line {element.sourceline}: <{element.tag}>"
+def _check_shape(element: Element, record: Record) -> None:
+    place = f"{record.place(element)}: <{element.tag}>"
     for child in element:
-        _check_child(element.tag, child, source)
+        _check_child(element.tag, child, record)
     for name in ("id", "offset", "text") if element.tag in _CHILDREN else ():
         n_found = len(element.findall(name))
         if n_found > 1 or n_found < (name in _ONCE.get(element.tag, ())):

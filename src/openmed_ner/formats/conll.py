@@ -27,7 +27,7 @@ from openmed_ner.formats.conll_rows import (
     iter_blocks,
 )
 from openmed_ner.formats.conll_tags import check_tags, to_entities
-from openmed_ner.formats.tolerance import OnBad, excerpt, fail
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span, TagScheme, Token, iter_tokens
 from openmed_ner.text.tags import DecodeMode, detect_scheme
 
@@ -68,9 +68,9 @@ def read_conll(
         tag_column: index of the tag's column.
         space_column: index of a column with ``+`` where white space follows the token and ``-`` where
             none does, as Flair writes it; a sentence ends with a line break in any case.
-        on_bad: called with the error of each document whose offsets do not fit, and of each tag that is
-            missing, malformed or breaks the scheme. A file whose most tags are bad is no CoNLL, and ends the
-            reading.
+        on_bad: called with the error of each document that is not UTF-8 or whose offsets do not fit, and of
+            each tag that is missing, malformed or breaks the scheme. A file whose most tags are bad is no
+            CoNLL, and ends the reading.
 
     Raises:
         CorpusFormatError: offsets do not fit their tokens.
@@ -174,6 +174,12 @@ def write_conll(
 def _to_document(
     docstart: Row | None, sentences: Sequence[Block], layout: ConllLayout, scheme: TagScheme, mode: DecodeMode
 ) -> Document:
+    for row in chain([docstart] if docstart else [], *sentences):
+        try:
+            require_utf8(row.columns[1] if row is docstart else "\t".join(row.columns))
+        except ValueError as error:
+            raise CorpusFormatError(f"{layout.source}, line {row.number}: {error}") from error
+
     first = docstart or sentences[0][0]
     # Only files written here have offsets; elsewhere numbers in these columns may mean anything.
     own_line = _DOCSTART_LINE.fullmatch(docstart.columns[1]) if docstart else None

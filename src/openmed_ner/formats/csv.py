@@ -33,7 +33,7 @@ from openmed_ner.formats.attributes import (
     write_evidence,
 )
 from openmed_ner.formats.csv_header import ALL_COLUMNS, COLUMNS, count_columns, index_columns
-from openmed_ner.formats.tolerance import OnBad, check_mention, excerpt, fail
+from openmed_ner.formats.tolerance import OnBad, check_mention, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span
 
 DELIMITERS = ",\t;"
@@ -79,8 +79,8 @@ def read_csv(
         columns: names of columns in the file, by our names; a column is called as ours if it is not listed.
 
     Raises:
-        CorpusFormatError: the header lacks ``text`` or a column that is listed; or a row does not parse, has
-            another number of cells, or does not belong to the document before it.
+        CorpusFormatError: the header lacks ``text`` or a column that is listed; or a row does not parse, is
+            not UTF-8, has another number of cells, or does not belong to the document before it.
         AnnotationError: a row has a span that does not fit the text.
     """
     for group in _iter_groups(file, source, on_bad, columns or {}):
@@ -200,6 +200,10 @@ def _refuse_row(identifier: str, text: str, texts: Mapping[str, Set[int]]) -> st
 def _iter_rows(file: TextIO, source: str, on_bad: OnBad, columns: Mapping[str, str]) -> Iterator[_Row | None]:
     """Yield the rows that are not empty, and ``None`` in the places of bad ones."""
     first = file.readline().removeprefix("\ufeff")
+    if reason := _find_bad_byte(first, 1):
+        raise CorpusFormatError(
+            f"{source}, {reason}. Convert the file, for example: iconv -f latin1 -t utf-8"
+        )
     # With a single column any delimiter fits; the first, a comma, then wins.
     delimiter = max(DELIMITERS, key=lambda delimiter: count_columns(first.split(delimiter), columns))
     records = _iter_records(chain([first], file), delimiter, source, on_bad)
@@ -272,7 +276,20 @@ def _iter_records(
                 reader = csv.reader(take(), delimiter=delimiter, strict=True)
         elif record is None:
             return
+        elif reason := _find_bad_byte(buffer.getvalue(), number):
+            on_bad(CorpusFormatError(f"{source}, {reason}"))
+            record = None
         yield number, record
+
+
+def _find_bad_byte(text: str, number: int) -> str | None:
+    """Return the place of the first byte that is not UTF-8, in lines from ``number`` on."""
+    for place, line in enumerate(() if text.isascii() else text.split("\n"), start=number):
+        try:
+            require_utf8(line)
+        except ValueError as error:
+            return f"line {place}: {error}"
+    return None
 
 
 def _to_error(problem: csv.Error, place: str, *, n_lines: int) -> CorpusFormatError:

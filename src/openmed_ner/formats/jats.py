@@ -19,9 +19,11 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
 from openmed_ner.errors import CorpusFormatError, InputError
+from openmed_ner.formats.files import MAX_PENDING
 from openmed_ner.formats.structure import Part, Structure, with_year
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.formats.xml import parse_tree
+from openmed_ner.formats.xml_records import Record, RecordLayout, iter_records
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ Passages = Iterator[tuple[Section, str, str]]
 """Section, type and text of passages."""
 
 _ROOTS = ("article", "pmc-articleset", "pmc-articles")
+_SET = re.compile(r"<(pmc-articleset|pmc-articles)[\s>]")
+_HEAD = 1 << 16
+"""Characters that hold the root."""
 _HEADINGS: tuple[tuple[Section, re.Pattern[str]], ...] = (
     ("introduction", re.compile("intro|background|objective|aim")),
     ("methods", re.compile(".*(method|material|procedure|patients and)|experimental|subjects")),
@@ -82,7 +87,8 @@ def read_jats(
     Args:
         file: open file.
         source: name of the file, for messages.
-        on_bad: called with the error of an article without the text that is asked for.
+        on_bad: called with the error of an article without the text that is asked for, and of a damaged one
+            in a set of articles.
         sections: sections to read, of ``SECTIONS``; all if ``None``.
 
     Raises:
@@ -91,13 +97,8 @@ def read_jats(
     """
     if unknown := {*(sections or ())} - {*SECTIONS}:
         raise InputError(f"unknown section {min(unknown)!r}; known: {', '.join(SECTIONS)}")
-    root = parse_tree(file.read(), source)
-    if root.tag not in _ROOTS:
-        raise CorpusFormatError(f"{source}, line {root.sourceline}: expected <article>, found <{root.tag}>")
-
-    articles = [root] if root.tag == "article" else root.findall("article")
-    for number, article in enumerate(articles, start=1):
-        default = source if len(articles) == 1 else f"{source}:{number}"
+    for record, default in _iter_articles(file.read(), source, on_bad):
+        article = record.element
         passages = [
             entry
             for entry in _iter_passages(article)
@@ -107,7 +108,30 @@ def read_jats(
             yield with_year(_join(_name(article) or default, passages), _first_year(article))
         else:
             wanted = "text" if sections is None else f"text in the sections {', '.join(sections)}"
-            on_bad(CorpusFormatError(f"{source}, line {article.sourceline}: the article has no {wanted}"))
+            on_bad(CorpusFormatError(f"{record.place()}: the article has no {wanted}"))
+
+
+def _iter_articles(content: str, source: str, on_bad: OnBad) -> Iterator[tuple[Record, str]]:
+    """Yield each article, and its name if it has no number."""
+    try:
+        root = parse_tree(content, source)
+    except CorpusFormatError:
+        # Of a set of articles, only the damaged ones are lost.
+        several = _SET.search(content, 0, _HEAD)
+        if on_bad is fail or several is None:
+            raise
+        layout = RecordLayout(several[1], ("article",), "articles", limit=MAX_PENDING)
+        chunks = [content.removeprefix("\ufeff").encode(errors="surrogatepass")]
+        records = iter_records(chunks, layout, source, on_bad)
+        articles = (record for record in records if record.element.tag == "article")
+        yield from ((record, f"{source}:{number}") for number, record in enumerate(articles, start=1))
+        return
+
+    if root.tag not in _ROOTS:
+        raise CorpusFormatError(f"{source}, line {root.sourceline}: expected <article>, found <{root.tag}>")
+    elements = [root] if root.tag == "article" else root.findall("article")
+    for number, article in enumerate(elements, start=1):
+        yield Record(article, source), source if len(elements) == 1 else f"{source}:{number}"
 
 
 def _join(name: str, passages: Iterable[tuple[Section, str, str]]) -> Document:

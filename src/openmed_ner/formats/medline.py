@@ -67,7 +67,7 @@ def _read_record(lines: list[Line]) -> Document:
     fields: dict[str, list[str]] = {}
     name = ""
     for number, line in lines:
-        require_utf8(line)
+        require_utf8(line, f"line {number}")
         if match := _FIELD.fullmatch(line):
             name = match[1]
             fields.setdefault(name, []).append(match[2].strip())

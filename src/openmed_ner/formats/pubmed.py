@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.files import open_bytes
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.structure import join_passages, with_year
 from openmed_ner.formats.tolerance import OnBad, fail
-from openmed_ner.formats.xml import check_place, check_root, explain, forget, make_parser
+from openmed_ner.formats.xml_records import Record, RecordLayout, iter_records
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:
@@ -34,13 +35,10 @@ SOURCE = "pubmed"
 MAX_RECORD = 16 << 20
 """Bytes that may be read without a complete record: room for tens of thousands of authors."""
 _CHUNK = 1 << 16
-_ROOT = "PubmedArticleSet"
-_END = b"</PubmedArticleSet>"
-_DECLARATION_SIZE = 1 << 10
-"""Bytes that are sure to hold the declaration of a set."""
-_DECLARATION = re.compile(rb"<\?xml[^>]*\?>")
 _DELETED = "DeleteCitation"
-_RECORDS = ("PubmedArticle", "PubmedBookArticle", _DELETED)
+_LAYOUT = RecordLayout(
+    "PubmedArticleSet", ("PubmedArticle", "PubmedBookArticle", _DELETED), "records", limit=MAX_RECORD
+)
 _RETRACTED = "Retracted Publication"
 _UNLABELLED = "UNLABELLED"
 """PubMed's label for a section without a heading in an abstract that has others."""
@@ -68,7 +66,7 @@ def read_pubmed(
         on_skip: called for every skipped article with the first reason that applies: ``deleted`` (on the list
             of this same file; see :func:`read_deleted` for other files), ``book``, ``language``,
             ``retracted``, ``no abstract``.
-        on_bad: called with the error of each article without a PMID.
+        on_bad: called with the error of each article that is damaged or has no PMID.
 
     Raises:
         InputError: the file cannot be opened.
@@ -115,21 +113,22 @@ def _iter_articles(
 ) -> Iterator[tuple[str, str, str, str]]:
     """Yield the name, title, abstract and date of each article of the accepted languages and kinds."""
     accepted = {languages} if isinstance(languages, str) else languages and {*languages}
-    deleted = read_deleted(path, on_bad=on_bad)
+    # Damaged records are reported when the articles are read.
+    deleted = _read_deleted(path, on_bad, on_damage=lambda error: None)
 
-    for record in _iter_records(path):
-        if record.tag == _DELETED:
+    for record in _iter_records(path, on_bad):
+        if record.element.tag == _DELETED:
             continue
-        if record.tag == "PubmedBookArticle":
+        if record.element.tag == "PubmedBookArticle":
             on_skip("book")
             continue
 
         try:
-            name = _name(record, record.find("MedlineCitation/PMID"), path)
+            name = _name(record, record.element.find("MedlineCitation/PMID"))
         except CorpusFormatError as error:
             on_bad(error)
             continue
-        article = record.find("MedlineCitation/Article")
+        article = record.element.find("MedlineCitation/Article")
         if name in deleted:
             on_skip("deleted")
         elif accepted is not None and not _strings(article, "Language") & {*accepted}:
@@ -144,19 +143,23 @@ def _iter_articles(
 def read_deleted(path: Path, *, on_bad: OnBad = fail) -> frozenset[str]:
     """Return the names (``pubmed:PMID``) of articles that a file deletes, from itself or any earlier file.
 
-    A number that is none goes to ``on_bad``.
+    A number that is none goes to ``on_bad``, and so does a damaged record.
 
     Raises:
         InputError, CorpusFormatError: as for :func:`read_pubmed`.
     """
+    return _read_deleted(path, on_bad, on_damage=on_bad)
+
+
+def _read_deleted(path: Path, on_bad: OnBad, *, on_damage: OnBad) -> frozenset[str]:
     # Most files have no such list, and a search for its tag is much faster than parsing.
     if not _contains(path, f"<{_DELETED}".encode()):
         return frozenset()
     names = set()
-    for record in _iter_records(path):
-        for number in record.iterfind("PMID") if record.tag == _DELETED else ():
+    for record in _iter_records(path, on_damage):
+        for number in record.element.iterfind("PMID") if record.element.tag == _DELETED else ():
             try:
-                names.add(_name(record, number, path))
+                names.add(_name(record, number))
             except CorpusFormatError as error:
                 on_bad(error)
     return frozenset(names)
@@ -172,98 +175,25 @@ def _contains(path: Path, tag: bytes) -> bool:
     return False
 
 
-def _iter_records(path: Path) -> Iterator[Element]:
+def _iter_records(path: Path, on_bad: OnBad) -> Iterator[Record]:
     """Yield each record as soon as it is complete, and free it afterwards.
 
     A file may hold several sets one after the other, as downloads that were joined do.
     """
-    parser: Any = make_parser((_ROOT, *_RECORDS))
-    line, pending = 1, 0
     with open_bytes(path, sniff=True) as file:
-        for content, is_last in _iter_pieces(file):
-            if parser is None:
-                parser, content = _start_set(content, line, path)
-            _feed(parser, content, path)
-            line, pending = line + content.count(b"\n"), pending + len(content)
-
-            for event, element in parser.read_events():
-                check_place(element, str(path), root=_ROOT, records="records")
-                if event == "end" and element.tag != _ROOT:
-                    yield element
-                    forget(element)
-                    pending = 0
-
-            if pending > MAX_RECORD:
-                raise CorpusFormatError(
-                    f"{path}, line {line}: found {MAX_RECORD >> 20} MB without a complete record of PubMed"
-                )
-            if is_last:
-                _end_set(parser, line, path)
-                parser, pending = None, 0
-    if parser is not None:
-        _end_set(parser, line, path)
+        chunks = iter(partial(file.read, _CHUNK), b"")
+        for record in iter_records(chunks, _LAYOUT, str(path), on_bad):
+            if record.element.tag != _LAYOUT.root:
+                yield record
 
 
-def _iter_pieces(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
-    """Yield the content of a file in pieces, each with whether a set of articles ends with it.
-
-    The first piece of a later set holds its declaration as a whole. Blanks after the last set are left out.
-    """
-    rest, is_start, n_sets = b"", False, 0
-    while chunk := file.read(_CHUNK):
-        *heads, rest = (rest + chunk).split(_END)
-        for head in heads:
-            yield head + _END, True
-            is_start, n_sets = True, n_sets + 1
-
-        # The end of a set may be divided between two chunks.
-        n_held = len(_END) - 1
-        if len(rest) > (_DECLARATION_SIZE if is_start else n_held):
-            yield rest[:-n_held], False
-            rest, is_start = rest[-n_held:], False
-    if rest.strip() or (rest and not n_sets):
-        yield rest, False
-
-
-def _start_set(content: bytes, line: int, path: Path) -> tuple[Any, bytes]:
-    """Return a parser for a set that begins in some line, and its content without the declaration."""
-    parser = make_parser((_ROOT, *_RECORDS))
-    # A declaration may stand at the start of a file only. The line ends keep the parser's count.
-    body = content.lstrip(b"\xef\xbb\xbf \t\r\n")
-    n_lines = content[: len(content) - len(body)].count(b"\n")
-    _feed(parser, b"\n" * (line - 1), path)
-    return parser, b"\n" * n_lines + _DECLARATION.sub(b"", body, count=1)
-
-
-def _end_set(parser: Any, line: int, path: Path) -> None:
-    from lxml import etree
-
-    try:
-        root = parser.close()
-    except etree.XMLSyntaxError as error:
-        raise explain(error, str(path), line=line) from error
-    check_root(root, str(path), expected=_ROOT)
-
-
-def _feed(parser: Any, chunk: bytes, path: Path) -> None:
-    """Parse on; a warning is an error too, since the parser drops an unknown entity with a warning only."""
-    from lxml import etree
-
-    try:
-        parser.feed(chunk)
-    except etree.XMLSyntaxError as error:
-        raise explain(error, str(path)) from error
-    for entry in parser.feed_error_log:
-        raise CorpusFormatError(f"{path}, line {entry.line}: {entry.message}")
-
-
-def _name(record: Element, number: Element | None, path: Path) -> str:
+def _name(record: Record, number: Element | None) -> str:
     if number is None:
-        raise CorpusFormatError(f"{path}, line {record.sourceline}: an article without <PMID>")
+        raise CorpusFormatError(f"{record.place()}: an article without <PMID>")
     pmid, version = (number.text or "").strip(), number.get("Version", "1")
     if not (_NUMBER.fullmatch(pmid) and _NUMBER.fullmatch(version)):
         raise CorpusFormatError(
-            f"{path}, line {number.sourceline}: expected numbers as PMID and version, "
+            f"{record.place(number)}: expected numbers as PMID and version, "
             f"found {pmid!r:.40} and {version!r:.40}"
         )
     # Almost all articles have one version only, so it is left out of the name.

@@ -65,7 +65,7 @@ class Format:
         title: name for people in the lists of the service's page; ``None`` if it is not offered there.
         media_type: media type of a download.
         extension: extension of a downloaded file, without the leading dot.
-        by_line: if true, the reader can pass over a line that is not UTF-8; it then expects lone surrogates
+        by_line: if true, the reader can pass over a record that is not UTF-8; it then expects lone surrogates
             in place of the bytes.
         inexact: if true, the writer takes ``exact=False`` and drops values that the format cannot hold.
         attributes: if true, the writer takes ``attributes=True`` to make room for attributes of spans.
@@ -134,6 +134,7 @@ _ROWS = (
         title="CSV",
         media_type="text/csv; charset=utf-8",
         extension="csv",
+        by_line=True,
         attributes=True,
     ),
     Format(
@@ -144,9 +145,14 @@ _ROWS = (
         title="CoNLL",
         media_type=_PLAIN_TEXT,
         extension="conll",
+        by_line=True,
         inexact=True,
     ),
-    Format(name="conll-lenient", reader=partial(FormatFunction("conll", "read_conll"), repair="conlleval")),
+    Format(
+        name="conll-lenient",
+        reader=partial(FormatFunction("conll", "read_conll"), repair="conlleval"),
+        by_line=True,
+    ),
     Format(
         name="pubtator",
         reader=FormatFunction("pubtator", "read_pubtator"),
@@ -167,6 +173,7 @@ _ROWS = (
         title="BioC XML",
         media_type="application/xml",
         extension="bioc.xml",
+        by_line=True,
     ),
     Format(
         name="bioc-json",
@@ -253,12 +260,14 @@ _ROWS = (
         options=("sections",),
         suffixes=(".nxml", ".jats"),
         title="JATS",
+        by_line=True,
     ),
     Format(
         name="medline",
         reader=FormatFunction("medline", "read_medline"),
         suffixes=(".nbib", ".medline"),
         title="MEDLINE",
+        by_line=True,
     ),
     Format(name="bc2gm", path_reader=FormatFunction("pairs", "read_bc2gm_files")),
     Format(name="chemdner", path_reader=FormatFunction("pairs", "read_chemdner_files")),

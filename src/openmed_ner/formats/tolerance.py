@@ -64,8 +64,12 @@ def require_characters(value: str, name: str) -> None:
         raise ValueError(f"the {name} holds half of a surrogate pair, which is not a character")
 
 
-def require_utf8(line: str) -> None:
+def require_utf8(line: str, name: str = "the line") -> None:
     """Refuse a line with bytes that are not UTF-8 and were read as lone surrogates.
+
+    Args:
+        line: the line.
+        name: its name in the message.
 
     Raises:
         ValueError: it has one; the message names the byte.
@@ -75,4 +79,4 @@ def require_utf8(line: str) -> None:
     except UnicodeEncodeError as error:
         byte = ord(line[error.start]) & 0xFF  # surrogateescape maps byte 0xNN to U+DCNN
         place = len(line[: error.start].encode()) + 1
-        raise ValueError(f"not UTF-8: byte 0x{byte:02x} at byte {place} of the line") from None
+        raise ValueError(f"not UTF-8: byte 0x{byte:02x} at byte {place} of {name}") from None

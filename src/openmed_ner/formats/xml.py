@@ -23,6 +23,7 @@ SAFE: dict[str, Any] = {
 }
 """Options of every parser of ours."""
 _PLACE = re.compile(", line [0-9]+, column [0-9]+$")
+_LINE = re.compile(r"\bline ([0-9]{1,9})\b")
 
 
 def make_parser(tags: Sequence[str]) -> Any:
@@ -42,7 +43,7 @@ def make_parser(tags: Sequence[str]) -> Any:
     )
 
 
-def check_place(element: Element, source: str, *, root: str, records: str) -> None:
+def check_place(element: Element, source: str, *, root: str, records: str, first: int = 1) -> None:
     """Accept the root at the top of the file, without entities, and records directly below it.
 
     Args:
@@ -50,11 +51,12 @@ def check_place(element: Element, source: str, *, root: str, records: str) -> No
         source: name of the file in messages.
         root: tag of the root.
         records: name of the records in messages.
+        first: line of the file that the parser counts as the first.
 
     Raises:
         CorpusFormatError: the element is in another place, or the file declares entities.
     """
-    place = f"{source}, line {element.sourceline}"
+    place = f"{source}, line {int(element.sourceline or 1) + first - 1}"
     parents = [parent.tag for parent in element.iterancestors()]
     if parents != ([] if element.tag == root else [root]):
         raise CorpusFormatError(
@@ -70,27 +72,33 @@ def check_place(element: Element, source: str, *, root: str, records: str) -> No
         )
 
 
-def check_root(root: Element, source: str, *, expected: str) -> None:
-    """Refuse a file with another root.
+def check_root(root: Element, source: str, *, expected: str, first: int = 1) -> None:
+    """Refuse a file with another root; ``first`` is the line of the file that the parser counts as the first.
 
     Raises:
         CorpusFormatError: the root has another tag.
     """
     if root.tag != expected:
-        raise CorpusFormatError(
-            f"{source}, line {root.sourceline}: expected <{expected}>, found <{root.tag}>"
-        )
+        line = int(root.sourceline or 1) + first - 1
+        raise CorpusFormatError(f"{source}, line {line}: expected <{expected}>, found <{root.tag}>")
 
 
-def explain(error: SyntaxError, source: str, *, line: int = 1) -> CorpusFormatError:
+def explain(error: SyntaxError, source: str, *, line: int = 1, first: int = 1) -> CorpusFormatError:
     """Turn the parser's error into ours.
 
     Args:
         error: error of the parser, which repeats the place at the end of its message.
         source: name of the file.
-        line: line to name if the parser knows none.
+        line: line to name if the parser knows none, as it counts.
+        first: line of the file that the parser counts as the first.
     """
-    return CorpusFormatError(f"{source}, line {max(error.lineno or line, 1)}: {_PLACE.sub('', error.msg)}")
+    return to_error(_PLACE.sub("", error.msg), source, error.lineno or line, first=first)
+
+
+def to_error(message: str, source: str, line: int, *, first: int = 1) -> CorpusFormatError:
+    """Build an error from a message of the parser and its line, as the parser counts them."""
+    shifted = _LINE.sub(lambda match: f"line {int(match[1]) + first - 1}", message)
+    return CorpusFormatError(f"{source}, line {max(line, 1) + first - 1}: {shifted}")
 
 
 def forget(element: Element) -> None:

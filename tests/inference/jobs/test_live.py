@@ -76,3 +76,16 @@ def test_results_leave_before_the_next_document_is_awaited(size: int) -> None:
     assert ids == [str(number) for number in range(3 * size)]
     block = min(size, BLOCK)
     assert events[: 2 * block] == ["read"] * block + ["result"] * block
+
+
+def test_a_limited_read_returns_lines_and_waits_for_none_that_has_yet_to_arrive() -> None:
+    reading, writing = os.pipe()
+    file = LiveText(reading, errors="strict")
+    os.write(writing, b"a\nb\n")
+    assert file.read(100) == "a\nb\n"
+    os.write(writing, b"c\nd\ne")
+    assert file.read(1) == "c\n"
+    os.close(writing)
+    assert file.read(100) == "d\ne"
+    assert file.read(100) == ""
+    os.close(reading)

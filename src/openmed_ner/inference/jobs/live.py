@@ -60,8 +60,16 @@ class LiveText(io.TextIOBase):
         return line.decode("utf-8", errors=self._errors)
 
     def read(self, size: int | None = -1) -> str:
-        """Read everything; ``size`` is ignored."""
-        return "".join(iter(self.readline, ""))
+        """Read everything, or lines until they have ``size`` characters or the next one has yet to arrive."""
+        lines: list[str] = []
+        n_characters = 0
+        while size is None or size < 0 or n_characters < size:
+            line = self.readline()
+            lines.append(line)
+            n_characters += len(line)
+            if not line or (size is not None and size >= 0 and self.waits):
+                break
+        return "".join(lines)
 
     def _fill(self) -> None:
         """Wait for some bytes."""
