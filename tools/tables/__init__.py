@@ -12,6 +12,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         models.suite,
         models.document,
         models.embedded,
+        models.effects,
         models.details,
         models.suite_runs,
         models.searches,

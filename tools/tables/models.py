@@ -122,6 +122,25 @@ def embedded() -> str:
     return "\n".join([report.table(names, rows), "", _of_bundle(record), "", *notes])
 
 
+def effects() -> str:
+    """For each corpus F1 without the lexicon, without the document, without both, and with both."""
+    record = read("effects")
+    by_corpus: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in record["results"]:
+        by_corpus.setdefault(row["corpus"], {})[row["parts"]] = row
+
+    parts = "neither", "document", "lexicon", "both"
+    rows = []
+    for corpus, scores in by_corpus.items():
+        f1 = [percent(_f1(scores[part])) for part in parts]
+        unseen = [percent(scores[part]["unseen"]["f1"]) for part in ("neither", "both")]
+        rows.append((corpus, *f1, *unseen))
+    means = [percent(fmean(_f1(scores[part]) for scores in by_corpus.values())) for part in parts]
+    rows.append((f"mean of {len(rows)}", *means, "", ""))
+    names = ("corpus", *parts, "unseen, neither", "unseen, both")
+    return "\n".join([report.table(names, rows), "", _of_bundle(record)])
+
+
 def _mentions(name: str) -> dict[str, Mapping[str, Any]]:
     """The mention scores of a results file, by corpus."""
     return {row["corpus"]: row for row in read(name)["results"] if row["protocol"] == PROTOCOLS[0]}
