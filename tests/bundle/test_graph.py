@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.bundle.graph import check_graph
+from openmed_ner.bundle.graph import check_graph, check_window
 from openmed_ner.errors import BundleError
 
 
@@ -77,3 +78,37 @@ def test_a_key_that_a_runtime_would_cut_short_is_refused(bit: int) -> None:
     for content in (field(7, field(5, hidden)), field(7, field(5, EXTERNAL[0]), 1 << bit)):
         with pytest.raises(BundleError, match="damaged"):
             check_graph(content, "model.onnx")
+
+
+def number(field_number: int, value: int) -> bytes:
+    return varint(field_number << 3) + varint(value)
+
+
+@pytest.mark.parametrize(
+    "name", [b"encoder.position_embeddings.weight", b"a.position_embeddings.weight_int8"]
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_windows_longer_than_the_table_of_positions_are_refused(name: bytes, packed: bool) -> None:
+    sizes = field(1, varint(512) + varint(8)) if packed else number(1, 512) + number(1, 8)
+    graph = field(5, PLAIN) + field(5, sizes + field(8, name))
+    content = field(7, field(5, number(1, 7) + field(8, b"other.weight"))) + field(7, graph)
+    check_window(content, "model.onnx", 512)
+    with pytest.raises(BundleError, match=r"model\.onnx has 512 positions, but windows of 513 subwords"):
+        check_window(content, "model.onnx", 513)
+
+
+def test_an_encoder_without_a_table_of_positions_reads_any_window() -> None:
+    check_window(field(7, field(5, PLAIN)), "model.onnx", 8192)
+
+
+def test_the_embedded_model_has_512_positions() -> None:
+    content = (files("openmed_ner") / "data" / "model" / "model.onnx").read_bytes()
+    check_window(content, "model.onnx", 512)
+    with pytest.raises(BundleError, match="512 positions, but windows of 513"):
+        check_window(content, "model.onnx", 513)
+
+
+@given(content=st.binary(max_size=60))
+def test_any_table_passes_or_is_refused(content: bytes) -> None:
+    with suppress(BundleError):
+        check_window(field(7, field(5, field(8, b"position_embeddings.weight") + content)), "model.onnx", 512)

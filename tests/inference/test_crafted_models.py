@@ -37,17 +37,23 @@ LOOK_UP = [
 
 
 def load(
-    folder: Path, nodes: Sequence[NodeProto], *, n_rows: int = N_SUBWORDS, backend: str = "onnxruntime"
+    folder: Path,
+    nodes: Sequence[NodeProto],
+    *,
+    n_rows: int = N_SUBWORDS,
+    n_positions: int = MANIFEST.window,
+    backend: str = "onnxruntime",
 ) -> Tagger:
     """Load a bundle whose graph looks scores up in a table, and then does as told."""
     table = np.random.default_rng(0).normal(size=(n_rows, 3)).astype(np.float32)
+    tables = {"table": table, "encoder.position_embeddings.weight": np.zeros((n_positions, 3), np.float32)}
     constants = {name: np.array([n]) for name, n in (("zero", 0), ("one", 1), ("two", 2), ("eight", 8))}
     graph = helper.make_graph(
         [*LOOK_UP, *nodes],
         "crafted",
         [helper.make_tensor_value_info(name, TensorProto.INT64, ("b", "n")) for name in ("ids", "mask")],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(value, name) for name, value in {"table": table, **constants}.items()],
+        [numpy_helper.from_array(value, name) for name, value in {**tables, **constants}.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     folder.mkdir()
@@ -82,6 +88,12 @@ def test_outputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     names = helper.make_node("Cast", ["all"], ["logits"], to=TensorProto.STRING)
     with pytest.raises(OpenMedError):
         load(tmp_path / "bundle", [names])(TEXT)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_window_longer_than_the_positions_of_the_encoder_is_refused(tmp_path: Path, backend: str) -> None:
+    with pytest.raises(BundleError, match=r"model\.onnx has 39 positions, but windows of 40 subwords"):
+        load(tmp_path / "bundle", IDENTITY, n_positions=39, backend=backend)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

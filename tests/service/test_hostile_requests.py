@@ -49,6 +49,8 @@ APP = make_app(StubTagger())
 SCHEMA = schemathesis.openapi.from_dict(APP.openapi())  # from_asgi would start the application
 SCHEMA.app = APP
 UPLOAD = "/tag/file"
+TIMEOUT = 60.0
+"""Seconds for one request, on a machine that has other work."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,13 +76,13 @@ def post(client: TestClient, body: bytes, content_type: str = "application/json"
 @pytest.mark.fuzz
 @given(case=SCHEMA.as_strategy(GenerationMode.POSITIVE))
 def test_what_the_document_allows_is_answered_as_it_says(case: Any) -> None:
-    case.call_and_validate(checks=CHECKS)
+    case.call_and_validate(checks=CHECKS, timeout=TIMEOUT)
 
 
 @pytest.mark.fuzz
 @given(case=SCHEMA.include(method="POST").exclude(path=UPLOAD).as_strategy(GenerationMode.NEGATIVE))
 def test_what_the_document_forbids_is_refused_as_it_says(case: Any) -> None:
-    case.call_and_validate(checks=CHECKS)
+    case.call_and_validate(checks=CHECKS, timeout=TIMEOUT)
 
 
 # schemathesis makes no forbidden form with a file in it.

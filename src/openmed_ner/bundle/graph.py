@@ -1,4 +1,4 @@
-"""A check of ONNX graphs before any runtime sees them: no tensor may lie in another file.
+"""Checks of ONNX graphs before any runtime sees them: no tensor may lie in another file, windows must fit.
 
 A graph may keep tensors in files that it names. A runtime reads them from the current folder, which no
 digest of the bundle covers. The check walks through the encoding of the graph (protocol buffers) and skips
@@ -30,6 +30,10 @@ _CHILDREN: dict[str, dict[int, str]] = {
 """Messages that may hold tensors, by the message and the field that they are in."""
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 """Fields of a tensor: the file that holds its values, and a number above 0 if one does."""
+_GRAPH, _INITIALIZER, _DIMENSIONS, _NAME = 7, 5, 1, 8
+"""Fields of a model, of its graph, and of a tensor."""
+_POSITIONS = (b"position_embeddings.weight", b"position_embeddings.weight_int8")
+"""Ends of the names of tables with a row per position."""
 _ORT = b"ORTM"
 """Mark, from byte 4, of ONNX Runtime's own format, which the check cannot read."""
 
@@ -69,6 +73,46 @@ def check_graph(content: bytes, source: object) -> None:
             child = _CHILDREN[message].get(field.number)
             if child and field.kind == _LENGTH:
                 pending.append((child, field.start, field.end))
+
+
+def check_window(content: bytes, source: object, window: int) -> None:
+    """Refuse windows that are longer than the encoder's table of positions, if it has one.
+
+    Args:
+        content: the content of ``model.onnx``, which :func:`check_graph` accepts.
+        source: its name in messages.
+        window: most subwords that are read at once.
+
+    Raises:
+        BundleError: the table has fewer rows than a window has subwords, or the graph is damaged.
+    """
+    model = _Field(0, _LENGTH, 0, len(content), 0)
+    for graph in _find(content, model, _GRAPH, source):
+        for tensor in _find(content, graph, _INITIALIZER, source):
+            names = _find(content, tensor, _NAME, source)
+            if any(content[name.start : name.end].endswith(_POSITIONS) for name in names):
+                n_positions = _first_dimension(content, tensor, source)
+                if window > n_positions:
+                    raise BundleError(
+                        f"{source} has {n_positions} positions, but windows of {window} subwords. "
+                        "Set the window of the bundle to what its model reads, or export the model again"
+                    )
+
+
+def _first_dimension(content: bytes, tensor: _Field, source: object) -> int:
+    """Return the length of a tensor; 0 if it has none."""
+    for field in _iter_fields(content, tensor.start, tensor.end, source):
+        if field.number == _DIMENSIONS:
+            packed = field.kind == _LENGTH and field.end > field.start
+            return _read_varint(content, field.start, field.end, source)[0] if packed else field.value
+    return 0
+
+
+def _find(content: bytes, message: _Field, number: int, source: object) -> Iterator[_Field]:
+    """Yield the fields of a message that have some number."""
+    return (
+        field for field in _iter_fields(content, message.start, message.end, source) if field.number == number
+    )
 
 
 def _iter_fields(content: bytes, start: int, end: int, source: object) -> Iterator[_Field]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from openmed_ner.bundle.files import LEXICON, MANIFEST, check_name, iter_files
-from openmed_ner.bundle.graph import check_graph
+from openmed_ner.bundle.graph import check_graph, check_window
 from openmed_ner.bundle.values import check_references, format_json, one_of, read_list, read_number, read_text
 from openmed_ner.errors import BundleError, InputError
 from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
@@ -375,6 +375,7 @@ def open_bundle(folder: str | Path, *, keep: Collection[str] = ()) -> Bundle:
         content = bundle.read(name)
         if name.endswith(GRAPH):
             check_graph(content, path.with_name(name))
+            check_window(content, path.with_name(name), bundle.manifest.window)
         if name in keep:
             bundle.kept[name] = content
     return bundle
