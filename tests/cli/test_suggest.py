@@ -80,3 +80,16 @@ def test_contradictions_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         invoke(*suggest, *options)
+
+
+def test_the_progress_of_tagging_is_shown_on_a_terminal(
+    suggest: tuple[str | Path, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    invoke(*suggest, "-o", tmp_path / "tasks.json")
+    assert "documents, " not in capsys.readouterr().err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    invoke(*suggest, "-o", tmp_path / "tasks.json")
+    assert f"{len(DOCUMENTS)} documents, " in capsys.readouterr().err

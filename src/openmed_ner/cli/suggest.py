@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -24,11 +25,13 @@ from openmed_ner.cli.options import (
     split_names,
 )
 from openmed_ner.cli.output import check_outputs, check_stdout, complain, open_output, printable
+from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, FORMATS, PASSAGE_FORMATS, read_documents, tagged_writers
 from openmed_ner.formats.tolerance import OnBad
 from openmed_ner.inference.jobs.inputs import STDIN, Input, Skipped, find_inputs, iter_items
 from openmed_ner.inference.jobs.reading import ReadingOptions
+from openmed_ner.inference.jobs.receipt import JobCounts
 from openmed_ner.inference.suggestion import Suggestion, suggest_documents
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.text import Document
@@ -146,15 +149,19 @@ def suggest(
 
     tagger = Tagger.load(bundle, backend=backend, threads=threads)
     problems: list[str] = []
-    suggestions = suggest_documents(
-        tagger,
-        _iter_documents(inputs, problems),
-        count=count,
-        labelled=labelled,
-        corpora=split_names(corpora, option="--corpora"),
-        types=split_names(types, option="--types"),
-        on_bad=lambda error: problems.append(str(error)),
-    )
+    # On the terminal of the results, a bar would be drawn across them.
+    hidden = not sys.stderr.isatty() or (output is None and sys.stdout.isatty())
+    sizes = [file.size for file in inputs]
+    with TaggingProgress(sizes, quiet=hidden, on_problem=problems.append) as progress:
+        suggestions = suggest_documents(
+            tagger,
+            _iter_documents(inputs, progress),
+            count=count,
+            labelled=labelled,
+            corpora=split_names(corpora, option="--corpora"),
+            types=split_names(types, option="--types"),
+            on_bad=lambda error: problems.append(str(error)),
+        )
     for problem in problems:
         complain(problem)
     _write([suggestion.document for suggestion in suggestions], target, output)
@@ -185,13 +192,15 @@ def _check_output(
         raise InputError("--explain prints a table; name a file for the documents with --output")
 
 
-def _iter_documents(inputs: Sequence[Input], problems: list[str]) -> Iterator[Document]:
+def _iter_documents(inputs: Sequence[Input], progress: TaggingProgress) -> Iterator[Document]:
     """Yield the documents of files, and note what cannot be read."""
-    for item in iter_items(inputs):
+    counts = JobCounts()
+    for item in iter_items(inputs, on_open=progress.open):
         if isinstance(item.content, Document):
             yield item.content
+            progress.count(counts)
         elif not isinstance(item.content, Skipped):
-            problems.append(item.problem(item.content).reason)
+            progress.note(item.problem(item.content))
 
 
 def _write(documents: Sequence[Document], target: str, output: Path | None) -> None:
