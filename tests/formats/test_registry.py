@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from openmed_ner.formats import REGISTRY, Format, detect_format, infer_format, tagged_writers
+from openmed_ner.formats import (
+    REGISTRY,
+    Format,
+    detect_format,
+    infer_format,
+    infer_written_format,
+    read_documents,
+    tagged_writers,
+    write_documents,
+)
 from openmed_ner.formats.registry import FormatFunction
 from openmed_ner.text import Document, Span
 
@@ -76,3 +85,36 @@ def test_the_page_on_formats_names_every_format() -> None:
     (table,) = re.findall(r"^\| name .*?\n\n", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     first_cells = " ".join(row.split("|")[1] for row in table.strip().splitlines()[2:])
     assert {*re.findall(r"`([\w-]+)`", first_cells)} - {"table"} == REGISTRY.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.tsv", "tsv"),
+        ("a.TSV", "tsv"),
+        ("a.csv", "csv"),
+        ("a.conll", "conll"),
+        ("a.iob2", "conll"),
+        ("a.xml", "bioc-xml"),
+        ("a.json", "bioc-json"),
+        ("a.jsonl", "jsonl"),
+        ("a.html", "html"),
+        ("a.txt", None),
+        ("a", None),
+    ],
+)
+def test_the_name_of_an_output_decides_its_format(name: str, format: str | None) -> None:
+    assert infer_written_format(Path(name)) == format
+
+
+def test_a_table_with_tabs_is_written_and_read_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    documents = [
+        Document("1", 'Aspirin\t"helps"\nin asthma', (Span(0, 7, "Chemical", 0.5, "a"),)),
+        Document("2", "Nothing"),
+    ]
+    write_documents(documents, path)
+    lines = path.read_text().splitlines()
+    assert lines[0].split("\t")[:3] == ['"id"', '"text"', '"start"']
+    assert list(read_documents(path)) == documents
+    assert list(read_documents(path, format="tsv")) == documents

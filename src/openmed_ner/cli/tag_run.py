@@ -25,7 +25,7 @@ from openmed_ner.cli.output import (
 )
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError, require_extra
-from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, tagged_writers
+from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, infer_written_format, tagged_writers
 from openmed_ner.formats.parquet import check_folder
 from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.backends import Workers
@@ -188,10 +188,8 @@ def infer_target(path: Path | None) -> str:
     suffix = "" if path is None else path.suffix.lower()
     if suffix == ".parquet":
         return "parquet"
-    for row in REGISTRY.values():
-        extension = f".{(row.extension or '').rpartition('.')[2]}"
-        if row.writer and suffix and suffix in (*row.suffixes, extension):
-            return row.name
+    if path is not None and (name := infer_written_format(path)):
+        return name
     if suffix not in ("", ".txt"):
         raise InputError(f"--output {path}: {suffix!r} is the suffix of no output format; name it with --to")
     return "table"

@@ -27,6 +27,7 @@ from openmed_ner.formats.registry import (
     Format,
     detect_format,
     infer_format,
+    infer_written_format,
     tagged_writers,
 )
 from openmed_ner.formats.tolerance import OnBad, fail
@@ -46,6 +47,7 @@ __all__ = [
     "Format",
     "detect_format",
     "infer_format",
+    "infer_written_format",
     "open_text",
     "read_documents",
     "read_valid_documents",
@@ -144,7 +146,7 @@ def write_documents(documents: Iterable[Document], path: str | Path, *, format: 
         UnrepresentableError: the format has no place for what a document holds.
     """
     path = Path(path)
-    name = format or detect_format(path)
+    name = format or infer_written_format(path) or detect_format(path)
     if name in FOLDER_WRITERS:
         FOLDER_WRITERS[name](documents, path)
     elif name in WRITERS:

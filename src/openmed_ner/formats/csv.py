@@ -88,7 +88,12 @@ def read_csv(
 
 
 def write_csv(
-    documents: Iterable[Document], file: TextIO, *, attributes: bool = False, on_bad: OnBad = fail
+    documents: Iterable[Document],
+    file: TextIO,
+    *,
+    attributes: bool = False,
+    delimiter: str = ",",
+    on_bad: OnBad = fail,
 ) -> None:
     """Write a header, and one row per span; texts are quoted, offsets and scores are not.
 
@@ -96,13 +101,14 @@ def write_csv(
         documents: the documents.
         file: target.
         attributes: if true, add the columns of attributes and evidence.
+        delimiter: character between the cells: a comma, a tab or a semicolon.
         on_bad: called with the error of each refused document.
 
     Raises:
         UnrepresentableError: a document has no id, or the id and the text of another one, or a span has an
             empty corpus, or attributes without a column for them.
     """
-    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     columns = ALL_COLUMNS if attributes else COLUMNS
     writer.writerow(columns)
     n_cells = len(columns) - 2

@@ -138,6 +138,17 @@ _ROWS = (
         attributes=True,
     ),
     Format(
+        name="tsv",
+        reader=FormatFunction("csv", "read_csv"),
+        writer=partial(FormatFunction("csv", "write_csv"), delimiter="\t"),
+        options=("columns",),
+        title="CSV with tabs",
+        media_type="text/tab-separated-values; charset=utf-8",
+        extension="tsv",
+        by_line=True,
+        attributes=True,
+    ),
+    Format(
         name="conll",
         reader=FormatFunction("conll", "read_conll"),
         writer=FormatFunction("conll", "write_conll"),
@@ -320,6 +331,22 @@ def tagged_writers(*, attributes: bool = False) -> dict[str, Writer]:
 def detect_format(path: Path) -> str:
     """Infer the format of annotated documents from the suffix of a file; plain text if it is unknown."""
     return SUFFIXES.get(Path(strip_gz(path.name)).suffix.lower(), "text")
+
+
+def infer_written_format(path: Path) -> str | None:
+    """Infer the format to write from the suffix of a file; ``None`` if no format that is one file has it.
+
+    What ends in ``.tsv`` is written as a table, as everywhere else, though it may be read as CoNLL.
+    """
+    suffix = path.suffix.lower()
+    rows = [row for row in _ROWS if row.writer and row.extension and suffix]
+    for row in rows:
+        if suffix == f".{row.extension}":
+            return row.name
+    names = (
+        row.name for row in rows if suffix in (*row.suffixes, f".{str(row.extension).rpartition('.')[2]}")
+    )
+    return next(names, None)
 
 
 def infer_format(path: Path) -> str | None:

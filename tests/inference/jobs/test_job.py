@@ -521,6 +521,7 @@ def test_a_document_that_a_format_cannot_hold_is_told_and_the_others_are_written
     bad = {
         "jsonl": Document("x", "y", meta={"id": "taken"}),
         "csv": Document("a", "No effect ."),
+        "tsv": Document("a", "No effect ."),
         "conll": Document("x", "one word", (Span(0, 2, "Disease"),)),
         "pubtator": Document("x|y", "one"),
         "bioc-xml": Document("x", "\0"),
