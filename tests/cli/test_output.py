@@ -30,6 +30,20 @@ def test_a_table_shows_attributes() -> None:
     ]
 
 
+def test_a_table_shows_identifiers_with_their_names_alone() -> None:
+    link: dict[str, str | bool] = {
+        "candidates": "X:1|X:2",
+        "identifier": "X:1",
+        "link_score": "1.00",
+        "linked_by": "exact",
+        "preferred_name": "Fever",
+        "negated": True,
+    }
+    file = StringIO()
+    write_table([DOCUMENT.with_spans([Span(3, 8, "Disease").with_attributes(link)])], file)
+    assert file.getvalue().splitlines()[1].endswith("fever  [-]  X:1 Fever, negated")
+
+
 def test_a_summary_counts_mentions_by_type() -> None:
     file = StringIO()
     write_summary([DOCUMENT, DOCUMENT], file)

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from openmed_ner.text import Document
 
 _SCORE_WIDTH = 5
+_OF_LINKS = ("identifier", "preferred_name", "linked_by", "link_score", "candidates")
+"""Attributes of a link to a concept."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -121,11 +123,20 @@ def write_table(documents: Iterable[Document], file: TextIO) -> None:
             position = f"{span.start:>{end_width}}-{span.end:<{end_width}}"
             score = "" if span.score is None else f"{span.score:.2f}"
             mention = printable(document.mention(span))
-            marks = [name if value is True else f"{name}: {value}" for name, value in span.attributes]
+            marks = _describe(span.attributes)
             file.write(
                 f"  {position}  {span.label:<{label_width}}  {score:<{_SCORE_WIDTH}} {mention}"
                 f"  [{span.corpus or '-'}]{'  ' if marks else ''}{printable(', '.join(marks))}\n"
             )
+
+
+def _describe(attributes: Sequence[tuple[str, str | bool]]) -> list[str]:
+    """Attributes in few words: of a link, the identifier and its name, without the way it was found."""
+    named = dict(attributes)
+    identifier, name = named.get("identifier"), named.get("preferred_name")
+    link = [f"{identifier} {name}" if name else str(identifier)] if identifier else []
+    shown = ((key, value) for key, value in attributes if not identifier or key not in _OF_LINKS)
+    return [*link, *(key if value is True else f"{key}: {value}" for key, value in shown)]
 
 
 def write_summary(documents: Iterable[Document], file: TextIO) -> None:
