@@ -84,6 +84,25 @@ def test_outputs_for_a_part_of_the_input_end_the_run(tmp_path: Path, nodes: Sequ
         tagger(TEXT)
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [helper.make_node("ReduceSum", ["all"], ["logits"], keepdims=0)],
+        [helper.make_node("Slice", ["all", "zero", "two", "one"], ["logits"])],
+        [helper.make_node("Concat", ["all", "all"], ["logits"], axis=1)],
+        [helper.make_node("Concat", ["all", "all"], ["logits"], axis=2)],
+        [helper.make_node("ReduceSum", ["all", "one"], ["logits"], keepdims=0)],
+    ],
+    ids=["a number", "two subwords", "twice as many subwords", "twice as many tags", "no subwords"],
+)
+def test_outputs_of_another_shape_are_refused_when_the_model_is_loaded(
+    tmp_path: Path, nodes: Sequence[NodeProto], backend: str
+) -> None:
+    with pytest.raises(BundleError, match="outputs"):
+        load(tmp_path / "bundle", nodes, backend=backend)
+
+
 def test_outputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     names = helper.make_node("Cast", ["all"], ["logits"], to=TensorProto.STRING)
     with pytest.raises(OpenMedError):
