@@ -459,7 +459,7 @@ BROKEN_XML = {
     "another root": (FOREIGN, "<html/>", 1, "expected <collection>, found <html>"),
     "a lone document": (FOREIGN, "<document/>", 1, "expected documents directly below one <collection>"),
     "nested documents": ("<id>2</id>", "<document/>", 9, "found <document> in <document> in <collection>"),
-    "a namespace": ("<document><id>2", "<document xmlns='a:x'><id>2", 9, "holds <{a:x}document>"),
+    "a namespace": ("<document><id>2", "<document xmlns='a:x'><id>2", 9, "found <{a:x}document>"),
     "an unknown element": ("<id>2</id>", "<id>2</id><title/>", 9, "<document> holds <title>"),
     "an unknown neighbour": ("<document><id>2", "<doc/><document><id>2", 9, "<collection> holds <doc>"),
     "markup in a text": ("One.", "<b>One.</b>", 10, "<text> holds <b>"),

@@ -53,6 +53,7 @@ DAMAGE = {
     "characters that do not end": '<item n="2">\n<![CDATA[ <b>text</b></item>\n',
     "an instruction that does not end": '<item n="2">\n<?x <b>text</b></item>\n',
     "too deep": '<item n="2">\n' + "<b>" * 300 + "</b>" * 300 + "</item>\n",
+    "a namespace": '<item n="2" xmlns="a:b">\n<b>text</b></item>\n',
     "a root inside": '<item n="2">\n<set/></item>\n',
 }
 PARTS = [
@@ -353,6 +354,15 @@ def test_a_damaged_document_of_a_collection_costs_one_document(name: str, text: 
     assert len(problems) == 1 and str(problems[0]).startswith("x, line ")
     with pytest.raises(CorpusFormatError, match=r"^x, line "):
         list(READERS[name](StringIO(content), source="x"))
+
+
+@pytest.mark.slow
+def test_many_continuation_lines_take_time_in_proportion() -> None:
+    content = "PMID- 1\nTI  - a\n" + "      b\n" * 1_000_000
+    started = time.process_time()
+    (document,) = READERS["medline"](StringIO(content), source="x")
+    assert len(document.text) == 2_000_001
+    assert time.process_time() - started < 15
 
 
 def test_a_single_article_that_is_damaged_is_refused() -> None:

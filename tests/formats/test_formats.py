@@ -538,9 +538,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="'genia'; known: text, jsonl, csv, tsv, conll, "
-    ):
+    with pytest.raises(InputError, match="'genia'; known: text, jsonl, csv, tsv, conll, "):
         list(read_documents(tmp_path / "corpus.xml", format="genia"))
 
 

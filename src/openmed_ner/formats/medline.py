@@ -64,28 +64,29 @@ def _iter_records(lines: Iterable[Line]) -> Iterator[list[Line]]:
 
 
 def _read_record(lines: list[Line]) -> Document:
-    fields: dict[str, list[str]] = {}
+    fields: dict[str, list[list[str]]] = {}  # lines of each field, joined once
     name = ""
     for number, line in lines:
         require_utf8(line, f"line {number}")
         if match := _FIELD.fullmatch(line):
             name = match[1]
-            fields.setdefault(name, []).append(match[2].strip())
+            fields.setdefault(name, []).append([match[2].strip()])
         elif name and (continuation := _CONTINUATION.fullmatch(line)):
-            fields[name][-1] = f"{fields[name][-1]} {continuation[1].strip()}".lstrip()
+            fields[name][-1].append(continuation[1].strip())
         else:
             raise ValueError(f"expected a field such as 'TI  - ', found {excerpt(line)} in line {number}")
 
-    (pmid, *_) = fields.get(_FIRST, [""])
+    values = {field: [" ".join(filter(None, pieces)) for pieces in found] for field, found in fields.items()}
+    (pmid, *_) = values.get(_FIRST, [""])
     if not _NUMBER.fullmatch(pmid):
         raise ValueError(f"expected a record that begins with its PMID, found {excerpt(lines[0][1])}")
     for field, kind in _PASSAGES.items():
-        if len(fields.get(field, [])) > 1:
+        if len(values.get(field, [])) > 1:
             raise ValueError(f"the record {pmid} has several {kind}s; does the next one lack its PMID?")
-    passages = {kind: " ".join(fields.get(field, [])) for field, kind in _PASSAGES.items()}
+    passages = {kind: " ".join(values.get(field, [])) for field, kind in _PASSAGES.items()}
     if passages["title"] == _NO_TITLE:
         passages["title"] = ""
     document = join_passages(f"pubmed:{pmid}", passages)
     if document is None:
         raise ValueError(f"the record {pmid} has neither title nor abstract")
-    return with_year(document, " ".join(fields.get(_DATE, [])))
+    return with_year(document, " ".join(values.get(_DATE, [])))

@@ -98,7 +98,7 @@ def explain(error: SyntaxError, source: str, *, line: int = 1, first: int = 1) -
 def to_error(message: str, source: str, line: int, *, first: int = 1) -> CorpusFormatError:
     """Build an error from a message of the parser and its line, as the parser counts them."""
     shifted = _LINE.sub(lambda match: f"line {int(match[1]) + first - 1}", message)
-    return CorpusFormatError(f"{source}, line {max(line, 1) + first - 1}: {shifted}")
+    return CorpusFormatError(f"{source}, line {max(line, 1) + first - 1}: {shifted.strip()}")
 
 
 def forget(element: Element) -> None:

@@ -191,7 +191,8 @@ class _Parser:
         self.first = first
         self.has_root = self.is_inside = False
         self._layout, self._source = layout, source
-        self._parser: Any = make_parser((layout.root, *layout.records))
+        # A record in a namespace is none, and must not vanish.
+        self._parser: Any = make_parser((layout.root, *(f"{{*}}{tag}" for tag in layout.records)))
         self._pending = 0
         self._held: list[_Piece] = []  # since the start of the last record
 
@@ -214,6 +215,9 @@ class _Parser:
         problem, is_complete = self._parse(piece)
         for event, element in self._parser.read_events():
             is_root = element.tag == self._layout.root
+            if not is_root and element.tag not in self._layout.records:
+                message = f"found <{element.tag}>, expected {self._layout.noun} without a namespace"
+                raise to_error(message, self._source, element.sourceline or 1, first=self.first)
             check_place(
                 element,
                 self._source,
