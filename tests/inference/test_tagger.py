@@ -136,6 +136,22 @@ def test_by_default_each_main_type_has_one_layer() -> None:
     assert list(tagger(layers.text, types=["Gene"], layers=True).spans) == genes
 
 
+@pytest.mark.parametrize(
+    ("text", "mentions"),
+    [
+        ("pain\nhypertension\nheart failure", ["hypertension", "heart failure"]),
+        ("aspirin\nmetformin\nlisinopril", ["aspirin", "metformin", "lisinopril"]),
+        ("He has chronic obstructive\npulmonary disease.", ["chronic obstructive\npulmonary disease"]),
+        ("chronic\nobstructive pulmonary\ndisease", ["chronic\nobstructive pulmonary\ndisease"]),
+    ],
+)
+@pytest.mark.usefixtures("shared_embedded_model")
+def test_mentions_end_with_items_and_not_with_wrapped_lines(text: str, mentions: list[str]) -> None:
+    document = Tagger.load(threads=1)(text)
+    found = {document.mention(span) for span in document.spans}
+    assert found >= set(mentions) and all("\n" not in name or name in mentions for name in found)
+
+
 def test_the_document_decides_only_if_the_bundle_and_the_call_say_so() -> None:
     tagger = Tagger.load(threads=1)
     deciding = decide(tagger, "definitions")

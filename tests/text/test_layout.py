@@ -80,6 +80,54 @@ def test_breaks_and_marks(text: str, expected: str | None) -> None:
         assert describe(text) == expected
 
 
+COLUMN = """we saw him with a chronic
+obstructive pulmonary
+disease of both lungs.
+He has had it for many
+years, so that he cannot
+work as a miner any more"""
+
+
+def test_a_narrow_column_is_wrapped() -> None:
+    # The last word before the full stop is followed by a line whose first word would have fitted.
+    assert describe(COLUMN) == COLUMN.replace(".\n", ".?\n")
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        ["aspirin", "metformin", "lisinopril", "digoxin", "warfarin", "omeprazole"],
+        [
+            "pain in the chest",
+            "gout",
+            "loss of weight and appetite",
+            "pain in both of the legs",
+            "a b c",
+            "d e f",
+        ],
+        COLUMN.split("\n")[:3],
+        COLUMN.title().split("\n"),
+        [
+            "sodium  5 mg",
+            "iodine 10 mg",
+            "copper  8 mg",
+            "cobalt  8 mg",
+            "nickel  2 mg",
+            "silver  1 mg",
+        ],
+        [
+            "aspirin in the morning, with a glass of water",
+            "gout",
+            "zinc",
+            "chronic pain in the left leg and in the foot",
+        ],
+    ],
+    ids=["single words never fit", "short lines", "few lines", "capitals", "table", "one long line"],
+)
+def test_lists_and_tables_are_not_wrapped(items: list[str]) -> None:
+    assert describe("\n".join(items)) == "?\n".join(items)
+
+
 @given(text=st.text(st.sampled_from("ab .-\t\n\r\f1)\u2028\xa0"), max_size=40))
 def test_breaks_are_white_space_between_visible_characters(text: str) -> None:
     layout = find_layout(text)

@@ -2,9 +2,11 @@
 
 The scores of a word tell how probable it is that a mention begins there, and that one continues. After a
 break none continues, so both together are the probability that one begins. Where lines may merely be
-wrapped, the scores decide for all of a paragraph: mentions continue if that is far more probable, in the
-mean, than new ones. Scores of a window without a mention across a break are left as they are, to the last
-bit.
+wrapped, the line ends of a paragraph are weighed together, those between two words of mentions. Each counts
+with the log-odds of continuing a mention against beginning one. A known name of the lexicon that goes on
+across the line end speaks for a wrapped line, and one that begins after it for a list. Mentions continue if
+the mean is high enough. Scores of a window without a mention across a break are left as they are, to the
+last bit.
 """
 
 from __future__ import annotations
@@ -17,15 +19,25 @@ import numpy as np
 from openmed_ner.tagging.certainty import BoolArray, TagArray
 from openmed_ner.tagging.heads import FloatArray, Head
 from openmed_ner.tagging.subwords import IntArray
+from openmed_ner.terminologies import PLACES, TAGS
 from openmed_ner.text.hyphenation import Reading
 from openmed_ner.text.layout import Break, find_layout
 
-WRAPPED = 2.5
-"""Least log-odds of continuing a mention against beginning one for which short lines count as wrapped.
+WRAPPED = 2.75
+"""Least mean for which short lines count as wrapped.
 
-Chosen on dev splits: about nine in ten places inside gold mentions are above it, and seven in ten places
-between the items of lists made of them are below (EXPERIMENTS.md, 2026-11-28).
+Chosen on dev splits, like ``KNOWN``, with ``benchmarks/line_breaks.py`` (EXPERIMENTS.md, 2026-11-29). Bounds
+between 2.5 and 3 give nearly the same result.
 """
+KNOWN = 2.0
+"""What a known name adds to the log-odds if it goes on across a line end, and takes away if it begins there.
+
+Names go on across 33 to 63 of 100 line ends inside mentions that the model finds, and across 1 to 4 between
+items that it joins. They begin at 7 to 13 of the first, and at 43 to 57 of the second.
+"""
+_BEGINS = np.array([tag.startswith("B") for tag in TAGS])
+_GOES_ON = np.array([tag.startswith("I") for tag in TAGS])
+"""Tags of the lexicon by whether a name begins with a word, or goes on, ``(n_tags,)``."""
 _NEVER = np.float32(-1e4)
 """Score of a tag that cannot be; a finite number, so that sums of scores stay numbers."""
 
@@ -108,7 +120,12 @@ class HeadLayout:
         return old, new
 
     def choose_breaks(
-        self, scores: FloatArray, tags: TagArray, previous: TagArray, breaks: WordBreaks
+        self,
+        scores: FloatArray,
+        tags: TagArray,
+        previous: TagArray,
+        breaks: WordBreaks,
+        lexicon_tags: IntArray | None = None,
     ) -> tuple[BoolArray, BoolArray]:
         """Choose the places where each head must end its mentions.
 
@@ -117,6 +134,7 @@ class HeadLayout:
             tags: tags that disregard breaks, ``(n_words, n_heads)``.
             previous: tag of each head before the first word, ``(n_heads,)``.
             breaks: the breaks before and after these words.
+            lexicon_tags: lexicon tags of each word, ``(n_words,)``; ``None`` without a lexicon.
 
         Returns:
             True for the breaks of heads with a mention across one, or with a mark in it,
@@ -126,9 +144,14 @@ class HeadLayout:
         continued = self._continues[columns]
         chosen = np.repeat(breaks.certain[:, None], tags.shape[1], axis=1)
         if len(possible := np.flatnonzero(breaks.found[:-1] & ~breaks.certain[:-1])):
+            before = np.concatenate([previous[None], tags[:-1]])
+            between = (before[possible] > 0) & (tags[possible] > 0)
+            leads = self._maxima(scores[possible], self._continues)
+            leads -= self._maxima(scores[possible], self._begins)
+            if lexicon_tags is not None:
+                leads += _weigh_names(lexicon_tags[possible])[:, None]
             _, paragraphs = np.unique(breaks.paragraphs[possible], return_inverse=True)
-            leads = self._mean_leads(scores[possible], continued[possible], paragraphs)
-            chosen[possible] = leads[paragraphs] < WRAPPED
+            chosen[possible] = _mean(leads, between, paragraphs)[paragraphs] < WRAPPED
         # In IOBES, a mention that was left open by the words before has to go on.
         chosen[0] &= ~self._is_open[previous + self._first_columns]
 
@@ -136,21 +159,6 @@ class HeadLayout:
         crosses |= chosen[-1] & self._is_open[columns[-1]]
         crosses |= (tags[breaks.marks] > 0).any(axis=0)
         return chosen & crosses, crosses
-
-    def _mean_leads(self, scores: FloatArray, continued: BoolArray, paragraphs: TagArray) -> FloatArray:
-        """Mean log-odds of continuing a mention against beginning one, ``(n_paragraphs, n_heads)``.
-
-        Args:
-            scores: logits of the words after possible breaks, ``(n_breaks, n_columns)``.
-            continued: true where a mention continues, ``(n_breaks, n_heads)``; the others do not count.
-            paragraphs: index of the paragraph of each break, ``(n_breaks,)``.
-        """
-        leads = self._maxima(scores, self._continues) - self._maxima(scores, self._begins)
-        sums = np.zeros((paragraphs.max() + 1, continued.shape[1]), dtype=np.float32)
-        counts = np.zeros_like(sums)
-        np.add.at(sums, paragraphs, np.where(continued, leads, 0))
-        np.add.at(counts, paragraphs, continued)
-        return (sums / np.maximum(counts, 1)).astype(np.float32)
 
     def _maxima(self, scores: FloatArray, columns: BoolArray) -> FloatArray:
         """Largest score of each head among some columns, ``(n_words, n_heads)``."""
@@ -176,3 +184,25 @@ class HeadLayout:
             changed[:, new] = np.where(here, np.logaddexp(changed[:, old], changed[:, new]), changed[:, new])
             changed[:, old] = np.where(here, _NEVER, changed[:, old])
         return changed
+
+
+def _weigh_names(lexicon_tags: IntArray) -> FloatArray:
+    """What the lexicon adds to the log-odds that a mention continues with each word, ``(n_words,)``."""
+    tags = lexicon_tags[:, None] // PLACES % len(TAGS)
+    goes_on, begins = _GOES_ON[tags].any(axis=1), _BEGINS[tags].any(axis=1)
+    return np.where(goes_on, KNOWN, np.where(begins, -KNOWN, 0)).astype(np.float32)
+
+
+def _mean(leads: FloatArray, counted: BoolArray, paragraphs: TagArray) -> FloatArray:
+    """Means of each paragraph and head over the breaks that count, ``(n_paragraphs, n_heads)``.
+
+    Args:
+        leads: log-odds at each break, ``(n_breaks, n_heads)``.
+        counted: true for the breaks that count, ``(n_breaks, n_heads)``.
+        paragraphs: index of the paragraph of each break, ``(n_breaks,)``.
+    """
+    sums = np.zeros((paragraphs.max() + 1, counted.shape[1]), dtype=np.float32)
+    counts = np.zeros_like(sums)
+    np.add.at(sums, paragraphs, np.where(counted, leads, 0))
+    np.add.at(counts, paragraphs, counted)
+    return (sums / np.maximum(counts, 1)).astype(np.float32)

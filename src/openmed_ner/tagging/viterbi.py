@@ -250,17 +250,20 @@ class DocumentDecoder:
         starts, ends = window.starts[owned], window.ends[owned]
         self._in_order &= window.first + owned.start == self._n_words
         if len(starts):
-            self._decode(scores[owned], starts, ends, last=last)
+            names = None if window.lexicon_tags is None else window.lexicon_tags[owned]
+            self._decode(scores[owned], starts, ends, names, last=last)
 
         self._n_words += len(starts)
         self._n_characters += int((ends - starts).sum())
         self._n_windows += 1
 
-    def _decode(self, scores: FloatArray, starts: IntArray, ends: IntArray, *, last: bool) -> None:
+    def _decode(
+        self, scores: FloatArray, starts: IntArray, ends: IntArray, names: IntArray | None, *, last: bool
+    ) -> None:
         tags = self._decoder.decode(scores, self._previous, last=last)
         if self._breaks:
             words = self._breaks.find(starts, ends)
-            breaks, heads = self._decoder.layout.choose_breaks(scores, tags, self._previous, words)
+            breaks, heads = self._decoder.layout.choose_breaks(scores, tags, self._previous, words, names)
             if heads.any():
                 scores = self._decoder.layout.end_mentions(scores, breaks, words.marks, heads)
                 tags = self._decoder.decode(scores, self._previous, last=last, breaks=breaks)

@@ -3,9 +3,10 @@
 A model reads words, not the white space between them, so a list of one drug per line looks to it like one
 long name. A tab, a form feed, a blank line and a row of blanks as between columns part a text. So does the
 end of a line before a bullet, a number or a line of signs. Any other line end is wrapped text if the first
-word of the next line would not have fitted on the line. Below a heading with a colon, lines of one word and
-lines that all begin with a capital are items. Any other line end may end one, and the model has to decide.
-None of the gold mentions that were counted crosses a line end (EXPERIMENTS.md, 2026-11-28).
+word of the next line would not have fitted on the line, if most lines are full, and either long or those of a
+column of prose. Below a heading with a colon, lines of one word and lines that all begin with a capital are
+items. Any other line end may end one, and the model has to decide. None of the gold mentions that were
+counted crosses a line end (EXPERIMENTS.md, 2026-11-28).
 
 Bullets, numbers of items and lines of signs are marks, which belong to no mention.
 """
@@ -38,6 +39,14 @@ _FEWEST_ITEMS = 2
 """Items that make a list of the lines below a heading."""
 _NARROW = 40
 """Characters of the longest line of wrapped text; shorter lines may be those of a list."""
+_COLUMN_LINES = 6
+"""Lines of a narrow column, at least; a list of fewer items may look like one by chance."""
+_COLUMN_WORDS = 2.5
+"""Words of a line of a narrow column, in the mean; in a list of single words, the next one never fits."""
+_SHORT_IN_COLUMN, _SHORT_IN_WIDE = 0.1, 0.5
+"""Share of short lines, after which the next word fits: the most in a column, and too many in wide text."""
+_STOPS = (".", "?", "!", ":", ";")
+"""Signs after which a line of wrapped text may be short."""
 
 Range = tuple[int, int]
 
@@ -117,8 +126,10 @@ def _iter_breaks(text: str, paragraph: Sequence[Range]) -> Iterator[Break]:
     """Yield the breaks between the lines of a paragraph, which are given without outer white space."""
     width = max(end - start for start, end in paragraph)
     is_list = _is_headed_list(text, paragraph)
+    is_wrapped = _is_wrapped(text, paragraph, width)
     for line, following in pairwise(paragraph):
-        certain = _ends_item(text, line, following, width)
+        fits = _fits(text, line, following, width)
+        certain = _ends_item(text, line, following, is_wrapped=is_wrapped and not fits)
         if certain is not None:
             yield Break(line[1], following[0], certain or is_list, paragraph[0][0])
 
@@ -135,6 +146,35 @@ def _is_headed_list(text: str, paragraph: Sequence[Range]) -> bool:
     return all(line[0].isupper() for line in lines) or all(len(line.split()) == 1 for line in lines)
 
 
+def _is_wrapped(text: str, paragraph: Sequence[Range], width: int) -> bool:
+    """Tell whether the line ends of a paragraph may be those of wrapped text: most of its lines are full.
+
+    That is little evidence in narrow lines, since single words and the rows of a table fill them, too. So
+    these must be as a narrow column of prose has them.
+    """
+    n_short = sum(
+        _fits(text, line, following, width) and not text.endswith(_STOPS, *line)
+        for line, following in pairwise(paragraph)
+    )
+    if width >= _NARROW:
+        return n_short < _SHORT_IN_WIDE * (len(paragraph) - 1)
+    lines = [text[start:end] for start, end in paragraph]
+    return (
+        len(lines) >= _COLUMN_LINES
+        and n_short <= _SHORT_IN_COLUMN * len(lines)
+        and sum(len(line.split()) for line in lines) >= _COLUMN_WORDS * len(lines)
+        and sum(line[:1].islower() for line in lines) >= len(lines) / 2
+        and not any("  " in line for line in lines)
+    )
+
+
+def _fits(text: str, line: Range, following: Range, width: int) -> bool:
+    """Tell whether the first word of the next line would have fitted on a line."""
+    word = _WORD.match(text, *following)
+    n_letters = len(word[0]) if word else 0
+    return line[1] - line[0] + 1 + n_letters <= width
+
+
 def _find_mark(text: str, line: Range, item_starts: Collection[int]) -> Range | None:
     """Find the mark at the beginning of a line; a number is one only where an item starts."""
     if not _VISIBLE.search(text, *line):
@@ -144,17 +184,12 @@ def _find_mark(text: str, line: Range, item_starts: Collection[int]) -> Range | 
     return mark and mark.span()
 
 
-def _ends_item(text: str, line: Range, following: Range, width: int) -> bool | None:
+def _ends_item(text: str, line: Range, following: Range, *, is_wrapped: bool) -> bool | None:
     """Tell whether a list item ends with a line: true, false if it may, ``None`` if the line is wrapped."""
     if not (_VISIBLE.search(text, *line) and _VISIBLE.search(text, *following)):
         return True
     if _BULLET.match(text, following[0]):
         return True
-    if _HYPHENATED.match(text, line[1] - 2):
-        return None
-
-    word = _WORD.match(text, following[0], following[1])
-    n_letters = len(word[0]) if word else 0
-    if width >= _NARROW and line[1] - line[0] + 1 + n_letters > width:
+    if is_wrapped or _HYPHENATED.match(text, line[1] - 2):
         return None
     return _NUMBER.match(text, following[0]) is not None
