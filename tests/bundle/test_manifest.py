@@ -15,6 +15,7 @@ from openmed_ner.bundle import BackboneReference, Manifest, open_bundle, seal
 from openmed_ner.bundle.record import read_training_splits
 from openmed_ner.bundle.registry import RegistryEntry
 from openmed_ner.bundle.suite import open_bundles
+from openmed_ner.cli.bundles import verify
 from openmed_ner.errors import BundleError
 from openmed_ner.tagging import Head
 from openmed_ner.tagging.document_decoding import DocumentChoice
@@ -132,3 +133,11 @@ def test_a_suite_needs_tokenizers(tmp_path: Path) -> None:
     seal(second, replace(MANIFEST, heads=(Head("c", ("Disease",)),), merges={}, document_decoding={}))
     with pytest.raises(BundleError, match=r"has no tokenizer\.json"):
         open_bundles(tmp_path / "suite")
+
+
+@pytest.mark.parametrize("name", ["run", "parity", "scores"])
+@pytest.mark.parametrize("content", ["[]", "[" * 100_000, "{", "null", ""])
+def test_verify_refuses_damaged_records(tmp_path: Path, name: str, content: str) -> None:
+    folder = make(tmp_path / "bundle", **{name: content})
+    with pytest.raises(BundleError, match=rf"{name}\.json (holds|is not valid JSON|is empty)"):
+        verify(folder)
