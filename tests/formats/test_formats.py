@@ -677,3 +677,15 @@ def test_malformed_tags_are_read_by_a_name_of_their_own(tmp_path: Path) -> None:
         ("Tumor", "X"),
         ("cell", "Y"),
     ]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "doccano"])
+def test_a_line_that_is_no_json_is_named_once(tmp_path: Path, format: str) -> None:
+    (tmp_path / "x.jsonl").write_text(
+        '{"id": "1", "text": "a", "label": []}\n{"id": "2",\n', encoding="utf-8"
+    )
+    with pytest.raises(
+        CorpusFormatError, match=r"line 2: Expecting property name[^:]* at character"
+    ) as caught:
+        list(read_documents(tmp_path / "x.jsonl", format=format))
+    assert "(char" not in str(caught.value) and "line 1" not in str(caught.value)

@@ -24,6 +24,7 @@ from openmed_ner.formats.files import (
     read_head,
     strip_gz,
 )
+from openmed_ner.formats.json_values import explain_json
 from openmed_ner.formats.jsonl import check_record
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.recognition import HEAD
@@ -117,7 +118,7 @@ def _read_jsonl(path: Path, source: str, on_bad: OnBad) -> Iterator[Passage]:
         try:
             passage = _from_json(json.loads(line), f"{path.name}:{number}", source)
         except (ValueError, RecursionError) as error:
-            on_bad(CorpusFormatError(f"{path}, line {number}: {error}"))
+            on_bad(CorpusFormatError(f"{path}, line {number}: {explain_json(error)}"))
         else:
             yield passage
 

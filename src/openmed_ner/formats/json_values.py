@@ -93,12 +93,25 @@ def iter_values(
             next_line = text[end + 1 : text.find("\n", end + 1) % (len(text) + 1)]
             if is_first and not _is_object(next_line):
                 number = error.lineno if isinstance(error, json.JSONDecodeError) else line
-                raise CorpusFormatError(f"{source}, line {number}: {error}") from error
+                raise CorpusFormatError(f"{source}, line {number}: {explain_json(error, number)}") from error
             # The parser may have read on into the lines after a bad one.
-            on_bad(CorpusFormatError(f"{source}, line {line}: {error}"))
+            on_bad(CorpusFormatError(f"{source}, line {line}: {explain_json(error, line)}"))
         else:
             yield line, value
         is_first = False
+
+
+def explain_json(error: Exception, line: int | None = None) -> str:
+    """The parser's message with the character alone, as the line is named before it.
+
+    Args:
+        error: error of the parser or of what reads its values.
+        line: the line that is named; only another one is named in the message, none if ``None``.
+    """
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    other = f" in line {error.lineno}" if line not in (None, error.lineno) else ""
+    return f"{error.msg} at character {error.colno}{other}"
 
 
 def _is_object(line: str) -> bool:

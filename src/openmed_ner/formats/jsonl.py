@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TextIO
 from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
 from openmed_ner.formats.attributes import write_evidence
 from openmed_ner.formats.json_shapes import find_annotations, find_unread, read_span, read_spans
+from openmed_ner.formats.json_values import explain_json
 from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
 from openmed_ner.text import Document, Span
 
@@ -46,9 +47,11 @@ def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[D
         content = line.removeprefix("\ufeff") if number == 1 else line
         try:
             require_utf8(content)
-            document = from_json(json.loads(content), default_id=f"{source}:{number}", on_bad_span=report)
+            document = from_json(
+                json.loads(content.rstrip("\r\n")), default_id=f"{source}:{number}", on_bad_span=report
+            )
         except (ValueError, RecursionError) as error:
-            on_bad(CorpusFormatError(f"{place}: {error}"))
+            on_bad(CorpusFormatError(f"{place}: {explain_json(error)}"))
         else:
             if not document.spans:
                 unread.update(find_unread(document.meta))
