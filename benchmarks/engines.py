@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import Precision
+from openmed_ner.bundle.manifest import RUNTIMES, Precision
 from openmed_ner.corpora import load_split
 from openmed_ner.data import read_examples
 from openmed_ner.errors import CorpusError
@@ -20,7 +20,7 @@ from openmed_ner.text import Document
 Tag = Callable[[list[str]], int]
 """Tags texts and returns the number of spans."""
 ADAPTER, TRANSFORMERS = "adapter", "transformers"
-OURS, SMALLER, SPACY, PASSES = "ours", "smaller", "spacy-cnn", "ours-int8-pass-per-corpus"
+OURS, SMALLER, SPACY, PASSES = "ours", "smaller", "spacy-cnn", "ours-int8-static-pass-per-corpus"
 SPACY_PASSES = 3
 """Passes over the training documents of one corpus; few, since speed does not depend on quality."""
 
@@ -35,12 +35,19 @@ def write_engines(bundle: Bundle, folder: Path, smaller: Bundle | None) -> None:
 
     samples = read_examples()
     gold = {bundle.manifest.heads[0].corpus: samples}
-    texts = "the example abstracts"
     models = {OURS: bundle, **({SMALLER: smaller} if smaller else {})}
+    kinds = [(precision, RUNTIMES[0]) for precision in get_args(Precision)]
     for name, model in models.items():
-        for precision in get_args(Precision):
-            target = folder / f"{name}-{precision}"
-            export_runtime(model, target, precision=precision, gold=gold, texts=texts, calibration=samples)
+        for precision, backend in (*kinds, ("int8-static", "openvino")):
+            export_runtime(
+                model,
+                folder / f"{name}-{precision}-{backend}",
+                precision=precision,
+                backend=backend,
+                gold=gold,
+                texts="the example abstracts",
+                calibration=samples,
+            )
 
 
 def write_transformers(bundle: Bundle, folder: Path) -> None:
@@ -151,12 +158,18 @@ def load_torch(folder: Path) -> Tag:
 
 
 def load_ours(
-    folder: Path, *, precision: str, name: str = OURS, backend: str | None = None, workers: int | None = None
+    folder: Path,
+    *,
+    precision: str,
+    name: str = OURS,
+    made_for: str = RUNTIMES[0],
+    backend: str | None = None,
+    workers: int | None = None,
 ) -> Tag:
     """Every head, complete texts, one pass."""
     from openmed_ner.inference.tagger import Tagger
 
-    tagger = Tagger.load(folder / f"{name}-{precision}", backend=backend, workers=workers)
+    tagger = Tagger.load(folder / f"{name}-{precision}-{made_for}", backend=backend, workers=workers)
     return lambda texts: sum(len(document.spans) for document in tagger.pipe(texts, layers=True))
 
 
@@ -164,7 +177,7 @@ def load_passes(folder: Path) -> Tag:
     """The same model, one pass per corpus, as separate models would need."""
     from openmed_ner.inference.tagger import Tagger
 
-    tagger = Tagger.load(folder / "ours-int8")
+    tagger = Tagger.load(folder / f"{OURS}-int8-static-{RUNTIMES[0]}")
     corpora = [head.corpus for head in tagger.manifest.heads]
     return lambda texts: sum(
         len(document.spans) for corpus in corpora for document in tagger.pipe(texts, corpora=[corpus])
@@ -178,13 +191,14 @@ ENGINES: Mapping[str, Callable[[Path], Tag]] = {
     SPACY: load_spacy,
     "torch-bf16": load_torch,
     "ours-fp32": partial(load_ours, precision="fp32"),
-    "ours-int8-1-worker": partial(load_ours, precision="int8", workers=1),
     "ours-int8": partial(load_ours, precision="int8"),
+    "ours-int8-static-1-worker": partial(load_ours, precision="int8-static", workers=1),
+    "ours-int8-static": partial(load_ours, precision="int8-static"),
     PASSES: load_passes,
     "ours-int8-openvino": partial(load_ours, precision="int8", backend="openvino"),
-    "ours-int8-static-openvino": partial(load_ours, precision="int8-static", backend="openvino"),
-    "smaller-int8": partial(load_ours, precision="int8", name=SMALLER),
+    "ours-int8-static-openvino": partial(load_ours, precision="int8-static", made_for="openvino"),
+    "smaller-int8-static": partial(load_ours, precision="int8-static", name=SMALLER),
     "smaller-int8-static-openvino": partial(
-        load_ours, precision="int8-static", name=SMALLER, backend="openvino"
+        load_ours, precision="int8-static", name=SMALLER, made_for="openvino"
     ),
 }
