@@ -147,6 +147,14 @@ def test_patience_ends_a_run(backbone: Path, tmp_path: Path) -> None:
     assert len(history["scores"]) == history["best_epoch"] + 3 < 30
 
 
+def test_a_perfect_score_ends_a_run(backbone: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(backbone, epochs=60, patience=60)
+    history = finetune(recipe, CORPORA, tmp_path, name="tiny").read_json("run.json")["history"]
+    scores = [epoch["score"] for epoch in history["scores"]]
+    assert scores[-1] == 1.0 > max(scores[:-1])
+    assert len(scores) < 60
+
+
 def test_a_diverging_run_stops_with_advice(backbone: Path, tmp_path: Path) -> None:
     recipe = replace(make_recipe(backbone, learning_rate=1e30, clip=1e30, warmup=0.0), method="full")
     with pytest.raises(RunError, match="learning_rate"):

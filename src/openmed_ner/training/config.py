@@ -43,7 +43,7 @@ class Schedule:
         minutes: maximum time of the steps and of all evaluations but the last. The learning rate then falls
             with the time that has passed, and reaches zero when it is over. 0 sets no limit.
         patience: epochs without a better dev score before the run stops. Those with a score of 0 before the
-            first other score do not count.
+            first other score do not count. A run also stops at a score of 1, the best there is.
         batch_subwords: maximum number of subwords in a batch, padding included.
         shapes: number of padded sizes of batches, so that a GPU reuses its memory and kernels. With 0,
             batches have every length that is a multiple of 16, with less padding.

@@ -338,10 +338,14 @@ class Trainer(Generic[Batch]):
         return self._time_share() >= 1 and self.history.step <= begin
 
     def _patience_ended(self) -> bool:
-        """True after too many epochs without a better score; a run that has found nothing yet goes on."""
+        """True after too many epochs without a better score, or once none can be better.
+
+        A run that has found nothing yet goes on.
+        """
         history = self.history
-        if history.best_epoch < 0 or history.scores[history.best_epoch].get("score") == 0.0:
-            return False
+        best = history.scores[history.best_epoch].get("score", 0.0) if history.best_epoch >= 0 else 0.0
+        if best in (0.0, 1.0):
+            return best == 1.0
         return len(history.scores) - 1 - history.best_epoch >= self.schedule.patience
 
     def save_checkpoint(self) -> None:
