@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, help="window length of ours (default: the model's own)")
     parser.add_argument("--smaller", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--without", action="append", default=[], help="engine to leave out; repeatable")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--texts", type=Path, help=argparse.SUPPRESS)
@@ -128,6 +129,7 @@ def main() -> None:
         bundle = replace(bundle, manifest=replace(bundle.manifest, window=options.window))
     smaller = open_bundle(options.smaller) if options.smaller else None
     names = [name for name in ENGINES if smaller or not name.startswith(SMALLER)]
+    names = [name for name in names if name not in options.without]
     texts = load_texts(options.data)
     n_subwords, n_computed = count_subwords(bundle, texts)
     windows = f"windows of {bundle.manifest.window}, overlap {bundle.manifest.overlap}"
