@@ -72,7 +72,8 @@ class Rounding:
     def round(self, rows: FloatArray) -> FloatArray:
         """Round activations, ``(n_rows, n_inputs)``, and return the values that the steps stand for."""
         steps = np.clip(np.round(rows / self.scale) + self.zero, 0, _STEPS)
-        return ((steps - self.zero) * self.scale).astype(np.float32)
+        values: FloatArray = ((steps - self.zero) * self.scale).astype(np.float32)
+        return values
 
     def round_weights(self, weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
         """Round weights, ``(n_inputs, n_outputs)``, to int8 and a scale per output; outliers become 0."""
