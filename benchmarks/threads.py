@@ -27,7 +27,7 @@ from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.tagging.prediction import BUDGET
 from openmed_ner.text import Document
 
-BUDGETS = (BUDGET // 8, BUDGET // 4, BUDGET // 2)
+BUDGETS = (BUDGET // 2, 2 * BUDGET, 4 * BUDGET)
 """Subwords of a batch, besides the default."""
 
 
@@ -47,7 +47,7 @@ class Layout:
 
 
 def list_layouts(cores: int) -> list[Layout]:
-    """Divisions of all cores, then smaller batches, then one core; the default is the first."""
+    """Divisions of all cores, then other sizes of batches, then one core; the default is the first."""
     workers = [number for number in range(cores, 0, -1) if cores % number == 0]
     layouts = [Layout(cores, number, BUDGET) for number in workers]
     layouts += [Layout(cores, cores, subwords) for subwords in BUDGETS]

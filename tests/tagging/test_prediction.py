@@ -182,7 +182,7 @@ def test_windows_of_a_long_text_do_not_pile_up(tokenizer: SubwordTokenizer) -> N
         return run(ids, mask)
 
     with patch("openmed_ner.tagging.prediction.BUFFER", 4):
-        list(predict([Document("d", "the " * 200)], run=counting_run, reader=reader(tokenizer, budget=2048)))
+        list(predict([Document("d", "the " * 200)], run=counting_run, reader=reader(tokenizer, budget=BUDGET)))
     assert sizes[:3] == [1, 2, 4]
     assert max(sizes) == 4 < sum(sizes)
 
@@ -209,8 +209,8 @@ def test_all_workers_compute_before_much_is_read(tokenizer: SubwordTokenizer, wo
 
 
 def test_a_gpu_gets_full_batches_from_the_first(tokenizer: SubwordTokenizer) -> None:
-    settings = reader(tokenizer, budget=2 * BUDGET)
-    assert buffer_sizes(settings) == (2 * BUDGET // settings.window,) * 2
+    settings = reader(tokenizer, budget=8 * BUDGET)
+    assert buffer_sizes(settings) == (8 * BUDGET // settings.window,) * 2
 
 
 @given(text=sentences, data=st.data(), twice=st.booleans())

@@ -32,7 +32,9 @@ def tagging() -> str:
             f"{row['wh_per_1000_documents']:.2f}",
         )
         lines.append(table_row(cells))
-    return "\n".join([*lines, "", conditions(record, f"{record['documents']} documents")])
+    hidden = record.get("hidden_features")
+    documents = f"{record['documents']} documents{f'; {hidden.upper()} hidden' if hidden else ''}"
+    return "\n".join([*lines, "", conditions(record, documents)])
 
 
 PUBMED = 37_000_000

@@ -110,7 +110,7 @@ class ReadingPool:
             submit: begins to compute a batch, perhaps in another thread.
         """
         reader = replace(self._reader, heads=heads)
-        n_blocks = GROUP * max(1, reader.budget // BUDGET)
+        n_blocks = GROUP * max(1, reader.budget // (4 * BUDGET))
         groups: deque[list[tuple[tuple[Document, ...], Future[list[list[Window]]]]]] = deque()
         decoded: deque[Future[list[Document]]] = deque()
 
