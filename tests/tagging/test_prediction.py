@@ -182,7 +182,9 @@ def test_windows_of_a_long_text_do_not_pile_up(tokenizer: SubwordTokenizer) -> N
         return run(ids, mask)
 
     with patch("openmed_ner.tagging.prediction.BUFFER", 4):
-        list(predict([Document("d", "the " * 200)], run=counting_run, reader=reader(tokenizer, budget=BUDGET)))
+        list(
+            predict([Document("d", "the " * 200)], run=counting_run, reader=reader(tokenizer, budget=BUDGET))
+        )
     assert sizes[:3] == [1, 2, 4]
     assert max(sizes) == 4 < sum(sizes)
 

@@ -31,7 +31,7 @@ from openmed_ner.text import Document
 from openmed_ner.text.hyphenation import Reading, read_text
 
 BUDGET = 512
-"""Most subwords in a batch, unless a reader has another budget. What a layer computes then stays in the cache."""
+"""Most subwords in a batch, unless a reader has another budget: what a layer computes stays in the cache."""
 BUFFER = 128
 """Windows that are batched together, once a stream has begun; more if a larger batch has room for them."""
 LARGEST_SCORE = 1e30
