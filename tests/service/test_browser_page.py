@@ -407,6 +407,7 @@ FORMATS = {
     "JSON": "json",
     "JSON lines": "jsonl",
     "CSV": "csv",
+    "CSV with tabs": "tsv",
     "CoNLL": "conll",
     "PubTator": "pubtator",
     "BioC XML": "bioc-xml",
@@ -422,15 +423,11 @@ FORMATS = {
 
 
 def test_every_format_downloads_with_the_filters(open_page: OpenPage, tmp_path: Path) -> None:
-    page = open_page()
-    tag(page, "Aspirin caused gastric ulcer.")
-    page.locator("#labels").get_by_role("checkbox", name="Disease").uncheck()
-    page.locator("#guidelines > summary").click()
-    for box in page.locator("#corpora label").filter(has_not_text="bc5cdr").get_by_role("checkbox").all():
-        box.uncheck()
-    page.get_by_text("Download").click()
-    assert page.locator("#formats button").all_inner_texts() == list(FORMATS)
-    for title, name in FORMATS.items():
+    for number, (title, name) in enumerate(FORMATS.items()):
+        if number % 8 == 0:  # a headless Chromium refuses a page its eleventh download
+            page = open_page()
+            show_chemicals(page)
+            assert page.locator("#formats button").all_inner_texts() == list(FORMATS)
         with page.expect_download() as download:
             page.get_by_role("button", name=title, exact=True).click()
         path = tmp_path / download.value.suggested_filename
@@ -438,6 +435,16 @@ def test_every_format_downloads_with_the_filters(open_page: OpenPage, tmp_path: 
         assert path.name.startswith("entities.")
         assert read_mentions(path, name) == ["Aspirin"]
         page.locator("#status", has_text="is ready").wait_for()
+
+
+def show_chemicals(page: Any) -> None:
+    """Tag a chemical and a disease, hide all but the chemical, and open the list of downloads."""
+    tag(page, "Aspirin caused gastric ulcer.")
+    page.locator("#labels").get_by_role("checkbox", name="Disease").uncheck()
+    page.locator("#guidelines > summary").click()
+    for box in page.locator("#corpora label").filter(has_not_text="bc5cdr").get_by_role("checkbox").all():
+        box.uncheck()
+    page.get_by_text("Download").click()
 
 
 def test_a_busy_browser_has_time_to_begin_a_download(open_page: OpenPage) -> None:

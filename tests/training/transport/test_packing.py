@@ -61,7 +61,10 @@ corpora = ["diseases"]
 encoders = ["none"]
 teacher = "teacher"
 share = 8.0
-training = { distillation = { scores = "online" }, augmentation = { share = 0.3 } }
+[models.student.training]
+distillation = { scores = "online" }
+augmentation = { share = 0.3 }
+schedule = { learning_rate = 1e-7 }
 [models.small]
 corpora = ["diseases"]
 encoders = ["none"]
@@ -110,7 +113,7 @@ epochs = 1
 batch_subwords = 160
 precision = "fp32"
 """
-"""The stages of recipes/gpu.toml, at toy size."""
+"""The stages of recipes/gpu.toml, at toy size. The student learns too slowly to end before its time."""
 SETTINGS = PackSettings(part_size=400_000, file_size=50_000, device="cpu", wheels=False)
 TEACHER, STUDENT = "models/teacher/language/seed-0", "models/student/none/seed-0"
 MODELS = "teacher", "student", "small", "accurate"
