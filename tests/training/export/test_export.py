@@ -7,20 +7,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import RUNTIMES
 from openmed_ner.errors import BundleError, InputError, MissingExtraError, RunError
-from openmed_ner.inference.backends.onnx import OnnxBackend
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.text import Document
 from openmed_ner.training.export import bundles, calibration
 from openmed_ner.training.export.onnx import export_onnx
 from openmed_ner.training.export.quantise import name_heads, quantise
 from openmed_ner.training.export.runtime import export_runtime
+from rounded import check_rounded
 from sentences import DOCUMENTS
 from tiny import CORPORA
 
@@ -34,14 +33,7 @@ def test_int8_weights_stay_close_and_do_not_depend_on_the_batch(adapter_bundle: 
     small = quantise(content)
     kinds = {node.op_type for node in onnx.load_from_string(small).graph.node}
     assert "MatMulNBits" in kinds
-    exact, rounded = OnnxBackend(content), OnnxBackend(small, threads=1)
-    ids = np.random.default_rng(0).integers(4, 40, (6, 32))
-    mask = np.ones_like(ids)
-    expected, logits = exact.run(ids, mask), rounded.run(ids, mask)
-    assert np.abs(logits - expected).std() < 0.1 * expected.std()
-    for row in range(len(ids)):
-        alone = rounded.run(ids[row : row + 1], mask[row : row + 1])
-        np.testing.assert_allclose(alone[0], logits[row], rtol=1e-4, atol=1e-4)
+    check_rounded(content, small)
 
 
 def test_the_graph_carries_nothing_of_the_machine_it_was_made_on(runtime_bundle: Bundle) -> None:
