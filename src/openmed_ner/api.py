@@ -256,7 +256,7 @@ def export(
         bundle: the bundle, or its folder.
         folder: new folder of the runtime bundle.
         precision: ``fp32``, ``int8`` or ``int8-static``.
-        backend: engine that runs it and is certified; ``onnxruntime`` if ``None``.
+        backend: engine that runs it and is certified, ``onnxruntime`` by default.
         name: name of the new bundle; the original's if ``None``.
         calibration: documents that fix the scales of ``int8-static``; if ``None``, training documents of the
             heads' corpora where they are available, and the example abstracts otherwise.

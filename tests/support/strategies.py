@@ -35,6 +35,15 @@ def at_most(n_examples: int) -> settings:
     return settings(max_examples=min(n_examples, settings().max_examples))
 
 
+def damage(content: bytes, generator: random.Random) -> bytes:
+    """Replace, add or remove a few bytes, in one to three places."""
+    damaged = bytearray(content)
+    for _ in range(generator.randrange(1, 4)):
+        place = generator.randrange(len(damaged))
+        damaged[place : place + generator.randrange(3)] = generator.randbytes(generator.randrange(3))
+    return bytes(damaged)
+
+
 @st.composite
 def documents(draw: st.DrawFn, text: st.SearchStrategy[str] = texts, *, scored: bool = False) -> Document:
     """A document whose spans lie anywhere: they nest, overlap, repeat and cut words."""

@@ -28,10 +28,11 @@ def percent(value: float) -> str:
 
 def conditions(record: Mapping[str, Any], subject: str) -> str:
     """Rounds, subject and machine of a measurement."""
-    return f"Medians of {record['rounds']} rounds, each in turn; {subject}; {machine(record)}"
+    subject = subject[0].upper() + subject[1:]
+    return f"Medians of {record['rounds']} rounds, each in turn. {subject}. {machine(record)}"
 
 
 def machine(record: Mapping[str, Any]) -> str:
     """Machine and commit of a measurement."""
     host = record["host"]
-    return f"{host['processor']}, {host['cores']} cores; commit `{record['commit'][:8]}`."
+    return f"{host['processor']}, {host['cores']} cores, commit `{record['commit'][:8]}`."

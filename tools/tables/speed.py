@@ -33,7 +33,7 @@ def tagging() -> str:
         )
         lines.append(table_row(cells))
     hidden = record.get("hidden_features")
-    documents = f"{record['documents']} documents{f'; {hidden.upper()} hidden' if hidden else ''}"
+    documents = f"{record['documents']} documents{f', {hidden.upper()} hidden' if hidden else ''}"
     return "\n".join([*lines, "", conditions(record, documents)])
 
 

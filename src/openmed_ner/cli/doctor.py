@@ -127,8 +127,7 @@ def list_sources() -> list[dict[str, str]]:
 
 
 def list_missing() -> dict[str, str]:
-    """Optional files that the compiled terminologies were built without, what each would add, and where it is
-    published.
+    """Optional files that the compiled terminologies lack: what each would add, and where it is published.
 
     Raises:
         InputError: a folder is damaged.
@@ -140,7 +139,7 @@ def list_missing() -> dict[str, str]:
         for name in source.get("missing", ())
     }
     return {
-        name: f"{part.adds}; get {part.address}"
+        name: f"{part.adds}, from {part.address}"
         for source in SOURCES
         for name, part in source.optional.items()
         if name in absent

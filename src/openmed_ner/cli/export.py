@@ -80,7 +80,7 @@ def export(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Precision of the weights; int8-static also fixes the scales of the activations.",
+            help="Precision of the weights. int8-static also fixes the scales of the activations.",
             rich_help_panel=OUTPUT,
         ),
     ] = "int8",

@@ -17,6 +17,7 @@ from openmed_ner.terminologies import build
 from openmed_ner.terminologies.concept import Concept
 from openmed_ner.terminologies.readers import VocabularyOptions, recognise
 from openmed_ner.terminologies.readers.records import short_id
+from strategies import damage
 
 OBO = """format-version: 1.2
 data-version: 2026-01-01
@@ -351,12 +352,8 @@ def test_a_damaged_file_is_read_or_refused(
         "x.nt": N_TRIPLES,
         "CTD_x.tsv": CTD,
     }
-    content = bytearray(contents[name].encode())
-    for _ in range(random.randrange(1, 4)):
-        place = random.randrange(len(content))
-        content[place : place + random.randrange(3)] = random.randbytes(random.randrange(3))
     path = tmp_path_factory.mktemp("damaged") / name
-    path.write_bytes(content)
+    path.write_bytes(damage(contents[name].encode(), random))
     try:
         concepts = read(path)
     except OpenMedError as error:

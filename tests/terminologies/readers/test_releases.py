@@ -22,6 +22,7 @@ from openmed_ner.terminologies.readers.releases import (
     iter_scientific_names,
     iter_supplementary,
 )
+from strategies import damage
 
 SUPPLEMENT = """<?xml version="1.0"?>
 <!DOCTYPE SupplementalRecordSet SYSTEM "https://www.nlm.nih.gov/databases/dtd/nlmsupplementalrecordset_20260101.dtd">
@@ -210,12 +211,9 @@ def test_an_archive_that_is_cut_or_another_one_is_refused(tmp_path: Path) -> Non
 def test_a_release_with_errors_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, random: random.Random, name: str
 ) -> None:
-    content = bytearray((SUPPLEMENT if name.startswith("supp") else NAMES).encode())
-    for _ in range(random.randrange(1, 4)):
-        place = random.randrange(len(content))
-        content[place : place + random.randrange(3)] = random.randbytes(random.randrange(3))
+    content = (SUPPLEMENT if name.startswith("supp") else NAMES).encode()
     path = tmp_path_factory.mktemp("damaged") / name
-    path.write_bytes(content)
+    path.write_bytes(damage(content, random))
     try:
         for _ in iter_supplementary(path) if name.startswith("supp") else iter_scientific_names(path):
             pass
