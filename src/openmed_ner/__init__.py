@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openmed_ner.api import evaluate, export, load, pretrain, suggest, train
-    from openmed_ner.bundle.manifest import Bundle, Manifest, open_bundle
+    from openmed_ner.bundle.manifest import Bundle, Manifest
+    from openmed_ner.bundle.opening import open_bundle
     from openmed_ner.corpora.split import load_split
     from openmed_ner.data import read_examples
     from openmed_ner.errors import (
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "api": ("evaluate", "export", "load", "pretrain", "suggest", "train"),
-    "bundle.manifest": ("Bundle", "Manifest", "open_bundle"),
+    "bundle.manifest": ("Bundle", "Manifest"),
+    "bundle.opening": ("open_bundle",),
     "corpora.split": ("load_split",),
     "data": ("read_examples",),
     "errors": (

@@ -1,7 +1,7 @@
 """The verbs of the package: load, suggest, train, pretrain, evaluate, export.
 
-Each does what the command of the same name does, on documents in memory. What needs torch is imported when it
-is called, so that tagging and evaluating work without it.
+Each does what the command of the same name does, on documents in memory. What only training or evaluation
+needs is imported when it is called, so that tagging works without torch and starts sooner.
 """
 
 from __future__ import annotations
@@ -14,18 +14,13 @@ from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import RECORD, Precision
 from openmed_ner.bundle.record import training_splits
 from openmed_ner.errors import InputError, RecipeError, require_extra
-from openmed_ner.evaluation import predictions
-from openmed_ner.evaluation.gold import Gold, keep_corpora_with_split, load_gold, require_mentions
-from openmed_ner.evaluation.protocols import ScoringProtocol
 from openmed_ner.inference.suggestion import Suggestion, suggest_documents
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.text import Document
-from openmed_ner.training.config import Recipe
-from openmed_ner.training.data_size import choose_settings
-from openmed_ner.training.recipes import read_recipe
 
 if TYPE_CHECKING:
-    from openmed_ner.training.config import PretrainRecipe
+    from openmed_ner.evaluation.protocols import ScoringProtocol
+    from openmed_ner.training.config import PretrainRecipe, Recipe
     from openmed_ner.training.engine.loop import StepReport
 
 PathLike = str | Path
@@ -130,6 +125,10 @@ def train(
     folder = Path(folder)
     name = name or folder.resolve().name
     if recipe is None:
+        from openmed_ner.training.config import Recipe
+        from openmed_ner.training.data_size import choose_settings
+        from openmed_ner.training.recipes import read_recipe
+
         settings = choose_settings(documents, name) if documents else []
         recipe = read_recipe(None, settings, kind=Recipe)
 
@@ -224,6 +223,9 @@ def evaluate(
         InputError: no gold mention, an unknown head, or a gold label that the head does not know.
         CorpusError: a corpus is unknown, or its archive is not available.
     """
+    from openmed_ner.evaluation import predictions
+    from openmed_ner.evaluation.gold import Gold, keep_corpora_with_split, load_gold, require_mentions
+
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle or embedded_bundle()))
     tagger = Tagger.load(bundle, document_decoding=document_decoding)
 

@@ -164,6 +164,15 @@ def test_a_kept_file_is_handed_out_once_as_it_was_checked(copy: Path) -> None:
         bundle.read("tokenizer.json")
 
 
+def test_a_check_that_leaves_out_a_file_is_refused(copy: Path) -> None:
+    def check_all_but_the_model(check: Callable[[str], None], manifest: Manifest) -> None:
+        for name in manifest.files.keys() - {"model.onnx"}:
+            check(name)
+
+    with pytest.raises(BundleError, match=r"model\.onnx was not checked"):
+        open_bundle(copy, check_files=check_all_but_the_model)
+
+
 def test_sealing_refuses_what_opening_would(copy: Path, runtime_bundle: Bundle) -> None:
     (copy / "model.bin").write_bytes(b"")
     with pytest.raises(BundleError, match="pickle"):

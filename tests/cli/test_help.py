@@ -79,7 +79,7 @@ def test_listing_the_commands_imports_none_of_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.partition("loaded:")[2].split())
-    light = ("cli", "cli.app", "cli.main", "cli.output", "errors", "offline", "storage")
+    light = ("cli", "cli.app", "cli.main", "cli.output", "cli.values", "errors", "offline", "storage")
     assert loaded == {"openmed_ner", *(f"openmed_ner.{name}" for name in light)}
     for path in NAMES[1:]:
         assert path[-1] in done.stdout or len(path) == 2

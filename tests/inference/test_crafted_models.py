@@ -109,6 +109,19 @@ def test_outputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "bundle", [names])(TEXT)
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_file_that_changed_is_refused_before_any_is_used(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(tmp_path / "bundle", IDENTITY)
+    content = bytearray((tmp_path / "bundle" / name).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "bundle" / name).write_bytes(content)
+    monkeypatch.setattr("openmed_ner.inference.tagger.load_models", lambda *_, **__: pytest.fail("used"))
+    with pytest.raises(BundleError, match=f"{name}: SHA-256 is"):
+        Tagger.load(tmp_path / "bundle")
+
+
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_window_longer_than_the_positions_of_the_encoder_is_refused(tmp_path: Path, backend: str) -> None:
     with pytest.raises(BundleError, match=r"model\.onnx has 39 positions, but windows of 40 subwords"):

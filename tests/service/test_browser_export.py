@@ -112,7 +112,7 @@ def test_the_tokenizer_has_the_special_subwords_of_the_library(
     tokenizers: tuple[SubwordTokenizer, SubwordTokenizer],
 ) -> None:
     library, ours = tokenizers
-    for name in ("prefix", "suffix", "unknown", "padding", "mask", "specials", "vocabulary"):
+    for name in ("prefix", "suffix", "unknown", "padding", "mask", "specials", "vocabulary", "n_subwords"):
         assert getattr(ours, name) == getattr(library, name)
 
 

@@ -7,16 +7,15 @@ is handed out as the very bytes that were hashed, so it cannot be swapped betwee
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from openmed_ner.bundle.files import LEXICON, MANIFEST, check_name, iter_files
-from openmed_ner.bundle.graph import check_graph, check_window
-from openmed_ner.bundle.values import check_references, format_json, one_of, read_list, read_number, read_text
+from openmed_ner.bundle.files import LEXICON, MANIFEST, check_name
+from openmed_ner.bundle.values import check_references, one_of, read_list, read_number, read_text
 from openmed_ner.errors import BundleError, InputError
-from openmed_ner.storage import atomic_file, parse_json, sha256, sha256_file
+from openmed_ner.storage import parse_json, sha256, sha256_file
 from openmed_ner.tagging.document_decoding import DocumentChoice, DocumentMode
 from openmed_ner.tagging.heads import Head
 from openmed_ner.tagging.type_merging import TypeMerge
@@ -341,60 +340,3 @@ def read_manifest(content: bytes, folder: Path) -> Manifest:
     for name in manifest.files:
         check_name(name, folder)
     return manifest
-
-
-def open_bundle(folder: str | Path, *, keep: Collection[str] = ()) -> Bundle:
-    """Open a bundle and check every file of it.
-
-    Args:
-        folder: folder of the bundle.
-        keep: files whose contents are kept in memory until they are read.
-
-    Raises:
-        BundleError: the folder is not a bundle, or must not be trusted.
-    """
-    folder = Path(folder)
-    path = folder / MANIFEST
-    if path.is_symlink():
-        raise BundleError(f"{path} is a symbolic link; a bundle holds only plain files")
-    if not path.is_file():
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}")
-    if path.stat().st_size > MAX_JSON:
-        raise BundleError(f"{path} is larger than {MAX_JSON} bytes, which no manifest is")
-
-    bundle = Bundle(folder, read_manifest(path.read_bytes(), folder))
-    # Both ways: a file that is not listed has no digest, so nobody vouches for it.
-    present = set(iter_files(folder))
-    for name in bundle.manifest.files:
-        if name not in present:
-            raise BundleError(f"{folder}: {name} is missing")
-    if unlisted := sorted(present - {MANIFEST, *bundle.manifest.files}):
-        raise BundleError(f"{folder}: {unlisted[0]} is not in the manifest; a bundle holds nothing unlisted")
-
-    for name in bundle.manifest.files:
-        content = bundle.read(name)
-        if name.endswith(GRAPH):
-            check_graph(content, path.with_name(name))
-            check_window(content, path.with_name(name), bundle.manifest.window)
-        if name in keep:
-            bundle.kept[name] = content
-    return bundle
-
-
-def seal(folder: Path, manifest: Manifest) -> Bundle:
-    """Write the manifest of a folder whose other files are in place.
-
-    Raises:
-        BundleError: the folder holds a kind of file that a bundle may not.
-    """
-    files = {}
-    for name in sorted(set(iter_files(folder)) - {MANIFEST}):
-        check_name(name, folder)
-        path = folder / name
-        path.chmod(0o644)  # safetensors writes files that only their owner can read
-        files[name] = FileEntry(path.stat().st_size, sha256_file(path))
-
-    record = {**manifest.to_json(), "files": {name: asdict(entry) for name, entry in files.items()}}
-    with atomic_file(folder / MANIFEST) as file:
-        file.write(format_json(record))
-    return Bundle(folder, Manifest.from_json(record))

@@ -7,24 +7,29 @@ from dataclasses import replace
 from pathlib import Path
 
 from openmed_ner.bundle.files import MANIFEST
-from openmed_ner.bundle.manifest import TOKENIZER, Bundle, Manifest, open_bundle
+from openmed_ner.bundle.manifest import TOKENIZER, Bundle, Manifest
+from openmed_ner.bundle.opening import CheckFiles, check_in_turn, open_bundle
 from openmed_ner.errors import BundleError
 from openmed_ner.storage import sha256, sha256_file
 
 
-def open_bundles(folder: Path, *, keep: Collection[str] = ()) -> list[Bundle]:
+def open_bundles(
+    folder: Path, *, keep: Collection[str] = (), check_files: CheckFiles = check_in_turn
+) -> list[Bundle]:
     """Open a bundle, or all bundles in the folders of a folder, in the order of their names.
 
     Args:
         folder: the folder.
         keep: files of each bundle whose contents are kept in memory until they are read.
+        check_files: calls a function for each file of a manifest, see :func:`.opening.open_bundle`.
 
     Raises:
         BundleError: there is no bundle, one must not be trusted, or they cannot be used together.
     """
     if (folder / MANIFEST).exists() or not folder.is_dir():
-        return [open_bundle(folder, keep=keep)]
-    bundles = [open_bundle(path.parent, keep=keep) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+        return [open_bundle(folder, keep=keep, check_files=check_files)]
+    paths = sorted(folder.glob(f"*/{MANIFEST}"))
+    bundles = [open_bundle(path.parent, keep=keep, check_files=check_files) for path in paths]
     if not bundles:
         raise BundleError(f"{folder} is not a bundle and holds none: no {MANIFEST} in it or in its folders")
 

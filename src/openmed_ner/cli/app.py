@@ -21,6 +21,7 @@ from typer.main import get_command
 
 from openmed_ner.cli.main import ending_at_interrupt
 from openmed_ner.cli.output import complain
+from openmed_ner.cli.values import keep_ready_values
 from openmed_ner.errors import OpenMedError, is_memory_shortage
 from openmed_ner.offline import disable_telemetry, is_offline, refuse_network
 
@@ -35,10 +36,12 @@ class Entry:
     Attributes:
         target: module of this package and function, as ``module:function``.
         help: one-line help, equal to the first line of the function's docstring.
+        multiplies: if false, numpy multiplies no large matrices in this command.
     """
 
     target: str
     help: str
+    multiplies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Group:
 
 
 COMMANDS: Mapping[str, Entry | Group] = {
-    "tag": Entry("tag:tag", "Find biomedical entities in text."),
+    "tag": Entry("tag:tag", "Find biomedical entities in text.", multiplies=False),
     "suggest": Entry("suggest:suggest", "Choose the documents that are most worth annotating."),
     "train": Entry("train:train", "Fine-tune a backbone with LoRA and write an adapter bundle."),
     "passages": Entry("passages:passages", "Prepare a pretraining set from unlabelled text."),
@@ -128,6 +131,11 @@ COMMANDS: Mapping[str, Entry | Group] = {
 class Command(TyperCommand):
     """A command whose help shows its text as it stands, square brackets included."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments, without conversions that change nothing."""
+        keep_ready_values(self.get_params(ctx), self.callback)
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help; ``[search]`` is the table of a recipe there, not a colour."""
         TyperCommand.format_help(_without_markup(self), ctx, formatter)
@@ -152,6 +160,7 @@ class LazyGroup(TyperGroup):
                 option = (argument or before).rstrip("=")
                 subject = f"The value of {option}" if option.startswith("-") else "An argument"
                 ctx.fail(f"{subject} is empty. Is a variable of the shell not set?")
+        keep_ready_values(self.get_params(ctx), self.callback)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -165,6 +174,9 @@ class LazyGroup(TyperGroup):
         if isinstance(entry, Group):
             return LazyGroup(name=name, help=entry.help, entries=entry.entries, no_args_is_help=True)
 
+        if not entry.multiplies:
+            # OpenBLAS starts a thread for each core, which waits for work in a busy loop for some 40 ms.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # An application of one command is the public way to make a command of a function.
         module, _, function = entry.target.partition(":")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

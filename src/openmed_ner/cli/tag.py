@@ -46,12 +46,11 @@ from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.cli.tag_run import Computer, Destination, Engine, Run, TaggingOptions, infer_target
 from openmed_ner.errors import InputError
 from openmed_ner.formats import FOLDER_WRITERS, PASSAGE_FORMATS, WRITERS
-from openmed_ner.formats.jats import SECTIONS
+from openmed_ner.formats.sections import SECTIONS
 from openmed_ner.inference.attributes import STEPS, IdentifierOptions
 from openmed_ner.inference.jobs.inputs import STDIN, find_inputs, iter_items
-from openmed_ner.inference.jobs.job import ERRORS
 from openmed_ner.inference.jobs.reading import ReadingOptions
-from openmed_ner.inference.jobs.receipt import JobCounts
+from openmed_ner.inference.jobs.receipt import ERRORS, JobCounts
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
 

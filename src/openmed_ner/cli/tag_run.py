@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from openmed_ner.cli.output import (
     check_outputs,
@@ -30,12 +30,14 @@ from openmed_ner.formats.parquet import check_folder
 from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.backends import Workers
 from openmed_ner.inference.jobs.inputs import STDIN, Input, Problem
-from openmed_ner.inference.jobs.job import ItemReader, Job
 from openmed_ner.inference.jobs.live import LiveText, tag_what_has_arrived
 from openmed_ner.inference.jobs.receipt import Chunk, JobCounts, TagFunction, make_receipt
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.storage import check_uncompressed
 from openmed_ner.text import Document
+
+if TYPE_CHECKING:
+    from openmed_ner.inference.jobs.job import ItemReader
 
 Engine = Literal["local", "ray"]
 _FOR_PEOPLE = {"table": write_table, "summary": write_summary}
@@ -335,6 +337,8 @@ class Run:
 
     def write_parts(self, progress: TaggingProgress) -> JobCounts:
         """Write the parts that are missing in the output folder."""
+        from openmed_ner.inference.jobs.job import Job
+
         destination = self.destination
         assert destination.path is not None and destination.shard is not None  # see Destination.check
         extension = REGISTRY[destination.format].shard_extension

@@ -25,7 +25,6 @@ from openmed_ner.formats.files import (
     strip_gz,
 )
 from openmed_ner.formats.json_values import explain_json
-from openmed_ner.formats.jsonl import check_record
 from openmed_ner.formats.passage import Passage
 from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import OnBad, fail, require_characters
@@ -124,6 +123,8 @@ def _read_jsonl(path: Path, source: str, on_bad: OnBad) -> Iterator[Passage]:
 
 
 def _from_json(record: object, default_id: str, default_source: str) -> Passage:
+    from openmed_ner.formats.jsonl import check_record
+
     fields, identifier, text = check_record(record)
     source = fields.get("source")
     if not isinstance(source, str | None) or source == "":

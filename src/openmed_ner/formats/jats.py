@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Literal, TextIO, get_args
+from typing import TYPE_CHECKING, TextIO
 
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.formats.files import MAX_PENDING
+from openmed_ner.formats.sections import SECTIONS, Section
 from openmed_ner.formats.structure import Part, Structure, with_year
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.formats.xml import parse_tree
@@ -29,21 +30,6 @@ from openmed_ner.text import Document
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
-Section = Literal[
-    "title",
-    "abstract",
-    "introduction",
-    "methods",
-    "results",
-    "discussion",
-    "conclusions",
-    "figures",
-    "tables",
-    "back",
-    "other",
-]
-SECTIONS: tuple[Section, ...] = get_args(Section)
-"""Sections of an article, in the order in which they usually come."""
 Passages = Iterator[tuple[Section, str, str]]
 """Section, type and text of passages."""
 

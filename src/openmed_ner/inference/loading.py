@@ -5,18 +5,20 @@ A runtime prepares a graph without Python, so another thread reads the tokenizer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from openmed_ner.bundle import Bundle
+from openmed_ner.bundle import Bundle, Manifest
 from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
+from openmed_ner.bundle.suite import open_bundles
 from openmed_ner.errors import BundleError, RunError, is_memory_shortage
-from openmed_ner.inference.backends import Backend, Workers, load_backends
+from openmed_ner.inference.backends import Backend, Workers, load_backends, start_runtime
 from openmed_ner.inference.parts import ModelPart
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.tagging.batching import LongArray
@@ -46,6 +48,28 @@ class LoadedModels:
     workers: int
     matcher: Matcher | None
     subwords: int
+
+
+def open_quickly(folder: Path, backend: str | None) -> list[Bundle]:
+    """Open a bundle or a suite to load it. Files are checked two at a time, and the runtime starts meanwhile.
+
+    Args:
+        folder: the folder.
+        backend: name of the backend; the one that a bundle was certified with if ``None``.
+
+    Raises:
+        BundleError: as for :func:`openmed_ner.bundle.suite.open_bundles`.
+    """
+
+    def check_files(check: Callable[[str], None], manifest: Manifest) -> None:
+        checked = pool.map(check, manifest.files)
+        if manifest.kind == "runtime":
+            start_runtime(backend or manifest.backend)
+        for _ in checked:  # raises the error of a file
+            pass
+
+    with ThreadPoolExecutor(2, thread_name_prefix="openmed-ner-open") as pool:
+        return open_bundles(folder, keep=READ_ONCE, check_files=check_files)
 
 
 def load_models(
@@ -127,7 +151,7 @@ def check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer)
         RunError: the model cannot compute it, such as one that does not read the bundle's lexicon.
     """
     n_tags = sum(len(head.tags) for head in bundle.manifest.heads)
-    highest = len(tokenizer.vocabulary) - 1
+    highest = tokenizer.n_subwords - 1
 
     def compute(*text: int) -> tuple[LongArray, FloatArray]:
         ids = np.array([[tokenizer.prefix, *text, tokenizer.suffix]], dtype=np.int64)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from openmed_ner.bundle import Bundle, Manifest
-from openmed_ner.bundle.suite import bundle_digest, join_manifests, open_bundles
+from openmed_ner.bundle.suite import bundle_digest, join_manifests
 from openmed_ner.errors import BundleError, InputError, RunError
 from openmed_ner.formats.tolerance import OnBad, fail
 from openmed_ner.inference.backends import Workers
-from openmed_ner.inference.loading import READ_ONCE, load_models
+from openmed_ner.inference.loading import load_models, open_quickly
 from openmed_ner.inference.origin import Origin
 from openmed_ner.inference.parts import ModelPart
 from openmed_ner.inference.selection import SpanSelection, read_names
@@ -27,12 +27,12 @@ from openmed_ner.tagging import SubwordTokenizer, WindowReader, collect_scores, 
 from openmed_ner.tagging.batching import MULTIPLE, LongArray
 from openmed_ner.tagging.entity_types import CASE_REPORTS, DETAILS, find_main_types
 from openmed_ner.tagging.heads import FloatArray
-from openmed_ner.tagging.margins import Candidate, MarginDecoder
 from openmed_ner.tagging.prediction import BUDGET, tagged_document
 from openmed_ner.terminologies import Matcher
 from openmed_ner.text import Document
 
 if TYPE_CHECKING:
+    from openmed_ner.tagging.margins import Candidate
     from openmed_ner.tagging.parallel import ReadingPool
 
 Result = TypeVar("Result")
@@ -139,7 +139,7 @@ class Tagger:
             folder, bundles = bundle.folder, [bundle]
         else:
             folder = Path(bundle) if bundle is not None else embedded_bundle()
-            bundles = open_bundles(folder, keep=READ_ONCE)
+            bundles = open_quickly(folder, backend)
         loaded = load_models(bundles, backend=backend, threads=threads, workers=workers, device=device)
         manifest = join_manifests(bundles)
         if not document_decoding:
@@ -312,6 +312,8 @@ class Tagger:
             Each document as :meth:`pipe` returns it, with its mentions and possible mentions in the order of
             the text, see :class:`~openmed_ner.tagging.margins.Candidate`.
         """
+        from openmed_ner.tagging.margins import MarginDecoder
+
         selection = self._select(texts, corpora, types, layers)
         modes = self.manifest.document_modes
 

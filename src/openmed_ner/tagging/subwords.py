@@ -129,6 +129,11 @@ class SubwordTokenizer:
         numbers = self._tokenizer.get_vocab(with_added_tokens=True)
         return sorted(numbers, key=numbers.__getitem__)
 
+    @property
+    def n_subwords(self) -> int:
+        """Number of subwords of the vocabulary."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
     def knows(self, word: str) -> bool:
         """True if a word is one subword of the vocabulary."""
         (pieces,) = self._cut([self._blank + word])

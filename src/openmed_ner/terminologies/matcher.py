@@ -1,8 +1,8 @@
 """Find the names of a lexicon in the words of a text, all types in one pass.
 
-Every sequence of up to ``MAX_WORDS`` words has a number (see :mod:`openmed_ner.terminologies.hashing`). A
-table of bits refuses nearly all sequences that are no names, and the rest is looked up in the lexicon. Per
-type, the leftmost longest names count, so names of one type do not overlap.
+Every sequence of up to ``MAX_WORDS`` words has a number (see :mod:`openmed_ner.terminologies.hashing`), and
+the numbers of a text are looked up in the lexicon together. Per type, the leftmost longest names count, so
+names of one type do not overlap.
 
 Punctuation inside a name is ignored, so that "IL-2" is "IL 2". A sign with a blank beside it ends a name,
 except for a hyphen, an apostrophe, and the full stop of an initial ("E. coli"). No name begins with a
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from openmed_ner.terminologies.concept import TYPES
 from openmed_ner.terminologies.hashing import BASE, HashArray, combine, digest, mix
-from openmed_ner.terminologies.lexicon import RESIDUAL, Lexicon, split_hashes
+from openmed_ner.terminologies.lexicon import Lexicon, split_hashes
 from openmed_ner.terminologies.normalisation import (
     APOSTROPHES,
     cased_form,
@@ -46,8 +46,6 @@ those through to under until was we were when where which while who will with wi
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 _HYPHENS = "-‐‑–—/+"
-_FILTER_BITS = 5
-"""Bits of the filter per bucket, as a power of two."""
 _OPENER, _INITIAL, _WORD, _POSSESSIVE, _HYPHEN, _APOSTROPHE, _STOP, _SIGN = range(8)
 _END_OF_NAME = 0x5851F42D4C957F2D
 """Polynomial of a sign that no name contains."""
@@ -120,20 +118,20 @@ class Matcher:
     """Finds the names of a lexicon. Several threads may use it."""
 
     def __init__(self, lexicon: Lexicon) -> None:
-        """Prepare the tables of a lexicon: 10 bytes per name."""
+        """Prepare the tables of a lexicon."""
         self._bits = lexicon.bits
-        self._width = int(lexicon.counts.max(initial=0))
+        self._counts = lexicon.counts
+        self._columns = np.arange(lexicon.counts.max(initial=0), dtype=np.uint32)
         self._offsets = np.cumsum(lexicon.counts, dtype=np.uint32)
         self._offsets -= lexicon.counts
         self._residuals = lexicon.residuals
         self._senses = lexicon.senses
-        self._filter = _make_filter(lexicon, self._offsets)
         self._words = _Words()
 
     @property
     def n_bytes(self) -> int:
         """Size of the tables, and of the words that are remembered, in bytes."""
-        tables = (self._offsets, self._residuals, self._senses, self._filter)
+        tables = (self._counts, self._offsets, self._residuals, self._senses)
         return sum(table.nbytes for table in tables) + self._words.n_bytes
 
     def tag(self, words: Sequence[str], spaced: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -212,18 +210,15 @@ class Matcher:
             zip(kept[firsts].tolist(), (lasts + 1).tolist(), self._senses[names].tolist(), strict=True)
         )
 
-    def _look_up(self, hashes: HashArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _look_up(self, hashes: HashArray) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Places of the numbers that are names, and the places of these among the names."""
-        bits = self._bits + _FILTER_BITS
-        prefixes = (hashes >> np.uint64(64 - bits)).astype(np.int64)
-        (possible,) = ((self._filter[prefixes >> 3] >> (prefixes & 7)) & 1).nonzero()
-
-        buckets, residuals = split_hashes(hashes[possible], self._bits)
-        # The rows of several buckets are compared at once; that of the last one ends with the table.
-        rows = self._offsets[buckets].astype(np.int64)[:, None] + np.arange(self._width)
+        buckets, residuals = split_hashes(hashes, self._bits)
+        # The rows of all buckets are compared at once, each as far as the fullest bucket goes.
+        rows = self._offsets[buckets][:, None] + self._columns
         equal = self._residuals.take(rows, mode="clip") == residuals[:, None]
-        hits, columns = np.nonzero(equal & (rows < len(self._residuals)))
-        return possible[hits], rows[hits, columns]
+        equal &= self._columns < self._counts[buckets][:, None]
+        places, columns = equal.nonzero()
+        return places, rows[places, columns]
 
 
 @cache
@@ -231,23 +226,6 @@ def _list_tags(senses: int) -> tuple[tuple[int, int, int], ...]:
     """Columns that a name has a sense in, each with its first tag and the tag of further words."""
     strengths = enumerate(senses >> 2 * column & 3 for column in range(len(TYPES)))
     return tuple((column, 2 * strength - 1, 2 * strength) for column, strength in strengths if strength)
-
-
-def _make_filter(lexicon: Lexicon, offsets: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """A bit for each beginning of a number, set if a name has it; in parts, to need little memory."""
-    size = 1 << _FILTER_BITS
-    table = np.zeros(len(lexicon.counts) * size >> 3, dtype=np.uint8)
-    step = 1 << 14
-    for first in range(0, len(lexicon.counts), step):
-        counts = lexicon.counts[first : first + step]
-        begin = int(offsets[first])
-        end = begin + int(counts.sum())
-        buckets = np.repeat(np.arange(len(counts)), counts)
-        inner = lexicon.residuals[begin:end] >> np.uint32(RESIDUAL - _FILTER_BITS) & np.uint32(size - 1)
-        flags = np.zeros(len(counts) * size, dtype=bool)
-        flags[buckets * size + inner] = True
-        table[first * size >> 3 : (first + len(counts)) * size >> 3] = np.packbits(flags, bitorder="little")
-    return table
 
 
 def _fold_signs(

@@ -95,6 +95,14 @@ def load_backends(
     return [load(bundle, workers) for bundle in bundles], workers
 
 
+def start_runtime(backend: str) -> None:
+    """Import a runtime and try the processor, if it takes long and another thread has work for the time."""
+    if backend == "onnxruntime":
+        from openmed_ner.inference.backends.onnx import overflows
+
+        overflows()
+
+
 def load_runtime(
     model: bytes, backend: str, *, threads: int = 1, workers: int = 1, device: str = "cpu"
 ) -> Backend:

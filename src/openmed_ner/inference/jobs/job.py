@@ -24,6 +24,7 @@ from typing import Any, Self
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.jobs.inputs import Input, Item, Problem, iter_items
 from openmed_ner.inference.jobs.receipt import (
+    ERRORS,
     Chunk,
     JobCounts,
     JobProgress,
@@ -35,7 +36,6 @@ from openmed_ner.storage import PARTIAL, atomic_file, folder_lock, read_json, sh
 
 PLAN = "plan.json"
 RECEIPT = "receipt.json"
-ERRORS = "errors.jsonl"
 LOCK = ".lock"
 ItemReader = Callable[..., Iterator[Item]]
 """Yields the items of inputs, called like :func:`openmed_ner.inference.jobs.inputs.iter_items`."""

@@ -17,6 +17,8 @@ from openmed_ner.errors import OpenMedError
 from openmed_ner.inference.jobs.inputs import Input, Item, Problem, Skipped
 from openmed_ner.text import Document
 
+ERRORS = "errors.jsonl"
+"""File of the documents that could not be tagged, in the folder of a run in parts."""
 TagFunction = Callable[[Iterable[Document]], Iterator[Document]]
 """Yields one tagged document, with its coverage, per document, in order."""
 

@@ -171,6 +171,10 @@ class WordPieceTokenizer:
         """Id of each subword."""
         return self._vocabulary
 
+    def get_vocab_size(self, *, with_added_tokens: bool = True) -> int:
+        """Number of subwords."""
+        return len(self._vocabulary)
+
     def get_added_tokens_decoder(self) -> dict[int, AddedToken]:
         """Subwords beside the vocabulary proper, by id."""
         return {number: AddedToken(token["special"]) for number, token in self._added.items()}
