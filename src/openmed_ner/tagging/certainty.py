@@ -11,7 +11,7 @@ five times as many words to the search, since a confident mention made its neigh
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from openmed_ner.tagging.heads import FloatArray, Head
 
 BoolArray = NDArray[np.bool_]
 TagArray = NDArray[np.intp]
-_MARGIN = 1e-3
+MARGIN = 1e-3
 """Least gain that counts, far above the rounding of sums of scores."""
 _AFTER = {"I": "B", "E": "S"}
 """Positions behind a word, and those that replace them if the word becomes ``O``."""
@@ -47,23 +47,17 @@ class _Case(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Cases of all heads whose same neighbours change, side by side.
+    """Cases whose same neighbours change, at most one for each column.
 
     Attributes:
-        tags: column of the tag, ``(n_cases,)``.
-        before: columns of the tag before and of its replacement, each ``(n_cases,)``, or ``None``.
-        after: columns of the tag behind it and of its replacement, each ``(n_cases,)``, or ``None``.
-        gains: most that the transitions give the tag, ``(n_cases,)``.
-        heads: heads that have cases, in order.
-        firsts: index of the first case of each of these.
+        before: columns of the tag before and of its replacement, each ``(n_columns,)``, or ``None``.
+        after: columns of the tag behind it and of its replacement, each ``(n_columns,)``, or ``None``.
+        gains: most that the transitions give a tag, ``(n_columns, 1)``; minus infinity for no case.
     """
 
-    tags: TagArray
     before: tuple[TagArray, TagArray] | None
     after: tuple[TagArray, TagArray] | None
     gains: FloatArray
-    heads: TagArray
-    firsts: TagArray
 
 
 class OutsideTest:
@@ -71,13 +65,24 @@ class OutsideTest:
 
     def __init__(self, heads: Sequence[Head]) -> None:
         sizes = np.array([len(head.tags) for head in heads], dtype=np.intp)
-        self._begins: TagArray = np.cumsum(sizes) - sizes
+        firsts = np.cumsum(sizes) - sizes
+        # Columns are read head by head, those of one size together, so that their largest are found at once.
+        self._order: TagArray = np.argsort(sizes, kind="stable")
+        self._columns: TagArray = np.concatenate(
+            [np.arange(firsts[number], firsts[number] + sizes[number]) for number in self._order]
+        )
+        self._sizes = Counter(sizes[self._order].tolist())
         self._may_precede = [np.isfinite(head.transition_costs[:, 0]) for head in heads]
-        grouped: dict[tuple[bool, bool], list[tuple[int, _Case]]] = defaultdict(list)
-        for number, head in enumerate(heads):
-            for case in _iter_cases(head):
-                grouped[case.before is not None, case.after is not None].append((number, case))
-        self._groups = [_join(cases, self._begins) for cases in grouped.values()]
+
+        grouped: dict[tuple[bool, bool, int], list[tuple[int, _Case]]] = defaultdict(list)
+        begins = np.cumsum(sizes[self._order]) - sizes[self._order]
+        for number, begin in zip(self._order.tolist(), begins.tolist(), strict=True):
+            seen: Counter[tuple[bool, bool, int]] = Counter()
+            for case in _iter_cases(heads[number]):
+                changes = case.before is not None, case.after is not None
+                grouped[*changes, seen[*changes, case.tag]].append((begin, case))
+                seen[*changes, case.tag] += 1
+        self._groups = [_join(cases, len(self._columns)) for cases in grouped.values()]
 
     def find(self, scores: FloatArray, previous: TagArray) -> BoolArray:
         """Find the words that are certainly ``O``.
@@ -89,27 +94,33 @@ class OutsideTest:
         Returns:
             True where a word is proven to be ``O``, ``(n_words, n_heads)``.
         """
-        # Columns are rows here, so that taking some of them copies memory in order.
-        columns = np.ascontiguousarray(scores.T)
-        bounds = np.full((len(self._begins), len(scores)), -np.inf, dtype=np.float32)
+        # Columns are rows here, so that operations on words read memory in order.
+        columns = scores.T[self._columns]
+        gains = np.full_like(columns, -np.inf)
         for group in self._groups:
             begin, end = int(group.before is not None), len(scores) - (group.after is not None)
             if begin >= end:
                 continue
-            rivals = columns[group.tags, begin:end] + group.gains[:, None]
+            gain = group.gains
             if group.before is not None:
-                rivals += columns[group.before[0], : end - 1] - columns[group.before[1], : end - 1]
+                gain = gain + (columns[group.before[0], : end - 1] - columns[group.before[1], : end - 1])
             if group.after is not None:
-                rivals += columns[group.after[0], begin + 1 :] - columns[group.after[1], begin + 1 :]
-            highest = np.maximum.reduceat(rivals, group.firsts, axis=0)
-            bounds[group.heads, begin:end] = np.maximum(bounds[group.heads, begin:end], highest)
+                gain = gain + (columns[group.after[0], begin + 1 :] - columns[group.after[1], begin + 1 :])
+            np.maximum(gains[:, begin:end], gain, out=gains[:, begin:end])
+        rivals = gains + columns
 
-        certain: BoolArray = (columns[self._begins] > bounds).T
+        certain = np.empty((len(self._order), len(scores)), dtype=np.bool_)
+        head = column = 0
+        for size, count in self._sizes.items():
+            rows = slice(column, column + size * count)
+            highest = rivals[rows].reshape(count, size, len(scores)).max(axis=1)
+            certain[self._order[head : head + count]] = columns[rows][::size] > highest
+            head, column = head + count, rows.stop
         # In IOBES, a mention that the words before left open must go on, so O cannot follow.
         for head, (tag, may_precede) in enumerate(zip(previous.tolist(), self._may_precede, strict=True)):
-            if not may_precede[tag] and len(certain):
-                certain[0, head] = False
-        return certain
+            if not may_precede[tag] and len(scores):
+                certain[head, 0] = False
+        return certain.T
 
 
 def _iter_cases(head: Head) -> Iterator[_Case]:
@@ -145,27 +156,22 @@ def _iter_cases(head: Head) -> Iterator[_Case]:
         for before, gain_before in befores:
             for after, gain_after in afters:
                 if gain_before + gain_after > -np.inf:
-                    yield _Case(tag, before, after, gain_before + gain_after + _MARGIN)
+                    yield _Case(tag, before, after, gain_before + gain_after + MARGIN)
 
 
-def _join(cases: Sequence[tuple[int, _Case]], begins: TagArray) -> _Group:
-    """Lay cases with the number of their heads, in order, side by side."""
-    owners = np.array([number for number, _ in cases], dtype=np.intp)
-    offsets = begins[owners]
-
-    def columns(pairs: Sequence[_Pair | None]) -> tuple[TagArray, TagArray] | None:
-        changes = [pair for pair in pairs if pair is not None]
-        if not changes:
-            return None
-        old, new = np.array(changes, dtype=np.intp).T
-        return old + offsets, new + offsets
-
-    heads, firsts = np.unique(owners, return_index=True)
+def _join(cases: Sequence[tuple[int, _Case]], n_columns: int) -> _Group:
+    """Lay cases, each with the first column of its head, side by side."""
+    before, after = np.tile(np.arange(n_columns, dtype=np.intp), (2, 2, 1))
+    gains = np.full((n_columns, 1), -np.inf, dtype=np.float32)
+    for begin, case in cases:
+        column = begin + case.tag
+        gains[column] = case.gain
+        for changes, pair in ((before, case.before), (after, case.after)):
+            if pair is not None:
+                changes[:, column] = begin + pair.old, begin + pair.new
+    _, first = cases[0]
     return _Group(
-        np.array([case.tag for _, case in cases], dtype=np.intp) + offsets,
-        columns([case.before for _, case in cases]),
-        columns([case.after for _, case in cases]),
-        np.array([case.gain for _, case in cases], dtype=np.float32),
-        heads.astype(np.intp),
-        firsts.astype(np.intp),
+        tuple(before) if first.before is not None else None,
+        tuple(after) if first.after is not None else None,
+        gains,
     )

@@ -141,6 +141,13 @@ class HeadLayout:
             ``(n_words + 1, n_heads)``; and true for such heads, ``(n_heads,)``.
         """
         columns = tags + self._first_columns
+        crosses = self._continues[columns[breaks.found[:-1]]].any(axis=0)
+        crosses |= (tags[breaks.marks] > 0).any(axis=0)
+        if breaks.found[-1]:
+            crosses |= self._is_open[columns[-1]]
+        if not crosses.any():  # whatever breaks are chosen, as in most windows
+            return np.zeros((len(tags) + 1, tags.shape[1]), dtype=np.bool_), crosses
+
         continued = self._continues[columns]
         chosen = np.repeat(breaks.certain[:, None], tags.shape[1], axis=1)
         if len(possible := np.flatnonzero(breaks.found[:-1] & ~breaks.certain[:-1])):

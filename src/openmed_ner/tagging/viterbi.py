@@ -1,7 +1,8 @@
 """From scores per word back to spans: constrained decoding per head, joined across windows.
 
 Viterbi search finds the best well-formed tag sequence of each head. Most words are certainly ``O`` in that
-sequence (:mod:`openmed_ner.tagging.certainty`), and the search covers only the blocks of words between them.
+sequence (:mod:`openmed_ner.tagging.certainty`), and most runs of words between them have tags that are certain,
+too (:mod:`openmed_ner.tagging.runs`). The search covers only the rest.
 Windows are decoded in order as they arrive, each starting from the last tag decided. Of a document, only the
 words of mentions are kept and, for document-level decoding, those that may belong to one. No mention crosses
 a break of the layout (:mod:`openmed_ner.tagging.layout_decoding`).
@@ -12,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,13 @@ from openmed_ner.tagging.document_decoding import REPETITION, DocumentMode, Word
 from openmed_ner.tagging.heads import FloatArray, Head
 from openmed_ner.tagging.layout_decoding import HeadLayout, TextBreaks
 from openmed_ner.tagging.mention_words import MentionWords, PossibleWords, TagColumns
+from openmed_ner.tagging.runs import LeadTest, Runs
 from openmed_ner.tagging.subwords import IntArray
 from openmed_ner.tagging.windows import Window
 from openmed_ner.text import Coverage, Span, count_visible
 from openmed_ner.text.hyphenation import Reading
 
-_SIZES = (16, 64, 256)
+_SIZES = (64, 256)
 """Largest numbers of tags of heads that are searched together."""
 
 
@@ -56,7 +57,7 @@ class _Decoder:
         ends = np.cumsum(sizes)
         self.begins: TagArray = ends - sizes
         self.columns = TagColumns(heads)
-        self._outside = OutsideTest(heads)
+        self._outside, self._leads = OutsideTest(heads), LeadTest(heads)
         self.layout = HeadLayout(heads)
         self._find_columns = lru_cache(maxsize=8)(self._list_columns)
 
@@ -93,29 +94,35 @@ class _Decoder:
         Returns:
             Tags, ``(n_words, n_heads)``.
         """
-        if breaks is None:
-            breaks = np.zeros((len(scores) + 1, len(self.begins)), dtype=np.bool_)
-        uncertain = ~self._outside.find(scores, previous)
-        # Neighbouring uncertain words are searched together, unless a break lies between them.
-        joined = uncertain[:-1] & uncertain[1:] & ~breaks[1:-1]
-        opens, closes = uncertain.copy(), uncertain.copy()
-        opens[1:] &= ~joined
-        closes[:-1] &= ~joined
-        heads, firsts = np.nonzero(opens.T)
-        _, finals = np.nonzero(closes.T)
-
-        # Blocks at a break begin and end as between words that are O.
-        before = np.where((firsts == 0) & ~breaks[0, heads], previous[heads], 0)
-        at_end = (finals + 1 == len(scores)) & ~breaks[-1, heads]
         tags = np.zeros((len(scores), len(self.begins)), dtype=np.intp)
+        heads, words = np.nonzero(~self._outside.find(scores, previous).T)
+        if not len(heads):
+            return tags
+        # Neighbouring uncertain words are decided together, unless a break lies between them.
+        opens = np.ones(len(heads), dtype=np.bool_)
+        opens[1:] = (heads[1:] != heads[:-1]) | (words[1:] != words[:-1] + 1)
+        if breaks is not None:
+            opens |= breaks[words, heads]
+        (firsts,) = opens.nonzero()
+        lasts = np.append(firsts[1:], len(heads)) - 1
+
+        # Runs at a break begin and end as between words that are O.
+        heads, firsts, ends = heads[firsts], words[firsts], words[lasts] + 1
+        at_begin, at_end = firsts == 0, ends == len(scores)
+        if breaks is not None:
+            at_begin &= ~breaks[0, heads]
+            at_end &= ~breaks[-1, heads]
+        runs = Runs(heads, firsts, ends, np.where(at_begin, previous[heads], 0), at_end)
+        words, best, proven = self._leads.find(scores, runs, last=last)
+        owners = np.repeat(heads, ends - firsts)
+        tags[words, owners] = best  # a search replaces those that are not proven
+
         widths = self._widths[heads]
-        for width in set(widths.tolist()):
-            chosen = widths == width
-            blocks = _Blocks(*(array[chosen] for array in (heads, firsts, finals + 1, before, at_end)))
-            self._search(tags, scores, blocks, last=last)
+        for width in set(widths[~proven].tolist()):
+            self._search(tags, scores, runs.select((widths == width) & ~proven), last=last)
         return tags
 
-    def _search(self, tags: TagArray, scores: FloatArray, blocks: _Blocks, *, last: bool) -> None:
+    def _search(self, tags: TagArray, scores: FloatArray, blocks: Runs, *, last: bool) -> None:
         """Search blocks of words between words that are ``O``, in heads of similar size, all at once."""
         # Longest first: the blocks that reach a word are the first ones.
         longest_first = np.argsort(blocks.firsts - blocks.ends, kind="stable")
@@ -193,24 +200,6 @@ def _log_sums(scores: FloatArray, begins: TagArray, owners: TagArray) -> FloatAr
     peaks = np.maximum.reduceat(scores, begins, axis=1)
     sums = np.add.reduceat(np.exp(scores - peaks.take(owners, axis=1)), begins, axis=1)
     return np.stack([peaks, np.log(sums)])
-
-
-class _Blocks(NamedTuple):
-    """Blocks of words to search.
-
-    Attributes:
-        heads: head of each block.
-        firsts: its first word.
-        ends: the word after its last.
-        before: tag before it.
-        at_end: true if it ends with the words, and no break follows.
-    """
-
-    heads: TagArray
-    firsts: TagArray
-    ends: TagArray
-    before: TagArray
-    at_end: BoolArray
 
 
 _decoder = lru_cache(maxsize=32)(_Decoder)

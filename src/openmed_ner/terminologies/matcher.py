@@ -121,7 +121,6 @@ class Matcher:
         """Prepare the tables of a lexicon."""
         self._bits = lexicon.bits
         self._counts = lexicon.counts
-        self._columns = np.arange(lexicon.counts.max(initial=0), dtype=np.uint32)
         self._offsets = np.cumsum(lexicon.counts, dtype=np.uint32)
         self._offsets -= lexicon.counts
         self._residuals = lexicon.residuals
@@ -210,15 +209,16 @@ class Matcher:
             zip(kept[firsts].tolist(), (lasts + 1).tolist(), self._senses[names].tolist(), strict=True)
         )
 
-    def _look_up(self, hashes: HashArray) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    def _look_up(self, hashes: HashArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Places of the numbers that are names, and the places of these among the names."""
         buckets, residuals = split_hashes(hashes, self._bits)
-        # The rows of all buckets are compared at once, each as far as the fullest bucket goes.
-        rows = self._offsets[buckets][:, None] + self._columns
-        equal = self._residuals.take(rows, mode="clip") == residuals[:, None]
-        equal &= self._columns < self._counts[buckets][:, None]
-        places, columns = equal.nonzero()
-        return places, rows[places, columns]
+        # All names of all buckets, one bucket after the other.
+        counts = self._counts[buckets].astype(np.int64)
+        places = np.repeat(np.arange(len(buckets)), counts)
+        before = counts.cumsum() - counts
+        rows = (self._offsets[buckets] - before)[places] + np.arange(len(places))
+        (hits,) = (self._residuals[rows] == residuals[places]).nonzero()
+        return places[hits], rows[hits]
 
 
 @cache

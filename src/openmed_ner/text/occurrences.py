@@ -65,10 +65,12 @@ class OccurrenceIndex:
         text = self._text
         if end < len(text) and category(text[end])[0] == "M":
             return False
-        return not any(
-            0 < bound < len(text) and _is_inside(text[bound - 1]) and text[bound].isalnum()
-            for bound in (start, end)
-        )
+        return not (self._is_inside_word(start) or self._is_inside_word(end))
+
+    def _is_inside_word(self, bound: int) -> bool:
+        """True if a word goes on across a place."""
+        text = self._text
+        return 0 < bound < len(text) and text[bound].isalnum() and _is_inside(text[bound - 1])
 
 
 def _is_inside(letter: str) -> bool:
