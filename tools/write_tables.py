@@ -25,6 +25,7 @@ PAGES = (
     "docs/enrich.md",
     "docs/evaluation.md",
     "docs/identifiers.md",
+    "docs/notes.md",
     "docs/scores.md",
     "docs/passages.md",
     "docs/pretraining.md",

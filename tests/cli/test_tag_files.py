@@ -311,3 +311,48 @@ def test_a_renamed_label_that_no_head_has_is_named() -> None:
     )
     assert status == 0
     assert "has the label 'chemical'; did you mean Chemical?" in messages
+
+
+def test_a_clinic_note_is_told_once_unless_quiet() -> None:
+    note = "CC: cough\nHPI: 58 y/o M c/o cough, denies fever.\nMeds: lisinopril 20 mg daily\n"
+    write({"in/a.txt": note, "in/b.txt": note})
+    status, output, messages = run("tag", "in")
+    assert (status, messages.count("a.txt reads like a clinic note")) == (0, 1)
+    assert messages.count("reads like") == 1 and "docs/notes.md" in messages
+    assert run("tag", "in", "--quiet") == (0, output, "")
+    write({"in/a.txt": TEXT, "in/b.txt": TEXT})
+    assert run("tag", "in")[2] == ""
+
+
+@pytest.mark.parametrize("target", ["csv", "tsv", "jsonl"])
+def test_the_texts_can_be_left_out(target: str) -> None:
+    write({"in/a.txt": TEXT})
+    status, output, _ = run("tag", "in", "--to", target, "--no-text")
+    assert (status, "Cisplatin" in output, "caused" in output) == (0, True, False)
+    assert "caused" in run("tag", "in", "--to", target)[1]
+
+
+def test_formats_that_are_made_of_texts_refuse_to_leave_them_out() -> None:
+    write({"in/a.txt": TEXT})
+    status, _, messages = run("tag", "in", "--to", "pubtator", "--no-text")
+    assert status == 2 and "--no-text is for jsonl, csv, tsv; --to pubtator has no such form" in messages
+
+
+def test_a_run_is_not_resumed_with_other_columns() -> None:
+    write({"in/a.txt": TEXT, "in/b.txt": TEXT})
+    words = ("tag", "in", "--to", "csv", "--shard", "1", "-o", "out")
+    assert run(*words, "--no-text")[0] == 0
+    assert "caused" not in Path("out/part-00000.csv").read_text()
+    status, _, messages = run(*words, "--resume")
+    assert status == 2 and "text False, not True" in messages
+
+
+def test_a_run_is_not_resumed_without_an_option_it_had() -> None:
+    write({"in/a.txt": TEXT})
+    words = ("tag", "in", "--to", "jsonl", "--shard", "1", "-o", "out")
+    assert run(*words)[0] == 0
+    plan = json.loads(Path("out/plan.json").read_text())
+    plan["options"]["added later"] = 1
+    Path("out/plan.json").write_text(json.dumps(plan))
+    status, _, messages = run(*words, "--resume")
+    assert status == 2 and "added later 1, not None" in messages

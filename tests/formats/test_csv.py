@@ -137,6 +137,16 @@ def test_the_written_table() -> None:
     )
 
 
+def test_a_table_for_people_has_short_scores_and_may_lack_the_texts() -> None:
+    document = Document("1", "Acute viral hepatitis", (Span(6, 21, "Disease", 0.123456, "ncbi"),))
+    write_csv([document, Document("2", "None")], file := StringIO(), exact=False, with_text=False)
+    assert file.getvalue() == (
+        '"id","start","end","label","mention","score","corpus","fragments"\n'
+        '"1",6,21,"Disease","viral hepatitis",0.1235,"ncbi",""\n'
+        '"2","","","","","","",""\n'
+    )
+
+
 def test_rows_without_id_and_text_belong_to_the_document_before() -> None:
     content = "id,text,start,end,label\n1,ab,0,1,x\n,,1,2,y\n,cd,0,2,z\n,,0,1,x\n"
     assert from_csv(content) == [

@@ -9,6 +9,7 @@ import pytest
 
 from openmed_ner.formats import (
     REGISTRY,
+    TEXTLESS,
     Format,
     detect_format,
     infer_format,
@@ -79,6 +80,20 @@ def test_every_writer_takes_what_a_tagger_finds(name: str, attributes: bool, tmp
     with (tmp_path / "x").open("w", encoding="utf-8", newline="\n") as file:
         tagged_writers(attributes=attributes)[name]([Document("1", "Fever\nand\tchills.", (span,))], file)
     assert "Fever" in (tmp_path / "x").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", tagged_writers())
+def test_formats_leave_out_the_text_or_are_not_offered_without_it(name: str, tmp_path: Path) -> None:
+    writers = tagged_writers(with_text=False)
+    assert (name in writers) == (name in TEXTLESS)
+    if name in writers:
+        span = Span(0, 5, "Disease", score=0.123456, corpus="ncbi-disease")
+        with (tmp_path / "x").open("w+", encoding="utf-8", newline="\n") as file:
+            writers[name]([Document("1", "Fever and chills.", (span,))], file)
+            file.seek(0)
+            content = file.read()
+        assert "Fever" in content and "chills" not in content
+        assert "0.1235" in content and "0.12345" not in content
 
 
 def test_the_page_on_formats_names_every_format() -> None:

@@ -134,6 +134,14 @@ def test_typed_text_is_tagged_as_by_the_tagger(open_page: OpenPage) -> None:
     assert page.locator("#main").get_attribute("aria-busy") == "false"
 
 
+def test_a_clinic_note_is_told_above_its_text(open_page: OpenPage) -> None:
+    page = open_page()
+    tag(page, "CC: cough\nHPI: 58 y/o M c/o cough, denies fever.\nMeds: lisinopril 20 mg daily\n")
+    assert "reads like a clinic note" in page.locator("#hint").inner_text()
+    tag(page, "Aspirin caused gastric ulcer.")
+    assert page.locator("#hint").is_hidden()
+
+
 def test_every_guideline_can_be_shown_and_downloaded(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page()
     tag(page, "Aspirin caused gastric ulcer.")

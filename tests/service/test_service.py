@@ -76,6 +76,14 @@ def spans(document: dict[str, Any]) -> list[tuple[str, str]]:
 # --- What is answered
 
 
+def test_a_clinic_note_is_told_in_the_answer(real: TestClient) -> None:
+    note = "CC: cough\nHPI: 58 y/o M c/o cough, denies fever.\nMeds: lisinopril 20 mg daily\n"
+    assert (
+        real.post("/tag", json={"text": note}).json()["hint"].startswith("this text reads like a clinic note")
+    )
+    assert "hint" not in real.post("/tag", json={"text": "Aspirin reduced the risk of stroke."}).json()
+
+
 def test_a_text_comes_back_with_its_entities_and_what_was_read(client: TestClient) -> None:
     answer = client.post("/tag", json={"text": "A drug\u00e9 for \U0001f600 illness", "id": "x"}).json()
     (document,) = answer["documents"]
@@ -314,6 +322,15 @@ def test_offsets_may_count_utf16_units_and_texts_stay_out(client: TestClient) ->
     assert form["documents"][0]["spans"] == document["spans"]
     refused = client.post("/tag", json={**body, "output": "csv"})
     assert (refused.status_code, "for the output json" in refused.json()["error"]["message"]) == (422, True)
+
+
+@pytest.mark.parametrize("output", ["jsonl", "csv", "tsv"])
+def test_a_file_may_have_the_mentions_without_their_text(client: TestClient, output: str) -> None:
+    body = {"text": "One drug was given.", "output": output, "return_text": False}
+    content = client.post("/tag", json=body).text
+    assert "drug" in content and "given" not in content
+    refused = client.post("/tag", json={**body, "output": "pubtator"}).json()["error"]["message"]
+    assert "return_text is for the outputs json, jsonl, csv, tsv" in refused
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         texts.passages,
         texts.preparation,
         texts.negation,
+        texts.note_style,
         texts.identifiers,
         texts.concepts,
         adapting.encoders,

@@ -8,6 +8,17 @@ from typing import Any
 from tables.common import machine, percent, read, table_row
 
 
+_NOTE_TEXTS = {
+    "notes": "our invented notes",
+    "aci-bench-notes": "notes of ACI-Bench, without line ends",
+    "e3c-english": "case reports (E3C)",
+    "clinical-trials-criteria": "criteria of clinical trials",
+    "tac-drug-labels": "drug labels (TAC)",
+    "medquad": "answers for patients (MedQuAD)",
+}
+_ABSTRACTS = ("train-split-texts", "litcovid-test", "pubmedqa-test", "cord19-100")
+
+
 def tokens() -> str:
     """Mentions that tokenizers cut through."""
     record = read("benchmark-tokens")
@@ -220,3 +231,22 @@ def _select_scored(row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _accuracy(scores: Mapping[str, Any]) -> str:
     low, high = scores["interval"]
     return f"{100 * scores['accuracy']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def note_style() -> str:
+    """Texts that are taken for clinic notes, among notes and among articles."""
+    record = read("note-style")
+    groups = {row["texts"]: row for row in record["groups"]}
+    corpora = [row for name, row in groups.items() if name not in _NOTE_TEXTS and name not in _ABSTRACTS]
+    rows = [
+        *((title, [groups[name]]) for name, title in _NOTE_TEXTS.items()),
+        ("abstracts and articles of four collections", [groups[name] for name in _ABSTRACTS]),
+        (f"dev splits of {len(corpora)} corpora", corpora),
+    ]
+    lines = ["| texts | number | taken for notes |", "|---|---|---|"]
+    for title, group in rows:
+        n, taken = (sum(row[key] for row in group) for key in ("n", "taken"))
+        lines.append(table_row((title, f"{n:,}", f"{taken:,} ({percent(taken / n)} %)")))
+    slowest = max(row["milliseconds"] for row in record["groups"])
+    note = f"A text takes {slowest:.0f} ms at most, the mean of a collection. {machine(record)}"
+    return "\n".join([*lines, "", note])

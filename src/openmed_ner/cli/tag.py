@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,12 +46,13 @@ from openmed_ner.cli.output import complain
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.cli.tag_run import Computer, Destination, Engine, Run, TaggingOptions, infer_target
 from openmed_ner.errors import InputError
-from openmed_ner.formats import FOLDER_WRITERS, PASSAGE_FORMATS, WRITERS
+from openmed_ner.formats import FOLDER_WRITERS, PASSAGE_FORMATS, TEXTLESS, WRITERS
 from openmed_ner.formats.sections import SECTIONS
 from openmed_ner.inference.attributes import STEPS, IdentifierOptions
 from openmed_ner.inference.jobs.inputs import STDIN, find_inputs, iter_items
 from openmed_ner.inference.jobs.reading import ReadingOptions
 from openmed_ner.inference.jobs.receipt import ERRORS, JobCounts
+from openmed_ner.inference.note_hint import watch_notes
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 
 
@@ -92,6 +94,14 @@ def tag(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    text: Annotated[
+        bool,
+        typer.Option(
+            "--text/--no-text",
+            help=f"Write the texts beside their entities ({', '.join(TEXTLESS)}).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = True,
     text_column: TextColumn = None,
     id_column: IdColumn = None,
     sections: Annotated[
@@ -243,7 +253,9 @@ def tag(
             rich_help_panel=SPEED,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.", rich_help_panel=OUTPUT)] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress and no hint.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """Find biomedical entities in text.
 
@@ -267,7 +279,7 @@ def tag(
         outputs=[path for path in (output, receipt, errors) if path],
         options=reading,
     )
-    destination = Destination(target, output, shard, resume, receipt, errors)
+    destination = Destination(target, output, shard, resume, receipt, errors, text)
     # Everything that can be checked without a model is checked before one is loaded, which takes longest.
     destination.check(inputs)
     computer = Computer(engine, address, backend, threads, read_workers(workers), device, processes)
@@ -298,10 +310,13 @@ def tag(
 
     tagger = computer.load(bundle)
     tag_documents = options.bind(tagger)
+    if not quiet:
+        tag_documents = watch_notes(tag_documents, tagger.corpora, complain)
     folder = bundle or embedded_bundle()
     # The version takes a while to find out, and is needed for records only.
     is_recorded = bool(shard or receipt or engine == "ray")
-    identity = _identify(tagger, folder, options, reading) if is_recorded else {}
+    record = {**options.to_json(), **reading.to_json(), "text": text}
+    identity = _identify(tagger, folder, record) if is_recorded else {}
 
     try:
         with ExitStack() as stack:
@@ -330,12 +345,10 @@ def tag(
     _report(counts, listed, quiet=quiet or (shard is None and as_expected))
 
 
-def _identify(
-    tagger: Tagger, folder: Path, options: TaggingOptions, reading: ReadingOptions
-) -> dict[str, Any]:
+def _identify(tagger: Tagger, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Everything besides the input that decides the output."""
     bundle = {"name": tagger.manifest.name, "sha256": bundle_digest(folder), "backend": tagger.backend}
-    return {"version": version(), "bundle": bundle, "options": {**options.to_json(), **reading.to_json()}}
+    return {"version": version(), "bundle": bundle, "options": options}
 
 
 def _read_languages(codes: str | None) -> tuple[str, ...] | None:

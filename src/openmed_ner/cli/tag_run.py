@@ -25,7 +25,14 @@ from openmed_ner.cli.output import (
 )
 from openmed_ner.cli.progress import TaggingProgress
 from openmed_ner.errors import InputError, require_extra
-from openmed_ner.formats import FOLDER_WRITERS, REGISTRY, WRITERS, infer_written_format, tagged_writers
+from openmed_ner.formats import (
+    FOLDER_WRITERS,
+    REGISTRY,
+    TEXTLESS,
+    WRITERS,
+    infer_written_format,
+    tagged_writers,
+)
 from openmed_ner.formats.parquet import check_folder
 from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
 from openmed_ner.inference.backends import Workers
@@ -107,6 +114,7 @@ class Destination:
         resume: if true, a run in parts is resumed.
         receipt: file of the coverage receipt.
         errors: file of the documents that could not be tagged.
+        with_text: if false, the texts are left out.
     """
 
     format: str
@@ -115,6 +123,7 @@ class Destination:
     resume: bool
     receipt: Path | None
     errors: Path | None
+    with_text: bool = True
 
     def check(self, inputs: Sequence[Input]) -> None:
         """Refuse contradictions before a model is loaded.
@@ -134,6 +143,8 @@ class Destination:
         )
         if self.format in FOLDER_WRITERS and self.path is None:
             raise InputError(f"--to {self.format} writes a folder; name it with --output")
+        if not self.with_text and self.format not in TEXTLESS:
+            raise InputError(f"--no-text is for {', '.join(TEXTLESS)}; --to {self.format} has no such form")
         if self.format in REGISTRY and (needed := REGISTRY[self.format].requires):
             require_extra(*needed)
         if self.format == "parquet" and self.path is not None:
@@ -170,7 +181,8 @@ class Destination:
         """
         if self.format in _FOR_PEOPLE:
             return partial(_write_for_people, _FOR_PEOPLE[self.format])
-        return FOLDER_WRITERS.get(self.format) or tagged_writers(attributes=attributes)[self.format]
+        writers = tagged_writers(attributes=attributes, with_text=self.with_text)
+        return FOLDER_WRITERS.get(self.format) or writers[self.format]
 
     @property
     def is_terminal(self) -> bool:

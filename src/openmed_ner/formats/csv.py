@@ -6,8 +6,8 @@ missing, since they then mean something else. A caller may name the columns of t
 
 A document is a run of rows with one id. The first row has its text, the others repeat it or leave it empty. A
 row with another text is another document, so ids may return, as those of patients do. A document without
-spans is one row without ``start``. Fragments are written
-``0-3;5-9``. Scores and texts are exact; ``Document.meta`` is not written.
+spans is one row without ``start``. Fragments are written ``0-3;5-9``. ``Document.meta`` is not written. Texts
+and scores are exact, unless the writer is told that nobody reads the table back.
 
 On request, two last columns follow: ``attributes`` holds a JSON object, and ``evidence`` is ``document`` or
 empty. They are not automatic, because the header is written before the spans are known. Without the columns,
@@ -17,36 +17,22 @@ evidence is left out.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from io import StringIO
-from itertools import chain
+from itertools import chain, repeat
 from threading import Lock
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, UnrepresentableError
-from openmed_ner.formats.attributes import (
-    parse_evidence,
-    read_attributes,
-    write_attributes,
-    write_evidence,
-)
+from openmed_ner.formats.csv_cells import SPAN_COLUMNS, clear_missing, from_span, to_span
 from openmed_ner.formats.csv_header import ALL_COLUMNS, COLUMNS, count_columns, index_columns
-from openmed_ner.formats.tolerance import OnBad, check_mention, excerpt, fail, require_utf8
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span
 
 DELIMITERS = ",\t;"
-
-_SPAN_COLUMNS = ALL_COLUMNS[2:]
-# A column with empty cells becomes one of floats in many programs, pandas among them.
-_OFFSET = re.compile(r"\s*([0-9]{1,18})(?:\.0+)?\s*")
-_MISSING = ("", "nan", "<na>", "na", "n/a", "#n/a", "nat", "none", "null", "\\n", "#na", "-nan")
-"""What programs write into the cells of a span that is not there, in small letters."""
 _MAX_RETRIES = 10
 """Rows with a quote that is not closed, after which the rest of a table is one error."""
-_SCORE = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
-_FRAGMENTS = re.compile("[0-9]{1,18}-[0-9]{1,18}(;[0-9]{1,18}-[0-9]{1,18})*")
 _FIELD_LIMIT = 2**31 - 1
 _field_limit_lock = Lock()
 
@@ -92,6 +78,8 @@ def write_csv(
     file: TextIO,
     *,
     attributes: bool = False,
+    exact: bool = True,
+    with_text: bool = True,
     delimiter: str = ",",
     on_bad: OnBad = fail,
 ) -> None:
@@ -101,6 +89,8 @@ def write_csv(
         documents: the documents.
         file: target.
         attributes: if true, add the columns of attributes and evidence.
+        exact: if false, scores have four digits.
+        with_text: if false, leave out the column of texts. Such a table cannot be read back.
         delimiter: character between the cells: a comma, a tab or a semicolon.
         on_bad: called with the error of each refused document.
 
@@ -110,7 +100,7 @@ def write_csv(
     """
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     columns = ALL_COLUMNS if attributes else COLUMNS
-    writer.writerow(columns)
+    writer.writerow(column for column in columns if with_text or column != "text")
     n_cells = len(columns) - 2
 
     seen: dict[str, set[int]] = {}
@@ -122,10 +112,10 @@ def write_csv(
 
         seen.setdefault(document.id, set()).add(hash(document.text))
         empty = "" if document.text else document.id
-        rows = [_from_span(document, span)[:n_cells] for span in document.spans]
-        first, *rest = rows or [[None] * n_cells]
-        writer.writerow([document.id, document.text, *first])
-        writer.writerows([document.id, "", *cells] for cells in rest)
+        rows = [from_span(document, span, exact=exact)[:n_cells] for span in document.spans]
+        texts = chain([document.text], repeat(""))
+        for text, cells in zip(texts, rows or [[None] * n_cells], strict=False):
+            writer.writerow([document.id, *([text] if with_text else []), *cells])
 
 
 # --- reading
@@ -146,12 +136,12 @@ class _Group:
 
     def add(self, row: _Row, source: str, on_bad: OnBad) -> None:
         """Add the span of a row, if it has one."""
-        if not any(map(row.cells.__getitem__, _SPAN_COLUMNS)):
+        if not any(map(row.cells.__getitem__, SPAN_COLUMNS)):
             return
-        cells = _clear_missing(row.cells)
-        if any(cells[column] for column in _SPAN_COLUMNS):
+        cells = clear_missing(row.cells)
+        if any(cells[column] for column in SPAN_COLUMNS):
             try:
-                self.spans.append(_to_span(cells, self.text))
+                self.spans.append(to_span(cells, self.text))
             except ValueError as error:
                 on_bad(AnnotationError(f"{source}, line {row.number}: {error}"))
 
@@ -306,64 +296,6 @@ def _to_error(problem: csv.Error, place: str, *, n_lines: int) -> CorpusFormatEr
     )
 
 
-def _clear_missing(cells: Mapping[str, str]) -> dict[str, str]:
-    """Empty the cells that other programs fill where there is no value; a label may well be ``None``."""
-    if _is_missing(cells["start"]) and _is_missing(cells["end"]):
-        return {
-            name: "" if name in _SPAN_COLUMNS and _is_missing(cell) else cell for name, cell in cells.items()
-        }
-    # Attributes are JSON, whose null is a wrong value.
-    missing = [name for name in ("score", "fragments", "attributes", "evidence") if _is_missing(cells[name])]
-    return {**cells, **{name: "" for name in missing if (name, cells[name]) != ("attributes", "null")}}
-
-
-def _is_missing(cell: str) -> bool:
-    return cell.strip().lower() in _MISSING
-
-
-def _to_span(cells: Mapping[str, str], text: str) -> Span:
-    """Build a span from its cells; the inverse of :func:`_from_span`.
-
-    Raises:
-        ValueError: a cell is missing or malformed, or the span does not fit the text.
-    """
-    start, end, label, mention, score, corpus, fragments, attributes, evidence = (
-        cells[column] for column in _SPAN_COLUMNS
-    )
-    first, last = _OFFSET.fullmatch(start), _OFFSET.fullmatch(end)
-    if not first or not last or not label:
-        raise ValueError(
-            f"a span needs whole numbers as start and end, and a label; found {excerpt(start)}, "
-            f"{excerpt(end)} and {excerpt(label)}"
-        )
-    if score and not _SCORE.fullmatch(score):
-        raise ValueError(f"expected a number like 0.5 as score, found {excerpt(score)}")
-    if fragments and not _FRAGMENTS.fullmatch(fragments):
-        raise ValueError(f"expected fragments like 0-3;5-9, found {excerpt(fragments)}")
-
-    span = Span(
-        int(first[1]),
-        int(last[1]),
-        label,
-        float(score) if score else None,
-        corpus or None,
-        tuple(_to_pair(fragment) for fragment in fragments.split(";") if fragment),
-        read_attributes(attributes),
-        parse_evidence(evidence or None),
-    )
-
-    if span.end > len(text):
-        raise ValueError(f"span {start}..{end} ends beyond the text of {len(text)} characters")
-    if mention:
-        check_mention(text, span, mention, subject="the row")
-    return span
-
-
-def _to_pair(fragment: str) -> tuple[int, int]:
-    start, end = fragment.split("-")
-    return int(start), int(end)
-
-
 # --- writing
 
 
@@ -381,17 +313,3 @@ def _refusal(document: Document, seen: Mapping[str, Set[int]], empty: str, *, at
     if not attributes and any(span.attributes for span in document.spans):
         return "a span has attributes, for which there is no column; write with attributes=True"
     return None
-
-
-def _from_span(document: Document, span: Span) -> list[Any]:
-    return [
-        span.start,
-        span.end,
-        span.label,
-        document.mention(span),
-        None if span.score is None else float(span.score),
-        span.corpus,
-        ";".join(f"{start}-{end}" for start, end in span.fragments),
-        write_attributes(span.attributes),
-        write_evidence(span.evidence).get("evidence", ""),
-    ]

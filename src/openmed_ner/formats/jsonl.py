@@ -71,14 +71,21 @@ def _report(error: ValueError, *, place: str, on_bad: OnBad) -> None:
     on_bad(AnnotationError(f"{place}: {error}"))
 
 
-def write_jsonl(documents: Iterable[Document], file: TextIO, *, on_bad: OnBad = fail) -> None:
-    """Write one line per document, in UTF-8 without escapes; refused documents go to ``on_bad``."""
+def write_jsonl(
+    documents: Iterable[Document], file: TextIO, *, with_text: bool = True, on_bad: OnBad = fail
+) -> None:
+    """Write one line per document, in UTF-8 without escapes; refused documents go to ``on_bad``.
+
+    Without their texts, the lines have the mentions alone, and cannot be read back.
+    """
     for document in documents:
         try:
             record = to_json(document)
         except UnrepresentableError as error:
             on_bad(error)
         else:
+            if not with_text:
+                del record["text"]
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 

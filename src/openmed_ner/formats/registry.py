@@ -67,7 +67,8 @@ class Format:
         extension: extension of a downloaded file, without the leading dot.
         by_line: if true, the reader can pass over a record that is not UTF-8; it then expects lone surrogates
             in place of the bytes.
-        inexact: if true, the writer takes ``exact=False`` and drops values that the format cannot hold.
+        inexact: if true, the writer takes ``exact=False`` and drops what the format cannot hold, and digits.
+        textless: if true, the writer takes ``with_text=False`` and writes mentions alone.
         attributes: if true, the writer takes ``attributes=True`` to make room for attributes of spans.
         requires: module that the writer needs, and the extra that installs it; ``None`` for none. Such a
             format is not offered for download.
@@ -88,6 +89,7 @@ class Format:
     extension: str | None = None
     by_line: bool = False
     inexact: bool = False
+    textless: bool = False
     attributes: bool = False
     requires: tuple[str, str] | None = None
 
@@ -96,7 +98,7 @@ class Format:
         """Extension of one file of a run in shards; ``None`` if the format cannot be written in shards."""
         return None if self.writer is None or self.extension is None else self.extension.rpartition(".")[2]
 
-    def tagged_writer(self, *, attributes: bool = False) -> Writer | None:
+    def tagged_writer(self, *, attributes: bool = False, with_text: bool = True) -> Writer | None:
         """Return the writer for documents from a tagger, which may have any white space; ``None`` if none.
 
         Scores and corpora are dropped if the format has no place for them, and line breaks become blanks: the
@@ -104,12 +106,15 @@ class Format:
 
         Args:
             attributes: if true, spans may have attributes.
+            with_text: if false, leave out the texts, which not all formats can.
         """
-        if self.writer is None:
+        if self.writer is None or not (with_text or self.textless):
             return None
         options: dict[str, bool] = {"exact": False} if self.inexact else {}
         if self.attributes:
             options["attributes"] = attributes
+        if not with_text:
+            options["with_text"] = False
         return partial(self.writer, **options)
 
 
@@ -124,6 +129,7 @@ _ROWS = (
         media_type="application/x-ndjson",
         extension="jsonl",
         by_line=True,
+        textless=True,
     ),
     Format(
         name="csv",
@@ -135,6 +141,8 @@ _ROWS = (
         media_type="text/csv; charset=utf-8",
         extension="csv",
         by_line=True,
+        inexact=True,
+        textless=True,
         attributes=True,
     ),
     Format(
@@ -146,6 +154,8 @@ _ROWS = (
         media_type="text/tab-separated-values; charset=utf-8",
         extension="tsv",
         by_line=True,
+        inexact=True,
+        textless=True,
         attributes=True,
     ),
     Format(
@@ -314,17 +324,20 @@ FOLDER_WRITERS = {row.name: row.folder_writer for row in _ROWS if row.folder_wri
 """Writers of formats that are a folder."""
 SUFFIXES = {suffix: row.name for row in _ROWS for suffix in row.suffixes}
 """Name of the format by suffix."""
+TEXTLESS = tuple(row.name for row in _ROWS if row.textless)
+"""Names of the formats that mentions can be written in without their texts."""
 LINEWISE = tuple(row.name for row in _ROWS if row.by_line)
 """Names of the formats whose readers can pass over a line that is not UTF-8."""
 
 
-def tagged_writers(*, attributes: bool = False) -> dict[str, Writer]:
+def tagged_writers(*, attributes: bool = False, with_text: bool = True) -> dict[str, Writer]:
     """Writers of all formats that are one file, for documents from a tagger.
 
     Args:
         attributes: if true, spans may have attributes.
+        with_text: if false, writers that leave out the texts, of the formats that can.
     """
-    writers = {row.name: row.tagged_writer(attributes=attributes) for row in _ROWS}
+    writers = {row.name: row.tagged_writer(attributes=attributes, with_text=with_text) for row in _ROWS}
     return {name: writer for name, writer in writers.items() if writer}
 
 

@@ -51,8 +51,7 @@ class SpanSelection:
         Raises:
             InputError: no corpus is named, or the threshold is no share.
         """
-        if not isinstance(threshold, SupportsFloat) or not 0.0 <= float(threshold) <= 1.0:
-            raise InputError(f"threshold {threshold!r}: expected a number between 0 and 1")
+        check_threshold(threshold)
         if corpora is not None and not corpora:
             raise InputError("corpora is empty; name a head of this bundle, or leave it out")
         merged = types if corpora is None and not layers else ()
@@ -79,6 +78,16 @@ class SpanSelection:
         if self.types is not None and label not in self.types:
             return False
         return corpus in self.merges[label].used if label in self.merges else True
+
+
+def check_threshold(threshold: object) -> None:
+    """Refuse a threshold that is no share.
+
+    Raises:
+        InputError: it is no number from 0 to 1.
+    """
+    if not isinstance(threshold, SupportsFloat) or not 0.0 <= float(threshold) <= 1.0:
+        raise InputError(f"threshold {threshold!r}: expected a number between 0 and 1")
 
 
 def read_names(names: Iterable[str] | None, choices: Sequence[str], kind: str) -> Sequence[str] | None:

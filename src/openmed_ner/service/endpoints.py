@@ -25,6 +25,7 @@ from openmed_ner.errors import (
     UnknownConceptError,
 )
 from openmed_ner.inference.attributes import add_attributes, describe_concepts
+from openmed_ner.inference.note_hint import find_hint
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service.batcher import Batcher, cost
 from openmed_ner.service.description import describe_bundle
@@ -139,6 +140,7 @@ class Service:
             options.output,
             bundle=bundle,
             problems=problems,
+            hint=find_hint(documents, self.tagger.corpora),
             concepts=concepts,
             utf16=options.offsets == "utf16",
             with_text=options.return_text,

@@ -55,6 +55,7 @@ def write_body(
     *,
     bundle: dict[str, str | None],
     problems: Sequence[str] = (),
+    hint: str | None = None,
     concepts: Mapping[str, ConceptPlace] | None = None,
     utf16: bool = False,
     with_text: bool = True,
@@ -66,9 +67,10 @@ def write_body(
         output: name of the format, a key of ``MEDIA_TYPES``.
         bundle: name and digest of the model, for ``DEFAULT_OUTPUT``.
         problems: omissions from a file, likewise.
+        hint: what to know about the texts, likewise.
         concepts: concepts of the identifiers and those above them, likewise; left out if ``None``.
         utf16: if true, offsets count UTF-16 units, likewise.
-        with_text: if false, texts are left out, likewise.
+        with_text: if false, texts are left out, in ``DEFAULT_OUTPUT`` and the formats that can.
 
     Raises:
         RefusedError: the format cannot hold a document.
@@ -81,11 +83,14 @@ def write_body(
         }
         if problems:
             record["problems"] = [*problems]
+        if hint:
+            record["hint"] = hint
         if concepts is not None:
             record["concepts"] = {identifier: asdict(place) for identifier, place in concepts.items()}
         return Body(json.dumps(record, ensure_ascii=False).encode(), media_type)
     try:
-        content = _archive(documents, output) if output in FOLDER_WRITERS else _write(documents, output)
+        is_folder = output in FOLDER_WRITERS
+        content = _archive(documents, output) if is_folder else _write(documents, output, with_text=with_text)
     except InputError as error:
         raise RefusedError(422, "unrepresentable", str(error), places=["output"]) from error
     return Body(content, media_type, _file_name(output))
@@ -123,10 +128,10 @@ def _file_name(output: str) -> str:
     return f"entities.{REGISTRY[output].extension}"
 
 
-def _write(documents: Sequence[Document], output: str) -> bytes:
+def _write(documents: Sequence[Document], output: str, *, with_text: bool) -> bytes:
     file = StringIO(newline="\n")
     attributes = any(span.attributes for document in documents for span in document.spans)
-    tagged_writers(attributes=attributes)[output](documents, file)
+    tagged_writers(attributes=attributes, with_text=with_text)[output](documents, file)
     return file.getvalue().encode()
 
 

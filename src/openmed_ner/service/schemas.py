@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.json_schema import SkipJsonSchema
 
 from openmed_ner.errors import InputError, RefusedError, suggest
+from openmed_ner.formats import TEXTLESS
 from openmed_ner.inference.attributes import STEPS, IdentifierOptions
 from openmed_ner.linking.species import read_species
 from openmed_ner.service.batcher import PipeOptions
@@ -75,13 +76,16 @@ class TagOptions(BaseModel):
     offsets: Literal["characters", "utf16"] = "characters"
     """Unit of offsets in the output ``json``: Unicode code points, or UTF-16 units as in JavaScript."""
     return_text: bool = True
-    """If false, the output ``json`` leaves out the texts, and has the mentions alone."""
+    """If false, texts are left out. For the outputs ``json``, ``jsonl``, ``csv`` and ``tsv``."""
 
     @model_validator(mode="after")
     def _fit_output(self) -> Self:
-        needs_json = self.offsets != "characters" or not self.return_text or self.concepts
-        if self.output != DEFAULT_OUTPUT and needs_json:
-            raise ValueError("concepts, offsets and return_text are for the output json")
+        if self.output == DEFAULT_OUTPUT:
+            return self
+        if self.offsets != "characters" or self.concepts:
+            raise ValueError("concepts and offsets are for the output json")
+        if not self.return_text and self.output not in TEXTLESS:
+            raise ValueError(f"return_text is for the outputs {', '.join((DEFAULT_OUTPUT, *TEXTLESS))}")
         return self
 
     @model_validator(mode="after")
@@ -256,6 +260,8 @@ class Tagged(_Answer):
     """Documents, in the order of the texts."""
     bundle: BundleName
     """The model that tagged them."""
+    hint: str | SkipJsonSchema[None] = None
+    """What to know about the texts, such as that one of the first reads like a clinic note."""
     concepts: dict[str, ConceptAnswer] | SkipJsonSchema[None] = None
     """On request, the concepts of the identifiers and all concepts above them, by identifier."""
 

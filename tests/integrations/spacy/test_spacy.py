@@ -299,6 +299,31 @@ def test_a_bad_document_does_not_take_its_batch_along(monkeypatch: pytest.Monkey
     assert [doc.text for doc in nlp.pipe(stream)] == TEXTS and failed == ["a bad text"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"types": ["disease"]}, "unknown type 'disease'; did you mean Disease"),
+        ({"corpora": ["mine"]}, "unknown corpus 'mine'"),
+        ({"ents": ["bc5cdr"]}, "unknown corpus 'bc5cdr'"),
+        ({"threshold": 2.0}, "threshold 2.0"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_there_is_a_text(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_pipeline(**setting)
+
+
+def test_types_of_a_bundle_that_comes_with_the_pipeline_are_not_those_of_this_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pipeline(types=["Chemical"]).to_disk(tmp_path)
+    component = "openmed_ner.integrations.spacy.component"
+    monkeypatch.setattr(f"{component}.read_manifest", lambda *_: pytest.fail("this version's bundle is read"))
+    assert [ent.label_ for ent in spacy.load(tmp_path)(TEXTS[0]).ents] == ["Chemical"]
+    with pytest.raises(InputError, match="unknown type 'Dose'"):
+        spacy.load(tmp_path, config={"components": {"openmed_ner": {"types": ["Dose"]}}})
+
+
 def test_a_wrong_setting_is_an_error_whatever_becomes_of_bad_documents(tagger: Tagger) -> None:
     for config in ({"types": ["Virus"]}, {"corpora": ["mine"]}, {"threshold": 2.0}):
         component = holding(tagger, **config)
@@ -306,7 +331,7 @@ def test_a_wrong_setting_is_an_error_whatever_becomes_of_bad_documents(tagger: T
         with pytest.raises(InputError, match=r"Virus|mine|2\.0"):
             list(component.pipe([blank().make_doc(TEXTS[0])]))
     with pytest.raises(InputError, match="ents names the unknown corpus 'mine'"):
-        make_pipeline(ents=["mine"])(TEXTS[0])
+        EntityTagger("test", ComponentSettings(ents=["mine"], threads=1)).tagger  # noqa: B018
     with pytest.raises(ValueError, match="alignment"):
         make_pipeline(alignment="nearest")
 

@@ -304,7 +304,9 @@ def _describe_difference(key: str, old: Any, new: Any) -> str:
         name = next(new_file[0] for new_file, old_file in zip(new, old, strict=True) if new_file != old_file)
         return f"another {name!r}, or other content in it"
     if isinstance(old, dict) and isinstance(new, dict):
-        key, old, new = next((name, old.get(name), new[name]) for name in new if old.get(name) != new[name])
+        # Either may lack an option that the other one has.
+        key = next(name for name in {**old, **new} if old.get(name) != new.get(name))
+        old, new = old.get(key), new.get(key)
     return f"{key} {old!r}, not {new!r}"
 
 

@@ -26,8 +26,11 @@ from spacy.tokens import Doc, SpanGroup
 from spacy.training import Example
 from spacy.util import raise_error
 
+from openmed_ner.bundle.files import MANIFEST
+from openmed_ner.bundle.manifest import read_manifest
 from openmed_ner.errors import InputError
 from openmed_ner.inference.attributes import IdentifierOptions, add_attributes
+from openmed_ner.inference.selection import check_threshold, read_names
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.integrations.spacy.bundle import copy_folder, pack, read_files, unpack, write_files
 from openmed_ner.integrations.spacy.results import KEY, add_extensions, flatten, store_document
@@ -98,6 +101,29 @@ class ComponentSettings:
             tuple(self.under),
             self.species,
         )
+
+
+def check_names(settings: ComponentSettings) -> None:
+    """Refuse names that the bundle of a new component lacks, from its manifest alone, and a wrong threshold.
+
+    A bundle that is not there may still come with the files of a pipeline, and is not checked.
+
+    Raises:
+        BundleError: the manifest cannot be read.
+        InputError: a type or a corpus is unknown, or the threshold is no share.
+    """
+    check_threshold(settings.threshold)
+    folder = embedded_bundle() if settings.bundle is None else Path(settings.bundle)
+    paths = [folder / MANIFEST] if (folder / MANIFEST).exists() else sorted(folder.glob(f"*/{MANIFEST}"))
+    heads = [head for path in paths for head in read_manifest(path.read_bytes(), path.parent).heads]
+    if not heads:
+        return
+
+    types = tuple(dict.fromkeys(label for head in heads for label in head.labels))
+    corpora = tuple(head.corpus for head in heads)
+    read_names(settings.types, types, "type")
+    read_names(settings.corpora, corpora, "corpus")
+    read_names(settings.ents, corpora, "corpus")
 
 
 class EntityTagger:
@@ -213,8 +239,8 @@ class EntityTagger:
         return self
 
     def _check(self) -> None:
-        """Load the model now: a damaged bundle must not be copied, nor noticed at the first document only."""
-        self.tagger  # noqa: B018
+        """Load the model now: a damaged bundle or a wrong setting shall not wait for a document."""
+        self._tag([])
 
     @contextmanager
     def _folder(self) -> Iterator[Path]:
@@ -341,4 +367,7 @@ def make_component(
         under,
         species,
     )
+    # A saved pipeline lists its components. Its bundle comes with its files, which are read after this.
+    if name not in nlp._meta.get("components", ()):
+        check_names(settings)
     return EntityTagger(name, settings)

@@ -21,6 +21,7 @@ from openmed_ner.errors import InputError, RefusedError, RunError
 from openmed_ner.formats import read_documents
 from openmed_ner.inference.attributes import add_attributes
 from openmed_ner.inference.loading import check_outputs
+from openmed_ner.inference.note_hint import find_hint
 from openmed_ner.inference.parts import ModelPart
 from openmed_ner.inference.tagger import Tagger
 from openmed_ner.service.batcher import PipeOptions
@@ -157,6 +158,7 @@ class LocalService:
             fields.get("output", DEFAULT_OUTPUT),
             bundle={"name": self._tagger.manifest.name, "sha256": self._sha256},
             problems=problems,
+            hint=find_hint(documents, self._tagger.corpora),
         )
 
 

@@ -50,7 +50,7 @@ export function createResult(find) {
   const kinds = { labels: [], corpora: [] };
 
   /**
-   * @param {{documents: any[], concepts?: Record<string, {name: string, parents: string[]}>}} answer
+   * @param {{documents: any[], hint?: string, concepts?: Record<string, {name: string, parents: string[]}>}} answer
    * @param {{name?: string, layers?: boolean}} [request] name of the file; whether each guideline has a layer
    * @returns {number} number of mentions
    */
@@ -58,6 +58,7 @@ export function createResult(find) {
     layered = layers;
     find("main").classList.toggle("layered", layered);
     find("result-title").textContent = name ? `Tagged text: ${name}` : "Tagged text";
+    find("hint").textContent = answer.hint ?? "";
     find("lines").textContent = layered ? LAYERED : MERGED;
     const hierarchy = createHierarchy(answer.concepts ?? {});
     documents = answer.documents.map((record) => readDocument(record, hierarchy.expand));
