@@ -17,7 +17,7 @@ def echo(documents: Iterable[Document]) -> Iterator[Document]:
 def test_a_note_among_the_first_documents_is_named() -> None:
     hint = find_hint([*ARTICLES[1:], Document("note.txt", NOTE)], CORPORA)
     assert hint is not None and hint.startswith("note.txt reads like a clinic note")
-    assert str(find_hint([Document("0", NOTE)], CORPORA)).startswith("this text reads")
+    assert str(find_hint([Document("0", NOTE)], CORPORA)).startswith("This text reads")
 
 
 def test_later_documents_are_not_looked_at() -> None:

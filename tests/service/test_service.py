@@ -79,7 +79,7 @@ def spans(document: dict[str, Any]) -> list[tuple[str, str]]:
 def test_a_clinic_note_is_told_in_the_answer(real: TestClient) -> None:
     note = "CC: cough\nHPI: 58 y/o M c/o cough, denies fever.\nMeds: lisinopril 20 mg daily\n"
     assert (
-        real.post("/tag", json={"text": note}).json()["hint"].startswith("this text reads like a clinic note")
+        real.post("/tag", json={"text": note}).json()["hint"].startswith("This text reads like a clinic note")
     )
     assert "hint" not in real.post("/tag", json={"text": "Aspirin reduced the risk of stroke."}).json()
 

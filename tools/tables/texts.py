@@ -7,7 +7,6 @@ from typing import Any
 
 from tables.common import machine, percent, read, table_row
 
-
 _NOTE_TEXTS = {
     "notes": "our invented notes",
     "aci-bench-notes": "notes of ACI-Bench, without line ends",
@@ -248,5 +247,5 @@ def note_style() -> str:
         n, taken = (sum(row[key] for row in group) for key in ("n", "taken"))
         lines.append(table_row((title, f"{n:,}", f"{taken:,} ({percent(taken / n)} %)")))
     slowest = max(row["milliseconds"] for row in record["groups"])
-    note = f"A text takes {slowest:.0f} ms at most, the mean of a collection. {machine(record)}"
+    note = f"The slowest collection takes {slowest:.0f} ms a text. {machine(record)}"
     return "\n".join([*lines, "", note])

@@ -33,7 +33,7 @@ def find_hint(documents: Sequence[Document], corpora: Iterable[str]) -> str | No
     if note is None or not CATALOG.keys() >= set(corpora):
         return None
     # Texts without a name have their number.
-    return f"{'this text' if note.id == '0' else note.id} {HINT}"
+    return f"{'This text' if note.id == '0' else note.id} {HINT}"
 
 
 def watch_notes(tag: _TagFunction, corpora: Iterable[str], tell: Callable[[str], None]) -> _TagFunction:
