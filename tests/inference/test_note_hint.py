@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 
 from openmed_ner.inference.note_hint import FIRST, find_hint, watch_notes
@@ -35,3 +37,14 @@ def test_a_run_has_one_hint_and_all_its_documents() -> None:
     # A run may call its tag function block by block.
     assert [*tag(documents[:2]), *tag(documents[2:])] == documents
     assert [hint.split()[0] for hint in told] == ["1"]
+
+
+def test_a_text_that_is_no_note_does_not_load_the_catalog() -> None:
+    code = (
+        "import sys\n"
+        "from openmed_ner.inference.note_hint import find_hint\n"
+        "from openmed_ner.text import Document\n"
+        "find_hint([Document('1', 'Aspirin.')], ['bc2gm']); print('openmed_ner.corpora' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -27,10 +27,12 @@ def find_hint(documents: Sequence[Document], corpora: Iterable[str]) -> str | No
         documents: all documents.
         corpora: names of the heads of the model.
     """
+    note = next((document for document in documents[:FIRST] if is_note_like(document.text)), None)
+    if note is None:
+        return None
     from openmed_ner.corpora.catalog import CATALOG  # not above: most texts are no notes
 
-    note = next((document for document in documents[:FIRST] if is_note_like(document.text)), None)
-    if note is None or not CATALOG.keys() >= set(corpora):
+    if not CATALOG.keys() >= set(corpora):
         return None
     # Texts without a name have their number.
     return f"{'This text' if note.id == '0' else note.id} {HINT}"
