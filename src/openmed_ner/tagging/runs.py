@@ -86,7 +86,9 @@ class LeadTest:
         places = np.arange(len(heads))
         words = places + np.repeat(runs.firsts - opens, lengths)
 
-        single = scores[words[:, None], self._columns[heads]] + self._padding[heads]
+        # With one index, which takes half of the time of two.
+        cells = (words * scores.shape[1])[:, None] + self._columns.take(heads, axis=0)
+        single = scores.ravel().take(cells) + self._padding.take(heads, axis=0)
         tags = single.argmax(axis=1)
         leads = single[places, tags]
         single[places, tags] = -np.inf

@@ -1,11 +1,11 @@
 """From scores per word back to spans: constrained decoding per head, joined across windows.
 
 Viterbi search finds the best well-formed tag sequence of each head. Most words are certainly ``O`` in that
-sequence (:mod:`openmed_ner.tagging.certainty`), and most runs of words between them have tags that are certain,
-too (:mod:`openmed_ner.tagging.runs`). The search covers only the rest.
-Windows are decoded in order as they arrive, each starting from the last tag decided. Of a document, only the
-words of mentions are kept and, for document-level decoding, those that may belong to one. No mention crosses
-a break of the layout (:mod:`openmed_ner.tagging.layout_decoding`).
+sequence (:mod:`openmed_ner.tagging.certainty`), and most runs of words between them have tags that are
+certain, too (:mod:`openmed_ner.tagging.runs`). The search covers only the rest. Windows are decoded in order
+as they arrive, each starting from the last tag decided. Of a document, only the words of mentions are kept
+and, for document-level decoding, those that may belong to one. No mention crosses a break of the layout
+(:mod:`openmed_ner.tagging.layout_decoding`).
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class _Decoder:
         places, block = np.nonzero(np.arange(len(paths))[:, None] < lengths)
         tags[firsts[block] + places, heads[block]] = paths[places, block]
 
-    def log_sums(self, scores: FloatArray) -> FloatArray:
+    def log_sums(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Parts of the log-probabilities of all heads, see :func:`_log_sums`."""
         return _log_sums(scores, self.begins, self.columns.owners)
 
@@ -184,7 +184,7 @@ class _Decoder:
         return columns, begins, np.repeat(np.arange(len(heads)), np.diff(begins, append=len(columns)))
 
 
-def _log_sums(scores: FloatArray, begins: TagArray, owners: TagArray) -> FloatArray:
+def _log_sums(scores: FloatArray, begins: TagArray, owners: TagArray) -> tuple[FloatArray, FloatArray]:
     """Largest score of each word and head, and the logarithm of the sum over all tags beyond it.
 
     Both are subtracted from a score in this order, which gives its log-probability.
@@ -195,11 +195,11 @@ def _log_sums(scores: FloatArray, begins: TagArray, owners: TagArray) -> FloatAr
         owners: head of each column, ``(n_columns,)``.
 
     Returns:
-        ``(2, n_words, n_heads)``.
+        ``(n_words, n_heads)`` each.
     """
     peaks = np.maximum.reduceat(scores, begins, axis=1)
     sums = np.add.reduceat(np.exp(scores - peaks.take(owners, axis=1)), begins, axis=1)
-    return np.stack([peaks, np.log(sums)])
+    return peaks, np.log(sums)
 
 
 _decoder = lru_cache(maxsize=32)(_Decoder)

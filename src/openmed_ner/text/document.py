@@ -80,7 +80,7 @@ class Span:
                     f"fragments go from {self.start} to {self.end} in order, with gaps, not {self.fragments}"
                 )
 
-        if any(before >= after for (before, _), (after, _) in pairwise(self.attributes)):
+        if self.attributes and any(before >= after for (before, _), (after, _) in pairwise(self.attributes)):
             raise ValueError(f"attributes are sorted by name, each name once, not {self.attributes}")
         if self.evidence not in EVIDENCE:
             raise ValueError(f"evidence is one of {', '.join(EVIDENCE)}, not {self.evidence!r}")
