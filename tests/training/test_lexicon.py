@@ -130,7 +130,9 @@ def test_an_older_model_begins_to_read_names_unchanged(
 ) -> None:
     recipe = replace(make_lexicon_recipe(backbone, compiled), method="full", start=str(full_bundle.folder))
     start = open_start(recipe, describe_backbone(str(backbone), backbone))
-    model = build_model(recipe, backbone, HEADS, start=start, lexicon=open_training_lexicon(recipe, start))
+    model = build_model(
+        recipe, backbone, HEADS, start=start, lexicon=open_training_lexicon(recipe, start.bundle)
+    )
     assert model.lexicon is not None
     ids = np.arange(5, 25).reshape(2, 10)
     lexicon_tags = np.full_like(ids, 3)

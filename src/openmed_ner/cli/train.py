@@ -43,7 +43,7 @@ from openmed_ner.cli.slips import find_slips
 from openmed_ner.errors import RecipeError, require_extra
 from openmed_ner.evaluation.gold import require_mentions
 from openmed_ner.formats import FORMATS, read_documents, read_valid_documents
-from openmed_ner.inference.tagger import embedded_bundle
+from openmed_ner.inference.tagger import EMBEDDED, embedded_bundle
 from openmed_ner.text import Account, Document
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.data_size import choose_settings
@@ -52,8 +52,6 @@ from openmed_ner.training.recipes import read_recipe
 if TYPE_CHECKING:
     from openmed_ner.training.objectives.token_tags import TrainingCorpus
 
-EMBEDDED = "embedded"
-"""Name of the embedded bundle for ``--start``."""
 _BOTH = "name corpora of the catalog or your own --data, not both"
 _POOR = 0.1
 """Mean dev F1 below which a model is said to have learnt hardly anything."""

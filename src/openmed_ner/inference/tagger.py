@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+EMBEDDED = "embedded"
+"""Name of the embedded bundle where a path may stand."""
 GPU_MULTIPLE = 64
 """Divisor of padded lengths on a GPU, which has time to spare but should see few shapes."""
 

@@ -217,6 +217,8 @@ class Recipe:
             their teacher on the training documents, so that they forget little.
         soup: folders of bundles with the same heads and layers as the start; training starts from the mean of
             all their weights (a model soup; Wortsman et al., 2022, arXiv 2203.05482).
+        compare_start: keep the best on dev of the trained weights, those that training began with, and
+            their mean, so that a run never ends with a lower dev score than its start. Ignored without one.
         layers: numbers from 0 of the backbone's layers to keep, for a smaller and faster model; empty: all.
         method: ``lora`` trains an adapter and the heads, ``full`` trains everything.
         seed: seed of new weights, batch order and dropout.
@@ -255,6 +257,7 @@ class Recipe:
     start: str = ""
     keep_heads: bool = False
     soup: tuple[str, ...] = ()
+    compare_start: bool = False
     layers: tuple[int, ...] = ()
     method: Literal["lora", "full"] = "lora"
     seed: int = 0
@@ -308,6 +311,8 @@ class Recipe:
         only_start = not self.keep_heads or teacher in ("", self.start)
         require(only_start, "distillation.teacher", teacher, "the start, since keep_heads is set")
         require(bool(self.start) or not self.soup, "soup", self.soup, "no bundles, since no start is named")
+        has_dev = self.learn == "train" or bool(self.keep_dev)
+        require(has_dev or not self.compare_start, "compare_start", True, "false, since all of dev is learnt")
 
 
 @dataclass(frozen=True, slots=True)

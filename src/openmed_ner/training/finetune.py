@@ -36,6 +36,7 @@ from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader, learn_tran
 from openmed_ner.tagging.parallel import ReadingPool
 from openmed_ner.text import Document
 from openmed_ner.training.augmentation import augment
+from openmed_ner.training.comparison import StartWeights
 from openmed_ner.training.config import Recipe
 from openmed_ner.training.engine.loop import StepReport, Trainer
 from openmed_ner.training.engine.processes import Processes
@@ -86,7 +87,7 @@ def finetune(
         RunError: the folder holds another run, or the run fails.
     """
     corpora = _prepare_heads(recipe, corpora)
-    begun = open_bundle(Path(recipe.start)) if recipe.start and (recipe.keep_heads or not finish) else None
+    begun = _open_begun(recipe, finish=finish)
     if begun is not None and recipe.keep_heads:
         corpora = keep_heads(corpora, begun.manifest)
         recipe = replace(recipe, distillation=replace(recipe.distillation, teacher=recipe.start))
@@ -104,7 +105,7 @@ def finetune(
     else:
         origins = describe_origins(recipe, adapted=adapted, start=start, teacher=teacher)
         processes.on_main(partial(_write_origins, folder, origins))
-    lexicon = open_training_lexicon(recipe, start)
+    lexicon = open_training_lexicon(recipe, begun)
     corpora = augment(
         corpora,
         recipe.augmentation,
@@ -115,6 +116,7 @@ def finetune(
     matcher = lexicon.matcher if lexicon else None
     reader = WindowReader(tokenizer, heads, recipe.window, recipe.overlap, matcher=matcher)
     model = build_model(recipe, origin.encoder, heads, adapted=adapted, start=start, lexicon=lexicon)
+    before = StartWeights.copy(model) if recipe.compare_start and start else None
     teachers = [source.model for source in teacher.sources] if teacher else []
     for tagger in (model, *teachers):
         use_fused_attention(tagger.encoder, processes.device)
@@ -156,6 +158,9 @@ def finetune(
         if resume:
             trainer.resume()
         history = trainer.run()
+        comparison = before and before.keep_best(
+            model, objective.evaluate, precision=precision, processes=processes
+        )
 
     trained, total = count_parameters(model)
     record = {
@@ -167,6 +172,7 @@ def finetune(
         "parameters": {"trained": trained, "total": total, "share": trained / total},
         **{key: origins[key] for key in ("adaptation", "start", "teacher") if key in origins},
         **({"lexicon": lexicon.record} if lexicon else {}),
+        **({"comparison": comparison} if comparison else {}),
         "history": history.to_json(),
         "energy": history.energy.to_json(),
     }
@@ -191,6 +197,13 @@ def finetune(
 
     processes.on_main(partial(write_bundle, folder / BUNDLE, manifest, record, save, tokenizer))
     return open_bundle(folder / BUNDLE)
+
+
+def _open_begun(recipe: Recipe, *, finish: bool) -> Bundle | None:
+    """Open the bundle of the start. To finish a run, it is needed for its heads or its lexicon alone."""
+    folder = Path(recipe.start)
+    is_needed = not finish or recipe.keep_heads or (not recipe.lexicon.folder and folder.is_dir())
+    return open_bundle(folder) if recipe.start and is_needed else None
 
 
 def _prepare_heads(recipe: Recipe, corpora: Sequence[TrainingCorpus]) -> list[TrainingCorpus]:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import RECORD, LexiconReference, Terminology
 from openmed_ner.storage import sha256
 from openmed_ner.terminologies import Matcher, ShortForm, open_lexicon, read_short_forms
 from openmed_ner.terminologies.store import find_store
 from openmed_ner.training.config import Recipe
-from openmed_ner.training.warm_start import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class TrainingLexicon:
     short_forms: tuple[ShortForm, ...] = ()
 
 
-def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> TrainingLexicon | None:
+def open_training_lexicon(recipe: Recipe, start: Bundle | None) -> TrainingLexicon | None:
     """Open the lexicon that a recipe names, or else that of the start; ``None`` if there is none.
 
     Raises:
@@ -53,10 +53,9 @@ def open_training_lexicon(recipe: Recipe, start: TrainedModel | None) -> Trainin
         record = {key: manifest[key] for key in ("sources", "texts", "precision", "types")}
         return TrainingLexicon(content, reference, record, Matcher(lexicon), tuple(read_short_forms(folder)))
 
-    bundle = start.bundle if start else None
-    if bundle is None or bundle.manifest.lexicon is None:
+    if start is None or start.manifest.lexicon is None:
         return None
-    matcher = bundle.read_matcher()
+    matcher = start.read_matcher()
     assert matcher is not None
-    record = bundle.read_json(RECORD).get("lexicon", {})
-    return TrainingLexicon(bundle.read(LEXICON), bundle.manifest.lexicon, record, matcher)
+    record = start.read_json(RECORD).get("lexicon", {})
+    return TrainingLexicon(start.read(LEXICON), start.manifest.lexicon, record, matcher)

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import pytest
 import torch
@@ -21,19 +22,20 @@ from lexicons import build_diseases
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.formats.jsonl import write_jsonl
-from openmed_ner.inference.tagger import Tagger
+from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.model.backbones import find_backbone, weights_sha256
 from openmed_ner.model.bundles import ENCODER
 from openmed_ner.model.rounding import restore_tensors, round_tensors
-from openmed_ner.storage import read_json
-from openmed_ner.training.config import LexiconSettings
+from openmed_ner.storage import read_json, write_json
+from openmed_ner.training.config import LexiconSettings, Recipe
 from openmed_ner.training.engine.history import CHECKPOINT
 from openmed_ner.training.study.plan import Study, read_study
 from openmed_ner.training.study.progress import read_progress
 from openmed_ner.training.study.reproduce import reproduce
+from openmed_ner.training.study.specs import ModelSpec
 from openmed_ner.training.transport import check, remote
 from openmed_ner.training.transport.contents import LEXICON_FILES, TERMINOLOGIES, copy_contents
-from openmed_ner.training.transport.packages import missing_packages, read_present
+from openmed_ner.training.transport.packages import NEEDED, missing_packages, needed_packages, read_present
 from openmed_ner.training.transport.packing import Packing, PackSettings, pack_study
 from openmed_ner.training.transport.results import join_results
 from openmed_ner.training.transport.weights import expand_backbone, round_backbone, round_bundle
@@ -46,6 +48,8 @@ adaptation_share = 0.2
 weights = "bf16"
 [adaptations]
 language = "adapt.toml"
+[bundles]
+published = "published"
 [corpora.diseases]
 train = "diseases.jsonl"
 dev = "diseases.jsonl"
@@ -53,9 +57,10 @@ test = "diseases.jsonl"
 [models.teacher]
 corpora = ["diseases"]
 encoders = ["language"]
+teacher = "published"
 tested = false
 weights = "int8"
-training = { schedule = { epochs = 2 } }
+training = { schedule = { epochs = 2 }, distillation = { scores = "online" } }
 [models.student]
 corpora = ["diseases"]
 encoders = ["none"]
@@ -68,14 +73,17 @@ schedule = { learning_rate = 1e-7 }
 [models.small]
 corpora = ["diseases"]
 encoders = ["none"]
-start = "student"
+start = "published"
 teacher = "teacher"
-training = { layers = [1] }
+training = { layers = [1], compare_start = true }
 [models.accurate]
 corpora = ["diseases"]
 encoders = ["none"]
 teacher = "annotated"
 training = { method = "lora", lora = { rank = 2, alpha = 4, targets = "all-linear" } }
+[teachers.published]
+model = "published"
+by = "probabilities"
 [teachers.teacher]
 model = "teacher"
 by = "probabilities"
@@ -113,14 +121,16 @@ epochs = 1
 batch_subwords = 160
 precision = "fp32"
 """
-"""The stages of recipes/gpu.toml, at toy size. The student learns too slowly to end before its time."""
+"""The stages of recipes/gpu.toml, and an adaptation, at toy size. The student is too slow to end before its
+time."""
 SETTINGS = PackSettings(part_size=400_000, file_size=50_000, device="cpu", wheels=False)
 TEACHER, STUDENT = "models/teacher/language/seed-0", "models/student/none/seed-0"
 MODELS = "teacher", "student", "small", "accurate"
 
 
 @pytest.fixture
-def study(backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+def study(backbone: Path, full_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    shutil.copytree(full_bundle.folder, tmp_path / "published")
     with (tmp_path / "diseases.jsonl").open("w") as file:
         write_jsonl(CORPORA[0].train, file)
     (tmp_path / "study.toml").write_text(STUDY)
@@ -166,6 +176,37 @@ def test_a_lexicon_travels_with_its_short_forms(study: Study, passages: Path, tm
     carried = contents / TERMINOLOGIES / compiled.name
     assert sorted(path.name for path in carried.iterdir()) == sorted(LEXICON_FILES)
     assert all((carried / name).read_bytes() == (compiled / name).read_bytes() for name in LEXICON_FILES)
+
+
+def test_a_bundle_travels_with_what_reads_its_graph(
+    study: Study, passages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that starts from the embedded one needs no file of its backbone, but a package for graphs."""
+    contents = tmp_path / "contents"
+    copy_contents(study, contents, form="bf16", texts=tmp_path / "diseases.jsonl", passages=passages)
+    packed = read_study(contents / "study.json")
+    assert packed.bundles == {"published": str(contents / "bundles/published")}
+    sources = [open_bundle(Path(place)) for place in (*study.bundles.values(), *packed.bundles.values())]
+    assert sources[0].sha256 == sources[1].sha256
+    assert needed_packages(study) == NEEDED and "onnx" not in NEEDED
+
+    monkeypatch.setenv("OPENMED_NER_BACKBONES", str(tmp_path / "nowhere"))
+    model = ModelSpec(corpora=("diseases",), start="published", training={"method": "full"})
+    embedded = replace(
+        study,
+        minutes=0.0,
+        adaptations={},
+        teachers={},
+        bundles={"published": str(embedded_bundle())},
+        models={"student": model},
+        training=Recipe(backbone="minilm-l6"),
+    )
+    assert copy_contents(embedded, tmp_path / "embedded", form="bf16") == {}
+    assert not (tmp_path / "embedded/backbones").exists()
+    assert needed_packages(embedded) == (*NEEDED, "onnx")
+    assert "protobuf" in missing_packages({"numpy"}, needed_packages(embedded))
+    searched = replace(embedded, models={"student": replace(model, searched=True)})
+    assert "optuna" in needed_packages(searched)
 
 
 @pytest.mark.slow
@@ -280,6 +321,62 @@ def test_a_machine_is_checked_before_minutes_are_lost(
         check.check_machine(folder, "cpu")
 
 
+def test_a_full_disk_is_noticed_before_anything_is_unpacked(
+    study: Study,
+    passages: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    packing = pack(study, tmp_path, passages)
+    total = sum(path.stat().st_size for path in packing.parts)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=2 * total))
+    with pytest.raises(RunError, match=r"MB of free space, and .* are needed: choose another --folder"):
+        remote.unpack(packing.parts, tmp_path / "run", device="cpu")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["parts"]
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(remote, "unpack", fail)
+    monkeypatch.setattr(sys, "argv", ["packed.pyz", "unpack", "x.part"])
+    with pytest.raises(SystemExit) as ended:
+        remote.main()
+    assert ended.value.code == 1 and "packed.pyz: [Errno 28] No space left" in capsys.readouterr().err
+
+
+def test_a_run_that_is_told_to_end_saves_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of the machine sends SIGTERM first; the study is interrupted, and its results are written."""
+    (tmp_path / "openmed_ner").mkdir()
+    (tmp_path / "openmed_ner/__init__.py").touch()
+    (tmp_path / "openmed_ner/__main__.py").write_text("import time\ntime.sleep(60)\n")
+    write_json(tmp_path / "packed.json", {"device": "cpu"})
+    write_json(tmp_path / "checked.json", {"device": "cpu"})
+    saved: list[int | None] = []
+
+    def save(folder: Path, out: Path, settings: object, *, seconds: float, status: int | None) -> str:
+        saved.append(status)
+        return "saved"
+
+    monkeypatch.setattr(remote, "_save", save)
+    monkeypatch.setattr(remote, "_environment", lambda folder, device: {"PYTHONPATH": str(tmp_path)})
+    arguments = ["packed.pyz", "run", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    before = signal.getsignal(signal.SIGTERM)
+    alarm = Timer(2.0, os.kill, (os.getpid(), signal.SIGTERM))
+    alarm.start()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            remote.main()
+    finally:
+        alarm.cancel()
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 3 and len(saved) == 1 and saved[0] not in (0, None)
+
+
 def test_files_that_are_missing_are_named_when_a_study_is_packed(
     study: Study, passages: Path, tmp_path: Path
 ) -> None:
@@ -305,6 +402,7 @@ def test_packages_of_the_other_machine_are_read_as_pip_prints_them(tmp_path: Pat
     present = read_present(tmp_path / "freeze.txt")
     assert present == {"torch", "bioc", "huggingface-hub"}
     assert "bioc" in missing_packages(None) and "torch" not in missing_packages(None)
+    assert "onnxruntime" not in missing_packages(set()), "no study computes a graph with it"
     assert "bioc" not in missing_packages(present) and "transformers" in missing_packages(present)
 
 

@@ -14,9 +14,11 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
+from openmed_ner.bundle import open_bundle
 from openmed_ner.corpora import find_corpus
 from openmed_ner.errors import RunError
 from openmed_ner.model.backbones import BACKBONES, find_backbone
@@ -25,6 +27,8 @@ from openmed_ner.model.tagger import load_config
 from openmed_ner.text import iter_tokens
 from openmed_ner.training.config import PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.engine.precision import autocast_dtype
+from openmed_ner.training.engine.session import BUNDLE
+from openmed_ner.training.study.given import describe_recipe
 from openmed_ner.training.study.plan import (
     PlannedRun,
     Study,
@@ -41,6 +45,8 @@ HELD_OUT = 10_000, 200
 """Passages of a prepared set's held-out part, and subwords per passage, assumed without reading the set."""
 TEXT = 300
 """Subwords of a text that a teacher reads: an abstract, overlaps included."""
+NOTE = 60
+"""Subwords of a note that is written for training."""
 ACTIVATION, SCORES = 34, 5
 """Bytes of activations in half precision: per dimension and layer, and per attention head and neighbour."""
 ADAM = 12
@@ -80,6 +86,9 @@ CPU_REACHED = 0.65, 0.45
 """Shares measured by benchmarks/pretraining.py and benchmarks/training.py."""
 BATCH_SECONDS, BEGIN_SECONDS = 0.03, 20.0
 """Overhead of a batch (kernel launches) and of a run (loading, writing, scoring)."""
+READ_SECONDS, TEXT_SECONDS = 5e-6, 4e-4
+"""Time to read a word of the corpora, once in a study, and a text for a teacher. On one core, 1.5 to 2.9
+microseconds were measured for reading a word and 0.7 for comparing it with those held out."""
 CPU_WATTS = 27.0
 """Mean power of our runs on 2 cores, as CodeCarbon estimates it."""
 
@@ -102,6 +111,10 @@ class Estimate:
     kwh: float
     share: float
 
+    def with_delay(self, seconds: float, device: Device) -> Estimate:
+        """Return the estimate of a step that begins so many seconds later."""
+        return replace(self, seconds=self.seconds + seconds, kwh=self.kwh + seconds * device.watts / 3.6e6)
+
 
 def estimate_study(study: Study, device: Device) -> list[Estimate]:
     """Estimate every step of a study.
@@ -117,18 +130,25 @@ def estimate_study(study: Study, device: Device) -> list[Estimate]:
     ]
 
     runs = {run.name: run for run in iter_runs(study)}
-    trained = []
+    recipe_of = {f"{name}/{BUNDLE}": run.recipe for name, run in runs.items()}
+    for place in study.bundles.values():
+        recipe_of[place] = describe_recipe(open_bundle(Path(place)).manifest)
+    trained: list[Estimate] = []
     for name, run in runs.items():
         teacher = study.teachers.get(study.models[run.model].teacher)
         n_texts = teacher.texts if teacher else 0
         by_probabilities = teacher and teacher.by == "probabilities"
-        teachers = study.teacher_folders(teacher) if teacher and by_probabilities else ()
-        recipes = [runs[folder].recipe for folder in teachers]
-        trained.append(_cost(name, _run_work(run, sources, texts=n_texts, teachers=recipes), device))
+        teachers = study.teacher_bundles(teacher) if teacher and by_probabilities else ()
+        recipes = [recipe_of[bundle] for bundle in teachers]
+        estimate = _cost(name, _run_work(run, sources, texts=n_texts, teachers=recipes), device)
+        reading = n_texts * TEXT_SECONDS + (0.0 if trained else _reading_seconds(runs.values(), sources))
+        trained.append(estimate.with_delay(reading, device))
 
     tagging = [
         _cost(
-            silver_folder(name), _tagging_work(runs[study.teacher_folders(teacher)[0]], teacher.texts), device
+            silver_folder(name),
+            _tagging_work(recipe_of[study.teacher_bundles(teacher)[0]], teacher.texts),
+            device,
         )
         for name, teacher in study.teachers.items()
         if teacher.by == "texts"
@@ -253,9 +273,14 @@ def _adaptation_work(recipe: PretrainRecipe) -> _Work:
     return _Work(recipe, flops, recipe.subwords + recipe.head_subwords + scored)
 
 
-def _tagging_work(run: PlannedRun, texts: int) -> _Work:
-    shape = shape_of(run.recipe)
-    return _Work(run.recipe, texts * TEXT * shape.flops(run.recipe.window), texts * TEXT)
+def _tagging_work(recipe: Recipe, texts: int) -> _Work:
+    shape = shape_of(recipe)
+    return _Work(recipe, texts * TEXT * shape.flops(recipe.window), texts * TEXT)
+
+
+def _reading_seconds(runs: Iterable[PlannedRun], sources: Sources) -> float:
+    names = {name for run in runs for name in run.recipe.corpora}
+    return READ_SECONDS * sum(sum(size) for size in {count_words(name, sources) for name in names})
 
 
 def _run_work(run: PlannedRun, sources: Sources, *, texts: int = 0, teachers: Sequence[Recipe] = ()) -> _Work:
@@ -267,18 +292,19 @@ def _run_work(run: PlannedRun, sources: Sources, *, texts: int = 0, teachers: Se
         size = count_words(name, sources)
         weights[size] = max(weights.get(size, 0.0), recipe.weights.get(name, 1.0))
 
-    _, dev, test = (SUBWORDS_PER_WORD * sum(split) for split in zip(*weights, strict=True))
-    n_splits = 1 if recipe.learn == "train" else 2
-    train = SUBWORDS_PER_WORD * sum(weight * sum(size[:n_splits]) for size, weight in weights.items())
-    train += texts * TEXT
-    dev = dev if recipe.learn == "train" else 0.0
+    kept = {count_words(name, sources) for name in run.scored["dev"]}
+    dev = SUBWORDS_PER_WORD * sum(size[1] for size in kept)
+    test = SUBWORDS_PER_WORD * sum(size[2] for size in weights) * run.tested
+    learnt = {size: size[0] if size in kept else size[0] + size[1] for size in weights}
+    train = SUBWORDS_PER_WORD * sum(weight * learnt[size] for size, weight in weights.items())
+    train += train * recipe.augmentation.share + recipe.augmentation.notes * NOTE + texts * TEXT
 
     trained = shape.flops(recipe.window, trained="lora" if recipe.method == "lora" else "all")
     forward = shape.flops(recipe.window)
     epochs = recipe.schedule.epochs * (recipe.search.trials if run.searched else 1)
     flops = epochs * (train * trained + dev * forward) + (dev + test) * forward
     for teacher in teachers:  # reads each text once, whatever its weight and the epochs, or every batch
-        read = SUBWORDS_PER_WORD * sum(sum(size[:n_splits]) for size in weights) + texts * TEXT
+        read = SUBWORDS_PER_WORD * sum(learnt.values()) + texts * TEXT
         if recipe.distillation.scores == "online":
             read = epochs * train
         flops += read * shape_of(teacher).flops(teacher.window)

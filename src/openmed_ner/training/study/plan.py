@@ -16,6 +16,7 @@ from openmed_ner.errors import RecipeError
 from openmed_ner.training.config import PretrainRecipe, Recipe
 from openmed_ner.training.engine.session import BUNDLE
 from openmed_ner.training.recipes import from_table, read_recipe, require
+from openmed_ner.training.study.given import check_bundles, find_bundle
 from openmed_ner.training.study.specs import CustomCorpus, ModelSpec, StudyWeights, TeacherSpec
 
 BASELINE = "none"
@@ -69,6 +70,8 @@ class Study:
             compared, each is adapted, and the recipe's own backbone is not read.
         stages: checkpoints of adaptations, by name: ``ENCODER/rounds/N``, where the recipe keeps round N.
         corpora: custom corpora, by name.
+        bundles: trained bundles that models start from or are taught by, by name: folders, relative to the
+            recipe, or ``embedded`` for the model in this package.
         models: models to train from each encoder, by name.
         teachers: models that teach others, by the name that ``models.NAME.teacher`` refers to.
         minutes: time for all steps together, divided by their shares; each ends in its time. 0: no limit.
@@ -84,6 +87,7 @@ class Study:
     adaptations: Mapping[str, str] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
     corpora: Mapping[str, CustomCorpus] = field(default_factory=dict)
+    bundles: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     teachers: Mapping[str, TeacherSpec] = field(default_factory=dict)
     minutes: float = 0.0
@@ -108,6 +112,8 @@ class Study:
         for name, corpus in self.corpora.items():
             if missing := [split for split in ("train", "dev", "test") if not getattr(corpus, split)]:
                 raise RecipeError(f"corpora.{name}.{missing[0]}: expected a file or folder of documents")
+        if both := sorted(self.bundles.keys() & self.models.keys()):
+            raise RecipeError(f"bundles.{both[0]}: expected another name than that of a model")
         for name, teacher in self.teachers.items():
             self._check_teacher(f"teachers.{name}", teacher)
         for name, model in self.models.items():
@@ -142,12 +148,16 @@ class Study:
         if teacher not in self.teachers:
             raise RecipeError(f"{setting}: unknown teacher {teacher!r}")
         spec = self.teachers[teacher]
-        if not {spec.model, *spec.ensemble} <= {*earlier}:
+        if not {spec.model, *spec.ensemble} <= {*earlier, *self.bundles}:
             raise RecipeError(f"{setting} = {teacher!r}: expected a teacher whose model is listed earlier")
 
     def _check_start(self, setting: str, model: ModelSpec, start: str, earlier: Sequence[str]) -> None:
+        if start in self.bundles:
+            if adapted := [encoder.name for encoder in self.encoders_of(model) if not encoder.is_released]:
+                raise RecipeError(f"{setting} = {start!r}: it is not trained from {adapted[0]}")
+            return
         if start not in earlier:
-            raise RecipeError(f"{setting} = {start!r}: expected a model that is listed earlier")
+            raise RecipeError(f"{setting} = {start!r}: expected a model that is listed earlier, or a bundle")
         available = self.encoders_of(self.models[start])
         if missing := [encoder.name for encoder in self.encoders_of(model) if encoder not in available]:
             raise RecipeError(f"{setting}: {start} is not trained from {missing[0]}")
@@ -155,16 +165,18 @@ class Study:
     def _check_teacher(self, name: str, teacher: TeacherSpec) -> None:
         named = [("model", teacher.model), *(("ensemble", model) for model in teacher.ensemble)]
         for setting, unknown in named:
-            if unknown not in self.models:
-                raise RecipeError(f"{name}.{setting} = {unknown!r}: expected a model of the study")
-        model = self.models[teacher.model]
+            if unknown not in self.models and unknown not in self.bundles:
+                raise RecipeError(f"{name}.{setting} = {unknown!r}: expected a model or bundle of the study")
         if teacher.ensemble and teacher.by == "texts":
             raise RecipeError(f'{name}.ensemble: expected by = "probabilities"')
         if teacher.texts < 1 and teacher.by == "texts":
             raise RecipeError(f"{name}.texts: expected the number of texts to tag")
-        if teacher.prefer == "names" and not self.training.lexicon.folder:
+        has_names = self.training.lexicon.folder or teacher.model in self.bundles
+        if teacher.prefer == "names" and not has_names:
             raise RecipeError(f'{name}.prefer = "names": expected a lexicon in training.lexicon.folder')
-        encoders = [encoder.name for encoder in self.encoders_of(model)]
+        if teacher.model in self.bundles:
+            return
+        encoders = [encoder.name for encoder in self.encoders_of(self.models[teacher.model])]
         if teacher.encoder and teacher.encoder not in encoders:
             raise RecipeError(
                 f"{name}.encoder = {teacher.encoder!r}: {teacher.model} is trained from {', '.join(encoders)}"
@@ -196,14 +208,26 @@ class Study:
         """The encoders that a model is trained from with every seed."""
         return [encoder for encoder in self.encoders if not model.encoders or encoder.name in model.encoders]
 
-    def teacher_folders(self, teacher: TeacherSpec) -> tuple[str, ...]:
-        """The folders of the runs of a teacher and of its ensemble in that of the study."""
+    def bundle_of(self, source: str, encoder: str) -> str:
+        """The folder of the bundle of a start or a teacher.
+
+        Args:
+            source: a bundle of the study, whose folder is absolute, or a model: relative to the study's.
+            encoder: encoder that the model was trained from.
+        """
+        if source in self.bundles:
+            return self.bundles[source]
+        return f"{run_folder(source, encoder, self.models[source].seeds[0])}/{BUNDLE}"
+
+    def teacher_bundles(self, teacher: TeacherSpec) -> tuple[str, ...]:
+        """The folders of the bundles of a teacher and of its ensemble, see :meth:`bundle_of`."""
         folders = []
         for name in (teacher.model, *teacher.ensemble):
-            model = self.models[name]
-            encoders = [encoder.name for encoder in self.encoders_of(model)]
-            encoder = teacher.encoder if teacher.encoder in encoders else encoders[0]
-            folders.append(run_folder(name, encoder, model.seeds[0]))
+            encoder = ""
+            if name in self.models:
+                encoders = [encoder.name for encoder in self.encoders_of(self.models[name])]
+                encoder = teacher.encoder if teacher.encoder in encoders else encoders[0]
+            folders.append(self.bundle_of(name, encoder))
         return tuple(folders)
 
 
@@ -215,7 +239,8 @@ class PlannedRun:
         encoder: encoder it is trained from.
         model: name of the model.
         recipe: all settings. Paths in it (a teacher by probabilities, the texts it reads, a start) are
-            relative to the study's folder; the adapted encoder is filled in once it is available.
+            relative to the study's folder, unless they are those of its bundles; the adapted encoder is
+            filled in once it is available.
         searched: if true, settings are searched.
         silver: teacher whose tagged texts it also learns from; their file is filled in once available.
         tested: if true, it is scored on test.
@@ -236,10 +261,11 @@ class PlannedRun:
         return run_folder(self.model, self.encoder.name, self.recipe.seed)
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits it is scored on; never dev if it was trained on it."""
-        scored = {"dev": self.recipe.learn == "train", "test": self.tested}
-        return tuple(split for split, is_scored in scored.items() if is_scored)
+    def scored(self) -> Mapping[str, tuple[str, ...]]:
+        """The corpora that it is scored on, by split; never on dev documents that it was trained on."""
+        recipe = self.recipe
+        dev = recipe.corpora if recipe.learn == "train" else recipe.keep_dev
+        return {"dev": dev, "test": recipe.corpora if self.tested else ()}
 
 
 def silver_folder(teacher: str) -> str:
@@ -262,6 +288,7 @@ def read_study(path: Path) -> Study:
 
     Raises:
         RecipeError: it cannot be read, a setting is unknown or wrong, or there is no model.
+        BundleError: one of its bundles is missing or damaged.
     """
     study = read_recipe(path, kind=Study)
     if not study.models:
@@ -271,8 +298,10 @@ def read_study(path: Path) -> Study:
         study,
         adaptations={name: str(folder / recipe) for name, recipe in study.adaptations.items()},
         corpora={name: corpus.beside(folder) for name, corpus in study.corpora.items()},
+        bundles={name: str(find_bundle(place, folder)) for name, place in study.bundles.items()},
     )
-    list(iter_runs(study))  # report a wrong setting of the last model before hours of training
+    # Report a wrong setting of the last model before hours of training.
+    check_bundles(study.bundles.values(), [run.recipe for run in iter_runs(study)])
     return study
 
 
@@ -328,10 +357,7 @@ def _plan_run(study: Study, encoder: StudyEncoder, name: str, seed: int) -> Plan
 
     # weights are of one encoder, so a model starts from the run that was trained from the same one
     if model.start:
-        start, *soup = (
-            f"{run_folder(source, encoder.name, study.models[source].seeds[0])}/{BUNDLE}"
-            for source in (model.start, *model.soup)
-        )
+        start, *soup = (study.bundle_of(source, encoder.name) for source in (model.start, *model.soup))
         recipe = replace(recipe, start=start, soup=tuple(soup))
 
     silver = ""
@@ -339,7 +365,7 @@ def _plan_run(study: Study, encoder: StudyEncoder, name: str, seed: int) -> Plan
         if teacher.by == "texts":
             silver = model.teacher
         else:
-            first, *others = (f"{path}/{BUNDLE}" for path in study.teacher_folders(teacher))
+            first, *others = study.teacher_bundles(teacher)
             texts = f"{texts_folder(model.teacher)}/{TEXTS}" if teacher.texts else ""
             distillation = replace(distillation, teacher=first, ensemble=tuple(others), texts=texts)
             recipe = replace(recipe, distillation=distillation)

@@ -164,20 +164,19 @@ def reproduce(
         )
     waiting = [
         *_iter_adaptations(study, passages),
-        *_iter_models(study, folder, Sources(study.corpora), finish=finish),
         *_iter_teachers(study, folder, texts),
+        *_iter_models(study, folder, Sources(study.corpora), finish=finish),
     ]
 
     shares = {step.name: step.share for step in waiting if step.share}
     budget = TimeBudget(folder, study.minutes, shares) if study.minutes else None
     runner = StepRunner(folder, only, on_step, budget, finish, clock)
 
-    # what a step writes may be all that others wait for, so the rest is looked at again after each pass
+    # What a step writes may be all that an earlier one waits for, which then goes before the later ones.
     complete = True
-    while ready := [step for step in waiting if all(file.exists() for file in step.needs)]:
-        waiting = [step for step in waiting if step not in ready]
-        for step in ready:
-            complete &= runner.run(step)
+    while ready := next((step for step in waiting if all(file.exists() for file in step.needs)), None):
+        waiting.remove(ready)
+        complete &= runner.run(ready)
     for step in waiting:
         on_step(step.name, "waits")
     return complete and not waiting
@@ -213,6 +212,7 @@ def _limit(schedule: Schedule, log: ProgressLog) -> Schedule:
 
 
 def _iter_models(study: Study, folder: Path, sources: Sources, *, finish: bool) -> Iterator[StudyStep]:
+    given = set(study.bundles.values())
     for planned in iter_runs(study):
         distillation = planned.recipe.distillation
         start, teacher, texts = (
@@ -239,7 +239,8 @@ def _iter_models(study: Study, folder: Path, sources: Sources, *, finish: bool) 
         )
         run = partial(train_and_score, replace(planned, recipe=recipe), sources, finish=finish)
 
-        models = [bundle.parent / SCORES for bundle in (start, teacher, *soup, *ensemble) if bundle]
+        trained = [bundle for bundle in (start, teacher, *soup, *ensemble) if bundle]
+        models = [bundle.parent / SCORES for bundle in trained if str(bundle) not in given]
         needs = (adapted and adapted / MANIFEST, silver, texts, *models)
         share = study.models[planned.model].share
         yield StudyStep(planned.name, SCORES, run, tuple(filter(None, needs)), share, can_finish=True)
@@ -250,9 +251,10 @@ def _iter_teachers(study: Study, folder: Path, texts: Path | None) -> Iterator[S
         if not teacher.texts:
             continue
         if teacher.by == "texts":
-            teacher_run = folder / study.teacher_folders(teacher)[0]
-            run = partial(_tag_texts, study, name, texts, teacher_run / BUNDLE)
-            yield StudyStep(silver_folder(name), SILVER, run, (teacher_run / SCORES,))
+            bundle = folder / study.teacher_bundles(teacher)[0]
+            run = partial(_tag_texts, study, name, texts, bundle)
+            needs = () if teacher.model in study.bundles else (bundle.parent / SCORES,)
+            yield StudyStep(silver_folder(name), SILVER, run, needs)
         else:
             run = partial(_draw_texts, study, name, texts)
             yield StudyStep(texts_folder(name), TEXTS, run, can_finish=True)
@@ -325,8 +327,10 @@ def train_and_score(
     tagger = Tagger.load(bundle, processes=readers)
     trained_on = training_splits(bundle.read_json(RECORD))
     results = []
-    for split in run.splits:
-        names = [name for name in recipe.corpora if sources.has_split(name, split)]
+    for split, corpora_scored in run.scored.items():
+        names = [name for name in corpora_scored if sources.has_split(name, split)]
+        if not names:
+            continue
         gold = [sources.gold(name, split, trained_on) for name in names]
         protocols = PROTOCOLS if split == "test" else MENTION
         for predictions in predict_gold(tagger, gold):

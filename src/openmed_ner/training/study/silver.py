@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmed_ner.bundle import Bundle
+from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.errors import InputError
 from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.inference.jobs.inputs import find_inputs, iter_items
@@ -71,11 +71,15 @@ def _richness(text: str, matcher: Matcher) -> float:
 def open_matcher(study: Study, teacher: TeacherSpec) -> Matcher | None:
     """Open the lexicon by which a teacher prefers texts; ``None`` if it has no preference.
 
+    It is the lexicon of the study, or else that of the bundle which teaches.
+
     Raises:
         InputError: the folder of the lexicon holds no compiled terminologies, or damaged ones.
     """
     if teacher.prefer == "any":
         return None
+    if not study.training.lexicon.folder:
+        return open_bundle(Path(study.bundles[teacher.model])).read_matcher()
     lexicon, _ = open_lexicon(find_store(study.training.lexicon.folder))
     return Matcher(lexicon)
 

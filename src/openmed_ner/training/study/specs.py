@@ -38,7 +38,7 @@ class TeacherSpec:
     """A model of the study that others learn from.
 
     Attributes:
-        model: name of the model; its first seed teaches.
+        model: name of the model, whose first seed teaches, or of a bundle of the study.
         encoder: encoder it was trained from; the first of the study if empty.
         by: ``texts`` that it tags, or its ``probabilities`` on the training documents of its students
             (``distillation`` in their settings), and on texts if there are any.
@@ -68,8 +68,9 @@ class ModelSpec:
         tested: if true, score it on test; intermediate models need not be.
         encoders: the only encoders to train it from; all if empty.
         teacher: teacher it also learns from; its model is listed earlier.
-        start: model listed earlier whose first seed it is initialised from.
-        soup: models listed earlier; the weights of their first seeds are averaged with the start's.
+        start: model listed earlier whose first seed it is initialised from, or a bundle of the study.
+        soup: models listed earlier, and bundles; the weights of their first seeds are averaged with the
+            start's.
         share: relative time of each of its runs, if the study has a time limit.
         weights: number format of its written weights; that of the study if empty.
         training: settings in which this model differs from the study's.

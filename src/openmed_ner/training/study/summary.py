@@ -87,7 +87,7 @@ def summarise_study(study: Study, folder: Path) -> dict[str, Any]:
                         if (entry.run.model, entry.run.encoder) == (model, encoder)
                     ]
                     # all seeds of a model have the same settings, so also the same splits
-                    if runs and split in runs[0].run.splits:
+                    if runs and corpus in runs[0].run.scored[split]:
                         row, by_seed = _score(folder, runs, corpus, sources, split)
                         names = {"model": model, "encoder": encoder.name}
                         rows.append({**names, **_describe_start(runs[0].run), **row})

@@ -1,7 +1,7 @@
 """Files that a study needs on another machine, and the study as it is written there.
 
-On the other machine all files lie in one folder: ``backbones``, ``corpora``, ``terminologies``, ``passages``,
-``documents`` of custom corpora, ``texts.jsonl``, and the study itself as ``study.json``.
+On the other machine all files lie in one folder: ``backbones``, ``bundles``, ``corpora``, ``terminologies``,
+``passages``, ``documents`` of custom corpora, ``texts.jsonl``, and the study itself as ``study.json``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from openmed_ner.bundle import open_bundle
 from openmed_ner.corpora import find_corpus
 from openmed_ner.corpora.archive import corpora_folder
 from openmed_ner.errors import CorpusError, InputError
+from openmed_ner.model import backbones
 from openmed_ner.model.backbones import CONFIG, find_backbone
 from openmed_ner.model.rounding import WeightFormat
 from openmed_ner.storage import write_json
@@ -29,6 +31,7 @@ from openmed_ner.training.transport.weights import round_backbone
 STUDY = "study.json"
 TEXTS = "texts.jsonl"
 BACKBONES, CORPORA, TERMINOLOGIES, PASSAGES = "backbones", "corpora", "terminologies", "passages"
+BUNDLES = "bundles"
 LEXICON_FILES = (LEXICON, MANIFEST, SHORT_FORMS)
 """Files of compiled terminologies that training reads; older folders lack the last one."""
 
@@ -67,12 +70,14 @@ def copy_contents(
     adapted: list[Recipe | PretrainRecipe] = [*recipes, *(recipe for _, recipe in iter_adaptations(study))]
     with_adapter = {recipe.backbone for recipe in adapted if recipe.method == "lora"}
     errors = {}
-    for name in dict.fromkeys(recipe.backbone for recipe in recipes):
+    for name in dict.fromkeys(recipe.backbone for recipe in adapted if not _has_start(recipe, study)):
         source = find_backbone(name)
         target = folder / BACKBONES / _short_name(name)
         is_coarse = form == "int8" and name in with_adapter
         errors[target.name] = round_backbone(source, target, "bf16" if is_coarse else form)
 
+    for name, place in study.bundles.items():
+        _copy(Path(place), folder / BUNDLES / name)
     _copy_corpora(study, recipes, folder / CORPORA)
     for lexicon in {recipe.lexicon.folder for recipe in recipes} - {""}:
         source = find_store(lexicon)
@@ -86,6 +91,17 @@ def copy_contents(
     _copy_texts(study, texts, folder / TEXTS)
     _write_study(study, adaptations, folder)
     return errors
+
+
+def _has_start(recipe: Recipe | PretrainRecipe, study: Study) -> bool:
+    """Whether a model needs no file of its backbone: its start has all weights, and its shape is known."""
+    backbone = backbones.BACKBONES.get(recipe.backbone)
+    if isinstance(recipe, PretrainRecipe) or not recipe.start or backbone is None or not backbone.standard:
+        return False
+    references = [open_bundle(Path(place)).manifest.backbone for place in study.bundles.values()]
+    return all(
+        reference.sha256 == backbone.sha256 for reference in references if reference.name == recipe.backbone
+    )
 
 
 def _short_name(backbone: str) -> str:
@@ -159,6 +175,7 @@ def _write_study(study: Study, adaptations: dict[str, PretrainRecipe], folder: P
             for name, model in study.models.items()
         },
         adaptations={name: f"adapt-{name}.json" for name in adaptations},
+        bundles={name: f"{BUNDLES}/{name}" for name in study.bundles},
         teachers={name: _without_preference(study, teacher) for name, teacher in study.teachers.items()},
         corpora=corpora,
         training=training,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from openmed_ner.bundle import open_bundle
 from openmed_ner.errors import InputError, RunError
+from openmed_ner.training.study.plan import Study
 
 NEEDED = (
     "bioc",
     "huggingface-hub",
     "numpy",
-    "onnxruntime",
     "peft",
     "pyyaml",
     "rich",
@@ -25,8 +26,8 @@ NEEDED = (
     "transformers",
     "typer",
 )
-"""Packages that training and scoring import."""
-USUAL = ("accelerate", "numpy", "onnxruntime", "peft", "safetensors", "tokenizers", "torch", "transformers")
+"""Packages that every study imports."""
+USUAL = ("accelerate", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers")
 """Packages that a machine for training has; what they require is there, too."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -69,15 +70,24 @@ def read_present(path: Path) -> set[str]:
     return {normalise(match[0]) for match in matches if match}
 
 
-def missing_packages(present: set[str] | None) -> dict[str, str]:
+def needed_packages(study: Study) -> tuple[str, ...]:
+    """Names of the packages that a study imports: those of every study, to read graphs, and to search."""
+    kinds = {open_bundle(Path(place)).manifest.kind for place in study.bundles.values()}
+    graphs = ("onnx",) if "runtime" in kinds else ()
+    search = ("optuna",) if any(model.searched for model in study.models.values()) else ()
+    return (*NEEDED, *graphs, *search)
+
+
+def missing_packages(present: set[str] | None, needed: Sequence[str] = NEEDED) -> dict[str, str]:
     """Names and versions of the packages that another machine lacks.
 
     Args:
         present: names of its packages; ``None``: those of a usual machine for training.
+        needed: names of the packages that a study imports.
     """
     if present is None:
         present = set(requirements(USUAL))
-    return {name: version for name, version in requirements(NEEDED).items() if name not in present}
+    return {name: version for name, version in requirements(needed).items() if name not in present}
 
 
 def download_wheels(packages: Mapping[str, str], folder: Path, *, python: str) -> None:

@@ -23,7 +23,7 @@ from openmed_ner.model.backbones import WEIGHTS
 from openmed_ner.model.rounding import WeightFormat
 from openmed_ner.training.study.plan import Study
 from openmed_ner.training.transport.contents import copy_contents, iter_source
-from openmed_ner.training.transport.packages import NEEDED, download_wheels, missing_packages
+from openmed_ner.training.transport.packages import download_wheels, missing_packages, needed_packages
 from openmed_ner.training.transport.parts import SUFFIX, write_parts
 from openmed_ner.training.transport.remote import COMPRESSED, PROGRAM, SETTINGS
 
@@ -103,7 +103,8 @@ def pack_study(
     for path in target.iterdir():
         path.unlink()
 
-    missing = missing_packages(present)
+    needed = needed_packages(study)
+    missing = missing_packages(present, needed)
     with TemporaryDirectory(dir=target, prefix=".") as temporary:
         contents, archive = Path(temporary, "contents"), Path(temporary, "archive")
         contents.mkdir()
@@ -114,7 +115,7 @@ def pack_study(
             "title": study.title,
             "version": version(),
             "commit": source_commit(),
-            "needed": NEEDED,
+            "needed": needed,
             "missing": missing,
             "device": settings.device,
             "file_size": settings.file_size,

@@ -39,8 +39,8 @@ SAVE_SECONDS = 55.0
 carried home are at most two minutes behind."""
 STOPPING_SECONDS = 20.0
 """Time that the study has to end after an interrupt."""
-_ROOM = 1.3
-"""Free space that unpacking needs, relative to the size of the parts."""
+_ROOM, _EXPANDED = 1.3, 4.0
+"""Free space that a part needs, relative to its size, and that unpacking needs: archive and contents."""
 _BLOCK = 1 << 20
 
 
@@ -56,14 +56,15 @@ def unpack(paths: list[Path], folder: Path, *, device: str) -> str:
         size = read_header(path).size
         # A folder that does not exist yet will be on the disk of its parent.
         place = folder if folder.exists() else folder.absolute().parent
-        if shutil.disk_usage(place).free < _ROOM * size:
-            raise RunError(f"{place} has too little free space for {path}; choose another --folder")
+        _require_space(place, _ROOM * size)
         missing = receive_part(path, folder / "parts")
     if missing:
         return f"received; still missing: {', '.join(missing)}"
 
     archive = folder / "archive.tar"
-    join_parts((folder / "parts").glob(f"*{SUFFIX}"), archive)
+    parts = list((folder / "parts").glob(f"*{SUFFIX}"))
+    _require_space(folder, _EXPANDED * sum(path.stat().st_size for path in parts))
+    join_parts(parts, archive)
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
@@ -82,6 +83,20 @@ def unpack(paths: list[Path], folder: Path, *, device: str) -> str:
     check(folder, device=device)
     write_json(folder / CHECKED, {"device": device})
     return f"complete; run it with: python3 {PROGRAM} run --folder {folder} --out RESULTS"
+
+
+def _require_space(folder: Path, needed: float) -> None:
+    """Check the free space.
+
+    Raises:
+        RunError: there is too little.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise RunError(
+            f"{folder} has {free / 1e6:.0f} MB of free space, and {needed / 1e6:.0f} are needed: choose "
+            "another --folder"
+        )
 
 
 def _install(folder: Path) -> None:
@@ -163,6 +178,10 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
     print(_save(folder, out, settings, seconds=time.monotonic() - began, status=status))
     print("complete" if status == 0 else f"stopped with status {status}; run it again to resume")
     return status == 0
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _stop(process: subprocess.Popen[bytes]) -> int:
@@ -296,6 +315,8 @@ def main() -> None:
     command.add_argument("--skip", type=int, default=0, help="number of files that were copied before")
 
     options = parser.parse_args()
+    # A time limit of the machine sends this signal first: what there is, is saved.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         if options.command == "unpack":
             print(unpack(options.parts, options.folder, device=options.device))
@@ -313,3 +334,8 @@ def main() -> None:
     except OpenMedError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(f"{PROGRAM}: interrupted")
+    except OSError as error:  # a full disk, or a folder that cannot be written
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        sys.exit(RunError.exit_status)
