@@ -191,6 +191,8 @@ def _examples(errors: Sequence[Error], n_examples: int) -> str:
     for kind, meaning in KINDS.items():
         alike = _group_alike(error for error in errors if error.kind == kind)
         if alike:
+            # The example of the meaning would read like one of the errors.
+            meaning = meaning.partition("; for example,")[0]
             shown = alike[:n_examples]
             items = "".join(f"<li>{_example(group[0], n_alike=len(group))}</li>\n" for group in shown)
             parts.append(
