@@ -125,6 +125,22 @@ def test_stop_and_resume_equals_no_stop(backbone: Path, compiled: Path, tmp_path
     ).read_bytes()
 
 
+def test_a_run_is_finished_with_the_lexicon_of_its_start(
+    backbone: Path, reading: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(make_recipe(backbone, epochs=3), method="full", start=str(reading.folder))
+
+    def stop(report: object) -> None:
+        if getattr(report, "step", 0) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(recipe, CORPORA, tmp_path, name="tiny", checkpoint_seconds=0.0, on_step=stop)
+    bundle = finetune(recipe, CORPORA, tmp_path, name="tiny", resume=True, finish=True)
+    assert bundle.manifest.lexicon == reading.manifest.lexicon
+    assert bundle.read("lexicon.npy") == reading.read("lexicon.npy")
+
+
 def test_an_older_model_begins_to_read_names_unchanged(
     backbone: Path, compiled: Path, full_bundle: Bundle
 ) -> None:

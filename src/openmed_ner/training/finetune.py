@@ -200,9 +200,9 @@ def finetune(
 
 
 def _open_begun(recipe: Recipe, *, finish: bool) -> Bundle | None:
-    """Open the bundle of the start. To finish a run, it is needed for its heads or its lexicon alone."""
+    """Open the bundle of the start. To finish a run, it may spare the backbone and have the lexicon."""
     folder = Path(recipe.start)
-    is_needed = not finish or recipe.keep_heads or (not recipe.lexicon.folder and folder.is_dir())
+    is_needed = not finish or recipe.keep_heads or folder.is_dir()
     return open_bundle(folder) if recipe.start and is_needed else None
 
 
