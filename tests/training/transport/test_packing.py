@@ -43,7 +43,7 @@ from tiny import CORPORA
 
 STUDY = """
 title = "A rehearsal"
-minutes = 2
+minutes = 10
 adaptation_share = 0.2
 weights = "bf16"
 [adaptations]
