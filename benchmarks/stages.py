@@ -24,12 +24,10 @@ from common import count_flops, load_texts
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import provenance
-from openmed_ner.inference.backends import Backend, load_backends
+from openmed_ner.inference.backends import Backend, length_multiple, load_backends
 from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.tagging import SubwordTokenizer, WindowReader
-from openmed_ner.tagging.batching import group_by_width, pad_windows
-from openmed_ner.tagging.heads import FloatArray
-from openmed_ner.tagging.prediction import iter_with_last
+from openmed_ner.tagging.prediction import compute_scores, iter_with_last
 from openmed_ner.tagging.viterbi import DocumentDecoder
 from openmed_ner.training.study.cost import this_machine
 
@@ -41,14 +39,9 @@ def measure(texts: Sequence[str], reader: WindowReader, backend: Backend) -> dic
     clock.append(time.perf_counter())
 
     flat = [window for group in windows for window in group]
-    words: dict[int, FloatArray] = {}
-    for batch in group_by_width([len(window.ids) + 2 for window in flat], budget=reader.budget, at_least=1):
-        logits = backend.run(*pad_windows([flat[index] for index in batch], reader.tokenizer))
-        for row, index in enumerate(batch):
-            words[index] = logits[row, flat[index].first_subwords + 1]
+    scores = iter(compute_scores(flat, backend.run, reader))
     clock.append(time.perf_counter())
 
-    scores = (words[index] for index in range(len(flat)))
     for text, group in zip(texts, windows, strict=True):
         decoder = DocumentDecoder(text, reader.heads)
         for window, last in iter_with_last(group):
@@ -65,7 +58,12 @@ def profile(bundle: Bundle, texts: Sequence[str], *, rounds: int, tflops: float)
     (backend,), _ = load_backends([bundle], backend=None, threads=1, workers=1)
     tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
     reader = WindowReader(
-        tokenizer, manifest.heads, manifest.window, manifest.overlap, matcher=bundle.read_matcher()
+        tokenizer,
+        manifest.heads,
+        manifest.window,
+        manifest.overlap,
+        multiple=length_multiple([backend]),
+        matcher=bundle.read_matcher(),
     )
     results = [measure(texts, reader, backend) for _ in range(rounds + 1)][1:]
     subwords = sum(len(window.ids) + 2 for text in texts for window in reader.windows(text)) / len(texts)

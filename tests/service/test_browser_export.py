@@ -28,7 +28,7 @@ from openmed_ner.service.browser.tagging import LocalService, load_tagger
 from openmed_ner.service.browser.wordpiece import WordPieceTokenizer, describe_characters
 from openmed_ner.storage import sha256
 from openmed_ner.tagging import SubwordTokenizer
-from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.batching import INPUTS, LongArray
 from openmed_ner.tagging.heads import FloatArray
 
 TEXT = "Cisplatin caused nephrotoxicity 😀 in 𝒜 patients; a café au lait naevus was seen."
@@ -55,10 +55,11 @@ def service(bundle: Bundle) -> LocalService:
     backend = OnnxBackend(bundle.read(MODEL))
 
     def compute(inputs: Mapping[str, LongArray]) -> FloatArray:
-        return backend.run(*inputs.values())
+        return backend.run(*(inputs.get(name, np.ones_like(inputs["ids"])) for name in INPUTS))
 
     table = describe_characters(bundle.read(TOKENIZER).decode(), CODES)
-    return LocalService(load_tagger(bundle, table, compute), sha256=bundle.sha256)
+    names = backend._inputs
+    return LocalService(load_tagger(bundle, table, compute, names), sha256=bundle.sha256)
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_a_failing_session_is_a_refusal(bundle: Bundle, service: LocalService) -
         raise ValueError("out of memory")
 
     with pytest.raises(RunError, match="out of memory"):
-        load_tagger(bundle, {"removed": [], "spaced": [], "forms": {}, "signs": ""}, fail)
+        load_tagger(bundle, {"removed": [], "spaced": [], "forms": {}, "signs": ""}, fail, INPUTS)
 
 
 @pytest.fixture

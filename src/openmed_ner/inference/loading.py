@@ -18,7 +18,7 @@ from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import MODEL, TOKENIZER
 from openmed_ner.bundle.suite import open_bundles
 from openmed_ner.errors import BundleError, RunError, is_memory_shortage
-from openmed_ner.inference.backends import Backend, Workers, load_backends, start_runtime
+from openmed_ner.inference.backends import Backend, Workers, length_multiple, load_backends, start_runtime
 from openmed_ner.inference.parts import ModelPart
 from openmed_ner.tagging import SubwordTokenizer
 from openmed_ner.tagging.batching import LongArray
@@ -41,6 +41,7 @@ class LoadedModels:
         workers: number of batches that may be computed at the same time.
         matcher: finds the names of the lexicon; ``None`` if the models read none.
         subwords: subwords of every batch; 0 if batches of any size are as fast.
+        multiple: divisor of padded lengths.
     """
 
     tokenizer: SubwordTokenizer
@@ -48,6 +49,7 @@ class LoadedModels:
     workers: int
     matcher: Matcher | None
     subwords: int
+    multiple: int
 
 
 def open_quickly(folder: Path, backend: str | None) -> list[Bundle]:
@@ -105,7 +107,7 @@ def load_models(
 
     parts = [ModelPart(bundle.manifest.heads, model) for bundle, model in zip(bundles, backends, strict=True)]
     subwords = max(getattr(model, "subwords", 0) for model in backends)
-    return LoadedModels(tokenizer, parts, n_workers, matcher, subwords)
+    return LoadedModels(tokenizer, parts, n_workers, matcher, subwords, length_multiple(backends))
 
 
 @contextmanager

@@ -39,8 +39,6 @@ Result = TypeVar("Result")
 
 EMBEDDED = "embedded"
 """Name of the embedded bundle where a path may stand."""
-GPU_MULTIPLE = 64
-"""Divisor of padded lengths on a GPU, which has time to spare but should see few shapes."""
 
 
 def embedded_bundle() -> Path:
@@ -156,7 +154,7 @@ class Tagger:
             matcher=loaded.matcher,
             processes=processes,
             budget=loaded.subwords or BUDGET,
-            multiple=GPU_MULTIPLE if loaded.subwords else MULTIPLE,
+            multiple=loaded.multiple,
         )
         options = {"backend": backend, "threads": threads, "workers": workers, "device": device}
         options |= {"document_decoding": document_decoding, "processes": processes}

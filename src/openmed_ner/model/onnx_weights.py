@@ -19,8 +19,12 @@ from torch import Tensor
 
 INT8, SCALES = "_int8", "_scales"
 """Endings of the two parts of a table: int8 rows, and the scale of each row."""
+ROUNDED = "_uint8"
+"""Ending of the inputs of products of integers, after the name of what was rounded."""
+CENTRES, FACTORS = "_centres", "_factors"
+"""Endings of what is subtracted from inputs before they are rounded, and of what multiplies them then."""
 OUTLIERS, EXACT = "_outliers", ".exact"
-"""Endings of constants beside products of integers: inputs that stay in fp32, and their weights."""
+"""Endings of the inputs that stay in fp32 beside products of integers, and of their weights."""
 _ZERO = 128
 """Value of 0 in ONNX Runtime's blocks of int8 weights."""
 
@@ -50,8 +54,8 @@ def read_weights(content: bytes) -> dict[str, Tensor]:
 
     for node in graph.node:
         if node.op_type == "MatMulIntegerToFloat":
-            weights[f"{node.name}.weight"] = _read_integers(node, constants, makers)
-            weights[f"{node.name}.bias"] = constants[node.input[-1]]
+            layer, names = _read_integers(node, constants), (f"{node.name}.weight", f"{node.name}.bias")
+            weights.update(zip(names, layer, strict=True))
             continue
         bias = next((name for name in node.input if name.endswith(".bias")), "")
         product = next((makers[name] for name in node.input if name in makers), None)
@@ -75,12 +79,13 @@ def _read_matrix(product: NodeProto, constants: Mapping[str, Array]) -> Array | 
     return rounded.reshape(len(blocks), -1)[:, :n_inputs]
 
 
-def _read_integers(
-    product: NodeProto, constants: Mapping[str, Array], makers: Mapping[str, NodeProto]
-) -> Array:
-    """Read the weights of a linear layer, ``(n_outputs, n_inputs)``, from its product of integers."""
-    weights = constants[product.input[1]] * constants[product.input[3]]
-    outliers = constants[makers[product.input[0]].input[0] + OUTLIERS]
-    weights[outliers] = constants[product.name + EXACT]
-    result: Array = weights.T
-    return result
+def _read_integers(product: NodeProto, constants: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Read the weights of a linear layer, ``(n_outputs, n_inputs)``, and its bias."""
+    source = product.input[0].removesuffix(ROUNDED)
+    weights, bias = constants[product.input[1]] * constants[product.input[3]], constants[product.input[-1]]
+    if (factors := constants.get(source + FACTORS)) is not None:
+        weights *= factors[:, np.newaxis]
+        bias = bias - constants[source + CENTRES] @ weights
+    if (outliers := constants.get(source + OUTLIERS)) is not None:
+        weights[outliers] = constants[product.name + EXACT]
+    return weights.T, bias

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,9 @@ from openmed_ner.tagging.subwords import SubwordTokenizer
 from openmed_ner.tagging.windows import Window
 
 LongArray = NDArray[np.int64]
-INPUTS = ("ids", "mask", "lexicon_tags")
-"""Names of a model's inputs; only a model that reads a lexicon has the last."""
+MASK, LEXICON_TAGS = "mask", "lexicon_tags"
+INPUTS = ("ids", MASK, LEXICON_TAGS)
+"""Names of a model's inputs. It lacks the second if it reads no padding, the last if it reads no lexicon."""
 MULTIPLE = 16
 """Padded lengths are multiples of this: few distinct shapes, for which CPU kernels are prepared once."""
 
@@ -49,25 +50,30 @@ def group_by_length(
     return batches
 
 
-def group_by_width(lengths: Sequence[int], *, budget: int, at_least: int = 1) -> list[list[int]]:
+def group_by_width(widths: Sequence[int], *, budget: int, at_least: int = 1) -> list[list[int]]:
     """Group indices into batches of one padded length each.
 
     Args:
-        lengths: number of subwords of each sequence, special ones included.
+        widths: length that each sequence is padded to.
         budget: most subwords in a batch, padding included; a longer sequence gets a batch of its own.
         at_least: number of batches to make of each padded length, if it has that many sequences.
 
     Returns:
         The indices of each batch, the widest first, in input order within a width.
     """
-    widths: dict[int, list[int]] = {}
-    for index, length in enumerate(lengths):
-        widths.setdefault(padded_length(length), []).append(index)
+    by_width: dict[int, list[int]] = {}
+    for index, width in enumerate(widths):
+        by_width.setdefault(width, []).append(index)
     batches = []
-    for width, indices in sorted(widths.items(), reverse=True):
+    for width, indices in sorted(by_width.items(), reverse=True):
         size = max(1, min(budget // width, -(-len(indices) // at_least)))
         batches += [indices[start : start + size] for start in range(0, len(indices), size)]
     return batches
+
+
+def find_multiple(names: Collection[str]) -> int:
+    """Divisor of padded lengths for a graph with some inputs: 1 without a mask, since it reads no padding."""
+    return MULTIPLE if MASK in names else 1
 
 
 def pad_windows(
@@ -93,16 +99,23 @@ def pad_windows(
     return ids, mask, lexicon_tags
 
 
-def name_inputs(inputs: Sequence[LongArray], names: Sequence[str]) -> dict[str, LongArray]:
+def name_inputs(inputs: Sequence[LongArray], names: Collection[str]) -> dict[str, LongArray]:
     """Name the inputs of a graph; lexicon tags that it reads and that are missing are those of no name.
 
+    Args:
+        inputs: values of ``INPUTS``, with or without lexicon tags.
+        names: names of the inputs that the graph has.
+
     Raises:
-        ValueError: there are more inputs than the graph has.
+        ValueError: there are lexicon tags or padding, and the graph reads none.
     """
-    if len(inputs) > len(names):
-        raise ValueError(f"the model reads {', '.join(names)} only")
-    missing = [np.zeros_like(inputs[0])] * (len(names) - len(inputs))
-    return dict(zip(names, [*inputs, *missing], strict=True))
+    ids, mask, *lexicon_tags = inputs
+    if MASK not in names and not mask.all():
+        raise ValueError("the model reads no padding")
+    if lexicon_tags and LEXICON_TAGS not in names:
+        raise ValueError("the model reads no lexicon")
+    values = dict(zip(INPUTS, (ids, mask, *(lexicon_tags or [np.zeros_like(ids)])), strict=True))
+    return {name: values[name] for name in names}
 
 
 def pad_rows(

@@ -31,13 +31,13 @@ from sentences import DOCUMENTS
 from tiny import CORPORA
 
 
-def make_sample(seed: int, n_inputs: int = 96, *, skewed: bool = False) -> Sample:
+def make_sample(seed: int, n_inputs: int = 96, *, skewed: bool = False, shift: float = 0) -> Sample:
     """Make activations of which a few are a hundred times the others."""
     rng = np.random.default_rng(seed)
     sizes = np.ones(n_inputs)
     sizes[rng.choice(n_inputs, 3, replace=False)] = 100
     rows = (rng.standard_normal((200, n_inputs)) * sizes).astype(np.float32)
-    rows = np.maximum(rows, -0.17) if skewed else rows
+    rows = np.maximum(rows, -0.17) if skewed else rows + np.float32(shift)
     return Sample(rows.min(axis=0), rows.max(axis=0), rows)
 
 
@@ -55,11 +55,25 @@ def test_products_stay_close_although_a_few_inputs_are_large(seed: int, skewed: 
     assert (error - error.mean(axis=0)).std() < 0.02 * (small @ weights).std()
 
 
-def test_zero_stays_zero_and_values_out_of_range_are_cut_off() -> None:
-    rounding = choose_rounding(make_sample(0), np.eye(96, dtype=np.float32))
-    zeros = np.zeros((1, 96), dtype=np.float32)
-    assert not rounding.round(zeros).any()
-    assert np.abs(rounding.round(zeros + 1e6)).max() <= 255 * rounding.scale
+@given(seed=st.integers(0, 1000), shift=st.floats(-1000, 1000))
+def test_products_stay_close_if_ranges_are_made_equal(seed: int, shift: float) -> None:
+    sample = make_sample(seed, shift=shift)
+    weights = np.random.default_rng(seed).standard_normal((96, 96)).astype(np.float32)
+    rounding = choose_rounding(sample, weights)
+    assert not len(rounding.outliers)
+    expected = sample.rows @ weights
+    error = rounding.multiply(sample.rows, weights) - expected
+    spread = (expected - expected.mean(axis=0)).std()
+    assert (error - error.mean(axis=0)).std() < 0.02 * spread
+
+
+@pytest.mark.parametrize("n_outputs", [24, 96])
+def test_the_centre_stays_and_values_out_of_range_are_cut_off(n_outputs: int) -> None:
+    rounding = choose_rounding(make_sample(0), np.ones((96, n_outputs), dtype=np.float32))
+    centre = rounding.centres[np.newaxis]
+    np.testing.assert_allclose(rounding.round(centre), centre, rtol=1e-5)
+    distance = np.abs(rounding.round(centre + 1e6) - centre) * rounding.factors
+    assert distance.max() <= 256 * rounding.scale
 
 
 def test_the_graph_that_tries_a_processor_is_the_one_described() -> None:
@@ -96,9 +110,8 @@ def test_linear_layers_multiply_integers_and_heads_do_not(graphs: tuple[bytes, b
     kinds = Counter(node.op_type for node in onnx.load_from_string(graphs[1]).graph.node)
     n_layers = kinds["MatMulIntegerToFloat"]
     assert n_layers >= 6 * 2  # of each layer: query, key, value, output, and two of the feed-forward net
-    before = Counter(node.op_type for node in onnx.load_from_string(graphs[0]).graph.node)
-    # Each is one of integers and one of outliers now. Attention and the heads are as before.
-    assert kinds["MatMul"] == before["MatMul"]
+    # The second of the feed-forward net has few outputs, so its largest inputs stay in fp32.
+    assert kinds["MatMul"] == len(CORPORA) + n_layers // 6
     assert kinds["QuantizeLinear"] == n_layers * 4 // 6  # query, key and value share their inputs
 
 
@@ -109,7 +122,7 @@ def test_logits_stay_close_and_do_not_depend_on_the_batch(graphs: tuple[bytes, b
 
 @pytest.mark.slow
 def test_weights_can_be_read_back(adapter_bundle: Bundle) -> None:
-    """To within half a step of their output, those of outliers exactly."""
+    """To within a few steps: ranges of inputs were made equal, and the weights multiplied."""
     model = merge_adapter(load_model(adapter_bundle))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -125,7 +138,7 @@ def test_weights_can_be_read_back(adapter_bundle: Bundle) -> None:
     for name in linear:
         if name.endswith(".weight"):
             largest = exact[name].abs().amax(1, keepdim=True)
-            assert ((exact[name] - rounded[name]).abs() <= largest / 250).all(), name
+            assert ((exact[name] - rounded[name]).abs() <= largest / 50).all(), name
 
 
 @pytest.mark.slow

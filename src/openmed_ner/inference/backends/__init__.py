@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 from openmed_ner.bundle import Bundle
 from openmed_ner.bundle.manifest import MODEL, RUNTIMES
 from openmed_ner.errors import InputError, require_extra
-from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.batching import MULTIPLE, LongArray
 from openmed_ner.tagging.heads import FloatArray
 
-__all__ = ["Backend", "Workers", "load_backends", "load_runtime", "usable_cores"]
+__all__ = ["Backend", "Workers", "length_multiple", "load_backends", "load_runtime", "usable_cores"]
 Workers = int | Literal["auto"] | None
 """Number of batches to compute at the same time; chosen by the number of threads if ``None`` or ``auto``."""
 
@@ -30,6 +30,12 @@ class Backend(Protocol):
         Returns:
             ``(batch, n_subwords, n_tags)``.
         """
+
+
+def length_multiple(models: Iterable[Backend]) -> int:
+    """Divisor of padded lengths that suits some models; 1, which pads nothing, if one reads no padding."""
+    multiples = [getattr(model, "multiple", MULTIPLE) for model in models]
+    return 1 if 1 in multiples else max(multiples)
 
 
 def usable_cores() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from openmed_ner.data import read_overflow_graph
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.offline import disable_telemetry
-from openmed_ner.tagging.batching import INPUTS, LongArray, name_inputs
+from openmed_ner.tagging.batching import INPUTS, LongArray, find_multiple, name_inputs
 from openmed_ner.tagging.heads import FloatArray
 
 disable_telemetry()
@@ -36,7 +36,11 @@ def overflows() -> bool:
 
 
 class OnnxBackend:
-    """A session for a model in memory, so that the model cannot load other files."""
+    """A session for a model in memory, so that the model cannot load other files.
+
+    Attributes:
+        multiple: divisor of the lengths that texts are padded to.
+    """
 
     def __init__(self, model: bytes, *, threads: int = 1, device: str = "cpu") -> None:
         """Create the session.
@@ -78,12 +82,13 @@ class OnnxBackend:
 
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}
-        self._inputs = INPUTS[: len(inputs)]
-        if inputs not in ({*INPUTS[:2]}, {*INPUTS}) or outputs != {"logits"}:
+        if not {"ids"} <= inputs <= {*INPUTS} or outputs != {"logits"}:
             raise BundleError(
                 f"model.onnx maps {', '.join(sorted(inputs))} to {', '.join(sorted(outputs))}; "
-                "expected ids, mask to logits, or ids, mask, lexicon_tags to logits"
+                "expected ids to logits, perhaps also mask and lexicon_tags"
             )
+        self._inputs = inputs
+        self.multiple = find_multiple(inputs)
 
     def run(self, *inputs: LongArray) -> FloatArray:
         """Compute logits; see :class:`openmed_ner.inference.backends.Backend`.

@@ -14,7 +14,7 @@ import numpy as np
 
 from openmed_ner.errors import BundleError, RunError
 from openmed_ner.offline import disable_telemetry
-from openmed_ner.tagging.batching import INPUTS, LongArray, name_inputs
+from openmed_ner.tagging.batching import LongArray, find_multiple, name_inputs
 from openmed_ner.tagging.heads import FloatArray
 
 disable_telemetry()
@@ -30,6 +30,7 @@ class OpenVinoBackend:
 
     Attributes:
         reads_any_id: true, for OpenVINO reads zeros for a subword without embedding, and raises nothing.
+        multiple: divisor of the lengths that texts are padded to.
     """
 
     reads_any_id = True
@@ -57,7 +58,8 @@ class OpenVinoBackend:
         except Exception as error:  # the runtime raises bare RuntimeError
             raise BundleError(f"model.onnx cannot be loaded: {error}") from error
 
-        self._inputs = INPUTS[: len(compiled.inputs)]
+        self._inputs = {node.any_name for node in compiled.inputs}
+        self.multiple = find_multiple(self._inputs)
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(workers):
             self._requests.put(compiled.create_infer_request())

@@ -16,15 +16,22 @@ from openmed_ner.bundle import Bundle
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.model.bundles import load_model, load_models, merge_adapter
 from openmed_ner.model.tagger import TokenTagger, use_fused_attention
-from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.batching import MULTIPLE, LongArray
 from openmed_ner.tagging.heads import FloatArray
 
 GPU_BUDGET = 16384
 """Subwords of a batch on a GPU."""
+GPU_MULTIPLE = 64
+"""Divisor of padded lengths on a GPU, which has time to spare but should see few shapes."""
 
 
 class TorchBackend:
-    """A model on a device."""
+    """A model on a device.
+
+    Attributes:
+        multiple: divisor of the lengths that texts are padded to.
+        subwords: subwords of every batch; 0 if batches of any size are as fast.
+    """
 
     def __init__(self, model: TokenTagger, *, dtype: torch.dtype | None = None, subwords: int = 0) -> None:
         """Prepare a model.
@@ -34,6 +41,7 @@ class TorchBackend:
             dtype: data type of matrix products; that of the weights if ``None``.
             subwords: subwords of every batch, which missing rows are added to; 0 adds none.
         """
+        self.multiple = GPU_MULTIPLE if subwords else MULTIPLE
         self._model = model
         self._device = next(model.layers.parameters()).device
         self._dtype = dtype

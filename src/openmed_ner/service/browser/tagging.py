@@ -8,7 +8,7 @@ Promise Integration lets this code wait for them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
@@ -29,7 +29,7 @@ from openmed_ner.service.browser.wordpiece import WordPieceTokenizer
 from openmed_ner.service.description import describe_bundle
 from openmed_ner.service.outputs import DEFAULT_OUTPUT, Body, write_body
 from openmed_ner.tagging import SubwordTokenizer
-from openmed_ner.tagging.batching import INPUTS, LongArray, name_inputs
+from openmed_ner.tagging.batching import LongArray, find_multiple, name_inputs
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.text import Document
 
@@ -47,15 +47,16 @@ _LISTS = ("corpora", "types", "add")
 class SessionBackend:
     """A graph that a session outside of Python computes."""
 
-    def __init__(self, compute: Compute, *, reads_lexicon: bool) -> None:
+    def __init__(self, compute: Compute, names: Collection[str]) -> None:
         """Adopt a session.
 
         Args:
             compute: the session.
-            reads_lexicon: true if the graph has an input for lexicon tags.
+            names: names of its inputs.
         """
         self._compute = compute
-        self._inputs = INPUTS if reads_lexicon else INPUTS[:2]
+        self._inputs = names
+        self.multiple = find_multiple(names)
 
     def run(self, *inputs: LongArray) -> FloatArray:
         """Compute logits; see :class:`openmed_ner.inference.backends.Backend`.
@@ -69,7 +70,9 @@ class SessionBackend:
             raise RunError(f"the session failed on a batch of {inputs[0].shape}: {error}") from error
 
 
-def load_tagger(bundle: Bundle, characters: Mapping[str, Any], compute: Compute) -> Tagger:
+def load_tagger(
+    bundle: Bundle, characters: Mapping[str, Any], compute: Compute, names: Collection[str]
+) -> Tagger:
     """Load a tagger that needs neither tokenizers nor ONNX Runtime, and starts no thread.
 
     Args:
@@ -77,6 +80,7 @@ def load_tagger(bundle: Bundle, characters: Mapping[str, Any], compute: Compute)
         characters: table of characters of its tokenizer, from
             :func:`openmed_ner.service.browser.wordpiece.describe_characters`.
         compute: a session with its graph.
+        names: names of the inputs of the graph.
 
     Raises:
         BundleError: tokenizer, graph and heads do not fit.
@@ -85,11 +89,19 @@ def load_tagger(bundle: Bundle, characters: Mapping[str, Any], compute: Compute)
     content = bundle.read(TOKENIZER).decode("utf-8")
     # It has the methods that are called, and its class cannot be named where tokenizers is missing.
     tokenizer = SubwordTokenizer(cast("Tokenizer", WordPieceTokenizer(content, characters)))
-    backend = SessionBackend(compute, reads_lexicon=manifest.lexicon is not None)
+    backend = SessionBackend(compute, names)
     check_outputs(bundle, backend, tokenizer)
     part = ModelPart(manifest.heads, backend)
     matcher = bundle.read_matcher()
-    return Tagger(manifest, tokenizer, [part], backend=manifest.backend, workers=0, matcher=matcher)
+    return Tagger(
+        manifest,
+        tokenizer,
+        [part],
+        backend=manifest.backend,
+        workers=0,
+        matcher=matcher,
+        multiple=backend.multiple,
+    )
 
 
 class LocalService:
@@ -219,4 +231,5 @@ def start(folder: str, characters: str, create: Callable[..., Any]) -> LocalServ
         return logits.reshape(result.dims.to_py())
 
     table = json.loads(Path(characters).read_text(encoding="utf-8"))
-    return LocalService(load_tagger(bundle, table, compute), sha256=bundle.sha256)
+    names = session.inputs.to_py()
+    return LocalService(load_tagger(bundle, table, compute, names), sha256=bundle.sha256)

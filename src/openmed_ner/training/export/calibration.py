@@ -20,7 +20,7 @@ def sample_windows(documents: Sequence[Document], reader: WindowReader) -> list[
     """Read at most ``N_WINDOWS`` windows of as many texts, evenly spread over them.
 
     Returns:
-        The inputs of each window by name, ``(1, n_subwords)``.
+        The inputs of each window by name, ``(1, n_subwords)``, without padding.
 
     Raises:
         InputError: the documents have no text.
@@ -29,9 +29,10 @@ def sample_windows(documents: Sequence[Document], reader: WindowReader) -> list[
     windows = [window for document in spread(readable) for window in reader.windows(document.text)]
     if not windows:
         raise InputError("no text to calibrate on: expected documents like those to be tagged")
-    return [
-        dict(zip(INPUTS, pad_windows([window], reader.tokenizer), strict=False)) for window in spread(windows)
-    ]
+    inputs = (
+        pad_windows([window], reader.tokenizer, width=len(window.ids) + 2) for window in spread(windows)
+    )
+    return [dict(zip(INPUTS, arrays, strict=False)) for arrays in inputs]
 
 
 def spread(items: Sequence[Item]) -> list[Item]:

@@ -1,9 +1,12 @@
 """Products of eight-bit integers with fixed scales, for ONNX Runtime.
 
 The inputs of a linear layer are rounded to 256 steps, of a size that is fixed on sample texts. So a result
-does not depend on the rest of the batch, and processors multiply integers fastest. A few inputs are far
-larger than the others, and would make the steps large. They stay in fp32, as in LLM.int8() (Dettmers et al.,
-2022). The mean loss on the sample texts is added to the biases.
+does not depend on the rest of the batch, and processors multiply integers fastest.
+
+A few inputs are far larger than the others, and would make the steps large. So inputs are centred and their
+ranges made more equal, and the weights multiplied instead (SmoothQuant; Xiao et al., 2023). Layers with more
+inputs than outputs keep the largest inputs in fp32, as in LLM.int8() (Dettmers et al., 2022): that is closer,
+and costs little where there are few outputs. The mean loss on the sample texts is added to the biases.
 
 Weights have eight bits and a scale per output. Attention, normalisation and the heads stay in fp32.
 """
@@ -18,22 +21,30 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-from openmed_ner.model.onnx_weights import EXACT, OUTLIERS
-from openmed_ner.offline import disable_telemetry
+from openmed_ner.model.onnx_weights import CENTRES, EXACT, FACTORS, OUTLIERS, ROUNDED
 from openmed_ner.tagging import WindowReader
 from openmed_ner.tagging.batching import LongArray
 from openmed_ner.tagging.heads import FloatArray
 from openmed_ner.text import Document
+from openmed_ner.training.export.attention import fuse_attention
 from openmed_ner.training.export.calibration import sample_windows
+from openmed_ner.training.export.graphs import (
+    DOMAIN,
+    add_constant,
+    declare_operators,
+    load_graph,
+    remove_unused,
+)
 from openmed_ner.training.export.quantise import name_heads, quantise_tables
 
 INPUTS_PER_OUTLIER = 32
-"""One of so many inputs of a layer stays in fp32, the largest ones."""
-SHARES = (1.0, 0.9, 0.8, 0.7)
+"""One of so many inputs stays in fp32, the largest ones, in layers with more inputs than outputs."""
+POWERS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""How equal to make the ranges of inputs: with 1 they are equal, and the weights take all differences."""
+SHARES = (1.5, 1.3, 1.15, 1.0, 0.9, 0.8, 0.7)
 """Shares of the range to try: a narrower range has smaller steps, and cuts off more values."""
-N_ROWS = 4
-"""Subwords of each window whose activations are kept, to measure errors on."""
-DOMAIN = "com.microsoft"
+N_ROWS = 1024
+"""Subwords whose activations are kept, to measure errors on."""
 _STEPS = 255
 _MAX_WEIGHT = 127
 
@@ -47,7 +58,7 @@ class Sample:
     Attributes:
         low: least value of each input, ``(n_inputs,)``.
         high: largest value of each input, ``(n_inputs,)``.
-        rows: some of the activations, ``(n_rows, n_inputs)``.
+        rows: activations of other texts, ``(n_rows, n_inputs)``.
     """
 
     low: FloatArray
@@ -57,27 +68,37 @@ class Sample:
 
 @dataclass(frozen=True)
 class Rounding:
-    """How the inputs of a layer are rounded: ``round(input / scale) + zero``, from 0 to 255.
+    """How the inputs of a layer are rounded to steps from 0 to 255.
+
+    The step of an input is ``round((input - centre) * factor / scale) + zero``.
 
     Attributes:
+        centres: middles of the ranges of the inputs, ``(n_inputs,)``, or zeros.
+        factors: what makes the ranges more equal, ``(n_inputs,)``, or ones.
         outliers: indices of the inputs that stay in fp32, ``(n_outliers,)``.
         scale: size of a step.
         zero: step that stands for 0.
     """
 
+    centres: FloatArray
+    factors: FloatArray
     outliers: IntArray
     scale: float
     zero: int
 
     def round(self, rows: FloatArray) -> FloatArray:
         """Round activations, ``(n_rows, n_inputs)``, and return the values that the steps stand for."""
-        steps = np.clip(np.round(rows / self.scale) + self.zero, 0, _STEPS)
+        prepared = (rows - self.centres) * self.factors
+        steps = np.clip(np.round(prepared / self.scale) + self.zero, 0, _STEPS)
         values: FloatArray = ((steps - self.zero) * self.scale).astype(np.float32)
-        return values
+        return values / self.factors + self.centres
 
     def round_weights(self, weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
-        """Round weights, ``(n_inputs, n_outputs)``, to int8 and a scale per output; outliers become 0."""
-        kept = weights.copy()
+        """Round weights, ``(n_inputs, n_outputs)``, over their factors, to int8 and a scale per output.
+
+        Those of outliers become 0.
+        """
+        kept = weights / self.factors[:, np.newaxis]
         kept[self.outliers] = 0
         scales = np.maximum(np.abs(kept).max(axis=0), 1e-12) / _MAX_WEIGHT
         return np.round(kept / scales).astype(np.int8), scales.astype(np.float32)
@@ -86,7 +107,8 @@ class Rounding:
         """Multiply activations and weights as the graph will, ``(n_rows, n_outputs)``."""
         rounded, scales = self.round_weights(weights)
         exact = rows[:, self.outliers] @ weights[self.outliers]
-        result: FloatArray = self.round(rows) @ (rounded * scales) + exact
+        prepared = (self.round(rows) - self.centres) * self.factors
+        result: FloatArray = prepared @ (rounded * scales) + exact + self.centres @ weights
         return result
 
 
@@ -102,9 +124,10 @@ def quantise_integer(model: bytes, documents: Sequence[Document], reader: Window
     Raises:
         InputError: the documents have no text to measure on.
     """
-    proto = onnx.load_from_string(model)
+    windows = sample_windows(documents, reader)
+    proto = fuse_attention(onnx.load_from_string(model), windows)
     layers = _find_layers(proto)
-    samples = _observe(proto, list(layers), sample_windows(documents, reader))
+    samples = _observe(proto, list(layers), windows)
     quantise_tables(proto)
     _replace_layers(proto, layers, samples)
     result: bytes = proto.SerializeToString()
@@ -127,23 +150,44 @@ def choose_rounding(sample: Sample, weights: FloatArray) -> Rounding:
         error = rounding.multiply(sample.rows, weights) - expected
         return float(np.square(error - error.mean(axis=0)).sum())  # the bias takes up the mean
 
-    return min(_iter_roundings(sample), key=measure)
+    n_inputs, n_outputs = weights.shape
+    roundings = _keep_outliers(sample) if n_inputs > n_outputs else _make_equal(sample, weights)
+    return min(roundings, key=measure)
 
 
-def _iter_roundings(sample: Sample) -> Iterator[Rounding]:
-    """Yield a rounding for each of ``SHARES``."""
+def _keep_outliers(sample: Sample) -> Iterator[Rounding]:
+    """Yield roundings that keep the largest inputs in fp32."""
+    n_inputs = len(sample.low)
     order = np.argsort(np.maximum(sample.high, -sample.low), kind="stable")
-    n_kept = len(order) - max(1, len(order) // INPUTS_PER_OUTLIER)
+    n_kept = n_inputs - max(1, n_inputs // INPUTS_PER_OUTLIER)
     kept, outliers = order[:n_kept], np.sort(order[n_kept:])
+    centres, factors = np.zeros(n_inputs, dtype=np.float32), np.ones(n_inputs, dtype=np.float32)
+    for scale, zero in _iter_scales(sample.low[kept].min(), sample.high[kept].max()):
+        yield Rounding(centres, factors, outliers, scale, zero)
 
-    # 0 must be among the steps
-    low, high = min(float(sample.low[kept].min()), 0.0), max(float(sample.high[kept].max()), 1e-6)
+
+def _make_equal(sample: Sample, weights: FloatArray) -> Iterator[Rounding]:
+    """Yield roundings that make the ranges of the inputs more equal."""
+    centres = ((sample.low + sample.high) / 2).astype(np.float32)
+    ranges = np.maximum(sample.high - centres, 1e-6)
+    sizes = np.maximum(np.abs(weights).max(axis=1), 1e-6)
+    for power in POWERS:
+        factors = (sizes ** (1 - power) / ranges**power).astype(np.float32)
+        factors /= np.exp(np.log(factors).mean())
+        largest = (ranges * factors).max()
+        for scale, zero in _iter_scales(-largest, largest):
+            yield Rounding(centres, factors, np.zeros(0, dtype=np.int64), scale, zero)
+
+
+def _iter_scales(low: float, high: float) -> Iterator[tuple[float, int]]:
+    """Yield the size of a step and the step of 0 for each of ``SHARES`` of a range."""
+    low, high = min(float(low), 0.0), max(float(high), 1e-6)  # 0 must be among the steps
     # Activations such as GELU's have a long tail on one side only.
     is_skewed = -low < high / 3
     for share in SHARES:
         bottom, top = low * (1 if is_skewed else share), high * share
         scale = (top - bottom) / _STEPS
-        yield Rounding(outliers, scale, round(-bottom / scale))
+        yield scale, round(-bottom / scale)
 
 
 def _find_layers(proto: ModelProto) -> dict[str, list[NodeProto]]:
@@ -160,28 +204,33 @@ def _observe(
     proto: ModelProto, names: Sequence[str], windows: Sequence[Mapping[str, LongArray]]
 ) -> dict[str, Sample]:
     """Run the graph in fp32 on some windows, and note what some activations are."""
-    disable_telemetry()
-    import onnxruntime
-
     observed = ModelProto()
     observed.CopyFrom(proto)
+    del observed.graph.output[:]
     observed.graph.output.extend(
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
     )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(
-        observed.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    run = load_graph(observed)
+    per_window = -(-N_ROWS // len(windows))
 
-    seen: dict[str, list[tuple[FloatArray, FloatArray, FloatArray]]] = {name: [] for name in names}
-    for window in windows:
-        for name, (activations,) in zip(names, session.run(names, window), strict=True):
-            places = np.linspace(0, len(activations) - 1, N_ROWS).round().astype(int)
-            seen[name].append((activations.min(axis=0), activations.max(axis=0), activations[places]))
+    # Errors are measured on other windows than ranges, since unseen texts exceed what was seen.
+    ranging, measured = (windows[::2], windows[1::2]) if len(windows) > 1 else (windows, windows)
+    lows: dict[str, list[FloatArray]] = {name: [] for name in names}
+    highs: dict[str, list[FloatArray]] = {name: [] for name in names}
+    for window in ranging:
+        for name, (activations,) in zip(names, run(window), strict=True):
+            lows[name].append(activations.min(axis=0))
+            highs[name].append(activations.max(axis=0))
+
+    rows: dict[str, list[FloatArray]] = {name: [] for name in names}
+    per_window = -(-N_ROWS // len(measured))
+    for window in measured:
+        for name, (activations,) in zip(names, run(window), strict=True):
+            places = np.linspace(0, len(activations) - 1, per_window).round().astype(int)
+            rows[name].append(activations[places])
     return {
-        name: Sample(np.min(lows, axis=0), np.max(highs, axis=0), np.concatenate(rows))
-        for name, (lows, highs, rows) in ((name, zip(*parts, strict=True)) for name, parts in seen.items())
+        name: Sample(np.min(lows[name], axis=0), np.max(highs[name], axis=0), np.concatenate(rows[name]))
+        for name in names
     }
 
 
@@ -222,23 +271,28 @@ def _replace_layers(
     nodes = [new for node in graph.node for new in replaced.get(node.name, [node])]
     del graph.node[:]
     graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-    if DOMAIN not in {entry.domain for entry in proto.opset_import}:
-        proto.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    remove_unused(graph)
+    declare_operators(proto)
 
 
 def _round_inputs(graph: GraphProto, source: str, rounding: Rounding) -> list[NodeProto]:
     """Make the nodes that round the inputs of some layers, and those that select the outliers."""
-    scale = _add(graph, f"{source}_scale", np.array(rounding.scale, dtype=np.float32))
-    zero = _add(graph, f"{source}_zero", np.array(rounding.zero, dtype=np.uint8))
-    outliers = _add(graph, f"{source}{OUTLIERS}", rounding.outliers)
-    return [
-        helper.make_node("QuantizeLinear", [source, scale, zero], [f"{source}_uint8"]),
-        helper.make_node("Gather", [source, outliers], [f"{source}_exact"], axis=-1),
-    ]
+    nodes, prepared = [], source
+    if (rounding.factors != 1).any():
+        centres = add_constant(graph, f"{source}{CENTRES}", rounding.centres)
+        factors = add_constant(graph, f"{source}{FACTORS}", rounding.factors)
+        prepared = f"{source}_equal"
+        nodes += [
+            helper.make_node("Sub", [source, centres], [f"{source}_centred"]),
+            helper.make_node("Mul", [f"{source}_centred", factors], [prepared]),
+        ]
+    scale = add_constant(graph, f"{source}_scale", np.array(rounding.scale, dtype=np.float32))
+    zero = add_constant(graph, f"{source}_zero", np.array(rounding.zero, dtype=np.uint8))
+    nodes.append(helper.make_node("QuantizeLinear", [prepared, scale, zero], [f"{source}{ROUNDED}"]))
+    if len(rounding.outliers):
+        outliers = add_constant(graph, f"{source}{OUTLIERS}", rounding.outliers)
+        nodes.append(helper.make_node("Gather", [source, outliers], [f"{source}_exact"], axis=-1))
+    return nodes
 
 
 def _multiply(
@@ -252,23 +306,25 @@ def _multiply(
 ) -> list[NodeProto]:
     """Make the nodes of one linear layer."""
     rounded, scales = rounding.round_weights(weights)
+    bias = bias + rounding.centres @ weights
     inputs = [
-        f"{source}_uint8",
-        _add(graph, f"{layer}.int8", rounded),
+        f"{source}{ROUNDED}",
+        add_constant(graph, f"{layer}.int8", rounded),
         f"{source}_scale",
-        _add(graph, f"{layer}.scales", scales),
+        add_constant(graph, f"{layer}.scales", scales),
         f"{source}_zero",
         "",
-        _add(graph, f"{layer}.sum", bias.astype(np.float32)),
+        add_constant(graph, f"{layer}.sum", bias.astype(np.float32)),
     ]
-    exact = _add(graph, f"{layer}{EXACT}", weights[rounding.outliers])
-    return [
-        helper.make_node("MatMulIntegerToFloat", inputs, [f"{output}_int8"], name=layer, domain=DOMAIN),
-        helper.make_node("MatMul", [f"{source}_exact", exact], [f"{output}_exact"], name=f"{layer}_exact"),
-        helper.make_node("Add", [f"{output}_int8", f"{output}_exact"], [output]),
-    ]
-
-
-def _add(graph: GraphProto, name: str, value: NDArray[np.generic]) -> str:
-    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-    return name
+    has_outliers = len(rounding.outliers) > 0
+    product = f"{output}_int8" if has_outliers else output
+    nodes = [helper.make_node("MatMulIntegerToFloat", inputs, [product], name=layer, domain=DOMAIN)]
+    if has_outliers:
+        exact = add_constant(graph, f"{layer}{EXACT}", weights[rounding.outliers])
+        nodes += [
+            helper.make_node(
+                "MatMul", [f"{source}_exact", exact], [f"{output}_exact"], name=f"{layer}_exact"
+            ),
+            helper.make_node("Add", [product, f"{output}_exact"], [output]),
+        ]
+    return nodes

@@ -18,7 +18,7 @@ from openmed_ner.bundle.files import LEXICON
 from openmed_ner.bundle.manifest import CARD, MODEL, PARITY, RECORD, RUNTIMES, TOKENIZER, Precision
 from openmed_ner.bundle.record import corpora_with_dev_learnt, describe_host, version
 from openmed_ner.errors import BundleError, InputError, RunError
-from openmed_ner.inference.backends import load_runtime
+from openmed_ner.inference.backends import length_multiple, load_runtime
 from openmed_ner.model.bundles import load_model, make_reader, merge_adapter
 from openmed_ner.publish.cards import write_card
 from openmed_ner.storage import atomic_folder, write_json
@@ -88,7 +88,9 @@ def export_runtime(
     record = source.read_json(RECORD)
     distinct = {document.text: document for documents in gold.values() for document in documents}.values()
     reference, reference_speed = _tag(distinct, load_model(source).run, reader)
-    by_mode, exported_speed = _tag_in_modes(distinct, load_runtime(content, backend).run, reader)
+    exported = load_runtime(content, backend)
+    exported_reader = replace(reader, multiple=length_multiple([exported]))
+    by_mode, exported_speed = _tag_in_modes(distinct, exported.run, exported_reader)
     parity = {
         "backend": backend,
         **certify(reference, by_mode[OFF], gold=gold, texts=texts),

@@ -71,7 +71,7 @@ async function answer({ id, path, fields, content, name }) {
 /** A session for Python. */
 async function createSession(model) {
   const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
-  return { run: (names, arrays, shape) => run(session, names, arrays, shape) };
+  return { inputs: session.inputNames, run: (names, arrays, shape) => run(session, names, arrays, shape) };
 }
 
 async function run(session, names, arrays, shape) {
