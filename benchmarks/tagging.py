@@ -10,8 +10,9 @@ all alike. The pipeline computes one head and truncates texts at 512 subwords; o
 reads complete texts. mask_cpu.c hides features of the processor, to measure what others with the same
 instructions would do. Texts are dev abstracts of NCBI Disease if the archives are available, else the
 example abstracts. The last line is JSON: medians, and ratios to the pipeline within each round. The ceiling
-is the machine's matrix-multiply rate in half precision, measured before each round. Energy is measured by
-CodeCarbon, at a constant power without a meter.
+is the machine's matrix-multiply rate in half precision, for int8-static that of 8-bit integers by ONNX
+Runtime, both measured before each round. Energy is measured by CodeCarbon, at a constant power without a
+meter.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from common import count_flops, peak_megabytes
+from common import count_flops, multiply_rate_int8, peak_megabytes
 from engines import ENGINES, PASSES, REFERENCE, SMALLER, SPACY, write_engines
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import provenance
@@ -35,12 +36,14 @@ from openmed_ner.corpora import load_split
 from openmed_ner.data import read_examples
 from openmed_ner.errors import CorpusError
 from openmed_ner.formats import read_documents
+from openmed_ner.inference.backends import usable_cores
 from openmed_ner.training.engine.energy import measure_energy
 
 N_SINGLE = 30
 """Texts to tag one by one, for the latency, and again together, for the energy."""
 N_PASSES = 20
 """Texts for the engine with one pass per corpus, which would otherwise take most of the time."""
+HALF, INTEGERS = "bf16", "int8"
 
 
 def load_texts(data: Path | None) -> list[str]:
@@ -91,16 +94,15 @@ def measure(engine: str, folder: Path, texts_file: Path) -> dict[str, float]:
 def count_subwords(bundle: Bundle, texts: list[str]) -> tuple[int, int]:
     """Count the subwords that the texts have, and those that a model computes for them.
 
-    The second number holds special subwords, padding, and twice what two windows share.
+    The second number holds special subwords, and twice what two windows share, but no padding.
     """
     from openmed_ner.tagging import SubwordTokenizer, WindowReader
-    from openmed_ner.tagging.batching import padded_length
 
     manifest = bundle.manifest
     tokenizer = SubwordTokenizer.from_json(bundle.read("tokenizer.json").decode("utf-8"))
     reader = WindowReader(tokenizer, manifest.heads, manifest.window, manifest.overlap)
     n_read = sum(len(encoding.ids) for text in texts for encoding in tokenizer.iter_encodings(text))
-    n_computed = sum(padded_length(len(window.ids) + 2) for text in texts for window in reader.windows(text))
+    n_computed = sum(len(window.ids) + 2 for text in texts for window in reader.windows(text))
     return n_read, n_computed
 
 
@@ -136,7 +138,7 @@ def main() -> None:
     print(f"{n_computed / n_subwords:.3f} subwords computed per subword read ({windows})", flush=True)
 
     rounds: list[dict[str, dict[str, float]]] = []
-    ceilings = []
+    ceilings: dict[str, list[float]] = {HALF: [], INTEGERS: []}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_engines(bundle, folder, smaller)
@@ -144,7 +146,8 @@ def main() -> None:
         texts_file.write_text(json.dumps(texts), encoding="utf-8")
         for number in range(options.rounds):
             rounds.append({})
-            ceilings.append(this_machine().tflops)
+            ceilings[HALF].append(this_machine().tflops)
+            ceilings[INTEGERS].append(multiply_rate_int8(usable_cores()))
             for engine in names:
                 command = [
                     sys.executable,
@@ -160,7 +163,7 @@ def main() -> None:
                 print(f"round {number + 1} {engine}: {rounds[-1][engine]}", flush=True)
 
     engines = {}
-    ceiling = statistics.median(ceilings)
+    ceiling = {name: statistics.median(rates) for name, rates in ceilings.items()}
     for engine in names:
         row = {
             key: statistics.median(results[engine][key] for results in rounds) for key in rounds[0][engine]
@@ -179,7 +182,8 @@ def main() -> None:
         )
         if engine != SPACY:  # its operations are not counted
             model = smaller if smaller and engine.startswith(SMALLER) else bundle
-            row["share_of_ceiling"] = row["subwords_per_second"] * count_flops(model) / ceiling / 1e12
+            rate = ceiling[INTEGERS if "int8-static" in engine else HALF]
+            row["share_of_ceiling"] = row["subwords_per_second"] * count_flops(model) / rate / 1e12
         engines[engine] = row
 
     result = {
@@ -191,7 +195,8 @@ def main() -> None:
         "computed_per_subword": n_computed / n_subwords,
         "rounds": options.rounds,
         "engines": engines,
-        "matrix_multiply_tflops": ceiling,
+        "matrix_multiply_tflops": ceiling[HALF],
+        "integer_multiply_tops": ceiling[INTEGERS],
         "hidden_features": os.environ.get("MASK_CPU", ""),
         **provenance(),
     }
