@@ -13,6 +13,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
         models.document,
         models.embedded,
         models.effects,
+        models.three_layers,
         models.details,
         models.suite_runs,
         models.searches,

@@ -122,6 +122,21 @@ def embedded() -> str:
     return "\n".join([report.table(names, rows), "", _of_bundle(record), "", *notes])
 
 
+def three_layers() -> str:
+    """For each corpus the embedded model beside one with half its layers, on test."""
+    whole, half = (_mentions(name) for name in ("averaged-int8", "three-layers-int8"))
+    twelve = _mentions("joint-int8")
+    rows = []
+    for corpus, row in half.items():
+        f1 = _f1(whole[corpus]), _f1(row)
+        low, high = row["micro"]["ci95"]
+        rows.append((corpus, *map(percent, f1), f"{100 * low:.1f} to {100 * high:.1f}"))
+    means = [percent(fmean(_f1(scores[corpus]) for corpus in twelve)) for scores in (whole, half)]
+    rows.append((f"mean of {len(twelve)}", *means, ""))
+    names = "corpus", "embedded", "three layers", "95 % interval"
+    return "\n".join([report.table(names, rows), "", _of_bundle(read("three-layers-int8"))])
+
+
 def effects() -> str:
     """For each corpus F1 without the lexicon, without the document, without both, and with both."""
     record = read("effects")
