@@ -31,7 +31,8 @@ def tag_stub(documents: Iterable[Document], **options: object) -> Iterator[Docum
 @pytest.fixture
 def folder(tmp_path: Path, no_terminologies: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    stub = SimpleNamespace(manifest=SimpleNamespace(name="stub"), backend="stub", pipe=tag_stub)
+    manifest = SimpleNamespace(name="stub")
+    stub = SimpleNamespace(manifest=manifest, backend="stub", corpora=(), pipe=tag_stub)
     monkeypatch.setattr(Tagger, "load", lambda *arguments, **options: stub)
     Path("mine.csv").write_text(
         "id,name,parents,type\nX:1,kidney disease,,Disease\nX:2,chronic kidney disease,X:1,Disease\n"

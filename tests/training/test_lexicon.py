@@ -223,7 +223,7 @@ def test_a_graph_that_reads_no_names_is_refused(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "lexicon.npy").write_bytes(reading.read("lexicon.npy"))
     bundle = seal(tmp_path, replace(runtime_bundle.manifest, lexicon=reading.manifest.lexicon))
-    with pytest.raises(RunError, match="reads ids, mask only"):
+    with pytest.raises(RunError, match="reads no lexicon"):
         Tagger.load(bundle.folder)
 
 
