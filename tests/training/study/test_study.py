@@ -210,8 +210,8 @@ def test_a_model_learns_the_probabilities_of_another_one(
         on_step=lambda name, state: seen.append((state, name)),
     )
     assert seen == [
-        ("to do", "models/both/none/seed-0"),
         ("to do", "texts/large"),
+        ("to do", "models/both/none/seed-0"),
         ("waits", "models/small/none/seed-0"),
     ]
     assert reproduce(read_study(recipe), folder, texts=texts)
