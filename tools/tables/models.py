@@ -316,21 +316,25 @@ def clinic_notes() -> str:
 
 def few_documents() -> str:
     """F1 on types that the start does not know, by the number of annotated documents."""
-    record = read("benchmark-few-documents")
-    lines = ["| documents | mentions | F1 on test | minutes |", "|---|---|---|---|"]
-    for size in dict.fromkeys(run["documents"] for run in record["runs"]):
-        runs = [run for run in record["runs"] if run["documents"] == size]
-        scores = [run["micro"]["f1"] for run in runs]
-        span = f" ({percent(min(scores))} to {percent(max(scores))})" if len(runs) > 1 else ""
-        mentions, seconds = (fmean(run[key] for run in runs) for key in ("mentions", "seconds"))
-        cells = (size, f"{mentions:,.0f}", percent(fmean(scores)) + span, f"{seconds / 60:.1f}")
-        lines.append(table_row(cells))
+    records = [read("benchmark-few-documents"), read("benchmark-few-documents-100")]
+    lines = ["| documents | mentions | F1 on test | minutes | machine |", "|---|---|---|---|---|"]
+    for record in records:
+        for size in dict.fromkeys(run["documents"] for run in record["runs"]):
+            runs = [run for run in record["runs"] if run["documents"] == size]
+            scores = [run["micro"]["f1"] for run in runs]
+            span = f" ({percent(min(scores))} to {percent(max(scores))})" if len(runs) > 1 else ""
+            mentions, seconds = (fmean(run[key] for run in runs) for key in ("mentions", "seconds"))
+            f1 = percent(fmean(scores)) + span
+            lines.append(
+                table_row((size, f"{mentions:,.0f}", f1, f"{seconds / 60:.1f}", machine(record).rstrip(".")))
+            )
 
+    record = records[0]
     seeds = len({run["seed"] for run in record["runs"]})
     draws = f"Means of {seeds} draws" if seeds > 1 else "One draw"
     start = f"{record['start']['bundle']} `{record['start']['sha256'][:8]}`"
     subject = f"{record['corpus']}: {', '.join(record['types'])}; {record['test_documents']} test documents"
-    return "\n".join([*lines, "", f"{draws}. {subject}. Start {start}. {machine(record)}"])
+    return "\n".join([*lines, "", f"{draws}. {subject}. Start {start}."])
 
 
 def _notes(names: Iterable[str]) -> list[str]:
