@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertModel
 
+from openmed_ner.formats.jsonl import write_jsonl
 from openmed_ner.tagging import Head
 from openmed_ner.training.config import LoraSettings, PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.objectives.token_tags import TrainingCorpus
@@ -74,3 +75,10 @@ def make_pretraining(backbone: Path, **values: Any) -> PretrainRecipe:
         ),
     }
     return PretrainRecipe(backbone=str(backbone), **{**settings, **values})
+
+
+def write_training(folder: Path) -> None:
+    """Write the training documents of each corpus, as studies read them."""
+    for corpus in CORPORA:
+        with (folder / f"{corpus.head.corpus}.jsonl").open("w") as file:
+            write_jsonl(corpus.train, file)

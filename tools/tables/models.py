@@ -237,7 +237,7 @@ def energy() -> str:
     first = record["bundles"][0]
     note = (
         f"Medians of {first['rounds']} rounds of {first['documents']} documents, {first['subwords']:,} "
-        f"subwords; {machine(record)}"
+        f"subwords. {machine(record)}"
     )
     return "\n".join([report.table(names, rows), "", note])
 
@@ -333,7 +333,7 @@ def few_documents() -> str:
     seeds = len({run["seed"] for run in record["runs"]})
     draws = f"Means of {seeds} draws" if seeds > 1 else "One draw"
     start = f"{record['start']['bundle']} `{record['start']['sha256'][:8]}`"
-    subject = f"{record['corpus']}: {', '.join(record['types'])}; {record['test_documents']} test documents"
+    subject = f"{record['corpus']}: {', '.join(record['types'])}. {record['test_documents']} test documents"
     return "\n".join([*lines, "", f"{draws}. {subject}. Start {start}."])
 
 

@@ -22,7 +22,7 @@ def keep_ready_values(parameters: Iterable[Any], function: Callable[..., Any] | 
     """Let parameters of a command take values as they are where typer would not change them.
 
     Args:
-        parameters: parameters that typer made of the function, or added; they are changed.
+        parameters: parameters that typer made of the function, or added. They are changed.
         function: the function of the command, if it has one.
     """
     hints = get_type_hints(function) if function else {}
@@ -45,7 +45,7 @@ def _process(parameter: Any, kind: Any, context: Any, value: Any) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """Return the value of a text for a type; ``None`` if typer must convert or refuse it."""
+    """Return the value of a text for a type, and ``None`` if typer must convert or refuse it."""
     if get_origin(kind) is list:
         (inner,) = get_args(kind)
         values = [_read(inner, text) for text in value]

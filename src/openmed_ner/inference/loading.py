@@ -40,7 +40,7 @@ class LoadedModels:
         parts: the models with their heads.
         workers: number of batches that may be computed at the same time.
         matcher: finds the names of the lexicon; ``None`` if the models read none.
-        subwords: subwords of every batch; 0 if batches of any size are as fast.
+        subwords: subwords of every batch, or 0 if batches of any size are as fast.
         multiple: divisor of padded lengths.
     """
 

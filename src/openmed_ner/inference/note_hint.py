@@ -21,7 +21,7 @@ _TagFunction = Callable[[Iterable[Document]], Iterator[Document]]
 
 
 def find_hint(documents: Sequence[Document], corpora: Iterable[str]) -> str | None:
-    """Return the hint if one of the first documents reads like a note; ``None`` if none does.
+    """Return the hint if one of the first documents reads like a note, and ``None`` if none does.
 
     Args:
         documents: all documents.

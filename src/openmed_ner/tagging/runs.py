@@ -76,7 +76,7 @@ class LeadTest:
             last: if true, the text ends after these words.
 
         Returns:
-            Word and best tag of each place of the runs, run by run, ``(n_places,)`` each; and true for the
+            Word and best tag of each place of the runs, run by run, ``(n_places,)`` each. Also true for the
             runs that are proven, ``(n_runs,)``.
         """
         lengths = runs.ends - runs.firsts

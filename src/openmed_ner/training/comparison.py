@@ -47,7 +47,7 @@ class StartWeights:
         precision: str,
         processes: Processes,
     ) -> dict[str, object]:
-        """Leave the weights in the model that are best on dev; of equal ones, the trained ones.
+        """Leave the weights in the model that are best on dev. Of equal ones, these are the trained ones.
 
         Args:
             model: the trained model.

@@ -20,7 +20,7 @@ from openmed_ner.training.study.plan import PlannedRun, StudyEncoder, iter_runs,
 from openmed_ner.training.study.reproduce import reproduce
 from openmed_ner.training.study.summary import summarise_study
 from pages import ROOT
-from tiny import CORPORA
+from tiny import write_training
 
 STUDY = """
 [bundles]
@@ -71,9 +71,7 @@ precision = "fp32"
 @pytest.fixture
 def recipe(full_bundle: Bundle, tmp_path: Path) -> Path:
     shutil.copytree(full_bundle.folder, tmp_path / "given")
-    for corpus in CORPORA:
-        with (tmp_path / f"{corpus.head.corpus}.jsonl").open("w") as file:
-            write_jsonl(corpus.train, file)
+    write_training(tmp_path)
     with (tmp_path / "texts.jsonl").open("w") as file:
         write_jsonl([Document(str(number), f"Rats {number}") for number in range(9)], file)
     (tmp_path / "study.toml").write_text(STUDY)

@@ -39,7 +39,7 @@ from openmed_ner.training.study.specs import CustomCorpus
 from openmed_ner.training.study.summary import summarise_study
 from pages import ROOT, Terminal, load_tool, read_blocks
 from sentences import DOCUMENTS
-from tiny import CORPORA
+from tiny import CORPORA, write_training
 
 ADAPTATION = """
 backbone = "tiny"
@@ -89,9 +89,7 @@ precision = "fp32"
 
 @pytest.fixture
 def recipe(backbone: Path, tmp_path: Path) -> Path:
-    for corpus in CORPORA:
-        with (tmp_path / f"{corpus.head.corpus}.jsonl").open("w") as file:
-            write_jsonl(corpus.train, file)
+    write_training(tmp_path)
     (tmp_path / "adapt.toml").write_text(ADAPTATION)
     (tmp_path / "study.toml").write_text(STUDY)
     return tmp_path / "study.toml"

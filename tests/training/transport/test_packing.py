@@ -349,7 +349,7 @@ def test_a_full_disk_is_noticed_before_anything_is_unpacked(
 def test_a_run_that_is_told_to_end_saves_what_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A limit of the machine sends SIGTERM first; the study is interrupted, and its results are written."""
+    """A limit of the machine sends SIGTERM first. The study is interrupted, and its results are written."""
     (tmp_path / "openmed_ner").mkdir()
     (tmp_path / "openmed_ner/__init__.py").touch()
     (tmp_path / "openmed_ner/__main__.py").write_text("import time\ntime.sleep(60)\n")

@@ -33,7 +33,7 @@ class Backend(Protocol):
 
 
 def length_multiple(models: Iterable[Backend]) -> int:
-    """Divisor of padded lengths that suits some models; 1, which pads nothing, if one reads no padding."""
+    """Divisor of padded lengths that suits some models. It is 1, for no padding, if one reads none."""
     multiples = [getattr(model, "multiple", MULTIPLE) for model in models]
     return 1 if 1 in multiples else max(multiples)
 

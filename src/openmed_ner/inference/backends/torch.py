@@ -30,7 +30,7 @@ class TorchBackend:
 
     Attributes:
         multiple: divisor of the lengths that texts are padded to.
-        subwords: subwords of every batch; 0 if batches of any size are as fast.
+        subwords: subwords of every batch, or 0 if batches of any size are as fast.
     """
 
     def __init__(self, model: TokenTagger, *, dtype: torch.dtype | None = None, subwords: int = 0) -> None:

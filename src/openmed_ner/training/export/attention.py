@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-from openmed_ner.tagging.batching import LongArray
+from openmed_ner.tagging.batching import MASK, LongArray
 from openmed_ner.training.export.graphs import DOMAIN, declare_operators, load_graph, remove_unused
 
 TOLERANCE = 1e-3
 """Largest difference of logits, as a share of the largest logit, that is taken for rounding."""
-MASK = "mask"
 
 
 def fuse_attention(proto: ModelProto, windows: Sequence[Mapping[str, LongArray]]) -> ModelProto:
@@ -60,7 +59,7 @@ class _Attention:
 
 
 def _fuse(graph: GraphProto) -> None:
-    """Replace the last node of each attention by the operator; the others are left without use."""
+    """Replace the last node of each attention by the operator. The others are left without use."""
     fused = {
         attention.last.name: helper.make_node(
             "MultiHeadAttention",
@@ -119,7 +118,7 @@ class _Finder:
         return _Attention((inputs[0], inputs[1], inputs[2]), n_heads, scale, last)
 
     def _before_split(self, name: str) -> str:
-        """Name of the vectors that were divided among heads; empty if these were made in another way."""
+        """Name of the vectors that were divided among heads, empty if these were made in another way."""
         split = self._maker(name, "Transpose")
         reshaped = split and self._maker(split.input[0], "Reshape")
         return reshaped.input[0] if reshaped else ""

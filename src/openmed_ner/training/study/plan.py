@@ -239,7 +239,7 @@ class PlannedRun:
         encoder: encoder it is trained from.
         model: name of the model.
         recipe: all settings. Paths in it (a teacher by probabilities, the texts it reads, a start) are
-            relative to the study's folder, unless they are those of its bundles; the adapted encoder is
+            relative to the study's folder, unless they are those of its bundles. The adapted encoder is
             filled in once it is available.
         searched: if true, settings are searched.
         silver: teacher whose tagged texts it also learns from; their file is filled in once available.
@@ -262,7 +262,7 @@ class PlannedRun:
 
     @property
     def scored(self) -> Mapping[str, tuple[str, ...]]:
-        """The corpora that it is scored on, by split; never on dev documents that it was trained on."""
+        """The corpora that it is scored on, by split, but for dev documents that it was trained on."""
         recipe = self.recipe
         dev = recipe.corpora if recipe.learn == "train" else recipe.keep_dev
         return {"dev": dev, "test": recipe.corpora if self.tested else ()}

@@ -69,7 +69,7 @@ class ModelSpec:
         encoders: the only encoders to train it from; all if empty.
         teacher: teacher it also learns from; its model is listed earlier.
         start: model listed earlier whose first seed it is initialised from, or a bundle of the study.
-        soup: models listed earlier, and bundles; the weights of their first seeds are averaged with the
+        soup: models listed earlier, and bundles. The weights of their first seeds are averaged with the
             start's.
         share: relative time of each of its runs, if the study has a time limit.
         weights: number format of its written weights; that of the study if empty.
