@@ -29,7 +29,7 @@ from openmed_ner.inference.tagger import embedded_bundle
 from openmed_ner.tagging import SubwordTokenizer, WindowReader
 from openmed_ner.tagging.prediction import compute_scores, iter_with_last
 from openmed_ner.tagging.viterbi import DocumentDecoder
-from openmed_ner.training.study.cost import this_machine
+from openmed_ner.training.study.cost import multiply_rate
 
 
 def measure(texts: Sequence[str], reader: WindowReader, backend: Backend) -> dict[str, float]:
@@ -90,7 +90,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     texts = load_texts(options.data)
-    tflops = this_machine().tflops
+    tflops = multiply_rate(1024, 1024, 1024)
     rows = []
     for folder in options.bundles:
         rows.append(profile(open_bundle(folder), texts, rounds=options.rounds, tflops=tflops))

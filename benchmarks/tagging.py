@@ -124,7 +124,7 @@ def main() -> None:
         return
 
     # not above: most engines are measured without torch
-    from openmed_ner.training.study.cost import this_machine
+    from openmed_ner.training.study.cost import multiply_rate
 
     bundle = open_bundle(options.adapter)
     if options.window:
@@ -146,7 +146,7 @@ def main() -> None:
         texts_file.write_text(json.dumps(texts), encoding="utf-8")
         for number in range(options.rounds):
             rounds.append({})
-            ceilings[HALF].append(this_machine().tflops)
+            ceilings[HALF].append(multiply_rate(1024, 1024, 1024))
             ceilings[INTEGERS].append(multiply_rate_int8(usable_cores()))
             for engine in names:
                 command = [

@@ -670,6 +670,18 @@ def test_a_plan_grows_with_the_work_and_shrinks_with_the_device(recipe: Path) ->
         require_memory(plan.values(), Device("a machine", 1, 1e3, 100))
 
 
+def test_a_plan_keeps_to_the_minutes_of_a_schedule(recipe: Path) -> None:
+    machine = Device("a machine", 1e-7, 1e12, 100)
+    free = {estimate.name: estimate for estimate in estimate_study(read_study(recipe), machine)}
+    recipe.write_text(STUDY.replace("epochs = 1", "epochs = 1\nminutes = 2"))
+    limited = {estimate.name: estimate for estimate in estimate_study(read_study(recipe), machine)}
+    for name in free:
+        if name.startswith("models/"):
+            assert 120 < limited[name].seconds < free[name].seconds, "the last evaluation is not limited"
+        else:
+            assert limited[name] == free[name]
+
+
 def test_the_rate_of_this_machine_is_measured() -> None:
     machine = this_machine()
     assert 1e-3 < machine.tflops < 5000 and machine.memory > 1e8

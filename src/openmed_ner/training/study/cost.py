@@ -1,8 +1,8 @@
 """Time, memory and energy of a study, estimated before anything is loaded.
 
-Time is arithmetic: floating-point operations in closed form, divided by a device's matrix-multiply rate and
-by the share of it that our loop reaches. On this machine the rate is measured and the shares are those of
-our benchmarks. For other devices the rate is the vendor's, and the share an assumption, not a measurement.
+Time is arithmetic: floating-point operations in closed form, divided by a device's rate and by the share of
+it that our loop reaches. A processor's rate is that of training steps of one layer, measured here. A GPU's is
+that of matrix products, measured or the vendor's, and its share is an assumption, not a measurement.
 Memory is weights, optimiser state and activations (Korthikanti et al., 2022, arXiv 2205.05198). Searches
 count as if no trial were stopped early.
 """
@@ -17,16 +17,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from transformers import BertConfig, BertModel
 
 from openmed_ner.bundle import open_bundle
 from openmed_ner.corpora import find_corpus
 from openmed_ner.errors import RunError
 from openmed_ner.model.backbones import BACKBONES, find_backbone
+from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.shapes import Shape, Targets
 from openmed_ner.model.tagger import load_config
 from openmed_ner.text import iter_tokens
 from openmed_ner.training.config import PretrainRecipe, Recipe, Schedule
-from openmed_ner.training.engine.precision import autocast_dtype
+from openmed_ner.training.engine.precision import Precision, autocast_dtype
 from openmed_ner.training.engine.session import BUNDLE
 from openmed_ner.training.study.given import describe_recipe
 from openmed_ner.training.study.plan import (
@@ -59,7 +61,8 @@ class Device:
 
     Attributes:
         name: name of the device.
-        tflops: matrix-multiply rate in half precision, in 10^12 operations per second.
+        tflops: rate in half precision, in 10^12 operations per second: of matrix products on a GPU, of the
+            steps of one layer on a processor.
         memory: bytes of memory.
         watts: power under load, including its share of the machine.
         reached: shares of the rate that pretraining and fine-tuning reach.
@@ -82,8 +85,11 @@ DEVICES: Mapping[str, Device] = {
     )
 }
 """Rates without sparsity and power limits as published by the vendor; the shares reached are assumed."""
-CPU_REACHED = 0.65, 0.45
-"""Shares measured by benchmarks/pretraining.py and benchmarks/training.py."""
+CPU_REACHED = 0.9, 0.75
+"""Shares of the rate of one layer. That of fine-tuning was measured: 0.72 with a teacher, twenty heads and
+texts without annotation, 0.86 with one head and gold alone. That of pretraining is assumed."""
+LAYER_WINDOW, LAYER_ROWS = 256, 8
+"""The batch with which the rate of one layer is measured."""
 BATCH_SECONDS, BEGIN_SECONDS = 0.03, 20.0
 """Overhead of a batch (kernel launches) and of a run (loading, writing, scoring)."""
 READ_SECONDS, TEXT_SECONDS = 5e-6, 4e-4
@@ -178,12 +184,45 @@ def require_memory(estimates: Iterable[Estimate], device: Device) -> None:
 
 
 def this_machine() -> Device:
-    """The GPU of this machine, or else its processor. Measuring its rate takes about a second."""
+    """The GPU of this machine, or else its processor. Measuring its rate takes a second or two."""
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
         return Device(torch.cuda.get_device_name(), multiply_rate(4096, 4096, 4096, device="cuda"), free, 400)
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Device("this machine", multiply_rate(1024, 1024, 1024), free, CPU_WATTS, CPU_REACHED)
+    return Device("this machine", layer_rate(), free, CPU_WATTS, CPU_REACHED)
+
+
+def layer_rate() -> float:
+    """Median rate of training steps of one layer of MiniLM on the processor, in 10^12 operations per second.
+
+    Matrix products alone tell little: where the processor has instructions for them, most of a step's time is
+    spent between them.
+    """
+    shape = replace(BACKBONES["minilm-l6"].shape, vocabulary=1, layers=1)
+    config = BertConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        attention_probs_dropout_prob=0.0,
+    )
+    layer = BertModel(config, add_pooling_layer=False).train()
+    layer.set_attn_implementation("eager")  # as for fine-tuning: see load_encoder
+    replace_dropout(layer)
+    ids = torch.zeros(LAYER_ROWS, LAYER_WINDOW, dtype=torch.long)
+    precision = Precision("auto", torch.device("cpu"))
+
+    seconds = []
+    for _ in range(12):
+        begin = time.perf_counter()
+        with precision.autocast():
+            loss = layer(input_ids=ids).last_hidden_state.sum()
+        loss.backward()
+        seconds.append(time.perf_counter() - begin)
+
+    # the first two steps warm up
+    return ids.numel() * shape.flops(LAYER_WINDOW, trained="all") / statistics.median(seconds[2:]) / 1e12
 
 
 def multiply_rate(rows: int, inner: int, columns: int, *, device: str = "cpu") -> float:
@@ -228,14 +267,18 @@ class _Work:
 
     Attributes:
         recipe: its settings.
-        flops: floating-point operations.
-        subwords: subwords to read.
+        flops: floating-point operations of its steps and evaluations but the last.
+        subwords: subwords that these read.
+        last: operations and subwords of the last evaluation, which ``schedule.minutes`` does not limit.
+        trials: number of trainings, each with the minutes of the schedule.
         n_tags: tags of all heads to train.
     """
 
     recipe: Recipe | PretrainRecipe
     flops: float
     subwords: float
+    last: tuple[float, float] = (0.0, 0.0)
+    trials: int = 1
     n_tags: int = 0
 
     @property
@@ -252,10 +295,17 @@ class _Work:
 
 
 def _cost(name: str, work: _Work, device: Device) -> Estimate:
-    batches = work.subwords / work.recipe.schedule.batch_subwords
+    schedule = work.recipe.schedule
     reached = device.reached[not isinstance(work.recipe, PretrainRecipe)]
-    arithmetic = work.flops / (device.tflops * 1e12 * reached)
-    seconds = BEGIN_SECONDS + max(arithmetic, BATCH_SECONDS * batches)
+
+    def duration(flops: float, subwords: float) -> float:
+        arithmetic = flops / (device.tflops * 1e12 * reached)
+        return max(arithmetic, BATCH_SECONDS * subwords / schedule.batch_subwords)
+
+    steps = duration(work.flops, work.subwords)
+    if schedule.minutes:
+        steps = min(steps, 60 * schedule.minutes * work.trials)
+    seconds = BEGIN_SECONDS + steps + duration(*work.last)
     return Estimate(name, seconds, _memory(work.recipe), seconds * device.watts / 3.6e6, work.share)
 
 
@@ -301,8 +351,9 @@ def _run_work(run: PlannedRun, sources: Sources, *, texts: int = 0, teachers: Se
 
     trained = shape.flops(recipe.window, trained="lora" if recipe.method == "lora" else "all")
     forward = shape.flops(recipe.window)
-    epochs = recipe.schedule.epochs * (recipe.search.trials if run.searched else 1)
-    flops = epochs * (train * trained + dev * forward) + (dev + test) * forward
+    trials = recipe.search.trials if run.searched else 1
+    epochs = recipe.schedule.epochs * trials
+    flops = epochs * (train * trained + dev * forward)
     for teacher in teachers:  # reads each text once, whatever its weight and the epochs, or every batch
         read = SUBWORDS_PER_WORD * sum(learnt.values()) + texts * TEXT
         if recipe.distillation.scores == "online":
@@ -310,7 +361,8 @@ def _run_work(run: PlannedRun, sources: Sources, *, texts: int = 0, teachers: Se
         flops += read * shape_of(teacher).flops(teacher.window)
 
     n_tags = sum(len(sources.head(name).tags) for name in recipe.corpora)
-    return _Work(recipe, flops, epochs * (train + dev) + dev + test, n_tags)
+    last = (dev + test) * forward, dev + test
+    return _Work(recipe, flops, epochs * (train + dev), last, trials, n_tags)
 
 
 def count_words(name: str, sources: Sources) -> tuple[int, int, int]:
