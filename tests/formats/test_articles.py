@@ -195,6 +195,13 @@ def test_every_character_of_a_body_is_read(paragraphs: list[str]) -> None:
     assert [text for section, _, text in passages_of(document) if section == "other"] == expected
 
 
+def test_blank_lines_before_the_declaration_are_passed_over() -> None:
+    (document,) = read_jats(StringIO(f"\n\n{ARTICLE}"), source="x.nxml")
+    assert [document] == list(read_jats(StringIO(ARTICLE), source="x.nxml"))
+    with pytest.raises(CorpusFormatError, match="line 12: Entity 'nbsp' not defined"):
+        list(read_jats(StringIO("\n\n" + ARTICLE.replace("Begin.", "&nbsp;")), source="x.nxml"))
+
+
 def test_a_set_of_articles_is_read_one_by_one() -> None:
     bare = "<article><body><p>Text.</p></body></article>"
     content = f"{HEAD}<pmc-articleset><article>{META}</article>{bare}<article/></pmc-articleset>"

@@ -439,6 +439,15 @@ def test_no_dtd_is_fetched(address: str, tmp_path: Path, monkeypatch: pytest.Mon
         read_xml(f"{head}{PASSAGES.replace('&amp;', '&foo;')}</collection>")
 
 
+@pytest.mark.parametrize("blanks", ["\n", "\ufeff\r\n \t\n", "\n\ufeff"])
+def test_blanks_before_the_declaration_are_passed_over(blanks: str) -> None:
+    content = f"{blanks}{FOREIGN}"
+    assert plain(read_xml(content)) == plain(read_xml(FOREIGN))
+    line = 9 + blanks.count("\n")
+    with pytest.raises(CorpusFormatError, match=rf"^c\.xml, line {line}: .*number of characters, found '-3'"):
+        read_xml(content.replace("<offset>3<", "<offset>-3<"))
+
+
 def test_documents_are_read_before_the_file_ends() -> None:
     content = f"{HEAD}{PASSAGES * 2000}<oops/></collection>"
     stream = read_bioc_xml(file := StringIO(content), source="c.xml")
@@ -454,7 +463,7 @@ def test_documents_are_read_before_the_file_ends() -> None:
 ANNOTATED = '<location offset="10" length="5"/>'
 BROKEN_XML = {
     "not XML": (FOREIGN, "acute", 1, "Start tag expected"),
-    "empty": (FOREIGN, "", 1, "no element found"),
+    "empty": (FOREIGN, "", 1, "no element found: the file is empty or cut off"),
     "cut short": ("</collection>", "", 15, "Premature end"),
     "another root": (FOREIGN, "<html/>", 1, "expected <collection>, found <html>"),
     "a lone document": (FOREIGN, "<document/>", 1, "expected documents directly below one <collection>"),
@@ -506,7 +515,7 @@ def alter(*path: str | int, value: object) -> str:
 FIRST = (0, "passages", 1, "annotations", 0)
 BROKEN_JSON = {
     "not JSON": ("{\n\n'", "line 3: "),
-    "empty": ("", "line 1: "),
+    "empty": ("\ufeff \n", "line 1: .*the file is empty"),
     "endless nesting": ("[" * 100_000, " maximum recursion"),
     "endless digits": ("9" * 5000, " .*digits"),
     "a number": ("1", ' expected a JSON object with a list under "documents"'),

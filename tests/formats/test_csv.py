@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmed_ner.errors import CorpusFormatError, UnrepresentableError
+from openmed_ner.errors import CorpusFormatError, InputError, UnrepresentableError
 from openmed_ner.formats.csv import COLUMNS, read_csv, write_csv
 from openmed_ner.text import Document, Span
 from strategies import CHARACTERS, TRICKY, documents, texts
@@ -220,8 +220,9 @@ def test_what_rows_cannot_hold_is_refused(corpus: list[Document]) -> None:
 
 ROW = HEADER + "1,abcd,{}\n"
 BROKEN = {
-    "an empty file": ("", 1, "expected one column 'text', found 0"),
-    "an empty line": ("\n" + HEADER, 1, "expected one column 'text'"),
+    "an empty file": ("", 1, "expected a header, found nothing: the table is empty"),
+    "blank lines": ("\n,,\n \n", 4, "expected a header, found nothing: the table is empty"),
+    "blank lines before the header": ("\n,,,\n" + HEADER + "1,2\n", 4, "cells as in the header, found 2"),
     "no text": ("id,body\n1,ab\n", 1, "expected one column 'text', found 0 in the header 'id, body'"),
     "text twice": ("text,Text\na,b\n", 1, "expected one column 'text', found 2"),
     "label twice": ("text,start,end,label,label\na,,,b,c\n", 1, "expected one column 'label', found 2"),
@@ -438,11 +439,33 @@ def test_columns_may_have_other_names() -> None:
         ("note,note", {"text": "note"}, "found 2"),
         ("note,kind", {"text": "note", "label": "kind"}, "needs the columns 'start' and 'end'"),
         ("patient,note", {"id": "patient"}, "perhaps 'note': --text-column"),
+        ("record_id;note;note_date", {}, "perhaps 'note': --text-column"),
+        ("id|clinical notes|x", {}, "perhaps 'clinical notes': --text-column"),
+        ("1,Aspirin for asthma", {}, "the first line has to name the columns"),
+        ("sep=;\nid;note", {}, "line 2: expected one column 'text'.*perhaps 'note'"),
     ],
 )
 def test_a_column_that_is_named_must_be_there(header: str, columns: dict[str, str], message: str) -> None:
     with pytest.raises(CorpusFormatError, match=message):
         list(read_csv(StringIO(header + "\na,b\n"), source="notes.csv", columns=columns))
+
+
+@pytest.mark.parametrize(
+    "first", ["sep=;\r\n", '"sep=;"\n', "SEP=^\n", "\ufeffsep=|\n", "sep=\t\n", "\ufeff", ""]
+)
+def test_a_first_line_may_tell_excel_the_delimiter(first: str) -> None:
+    delimiter = first.strip('"\ufeff\r\n')[-1:] or "|"
+    table = first + 'id;text\n1;"a;b"\n2;c,d\n'.replace(";", delimiter)
+    documents = [Document("1", f"a{delimiter}b"), Document("2", "c,d")]
+    assert from_csv(table) == documents
+    problems: list[InputError] = []
+    assert list(read_csv(StringIO(table + "3\n"), source="x", on_bad=problems.append)) == documents
+    assert str(problems[0]).startswith(f"x, line {table.count(chr(10)) + 1}: expected 2 cells")
+
+
+def test_an_empty_table_is_told() -> None:
+    with pytest.raises(CorpusFormatError, match="line 1: expected a header, found nothing: the table is em"):
+        from_csv("")
 
 
 @pytest.mark.parametrize("cells", [" 0 , 7 , Drug", "0.0, 7.00,Drug", "0,7,Drug,Aspirin, 0.5 "])

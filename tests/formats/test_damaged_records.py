@@ -373,7 +373,7 @@ def test_a_single_article_that_is_damaged_is_refused() -> None:
 def test_a_header_that_is_not_utf8_ends_the_table(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes("größe,text\n1,Asthma\n".encode("latin-1"))
-    with pytest.raises(CorpusFormatError, match=r"line 1: not UTF-8: byte 0xf6 at byte 3 .*iconv -f latin1"):
+    with pytest.raises(CorpusFormatError, match=r"line 1: not UTF-8: byte 0xf6 at byte 3 .*iconv -f windows"):
         list(read_documents(path, on_bad=lambda error: None))
 
 
@@ -382,4 +382,18 @@ def test_a_cell_over_several_lines_names_the_line_of_its_byte(tmp_path: Path) ->
     path.write_bytes(b'id,text\n1,"a\nb\ncaf\xe9"\n2,Gout\n')
     problems: list[InputError] = []
     assert [document.id for document in read_documents(path, on_bad=problems.append)] == ["2"]
-    assert str(problems[0]) == f"{path}, line 4: not UTF-8: byte 0xe9 at byte 4 of the line"
+    assert str(problems[0]).startswith(f"{path}, line 4: not UTF-8: byte 0xe9 at byte 4 of the line. If the ")
+
+
+@pytest.mark.parametrize(
+    ("content", "way_out"),
+    [
+        ("Fièvre – asthme".encode("cp1252"), "iconv -f windows-1252 -t utf-8"),
+        ("naïve\n".encode() + "Fièvre\n".encode("cp1252"), "mixes two encodings: save it in UTF-8"),
+        ("\ufeffAspirin\n".encode() + b"\xe9", "mixes two encodings"),
+    ],
+)
+def test_a_text_in_another_encoding_gets_the_way_out(tmp_path: Path, content: bytes, way_out: str) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(CorpusFormatError, match=way_out):
+        list(read_documents(tmp_path / "a.txt"))

@@ -183,6 +183,13 @@ SHAPES = {
             {"offset": 15, "length": 13, "category": "Disease"},
         ]
     },
+    "a key of tags": {"tags": [{"start": 0, "end": 7, "tag": "Chemical"}, [15, 28, "Disease"]]},
+    "names in other cases": {
+        "annotations": [
+            {"BeginOffset": 0, "EndOffset": 7, "Type": "Chemical", "Text": "Aspirin"},
+            {"startOffset": 15, "endOffset": 28, "entityType": "Disease"},
+        ]
+    },
     "ents": {"ents": [{"start_char": 0, "end_char": 7, "label": "Chemical"}, [15, 28, "Disease"]]},
     "PubAnnotation": {
         "denotations": [
@@ -203,6 +210,11 @@ def read_tolerantly(*lines: dict[str, Any]) -> tuple[list[Document], list[InputE
     errors: list[InputError] = []
     content = "".join(json.dumps(line) + "\n" for line in lines)
     return list(read_jsonl(StringIO(content), source="x", on_bad=errors.append)), errors
+
+
+@pytest.mark.parametrize("content", ["", "\ufeff", "\ufeff\n\n"])
+def test_lines_that_are_blank_are_passed_over(content: str) -> None:
+    assert from_jsonl(content) == []
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
@@ -241,6 +253,8 @@ def test_what_is_not_about_mentions_stays_as_it_is(meta: dict[str, Any]) -> None
         {"entities": [[0, 7, "X"], "Y"]},
         {"denotations": [{"span": 3, "obj": "X"}]},
         {"label": [[0, 7, "X"]], "entities": [[0, 7, "X"]]},
+        {"tags": [{"start": 0, "end": 7}]},
+        {"entities": [{"startIndex": 0, "endIndex": 6, "label": "X"}]},
         {"spans": {"start": 0}},
         {"spans": [[0, 7, "X"]]},
         {"spans": [{"start": 0, "end": 99, "label": "X"}]},
@@ -262,10 +276,11 @@ def test_a_bad_annotation_is_an_error_of_its_own(annotations: dict[str, Any]) ->
         [{"start": 0, "end": 7, "label": "X"}],
         [{"begin": 0, "end": 7}],
         [{"offset": 0, "length": 7}],
+        [{"beginOffset": 0, "endOffset": 7}],
         [[0, 7, "X"]],
     ],
 )
-@pytest.mark.parametrize("key", ["tags", "predictions", "results"])
+@pytest.mark.parametrize("key", ["predictions", "results"])
 def test_mentions_under_a_key_that_is_not_read_are_counted(
     caplog: pytest.LogCaptureFixture, key: str, mentions: list[Any]
 ) -> None:
@@ -273,7 +288,7 @@ def test_mentions_under_a_key_that_is_not_read_are_counted(
     with caplog.at_level(logging.WARNING):
         assert [document.spans for document in from_jsonl(line * 2)] == [(), ()]
     assert [
-        f"2 lines without mentions have what looks like mentions under {key!r}" in message
+        f"2 lines without mentions with what looks like mentions under {key!r}" in message
         for message in caplog.messages
     ] == [True]
 

@@ -211,6 +211,15 @@ def test_sets_that_were_joined_are_read_one_after_the_other(
         read(content)
 
 
+@pytest.mark.parametrize("blanks", ["\n", "\ufeff \r\n\n"])
+def test_blanks_before_the_declaration_are_passed_over(read: Read, blanks: str) -> None:
+    content = blanks + file_of(article(1, plain()))
+    assert [*read(content)[0]] == ["pubmed:1"]
+    line = blanks.count("\n") + 6
+    with pytest.raises(CorpusFormatError, match=f"line {line}: expected numbers"):
+        read(content.replace(">1<", ">one<"))
+
+
 def test_a_later_version_has_a_name_of_its_own(read: Read) -> None:
     texts, _ = read(file_of(article(1, plain()), article(1, plain("More."), version=2)))
     assert [*texts] == ["pubmed:1", "pubmed:1.2"]

@@ -375,4 +375,5 @@ def _report(counts: JobCounts, errors: Path | None, *, quiet: bool) -> None:
         complain(f"{documents}{unread}, {failed}" + (f"; see {errors}" if errors else "") + passed_over)
         raise typer.Exit(1)
     if not quiet:
-        complain(f"{documents}, {counts.spans:,} entities{passed_over}")
+        entities = f"{counts.spans:,} {'entity' if counts.spans == 1 else 'entities'}"
+        complain(f"{documents}, {entities}{passed_over}")

@@ -142,7 +142,9 @@ def _iter_records(content: object, place: str, on_bad: OnBad) -> Iterator[object
         if len(lists) != 1 or not isinstance(lists[0], list):
             has_text = isinstance(entry, dict) and isinstance(entry.get("text"), str)
             advice = (
-                "; write a list of records one per line (jq -c '.[]'), for --from jsonl" if has_text else ""
+                "; write a list of records one per line (jq -c '.[]'), for --from jsonl"
+                if has_text
+                else '; write other texts as JSON lines, {"id": "1", "text": "…"}'
             )
             on_bad(
                 CorpusFormatError(

@@ -17,10 +17,11 @@ evidence is left out.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from io import StringIO
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from threading import Lock
 from typing import NamedTuple, TextIO
 
@@ -30,7 +31,9 @@ from openmed_ner.formats.csv_header import ALL_COLUMNS, COLUMNS, count_columns, 
 from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span
 
-DELIMITERS = ",\t;"
+DELIMITERS = ",\t;|"
+_SEPARATOR = re.compile(r'"?sep=([^\w"\s]|\t)"?[,;]*\r?\n?', re.IGNORECASE)
+"""A first line by which Excel is told the delimiter."""
 _MAX_RETRIES = 10
 """Rows with a quote that is not closed, after which the rest of a table is one error."""
 _FIELD_LIMIT = 2**31 - 1
@@ -54,7 +57,8 @@ def read_csv(
 ) -> Iterator[Document]:
     """Yield one document per run of rows with one id and one text.
 
-    The header shows if commas, tabs or semicolons separate the cells. A row without an id opens a document
+    The header shows if commas, tabs, semicolons or bars separate the cells, unless a line ``sep=;`` before it
+    says so. A row without an id opens a document
     named after its source and line if it has a text, and belongs to the document before if it has none. Empty
     rows are skipped. A bad row or span is handed to ``on_bad``, and the next row follows.
 
@@ -195,16 +199,17 @@ def _refuse_row(identifier: str, text: str, texts: Mapping[str, Set[int]]) -> st
 
 def _iter_rows(file: TextIO, source: str, on_bad: OnBad, columns: Mapping[str, str]) -> Iterator[_Row | None]:
     """Yield the rows that are not empty, and ``None`` in the places of bad ones."""
-    first = file.readline().removeprefix("\ufeff")
-    if reason := _find_bad_byte(first, 1):
-        raise CorpusFormatError(
-            f"{source}, {reason}. Convert the file, for example: iconv -f latin1 -t utf-8"
-        )
-    # With a single column any delimiter fits; the first, a comma, then wins.
-    delimiter = max(DELIMITERS, key=lambda delimiter: count_columns(first.split(delimiter), columns))
-    records = _iter_records(chain([first], file), delimiter, source, on_bad)
-    _, header = next(records, (1, None))
-    indices = index_columns(header or [], source, columns)
+    first, n_blank = file.readline().removeprefix("\ufeff"), 0
+    while first and not first.strip(f"{DELIMITERS} \r\n"):
+        first, n_blank = file.readline(), n_blank + 1
+    if reason := _find_bad_byte(first, n_blank + 1):
+        raise CorpusFormatError(f"{source}, {reason}")
+    given = _SEPARATOR.fullmatch(first)
+    delimiter = given[1] if given else _choose_delimiter(first, columns)
+    records = _iter_records(chain(repeat("\n", n_blank), [first], file), delimiter, source, on_bad)
+    # What stands before the header is read for the numbers of the lines.
+    number, header = next(islice(records, n_blank + bool(given), None), (1, None))
+    indices = index_columns(header or [], source, columns, line=number)
     for number, record in records:
         if record is None:
             yield None
@@ -224,6 +229,12 @@ def _iter_rows(file: TextIO, source: str, on_bad: OnBad, columns: Mapping[str, s
             yield None
             continue
         yield _Row(number, {name: record[indices[name]] if name in indices else "" for name in ALL_COLUMNS})
+
+
+def _choose_delimiter(header: str, columns: Mapping[str, str]) -> str:
+    """Choose the delimiter that gives the most columns of ours, and then the most of any; a comma if none."""
+    cells = {delimiter: header.split(delimiter) for delimiter in DELIMITERS}
+    return max(DELIMITERS, key=lambda choice: (count_columns(cells[choice], columns), len(cells[choice])))
 
 
 def _iter_records(

@@ -7,11 +7,12 @@ table or a dump gives entities that are none.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from openmed_ner.errors import CorpusFormatError, InputError, UnreadFormatError
-from openmed_ner.formats.files import read_head, strip_gz
-from openmed_ner.formats.recognition import HEAD, Content, recognise
+from openmed_ner.formats.files import has_gz, read_head, strip_gz
+from openmed_ner.formats.recognition import HEAD, Content, is_table, recognise
 from openmed_ner.formats.registry import FORMATS, PASSAGE_FORMATS, REGISTRY, infer_format
 
 _VAGUE = ("xml", "json")
@@ -63,8 +64,13 @@ def judge(head: bytes, name: str, *, format: str | None = None, source: str) -> 
         UnreadFormatError: neither tells the format, or the file is of a kind that is not read.
     """
     content = recognise(head)
+    if content and content.kind == "gzip" and has_gz(name):
+        advice = "unpack it once: gunzip FILE"
+        content = replace(content, description="compressed twice by gzip", advice=advice)
     named = format or infer_format(Path(name.lstrip(".")))
     if content is None:
+        if format is None and named == "conll" and strip_gz(name).lower().endswith(".tsv") and is_table(head):
+            return "tsv"
         return named or _choose_default(name, source)
     if content.kind in (format, named) or (named and _knows_better(named, content)):
         return named or content.kind

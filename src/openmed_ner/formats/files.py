@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, TextIO, cast
 
 from openmed_ner.errors import CorpusFormatError, InputError
 from openmed_ner.formats.recognition import HEAD, guess_encoding
+from openmed_ner.formats.tolerance import CONVERT
 
 MAX_PENDING = 256 << 20
 """Characters that a compressed file may unpack to without a complete document."""
@@ -163,11 +164,14 @@ def tell_bytes(file: TextIO) -> int:
 def advise_encoding(head: bytes) -> str:
     """Return the way out for a text that is not UTF-8, by its first bytes.
 
-    Any bytes can be converted from Latin-1, so this is for texts only. Files that are no text are refused
-    before they are read.
+    Files that are no text are refused before they are read. A text that is UTF-8 in other places must not be
+    converted as a whole: its letters would become two.
     """
-    encoding = guess_encoding(head) or "latin1"
-    return f"Convert it, for example: iconv -f {encoding} -t utf-8"
+    if encoding := guess_encoding(head):
+        return f"Convert it, for example: iconv -f {encoding} -t utf-8 FILE"
+    if not head.decode("utf-8", errors="ignore").isascii():
+        return "Other letters are UTF-8, so it mixes two encodings: save it in UTF-8 where it comes from"
+    return f"Convert it, {CONVERT}"
 
 
 def has_gz(name: str) -> bool:

@@ -6,7 +6,8 @@ doccano               ``"entities": [{"start_offset": 0, "end_offset": 7, "label
 spaCy                 ``"entities": [[0, 7, "Chemical"]]``
 PubAnnotation         ``"denotations": [{"span": {"begin": 0, "end": 7}, "obj": "Chemical"}]``
 pipelines             ``"entities": [{"entity_group": "Chemical", "start": 0, "end": 7}]``
-others                ``"ents": [{"offset": 0, "length": 7, "category": "Chemical"}]``, and more names
+others                ``"ents": [{"offset": 0, "length": 7, "category": "Chemical"}]``, and more names,
+                      such as ``tags`` and ``BeginOffset``
 ====================  ======================================================================================
 
 Other values under these keys, such as the classes of a text, are no annotations of mentions, and stay.
@@ -25,7 +26,7 @@ from openmed_ner.text import Span
 
 KEYS = ("label", "labels", "entities", "annotations", "denotations")
 """Keys under which other tools keep annotations."""
-RARE_KEYS = ("ents", "mentions", "ner", "annotation")
+RARE_KEYS = ("ents", "mentions", "ner", "annotation", "tags")
 """Keys that hold annotations if none of ``KEYS`` does."""
 _NO_MENTIONS = ("tokens", "words", "sentences", "sents")
 """Keys of other parts of a text, which have offsets, too."""
@@ -35,9 +36,11 @@ _MAX_DEPTH = 4
 """Levels of objects and lists that are searched for mentions."""
 _MAX_ENTRIES = 100
 """Entries of a list that are searched."""
-_STARTS = ("start", "start_offset", "begin", "start_char", "offset")
-_ENDS = ("end", "end_offset", "end_char")
-_LABELS = ("label", "obj", "type", "tag", "entity_group", "entity_type", "category", "entity")
+_STARTS = ("start", "startoffset", "begin", "beginoffset", "startchar", "offset")
+_ENDS = ("end", "endoffset", "endchar")
+_INCLUSIVE = ("points", "startindex", "startpos", "charstart", "beginindex")
+"""Names of places that may end at their last character; they are refused, not passed over."""
+_LABELS = ("label", "obj", "type", "tag", "entitygroup", "entitytype", "category", "entity", "tagname")
 
 
 def find_annotations(fields: Mapping[str, Any]) -> str | None:
@@ -153,6 +156,7 @@ def _to_parts(entry: object) -> list[dict[str, Any]]:
     if not isinstance(entry, Mapping):
         raise ValueError(f"expected an object or a list as annotation, found {entry!r:.80}")
 
+    entry = _fold(entry)
     places = entry.get("span", entry)
     pieces = _join([_to_edges(piece) for piece in (places if isinstance(places, list) else [places])])
     labels = entry.get("labels")
@@ -177,8 +181,7 @@ def _holds_spans(value: object) -> bool:
     first = value[0]
     if isinstance(first, list):
         return len(first) > 1
-    # Dataturks has points, which end at their last character; they are refused, not passed over.
-    return isinstance(first, dict) and any(name in first for name in ("span", "points", *_STARTS))
+    return isinstance(first, dict) and not _fold(first).keys().isdisjoint(("span", *_INCLUSIVE, *_STARTS))
 
 
 def _join(pieces: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -195,7 +198,13 @@ def _join(pieces: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 def _to_edges(place: object) -> tuple[Any, Any]:
     if not isinstance(place, Mapping):
         raise ValueError(f"expected an object with offsets, found {place!r:.80}")
+    place = _fold(place)
     start, end = (next((place[name] for name in names if name in place), None) for names in (_STARTS, _ENDS))
     if end is None and type(start) is int and type(place.get("length")) is int:
         end = start + place["length"]
     return start, end
+
+
+def _fold(place: Mapping[str, Any]) -> dict[str, Any]:
+    """Write keys alike: ``start_offset``, ``startOffset`` and ``StartOffset`` are one name."""
+    return {name.replace("_", "").lower(): value for name, value in place.items()}

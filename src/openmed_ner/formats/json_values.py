@@ -85,6 +85,8 @@ def iter_values(
         begin = blanks.end() if blanks else end
         if begin == len(text) and (may_be_empty or not is_first):
             return
+        if begin == len(text):
+            raise CorpusFormatError(f"{source}, line 1: expected JSON, found nothing: the file is empty")
         line, counted = line + text.count("\n", counted, begin), begin
         try:
             value, end = decoder.raw_decode(text, begin)

@@ -39,12 +39,12 @@ def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[D
     """
     unread: Counter[str] = Counter()
     for number, line in enumerate(file, start=1):
-        if not line.strip():
+        # json.loads refuses a byte order mark.
+        content = line.removeprefix("\ufeff") if number == 1 else line
+        if not content.strip():
             continue
         place = f"{source}, line {number}"
         report = partial(_report, place=place, on_bad=on_bad)
-        # json.loads refuses a byte order mark.
-        content = line.removeprefix("\ufeff") if number == 1 else line
         try:
             require_utf8(content)
             document = from_json(
@@ -59,10 +59,10 @@ def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[D
 
     for key, n_lines in unread.items():
         logger.warning(
-            "%s: %d lines without mentions have what looks like mentions under %r, which is not read; "
+            "%s: %s without mentions with what looks like mentions under %r, which is not read; "
             "put them under 'spans'",
             source,
-            n_lines,
+            f"{n_lines} {'line' if n_lines == 1 else 'lines'}",
             key,
         )
 

@@ -80,6 +80,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_WRITE_TEXTS = 'write its texts as JSON lines, {"id": "1", "text": "…"}'
+_EXPORT_CSV = "export it as CSV, and name the column of the texts: --text-column"
 _ROOTS = {
     "collection": Content("bioc-xml", "BioC XML"),
     **dict.fromkeys(
@@ -91,6 +93,9 @@ _ROOTS = {
     ),
     "XMI": Content("xmi", "UIMA XMI"),
     "html": Content("html", "a page in HTML", "extract its text, for example: pandoc -t plain FILE.html"),
+    "ClinicalDocument": Content("cda", "a clinical document in HL7's CDA", _WRITE_TEXTS),
+    "ODM": Content("odm", "an export in CDISC's ODM", _EXPORT_CSV),
+    "records": Content("records", "an export of records in XML", _EXPORT_CSV),
 }
 _HTML = _ROOTS["html"]
 _RTF = Content("rtf", "a document in RTF", "save it as plain text in UTF-8")
@@ -98,6 +103,7 @@ _JSONL = Content("jsonl", "JSON lines")
 _CONLL = Content("conll", "CoNLL")
 _CSV = Content("csv", "a CSV table")
 _BRAT = Content("brat-annotations", "annotations of brat", "name the folder of the texts, with --from brat")
+_FHIR = Content("fhir", "resources of FHIR", _WRITE_TEXTS)
 _FIRST_LINES: tuple[tuple[re.Pattern[str], Content], ...] = (
     (re.compile(r"[^|\s]{1,80}\|t\|"), Content("pubtator", "PubTator")),
     (
@@ -109,13 +115,14 @@ _FIRST_LINES: tuple[tuple[re.Pattern[str], Content], ...] = (
         re.compile(r"@[A-Za-z]+\s*\{"),
         Content("bibtex", "references in BibTeX", "get the abstracts as PubMed's XML"),
     ),
-    (re.compile(r"MSH\|\^~\\&"), Content("hl7", "messages in HL7", "write their texts as JSON lines or CSV")),
+    (re.compile(r"(?:MSH|FHS|BHS)\|\^~\\&"), Content("hl7", "messages in HL7", _WRITE_TEXTS)),
     (re.compile(r"%!PS"), Content("postscript", "a page in PostScript", "extract its text: ps2ascii FILE")),
     (
         re.compile(r"BEGIN:V(CARD|CALENDAR)\b"),
         Content("vcard", "a vCard or calendar", "write its texts as JSON lines"),
     ),
     (re.compile(r"#FORMAT=WebAnno TSV"), Content("webanno", "WebAnno TSV")),
+    (re.compile(r'"?sep=[,;|\t]"?[,;]*\s*$'), _CSV),
     (re.compile(r"-DOCSTART-(\s|$)"), _CONLL),
     (re.compile(r"T\d+\t\S+ \d+ \d+|E\d+\t\S+:T\d+|R\d+\t\S+ Arg1:"), _BRAT),
 )
@@ -134,6 +141,7 @@ _PRODIGY = Content("prodigy", "an export of Prodigy")
 _PUBANNOTATION = Content("pubannotation", "PubAnnotation's JSON")
 _PROLOG = re.compile(r"(\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(\[.*?\]\s*)?>)*", re.DOTALL | re.IGNORECASE)
 _ROOT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)[\s/>]")
+_BLOCK = re.compile(r"<(body|head|div|p|table|h[1-6]|ul|ol|style|span)(?:\s[^<>]*)?>", re.IGNORECASE)
 _NAMESPACE = re.compile(r"<[\w:.-]+\s[^<>]*\bxmlns[:=]")
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]')
 _TAG = re.compile(r"(O|[BIESLUMW](?:-.+)?)")
@@ -228,7 +236,7 @@ def _recognise_markup(text: str) -> Content | None:
         return _RTF
     if not text.startswith("<"):
         return None
-    if re.match(r"<!DOCTYPE\s+html\b", text, re.IGNORECASE):
+    if re.match(r"<!DOCTYPE\s+html\b", text, re.IGNORECASE) or _is_fragment(text):
         return _HTML
     prolog = _PROLOG.match(text)
     root = _ROOT.match(text, prolog.end() if prolog else 0)
@@ -236,10 +244,19 @@ def _recognise_markup(text: str) -> Content | None:
     if content := _ROOTS.get(name) or _ROOTS.get(name.lower() if name.lower() == "html" else ""):
         return content
     # Without declaration and namespace, a tag may be anything, such as a placeholder in a note.
-    if text.startswith("<?xml") or _NAMESPACE.match(text):
-        shown = f" with the root <{name}>" if name else ""
-        return Content("xml", f"XML{shown}", "convert it to a format of docs/formats.md")
-    return None
+    if not text.startswith("<?xml") and not _NAMESPACE.match(text):
+        return None
+    if "http://hl7.org/fhir" in text[: text.find(">", prolog.end() if prolog else 0)]:
+        return _FHIR
+    if not name:
+        return Content("xml", "XML", "convert it to a format of docs/formats.md")
+    return Content("other-xml", f"XML with the root <{name}>", "convert it to a format of docs/formats.md")
+
+
+def _is_fragment(text: str) -> bool:
+    """Return whether a text begins with a block of HTML, as pages and rich text do without their frame."""
+    block = _BLOCK.match(text)
+    return block is not None and (f"</{block[1]}>" in text or "&nbsp;" in text)
 
 
 def _recognise_json(text: str) -> Content | None:
@@ -256,6 +273,8 @@ def _recognise_json(text: str) -> Content | None:
         return _BIOC
     if keys & {"protocolSection", "studies"}:
         return _TRIALS
+    if "resourceType" in keys and not _has_text(line):
+        return _FHIR
     if by_line and {"text", "spans"} <= keys and keys & {"answer", "_input_hash"}:
         return _PRODIGY
     if by_line and "text" in keys:
@@ -295,6 +314,14 @@ def _is_json(line: str) -> bool:
     return True
 
 
+def _has_text(line: str) -> bool:
+    """Return whether a line is an object with a string under ``text``, which a resource of FHIR never has."""
+    try:
+        return isinstance(json.loads(line)["text"], str)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return False
+
+
 def _recognise_first_line(text: str) -> Content | None:
     line = text.partition("\n")[0]
     for pattern, content in _FIRST_LINES:
@@ -332,6 +359,13 @@ def _to_conll(matches: Sequence[re.Match[str] | None]) -> Content | None:
     # A column of single letters may be anything, such as M and W.
     marked = any("-" in tag for tag in tags) or {"O", "B"} <= set(tags)
     return _CONLL if marked and len(tags) == len(matches) and "O" in tags else None
+
+
+def is_table(head: bytes) -> bool:
+    """Return whether the first row has a tab and no row ends in a tag, so that it is a table and no CoNLL."""
+    rows = [row.strip(" \r") for row in head.decode("utf-8", errors="ignore").split("\n") if row.strip()]
+    cells = [row.split("\t") for row in rows]
+    return len(cells[0]) > 1 and not any(_TAG.fullmatch(row[-1]) for row in cells) if cells else False
 
 
 def _with_cr(content: Content) -> Content:

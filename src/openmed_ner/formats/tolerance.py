@@ -17,6 +17,8 @@ from openmed_ner.text import Span
 OnBad = Callable[[InputError], None]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, which JSON can spell and no file in UTF-8 can hold."""
+CONVERT = "for example: iconv -f windows-1252 -t utf-8 FILE"
+"""Conversion to UTF-8 from the encoding that most texts have that are in none of Unicode's."""
 _SHOWN = 60
 
 
@@ -79,4 +81,7 @@ def require_utf8(line: str, name: str = "the line") -> None:
     except UnicodeEncodeError as error:
         byte = ord(line[error.start]) & 0xFF  # surrogateescape maps byte 0xNN to U+DCNN
         place = len(line[: error.start].encode()) + 1
-        raise ValueError(f"not UTF-8: byte 0x{byte:02x} at byte {place} of {name}") from None
+        raise ValueError(
+            f"not UTF-8: byte 0x{byte:02x} at byte {place} of {name}. "
+            f"If the whole file is in another encoding, convert it, {CONVERT}"
+        ) from None

@@ -24,6 +24,13 @@ SAFE: dict[str, Any] = {
 """Options of every parser of ours."""
 _PLACE = re.compile(", line [0-9]+, column [0-9]+$")
 _LINE = re.compile(r"\bline ([0-9]{1,9})\b")
+_LATE_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?([ \t\r\n]+)(?:\xef\xbb\xbf)?(<\?xml[^>]*\?>)")
+
+
+def move_blanks(content: bytes) -> bytes:
+    """Put the blanks at the start of a file behind its declaration, where XML allows them; lines stay."""
+    match = _LATE_DECLARATION.match(content)
+    return match[2] + match[1] + content[match.end() :] if match else content
 
 
 def make_parser(tags: Sequence[str]) -> Any:
@@ -98,6 +105,8 @@ def explain(error: SyntaxError, source: str, *, line: int = 1, first: int = 1) -
 def to_error(message: str, source: str, line: int, *, first: int = 1) -> CorpusFormatError:
     """Build an error from a message of the parser and its line, as the parser counts them."""
     shifted = _LINE.sub(lambda match: f"line {int(match[1]) + first - 1}", message)
+    if shifted.startswith("no element found"):
+        shifted = "no element found: the file is empty or cut off"
     return CorpusFormatError(f"{source}, line {max(line, 1) + first - 1}: {shifted.strip()}")
 
 
@@ -122,7 +131,8 @@ def parse_tree(content: str, source: str) -> Element:
     parser = etree.XMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, **SAFE)
     try:
         # A lone surrogate must reach the parser, which refuses it and names its line.
-        root = etree.fromstring(content.removeprefix("\ufeff").encode(errors="surrogatepass"), parser)
+        encoded = content.removeprefix("\ufeff").encode(errors="surrogatepass")
+        root = etree.fromstring(move_blanks(encoded), parser)
     except etree.XMLSyntaxError as error:
         raise explain(error, source) from error
     # The parser drops an unknown entity with a warning only.

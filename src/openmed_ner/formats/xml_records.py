@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openmed_ner.errors import CorpusFormatError
 from openmed_ner.formats.tolerance import OnBad, fail
-from openmed_ner.formats.xml import check_place, check_root, explain, forget, make_parser, to_error
+from openmed_ner.formats.xml import (
+    check_place,
+    check_root,
+    explain,
+    forget,
+    make_parser,
+    move_blanks,
+    to_error,
+)
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -161,6 +169,8 @@ class _Reader:
             n_lines = piece.content[: len(piece.content) - len(body)].count(b"\n")
             content = _DECLARATION.sub(b"", body, count=1)
             piece = piece._replace(content=content, line=piece.line + n_lines)
+        else:
+            piece = piece._replace(content=move_blanks(piece.content))
         self._parser = _Parser(self._layout, self._source, piece.line)
         self._is_between = False
         return piece

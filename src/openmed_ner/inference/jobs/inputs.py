@@ -33,9 +33,9 @@ from openmed_ner.formats import (
 )
 from openmed_ner.formats.detection import judge
 from openmed_ner.formats.discovery import read_passages
-from openmed_ner.formats.files import check_kind, list_files, read_head
+from openmed_ner.formats.files import check_kind, describe_byte, list_files, read_head
 from openmed_ner.formats.recognition import HEAD
-from openmed_ner.formats.tolerance import OnBad
+from openmed_ner.formats.tolerance import CONVERT, OnBad
 from openmed_ner.inference.jobs.failures import is_temporary
 from openmed_ner.inference.jobs.live import LiveText
 from openmed_ner.inference.jobs.reading import EVERYTHING, ReadingOptions
@@ -360,7 +360,7 @@ def _read_stdin(input: Input, on_bad: OnBad, on_open: Callable[[TextIO], None]) 
         options = input.options.for_format(name)
         yield from READERS[name](file, source=input.name, on_bad=on_bad, **options)
     except UnicodeDecodeError as error:
-        raise CorpusFormatError(f"stdin: not UTF-8: byte 0x{error.object[error.start]:02x}") from error
+        raise CorpusFormatError(f"stdin: not UTF-8: {describe_byte(error)}. Convert it, {CONVERT}") from error
 
 
 def _peek(stream: TextIOWrapper) -> bytes:
