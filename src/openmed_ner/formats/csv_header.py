@@ -87,5 +87,6 @@ def _advise(column: str, names: Sequence[str]) -> str:
     nouns = [re.findall(r"[^\W_]+", name)[-1:] for name in names]
     pairs = [(word, name) for name, noun in zip(names, nouns, strict=True) for word in noun]
     near = [name for text in _TEXTS for word, name in pairs if text in word]
-    perhaps = f", perhaps {excerpt(near[0])}" if near else ""
-    return f"; the first line has to name the columns. Name the one of the texts{perhaps}: --text-column"
+    if not near:
+        return "; the first line has to name the columns, and --text-column the one of the texts"
+    return f"; name the column of the texts, perhaps {excerpt(near[0])}: --text-column"
