@@ -37,7 +37,7 @@ from openmed_ner.training.transport import check, remote
 from openmed_ner.training.transport.contents import LEXICON_FILES, TERMINOLOGIES, copy_contents
 from openmed_ner.training.transport.packages import NEEDED, missing_packages, needed_packages, read_present
 from openmed_ner.training.transport.packing import Packing, PackSettings, pack_study
-from openmed_ner.training.transport.results import join_results
+from openmed_ner.training.transport.results import join_results, write_results
 from openmed_ner.training.transport.weights import expand_backbone, round_backbone, round_bundle
 from tiny import CORPORA
 
@@ -346,10 +346,9 @@ def test_a_full_disk_is_noticed_before_anything_is_unpacked(
     assert ended.value.code == 1 and "packed.pyz: [Errno 28] No space left" in capsys.readouterr().err
 
 
-def test_a_run_that_is_told_to_end_saves_what_there_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A limit of the machine sends SIGTERM first. The study is interrupted, and its results are written."""
+@pytest.fixture
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """States of the study, which only waits, whenever its results are written."""
     (tmp_path / "openmed_ner").mkdir()
     (tmp_path / "openmed_ner/__init__.py").touch()
     (tmp_path / "openmed_ner/__main__.py").write_text("import time\ntime.sleep(60)\n")
@@ -363,6 +362,19 @@ def test_a_run_that_is_told_to_end_saves_what_there_is(
 
     monkeypatch.setattr(remote, "_save", save)
     monkeypatch.setattr(remote, "_environment", lambda folder, device: {"PYTHONPATH": str(tmp_path)})
+    return saved
+
+
+def test_no_results_are_written_shortly_before_the_last(saved: list[int | None], tmp_path: Path) -> None:
+    """Writing takes a quarter of a minute, in which the time would end unnoticed."""
+    assert not remote.run(tmp_path, tmp_path / "out", minutes=0.05, device="cpu", save_every=1.2)
+    assert saved[0] is None and saved[-1] not in (0, None) and len(saved) == 2
+
+
+def test_a_run_that_is_told_to_end_saves_what_there_is(
+    saved: list[int | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of the machine sends SIGTERM first. The study is interrupted, and its results are written."""
     arguments = ["packed.pyz", "run", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", arguments)
     before = signal.getsignal(signal.SIGTERM)
@@ -375,6 +387,21 @@ def test_a_run_that_is_told_to_end_saves_what_there_is(
         alarm.cancel()
         signal.signal(signal.SIGTERM, before)
     assert ended.value.code == 3 and len(saved) == 1 and saved[0] not in (0, None)
+
+
+def test_what_a_study_is_writing_is_not_among_its_results(tmp_path: Path) -> None:
+    """It would be gone before it is read, and the copy would fail."""
+    write_json(tmp_path / "packed.json", {"file_size": 50_000, "result_size": 400_000})
+    run = tmp_path / "results/models/one/none/seed-0"
+    for folder in (run / "bundle", run / ".bundle.partial"):
+        folder.mkdir(parents=True)
+        write_json(folder / "manifest.json", {})
+    write_json(run / "scores.json", {})
+    write_results(tmp_path)
+    files = read_json(tmp_path / "outgoing/order.json")["files"]
+    assert files == ["records-1-of-1.part", "models-one-none-seed-0-bundle-1-of-1.part"]
+    join_results([tmp_path / "outgoing"], tmp_path / "home")
+    assert not list((tmp_path / "home").rglob(".*"))
 
 
 def test_files_that_are_missing_are_named_when_a_study_is_packed(

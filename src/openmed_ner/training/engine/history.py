@@ -81,9 +81,10 @@ class History:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and metadata to a file, in one move, and wait until it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    # Copied from a GPU once, not for the digest and again for the file.
+    copied = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(path, durable=True) as partial:
-        save_file(contiguous, partial, {**metadata, _DIGEST: _digest(contiguous, metadata)})
+        save_file(copied, partial, {**metadata, _DIGEST: _digest(copied, metadata)})
 
 
 def read_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], Mapping[str, str]]:
@@ -103,11 +104,11 @@ def read_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], M
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """SHA-256 of names, types, shapes and values, and of the metadata."""
+    """SHA-256 of names, types, shapes and values in the memory of this process, and of the metadata."""
     digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -30,6 +30,9 @@ NEEDED = (
 USUAL = ("accelerate", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers")
 """Packages that a machine for training has; what they require is there, too."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_ANY_PYTHON = "py3-none-any.whl"
+"""End of the names of wheels that hold Python alone."""
+_INSTEAD = "pack with --no-wheels, and install the packages on the other machine"
 
 
 def normalise(name: str) -> str:
@@ -93,23 +96,42 @@ def missing_packages(present: set[str] | None, needed: Sequence[str] = NEEDED) -
 def download_wheels(packages: Mapping[str, str], folder: Path, *, python: str) -> None:
     """Download wheels with pip, in the installed versions.
 
+    A package that is published as source alone, such as docopt, is built here.
+
     Args:
         packages: names and versions.
         folder: folder of the wheels.
         python: version of Python on the other machine, such as ``3.12``.
 
     Raises:
-        RunError: pip fails.
+        RunError: pip fails, or what was built fits the Python of this machine alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not packages:
         return
     names = [f"{name}=={version}" for name, version in packages.items()]
-    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python]
-    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), *names]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    _run_pip("download", "--python-version", python, "--dest", str(folder), *names)
+
+    sources = [path for path in sorted(folder.iterdir()) if path.suffix != ".whl"]
+    if sources:
+        built = folder / "built"
+        _run_pip("wheel", "--wheel-dir", str(built), *map(str, sources))
+        for wheel in sorted(built.iterdir()):
+            if not wheel.name.endswith(_ANY_PYTHON):
+                raise RunError(f"{wheel.name} fits this machine alone; {_INSTEAD}")
+            wheel.rename(folder / wheel.name)
+        built.rmdir()
+        for path in sources:
+            path.unlink()
+
+
+def _run_pip(command: str, *arguments: str) -> None:
+    """Run a command of pip on packages, without what they require.
+
+    Raises:
+        RunError: it fails.
+    """
+    line = [sys.executable, "-m", "pip", command, "--quiet", "--no-deps", *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RunError(
-            f"the wheels of {', '.join(names)} could not be downloaded: {done.stderr.strip()}; pack with "
-            "--no-wheels, and install them on the other machine"
-        )
+        raise RunError(f"pip {command} failed: {done.stderr.strip()}; {_INSTEAD}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import lzma
+import math
 import os
 import shutil
 import signal
@@ -38,7 +39,7 @@ SAVE_SECONDS = 55.0
 """Time between two writings of the results so far. Checkpoints are at most a minute old, so weights that were
 carried home are at most two minutes behind."""
 STOPPING_SECONDS = 20.0
-"""Time that the study has to end after an interrupt."""
+"""Time that the study has to end after an interrupt: its processes end, and half-written files go."""
 _ROOM, _EXPANDED = 1.3, 4.0
 """Free space that a part needs, relative to its size, and that unpacking needs: archive and contents."""
 _BLOCK = 1 << 20
@@ -168,9 +169,11 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
                     status = process.wait(0.5)
                 except subprocess.TimeoutExpired:
                     now = time.monotonic()
-                    if minutes and now - began > 60 * minutes:
+                    left = 60 * minutes - (now - began) if minutes else math.inf
+                    if left < 0:
                         status = _stop(process)
-                    elif now - saved > save_every:
+                    # The last copy follows soon, and would come late if the time ended during this one.
+                    elif now - saved > save_every and left > save_every:
                         _save(folder, out, settings, seconds=now - began, status=None)
                         saved = time.monotonic()
         except KeyboardInterrupt:
@@ -185,8 +188,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> int:
-    """Interrupt the study, and end it if it takes too long."""
-    # An interrupted study writes a checkpoint, a killed one loses the steps since the last.
+    """Interrupt the study, and kill it if it takes too long. The steps since its last checkpoint are lost."""
     process.send_signal(signal.SIGINT)
     try:
         return process.wait(STOPPING_SECONDS)

@@ -69,7 +69,7 @@ def write_results(folder: Path) -> None:
     _write_archive(outgoing, RECORDS, size, results, records)
     _write_weights(outgoing, size, results, room=settings["result_size"])
     bundles = sorted(
-        (path.parent for path in results.rglob(MANIFEST)),
+        (path.parent for path in _files(results) if path.name == MANIFEST),
         key=lambda path: (ENCODERS in path.relative_to(results).parts, -(path / MANIFEST).stat().st_mtime),
     )
     names = []
@@ -104,8 +104,10 @@ def _write_weights(outgoing: Path, size: int, results: Path, *, room: int) -> No
     # The head of a language model has no bundle of its own, and none is made of it at home.
     checkpoints = [
         path
-        for path in results.rglob(CHECKPOINT)
-        if path.parent.name != HEAD and not any(path.parent.glob(f"bundle/{MANIFEST}"))
+        for path in _files(results)
+        if path.name == CHECKPOINT
+        and path.parent.name != HEAD
+        and not any(path.parent.glob(f"bundle/{MANIFEST}"))
     ]
     if not checkpoints:
         _remove_archive(outgoing, WEIGHTS)
@@ -191,7 +193,12 @@ def join_results(paths: Iterable[Path], target: Path) -> Joined:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    """List the complete files in a folder, in order: what a running study is writing is hidden."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
 
 
 if __name__ == "__main__":
