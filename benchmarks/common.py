@@ -18,11 +18,16 @@ from openmed_ner.formats import read_documents
 from openmed_ner.inference.tagger import embedded_bundle
 
 
-def parse_bundles(description: str | None) -> list[Bundle]:
-    """The bundles that a command line names; the embedded one if it names none."""
-    parser = argparse.ArgumentParser(
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser whose help shows the description of a benchmark as it is written."""
+    return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def parse_bundles(description: str | None) -> list[Bundle]:
+    """The bundles that a command line names; the embedded one if it names none."""
+    parser = make_parser(description)
     parser.add_argument(
         "bundles", nargs="*", type=Path, help="folders of bundles (default: the embedded one)"
     )

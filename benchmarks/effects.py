@@ -9,11 +9,11 @@ last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
 
+from common import make_parser
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import describe_bundle, read_training_splits
 from openmed_ner.evaluation.gold import load_gold
@@ -46,9 +46,7 @@ KEPT = ("corpus", "parts", "documents", "micro", "seen", "unseen")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("bundle", nargs="?", type=Path, default=embedded_bundle(), help="folder of a bundle")
     parser.add_argument("--split", default="test", choices=("dev", "test"))
     parser.add_argument("--corpus", action="append", help="corpus to score on; repeatable")

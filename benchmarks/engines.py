@@ -134,17 +134,13 @@ def load_torch(folder: Path) -> Tag:
     """Every head, complete texts, by torch in bfloat16."""
     import torch
 
-    from openmed_ner.model.bundles import load_model
-    from openmed_ner.tagging import SubwordTokenizer, WindowReader, predict
+    from openmed_ner.model.bundles import load_model, make_reader
+    from openmed_ner.tagging import predict
     from openmed_ner.tagging.batching import LongArray
     from openmed_ner.tagging.heads import FloatArray
 
     bundle = open_bundle(folder / ADAPTER)
-    manifest, model = bundle.manifest, load_model(bundle).eval()
-    tokenizer = SubwordTokenizer.from_json(bundle.read("tokenizer.json").decode("utf-8"))
-    reader = WindowReader(
-        tokenizer, manifest.heads, manifest.window, manifest.overlap, matcher=bundle.read_matcher()
-    )
+    model, reader = load_model(bundle).eval(), make_reader(bundle)
 
     def run(*inputs: LongArray) -> FloatArray:
         with torch.autocast("cpu", dtype=torch.bfloat16):

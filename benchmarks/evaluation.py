@@ -7,7 +7,6 @@ Medians of the rounds. The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import statistics
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import get_args
 
+from common import make_parser
 from openmed_ner.bundle.record import provenance
 from openmed_ner.evaluation import MatchMode, bootstrap_f1, paired_randomisation, score_documents
 from openmed_ner.text import Document, Span
@@ -50,9 +50,7 @@ def measure(action: Callable[[], object], rounds: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--documents", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -10,7 +10,6 @@ Needs the archive of the corpus (``OPENMED_NER_CORPORA``). The last line is JSON
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import subprocess
@@ -20,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from common import make_parser
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance
 from openmed_ner.corpora.split import load_split
@@ -35,9 +35,7 @@ HEAD = "train"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("start", type=Path, help="folder of the bundle to start from")
     parser.add_argument("--corpus", default="maccrobat", help="corpus of the documents")
     parser.add_argument("--types", default=TYPES, help="entity types to learn, separated by commas")
@@ -46,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     start = open_bundle(arguments.start)
-    if arguments.corpus in start.manifest.heads:
+    if arguments.corpus in (head.corpus for head in start.manifest.heads):
         parser.error(f"{start.manifest.name} was trained on {arguments.corpus}")
     types = frozenset(arguments.types.split(","))
     pool, gold = (_read(arguments.corpus, split, types) for split in ("train", "test"))

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common import make_parser
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import describe_bundle, provenance
 from openmed_ner.cli.identifiers import score_identifiers
@@ -111,9 +112,7 @@ def score(
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("sources", type=Path, help="folder with all files of the terminologies")
     parser.add_argument("--work", type=Path, required=True, help="folder for what is compiled and done")
     parser.add_argument("--split", choices=LEARNT, default="dev")

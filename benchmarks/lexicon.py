@@ -9,13 +9,12 @@ words. The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
 from statistics import median
 
-from common import load_texts, peak_megabytes
+from common import load_texts, make_parser, peak_megabytes
 from openmed_ner.bundle.record import provenance
 from openmed_ner.terminologies import Matcher, open_lexicon, read_words
 
@@ -24,7 +23,7 @@ WORDS = 250
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("compiled", type=Path, help="folder of compiled terminologies")
     parser.add_argument("--data", type=Path, help="file of documents (default: the example abstracts)")
     arguments = parser.parse_args()

@@ -17,7 +17,6 @@ is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import textwrap
 from collections import Counter, defaultdict
@@ -26,6 +25,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from common import make_parser
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import describe_bundle
 from openmed_ner.corpora import load_split
@@ -53,9 +53,7 @@ class Sample(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("bundle", nargs="?", type=Path, default=embedded_bundle(), help="folder of a bundle")
     parser.add_argument("--documents", type=int, default=6, help="documents of each corpus")
     parser.add_argument("--seed", type=int, default=2)
@@ -86,7 +84,9 @@ def tally(counts: Counter[str]) -> tuple[int, int]:
 
 def make_samples(corpus: str, n_documents: int, rng: Random) -> Iterator[Sample]:
     """Make the texts of one corpus."""
-    documents = [each for each in load_split(corpus, "dev").documents if len(each.text) < LONGEST_DOCUMENT]
+    documents = [
+        document for document in load_split(corpus, "dev").documents if len(document.text) < LONGEST_DOCUMENT
+    ]
     rng.shuffle(documents)
     for document in documents[:n_documents]:
         for kind, columns in COLUMNS.items():

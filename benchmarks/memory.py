@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
-from common import peak_megabytes
+from common import make_parser, peak_megabytes
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance
 from openmed_ner.data import read_examples
@@ -58,9 +58,7 @@ def measure(bundle: Path, backend: str | None, kind: str, count: int) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("bundle", type=Path, nargs="?", default=embedded_bundle())
     parser.add_argument("--pages", type=int, nargs="*", default=[2, 20, 200])
     parser.add_argument("--documents", type=int, nargs="*", default=[1_000, 10_000, 100_000])

@@ -10,7 +10,6 @@ They are joined by blanks, and counted by source. The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import time
@@ -18,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from common import make_parser
 from openmed_ner.bundle.record import provenance
 from openmed_ner.corpora import CATALOG, load_split
 from openmed_ner.formats import read_documents
@@ -27,9 +27,7 @@ NOTES = Path(__file__).with_name("notes.jsonl")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("passages", nargs="?", type=Path)
     path = parser.parse_args().passages
 

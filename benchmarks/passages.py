@@ -9,7 +9,6 @@ ends. The set is written to a temporary folder and deleted. The last line is JSO
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -19,7 +18,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from common import peak_megabytes
+from common import make_parser, peak_megabytes
 from openmed_ner.bundle.record import provenance
 from openmed_ner.model.backbones import find_backbone
 from openmed_ner.training.passages import PassageSettings, Progress, prepare
@@ -77,9 +76,7 @@ class Stages:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--tokenizer", default="minilm-l6")
     parser.add_argument("--guard", default="catalog")

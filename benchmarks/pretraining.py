@@ -11,7 +11,6 @@ the ceiling that our loop reaches.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -37,6 +36,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from common import make_parser
 from openmed_ner.bundle.record import provenance
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.model.masked import MaskedLanguageModel
@@ -207,9 +207,7 @@ def summarise(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6, help="steps per turn, the first of them not counted")
     parser.add_argument("--rows", type=int, default=25)

@@ -29,7 +29,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from common import load_texts
+from common import load_texts, make_parser
 from openmed_ner.bundle import open_bundle
 from openmed_ner.bundle.record import provenance, version
 from openmed_ner.bundle.suite import bundle_digest
@@ -153,9 +153,7 @@ def summarise(rounds: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("bundle", type=Path, nargs="?", default=embedded_bundle())
     parser.add_argument("--workers", type=int, default=usable_cores())
     parser.add_argument("--documents", type=int, default=2000)

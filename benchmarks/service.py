@@ -35,7 +35,7 @@ from typing import Any
 
 import httpx
 
-from common import load_texts
+from common import load_texts, make_parser
 from openmed_ner.bundle.record import provenance
 from openmed_ner.service.settings import ServiceSettings
 from openmed_ner.tagging.prediction import BUFFER
@@ -215,9 +215,7 @@ def measure_service(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)

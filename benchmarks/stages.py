@@ -10,23 +10,23 @@ abstracts in pairs, unless --data names others. The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from common import count_flops, load_texts
+from common import count_flops, load_texts, make_parser
 from openmed_ner.bundle import Bundle, open_bundle
-from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.bundle.record import provenance
 from openmed_ner.inference.backends import Backend, length_multiple, load_backends
 from openmed_ner.inference.tagger import embedded_bundle
-from openmed_ner.tagging import SubwordTokenizer, WindowReader
+from openmed_ner.model.bundles import make_reader
+from openmed_ner.tagging import WindowReader
 from openmed_ner.tagging.prediction import compute_scores, iter_with_last
 from openmed_ner.tagging.viterbi import DocumentDecoder
 from openmed_ner.training.study.cost import multiply_rate
@@ -56,15 +56,7 @@ def profile(bundle: Bundle, texts: Sequence[str], *, rounds: int, tflops: float)
     """Milliseconds per document: medians over rounds, after a warm-up."""
     manifest = bundle.manifest
     (backend,), _ = load_backends([bundle], backend=None, threads=1, workers=1)
-    tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
-    reader = WindowReader(
-        tokenizer,
-        manifest.heads,
-        manifest.window,
-        manifest.overlap,
-        multiple=length_multiple([backend]),
-        matcher=bundle.read_matcher(),
-    )
+    reader = replace(make_reader(bundle), multiple=length_multiple([backend]))
     results = [measure(texts, reader, backend) for _ in range(rounds + 1)][1:]
     subwords = sum(len(window.ids) + 2 for text in texts for window in reader.windows(text)) / len(texts)
     return {
@@ -80,9 +72,7 @@ def profile(bundle: Bundle, texts: Sequence[str], *, rounds: int, tflops: float)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("bundles", type=Path, nargs="*", default=[embedded_bundle()])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path)

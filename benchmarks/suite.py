@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import openmed_ner
-from common import peak_megabytes
+from common import make_parser, peak_megabytes
 from openmed_ner.bundle.record import provenance
 from openmed_ner.bundle.suite import open_bundles
 from openmed_ner.data import read_examples
@@ -37,9 +37,7 @@ def measure(folder: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -28,7 +28,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from common import count_flops, multiply_rate_int8, peak_megabytes
+from common import count_flops, make_parser, multiply_rate_int8, peak_megabytes
 from engines import ENGINES, PASSES, REFERENCE, SMALLER, SPACY, write_engines
 from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.record import provenance
@@ -96,10 +96,9 @@ def count_subwords(bundle: Bundle, texts: list[str]) -> tuple[int, int]:
 
     The second number holds special subwords, and twice what two windows share, but no padding.
     """
-    from openmed_ner.tagging import SubwordTokenizer, WindowReader
+    from openmed_ner.tagging import WindowReader
 
-    manifest = bundle.manifest
-    tokenizer = SubwordTokenizer.from_json(bundle.read("tokenizer.json").decode("utf-8"))
+    manifest, tokenizer = bundle.manifest, bundle.read_tokenizer()
     reader = WindowReader(tokenizer, manifest.heads, manifest.window, manifest.overlap)
     n_read = sum(len(encoding.ids) for text in texts for encoding in tokenizer.iter_encodings(text))
     n_computed = sum(len(window.ids) + 2 for text in texts for window in reader.windows(text))
@@ -107,9 +106,7 @@ def count_subwords(bundle: Bundle, texts: list[str]) -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("adapter", type=Path)
     parser.add_argument("--window", type=int, help="window length of ours (default: the model's own)")
     parser.add_argument("--smaller", type=Path)

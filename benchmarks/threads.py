@@ -10,7 +10,6 @@ JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -20,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import load_texts
+from common import load_texts, make_parser
 from openmed_ner.bundle.record import provenance
 from openmed_ner.inference.backends import usable_cores
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
@@ -88,9 +87,7 @@ def describe(layout: Layout, rates: Sequence[float], reference: Sequence[float])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("bundle", type=Path, nargs="?", default=embedded_bundle())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path)

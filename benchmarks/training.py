@@ -8,7 +8,6 @@ round. The last line is JSON: median subwords per second, and ratios within each
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -19,6 +18,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import BertConfig, BertModel
 
+from common import make_parser
 from openmed_ner.bundle.record import provenance
 from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.lora import attach_lora
@@ -80,9 +80,7 @@ def measure(step: Callable[[], None], n_subwords: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shape", default="7x160", help="windows x subwords of a batch")
     options = parser.parse_args()

@@ -18,6 +18,7 @@ from openmed_ner.errors import BundleError, InputError
 from openmed_ner.storage import parse_json, sha256, sha256_file
 from openmed_ner.tagging.document_decoding import DocumentChoice, DocumentMode
 from openmed_ner.tagging.heads import Head
+from openmed_ner.tagging.subwords import SubwordTokenizer
 from openmed_ner.tagging.type_merging import TypeMerge
 from openmed_ner.terminologies import Lexicon, Matcher
 from openmed_ner.text import TagScheme
@@ -287,6 +288,18 @@ class Bundle:
                 "damaged; get the bundle again"
             )
         return content
+
+    def read_tokenizer(self) -> SubwordTokenizer:
+        """Read the bundle's tokenizer.
+
+        Raises:
+            BundleError: there is none, or it cannot be read.
+        """
+        try:
+            content = self.read(TOKENIZER).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BundleError(f"{self.folder}: {TOKENIZER} is not UTF-8") from error
+        return SubwordTokenizer.from_json(content)
 
     def read_matcher(self) -> Matcher | None:
         """Read the bundle's lexicon; ``None`` if it has none.

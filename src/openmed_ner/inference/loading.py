@@ -95,7 +95,7 @@ def load_models(
         _tell_memory_shortage(bundles),
         ThreadPoolExecutor(1, thread_name_prefix="openmed-ner-load") as pool,
     ):
-        reading_tokenizer = pool.submit(read_tokenizer, bundles[0])
+        reading_tokenizer = pool.submit(bundles[0].read_tokenizer)
         reading_matcher = pool.submit(bundles[0].read_matcher)
         backends, n_workers = load_backends(
             bundles, backend=backend, threads=threads, workers=workers, device=device
@@ -127,19 +127,6 @@ def _tell_memory_shortage(bundles: Sequence[Bundle]) -> Iterator[None]:
             f"{names}: there is not enough memory to load the model: {error or type(error).__name__}. "
             "Raise the limit of memory (ulimit -v, or that of the container), or use fewer threads"
         ) from error
-
-
-def read_tokenizer(bundle: Bundle) -> SubwordTokenizer:
-    """Read the tokenizer of a bundle.
-
-    Raises:
-        BundleError: it cannot be read.
-    """
-    try:
-        content = bundle.read(TOKENIZER).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BundleError(f"{bundle.folder}: {TOKENIZER} is not UTF-8") from error
-    return SubwordTokenizer.from_json(content)
 
 
 def check_outputs(bundle: Bundle, backend: Backend, tokenizer: SubwordTokenizer) -> None:

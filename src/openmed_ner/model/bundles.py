@@ -33,7 +33,7 @@ from openmed_ner.model.tagger import (
     load_encoder,
     make_lexicon,
 )
-from openmed_ner.tagging import Head, SubwordTokenizer, WindowReader
+from openmed_ner.tagging import Head, WindowReader
 
 HEADS = "heads.safetensors"
 ENCODER = "encoder.safetensors"
@@ -280,9 +280,8 @@ def make_reader(bundle: Bundle, heads: Sequence[Head] = ()) -> WindowReader:
         heads: heads to decode, in the order of the outputs; all heads of the bundle if empty.
     """
     manifest = bundle.manifest
-    tokenizer = SubwordTokenizer.from_json(bundle.read(TOKENIZER).decode("utf-8"))
     return WindowReader(
-        tokenizer,
+        bundle.read_tokenizer(),
         tuple(heads) or manifest.heads,
         manifest.window,
         manifest.overlap,

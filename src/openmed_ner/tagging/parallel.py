@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from openmed_ner.errors import RunError
 from openmed_ner.tagging.document_decoding import DocumentMode
@@ -32,6 +32,7 @@ from openmed_ner.tagging.prediction import (
     compute_now,
     compute_scores,
     iter_with_last,
+    tagged_document,
 )
 from openmed_ner.tagging.viterbi import DocumentDecoder
 from openmed_ner.tagging.windows import Window
@@ -189,6 +190,5 @@ def _decode(
         decoder = DocumentDecoder(_reader.read(document.text), heads, modes)
         for (window, window_scores), last in iter_with_last(zip(parts, values, strict=True)):
             decoder.add(window, window_scores, last=last)
-        meta: dict[str, Any] = {**document.meta, "coverage": asdict(decoder.coverage)}
-        tagged.append(replace(document, spans=tuple(decoder.spans), meta=meta))
+        tagged.append(tagged_document(document, decoder))
     return tagged

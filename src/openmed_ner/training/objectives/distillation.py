@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from openmed_ner.bundle.manifest import TOKENIZER
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.bundles import make_reader
 from openmed_ner.model.tagger import TokenTagger
@@ -272,8 +271,8 @@ class TeacherModel:
         """
         readers = []
         for member in self._members:
-            own = SubwordTokenizer.from_json(member.source.bundle.read(TOKENIZER).decode("utf-8"))
-            ids = torch.from_numpy(map_subwords(tokenizer, own)).to(processes.device)
+            subwords = map_subwords(tokenizer, member.source.bundle.read_tokenizer())
+            ids = torch.from_numpy(subwords).to(processes.device)
             readers.append((member._model.to(processes.device), ids))
         arithmetic = Precision(precision, processes.device)
 
