@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
@@ -145,6 +146,23 @@ def test_what_is_missing_is_named(small: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("OPENMED_NER_CORPORA", str(tmp_path / "nowhere"))
     with pytest.raises(CorpusError, match="not a folder"):
         corpora_folder()
+
+
+def test_garbage_is_collected_again_after_a_split_was_read(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collects: list[bool] = []
+
+    def read(folder: Path, members: Sequence[ArchiveMember]) -> object:
+        collects.append(gc.isenabled())
+        return read_members(folder, members)
+
+    monkeypatch.setattr("openmed_ner.corpora.split.read_members", read)
+    load_split("small", "train")
+    assert collects == [False] and gc.isenabled()
+    with pytest.raises(CorpusError, match="no split"):
+        load_split("small", "test")
+    assert gc.isenabled()
 
 
 def test_two_texts_under_one_id_are_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
