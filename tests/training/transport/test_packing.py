@@ -354,6 +354,7 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     (tmp_path / "openmed_ner/__main__.py").write_text("import time\ntime.sleep(60)\n")
     write_json(tmp_path / "packed.json", {"device": "cpu"})
     write_json(tmp_path / "checked.json", {"device": "cpu"})
+    write_json(tmp_path / "study.json", {"minutes": 8.5})
     saved: list[int | None] = []
 
     def save(folder: Path, out: Path, settings: object, *, seconds: float, status: int | None) -> str:
@@ -369,6 +370,32 @@ def test_no_results_are_written_shortly_before_the_last(saved: list[int | None],
     """Writing takes a quarter of a minute, in which the time would end unnoticed."""
     assert not remote.run(tmp_path, tmp_path / "out", minutes=0.05, device="cpu", save_every=1.2)
     assert saved[0] is None and saved[-1] not in (0, None) and len(saved) == 2
+
+
+def test_the_models_of_a_study_divide_the_minutes_that_a_run_has(
+    saved: list[int | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the first ones would take the time of the last, which would never be begun."""
+    commands: list[list[str]] = []
+    start_process = subprocess.Popen
+
+    def start_noting(command: list[str], **options: object) -> object:
+        commands.append(command)
+        return start_process(command, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", start_noting)
+    remote.run(tmp_path, tmp_path / "out", minutes=0.02, device="cpu", save_every=60)
+    assert commands[0][-2:] == ["--minutes", "0.01"] and len(saved) == 1
+
+    write_json(tmp_path / "study.json", {"minutes": 8.5})
+    assert remote._study_minutes(tmp_path, 0) == remote._study_minutes(tmp_path, 9) == 8.5
+    assert remote._study_minutes(tmp_path, 7) == 6.5 and remote._study_minutes(tmp_path, 0.4) == 0.2
+    step = tmp_path / "results/models/one"
+    step.mkdir(parents=True)
+    write_json(step / "progress.json", {"seconds": 180.0})
+    assert remote._study_minutes(tmp_path, 4) == 6.5 and remote._study_minutes(tmp_path, 9) == 8.5
+    write_json(tmp_path / "study.json", {"minutes": 0.0})
+    assert remote._study_minutes(tmp_path, 4) == 0
 
 
 def test_a_run_that_is_told_to_end_saves_what_there_is(

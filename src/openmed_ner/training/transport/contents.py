@@ -26,9 +26,9 @@ from openmed_ner.training.recipes import read_recipe
 from openmed_ner.training.study.plan import Study, iter_adaptations, iter_runs
 from openmed_ner.training.study.silver import draw, open_matcher, read_texts, write_documents
 from openmed_ner.training.study.specs import CustomCorpus, TeacherSpec
+from openmed_ner.training.transport.remote import STUDY
 from openmed_ner.training.transport.weights import round_backbone
 
-STUDY = "study.json"
 TEXTS = "texts.jsonl"
 BACKBONES, CORPORA, TERMINOLOGIES, PASSAGES = "backbones", "corpora", "terminologies", "passages"
 BUNDLES = "bundles"

@@ -40,6 +40,10 @@ SAVE_SECONDS = 55.0
 carried home are at most two minutes behind."""
 STOPPING_SECONDS = 20.0
 """Time that the study has to end after an interrupt: its processes end, and half-written files go."""
+SPARE_MINUTES = 0.5
+"""Minutes of a run that are not the study's: for its start, and for the last copy of the results."""
+PROGRESS = "progress.json"
+"""Record of a step of the study, see :mod:`openmed_ner.training.study.progress`, which needs torch."""
 _ROOM, _EXPANDED = 1.3, 4.0
 """Free space that a part needs, relative to its size, and that unpacking needs: archive and contents."""
 _BLOCK = 1 << 20
@@ -131,7 +135,7 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
     """Run or resume the study until it is done or the time is up; return whether it is done.
 
     Results so far are written to ``out`` at the end and in between, so that a machine that is taken away has
-    left them.
+    left them. If the study has a time limit, its steps divide the minutes of this run, but for a spare half.
 
     Args:
         folder: folder of the unpacked study.
@@ -158,6 +162,7 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
         command += ["--passages", str(folder / "passages")]
     if (folder / "texts.jsonl").is_file():
         command += ["--texts", str(folder / "texts.jsonl")]
+    command += ["--minutes", f"{_study_minutes(folder, minutes):.2f}"]
 
     saved = began
     status: int | None = None
@@ -181,6 +186,16 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
     print(_save(folder, out, settings, seconds=time.monotonic() - began, status=status))
     print("complete" if status == 0 else f"stopped with status {status}; run it again to resume")
     return status == 0
+
+
+def _study_minutes(folder: Path, minutes: float) -> float:
+    """Return the time limit of the study, over all runs: its own, or less if this run is shorter; 0: none."""
+    planned: float = read_json(folder / STUDY)["minutes"]
+    if not planned or not minutes:
+        return planned
+    records = (folder / "results").rglob(PROGRESS)
+    spent = sum(read_json(path)["seconds"] for path in records) / 60
+    return min(planned, spent + max(minutes - SPARE_MINUTES, minutes / 2))
 
 
 def _interrupt(number: int, frame: object) -> None:
