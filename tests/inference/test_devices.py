@@ -14,9 +14,10 @@ from openmed_ner.bundle import Bundle, open_bundle
 from openmed_ner.bundle.manifest import MODEL
 from openmed_ner.errors import InputError, RunError
 from openmed_ner.inference.backends import load_runtime, onnx
-from openmed_ner.inference.backends.torch import TorchBackend, find_device, load_torch_backends
+from openmed_ner.inference.backends.torch import TorchBackend, load_torch_backends
 from openmed_ner.inference.tagger import Tagger, embedded_bundle
 from openmed_ner.model.bundles import load_model, make_reader
+from openmed_ner.model.devices import find_device
 from openmed_ner.tagging import predict
 from openmed_ner.tagging.parallel import ReadingPool
 from openmed_ner.text import Document

@@ -159,4 +159,4 @@ def _read_varint(content: bytes, place: int, end: int, source: object) -> tuple[
 
 
 def _damaged(source: object) -> BundleError:
-    return BundleError(f"{source} cannot be loaded: it is no ONNX graph, or a damaged one")
+    return BundleError(f"{source} cannot be loaded: it is not an ONNX graph, or a damaged one")

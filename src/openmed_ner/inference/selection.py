@@ -49,7 +49,7 @@ class SpanSelection:
             threshold: lowest score to keep.
 
         Raises:
-            InputError: no corpus is named, or the threshold is no share.
+            InputError: no corpus is named, or the threshold is out of range.
         """
         check_threshold(threshold)
         if corpora is not None and not corpora:
@@ -81,10 +81,10 @@ class SpanSelection:
 
 
 def check_threshold(threshold: object) -> None:
-    """Refuse a threshold that is no share.
+    """Refuse a threshold that is out of range.
 
     Raises:
-        InputError: it is no number from 0 to 1.
+        InputError: it is not a number from 0 to 1.
     """
     if not isinstance(threshold, SupportsFloat) or not 0.0 <= float(threshold) <= 1.0:
         raise InputError(f"threshold {threshold!r}: expected a number between 0 and 1")

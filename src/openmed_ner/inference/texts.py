@@ -48,7 +48,7 @@ def raise_last(results: Iterator[Result], errors: list[InputError]) -> Iterator[
 
 
 def describe(value: object) -> str:
-    """Describe a value that is no text, in a few characters."""
+    """Describe a value that is not a text, in a few characters."""
     shown = repr(value)
     return shown if isinstance(value, float | type(None)) else f"{type(value).__name__} {shown[:40]}"
 

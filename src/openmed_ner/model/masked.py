@@ -8,7 +8,6 @@ first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +51,6 @@ class MaskedLanguageModel(nn.Module):
             for name, parameter in self.head.named_parameters()
             if id(parameter) not in shared
         }
-
-    @torch.no_grad()
-    def load_head(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights from :meth:`head_weights`; a missing or unknown name is a ``KeyError``."""
-        parameters = dict(self.head.named_parameters())
-        for name in {*self.head_weights(), *weights}:
-            parameters[name].copy_(weights[name])
-        self.head_is_trained = True
 
 
 def load_masked(folder: Path, *, dropout: float = 0.0, attention_dropout: float = 0.0) -> MaskedLanguageModel:

@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from openmed_ner.bundle import open_bundle
-from openmed_ner.errors import RecipeError, RunError
+from openmed_ner.errors import InputError, RecipeError, RunError
 from openmed_ner.training.config import LoraSettings, PretrainRecipe, Recipe, Schedule
 from openmed_ner.training.engine.log import LOG
 from openmed_ner.training.engine.loop import BEST, CHECKPOINT, StepReport
@@ -215,7 +215,7 @@ def test_a_missing_device_is_named_before_anything_is_read(tmp_path: Path) -> No
         assert isinstance(result.exception, RunError)
         assert "no CUDA device is visible" in str(result.exception)
     assert join("auto") == join("cpu") == Processes()
-    with pytest.raises(RecipeError, match="expected one of auto, cpu, cuda"):
+    with pytest.raises(InputError, match="unknown device 'tpu'; expected one of auto, cpu, cuda"):
         join("tpu")
 
 

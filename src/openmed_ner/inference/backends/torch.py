@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from openmed_ner.bundle import Bundle
-from openmed_ner.errors import InputError, RunError
+from openmed_ner.errors import RunError
 from openmed_ner.model.bundles import load_model, load_models, merge_adapter
+from openmed_ner.model.devices import find_device
 from openmed_ner.model.tagger import TokenTagger, use_fused_attention
 from openmed_ner.tagging.batching import MULTIPLE, LongArray
 from openmed_ner.tagging.heads import FloatArray
@@ -97,19 +98,3 @@ def load_torch_backends(
         use_fused_attention(model.encoder, place)
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
     return [TorchBackend(model, dtype=dtype, subwords=GPU_BUDGET) for model in models]
-
-
-def find_device(name: str) -> torch.device:
-    """Find a device.
-
-    Raises:
-        InputError: the name is unknown.
-        RunError: no GPU is visible.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"unknown device {name!r}; expected auto, cpu or cuda")
-    visible = torch.cuda.is_available()
-    if name == "cuda" and not visible:
-        built = "" if torch.version.cuda else "; this torch was built without CUDA"
-        raise RunError(f"no CUDA device is visible{built}: check nvidia-smi, or use device cpu")
-    return torch.device("cuda" if visible and name != "cpu" else "cpu")

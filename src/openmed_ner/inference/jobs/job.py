@@ -101,7 +101,7 @@ class OutputPart:
         part = cls(counts=counts, problems=problems, **record)
         for name in ("part", "sha256"):
             if not isinstance(getattr(part, name), str):
-                raise TypeError(f"{name} is no text")
+                raise TypeError(f"{name} is not a text")
         for name in ("bytes", "file", "items"):
             require_count(getattr(part, name), name)
         return part

@@ -71,7 +71,7 @@ class JobCounts:
             require_count(getattr(counts, name), name)
         for name, group in (("labels", counts.labels), ("skipped", counts.skipped)):
             if not isinstance(group, dict):
-                raise TypeError(f"{name} is no object")
+                raise TypeError(f"{name} is not an object")
             for count in group.values():
                 require_count(count, name)
         return counts

@@ -1,4 +1,4 @@
-"""Frames of the lines of clinical notes, from ``frames.toml``, and what stands in their slots."""
+"""Frames of the lines of clinical notes, from ``frames.toml``, and what fills their slots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALUES: dict[str, list[str]] = _FRAMES["values"]
 
 
 def draw_value(slot: str, draws: random.Random) -> str:
-    """Draw what stands in a slot that is no mention.
+    """Draw what fills a slot that is not a mention.
 
     Raises:
         KeyError: there is no such slot.

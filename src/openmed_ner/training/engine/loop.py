@@ -340,7 +340,7 @@ class Trainer(Generic[Batch]):
     def _patience_ended(self) -> bool:
         """True after too many epochs without a better score, or once none can be better.
 
-        A run that has found nothing yet goes on.
+        A run without a score above 0 continues.
         """
         history = self.history
         best = history.scores[history.best_epoch].get("score", 0.0) if history.best_epoch >= 0 else 0.0

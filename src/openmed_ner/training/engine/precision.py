@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-CPU = torch.device("cpu")
+from openmed_ner.model.devices import CPU
+
 logger = logging.getLogger(__name__)
 
 

@@ -25,11 +25,10 @@ import torch
 from torch import Tensor, distributed
 
 from openmed_ner.errors import RecipeError, RunError, require_extra
+from openmed_ner.model.devices import CPU, find_device
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-CPU = torch.device("cpu")
-DEVICES = ("auto", "cpu", "cuda")
 LONGEST_WAIT = timedelta(hours=12)
 """Longest time that a process waits for another one, such as for an evaluation on the main process."""
 
@@ -115,15 +114,15 @@ def join(device: str = "auto") -> Processes:
         device: ``cpu``, ``cuda``, or ``auto``: a CUDA device if there is one.
 
     Raises:
+        InputError: ``device`` has another value.
         MissingExtraError: there are several processes, and Accelerate is not installed.
-        RecipeError: ``device`` has another value.
         RunError: no CUDA device is visible, or too few for the processes of this machine.
     """
-    kind = _choose_device(device)
+    place = find_device(device)
     if count_launched() == 1:
-        return Processes(device=torch.device(kind))
+        return Processes(device=place)
     n_local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if kind == "cuda" and n_local > torch.cuda.device_count():
+    if place.type == "cuda" and n_local > torch.cuda.device_count():
         raise RunError(
             f"{n_local} processes but {torch.cuda.device_count()} CUDA devices on this machine; start one "
             "process per device"
@@ -131,27 +130,14 @@ def join(device: str = "auto") -> Processes:
 
     accelerate = require_extra("accelerate", "train")
     with _explain_disconnect():
-        state = accelerate.PartialState(cpu=kind == "cpu", timeout=LONGEST_WAIT)
-    local_device = state.device if kind == "cuda" else CPU
+        state = accelerate.PartialState(cpu=place.type == "cpu", timeout=LONGEST_WAIT)
+    local_device = state.device if place.type == "cuda" else CPU
     return Processes(state.process_index, state.num_processes, state.local_process_index, local_device)
 
 
 def count_launched() -> int:
     """Number of processes that the launcher started, on all machines; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _choose_device(device: str) -> str:
-    if device not in DEVICES:
-        raise RecipeError(f"device = {device!r}: expected one of {', '.join(DEVICES)}")
-    visible = torch.cuda.is_available()
-    if device == "cuda" and not visible:
-        built = "" if torch.version.cuda else "; this torch was built without CUDA"
-        raise RunError(
-            f"no CUDA device is visible{built}: check nvidia-smi and CUDA_VISIBLE_DEVICES, or train on "
-            "device cpu"
-        )
-    return "cuda" if visible and device != "cpu" else "cpu"
 
 
 @contextmanager

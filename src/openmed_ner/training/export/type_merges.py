@@ -101,7 +101,7 @@ class _Scorer:
         self._label, self._without_own = label, without_own
         self._pairs = {
             corpus: [
-                # The same text may stand in several corpora, by other ids.
+                # Several corpora may contain the same text, by other ids.
                 (self._only(document), self._only(document.with_spans(predicted[document.text].spans)))
                 for document in documents
             ]

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from openmed_ner.errors import RecipeError
 from openmed_ner.model.bundles import make_reader
+from openmed_ner.model.devices import CPU
 from openmed_ner.model.tagger import TokenTagger
 from openmed_ner.storage import digest_text
 from openmed_ner.tagging import Head, SubwordTokenizer, Window, collect_scores
@@ -105,7 +106,7 @@ class TeacherScores:
             file = safe_open(path, framework="np")
             if not self._identity.items() <= (file.metadata() or {}).items():
                 return
-        read_tensors(path, torch.device("cpu"))  # compares the digest, which reading on demand cannot do
+        read_tensors(path, CPU)  # compares the digest, which reading on demand cannot do
         with refuse_damaged(path):
             rows, digests = file.get_slice(SCORES), file.get_tensor("digests").reshape(-1, DIGEST)
             ends = file.get_tensor("lengths").cumsum().tolist()

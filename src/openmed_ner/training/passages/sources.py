@@ -107,8 +107,6 @@ REASONS = (
     "near-duplicate",
 )
 """Reasons to drop a passage, in the order of the checks."""
-LEFT_OUT = ("licence", "source")
-"""Reasons to leave out a whole source; its subwords are not counted."""
 
 
 @dataclass(frozen=True, slots=True)

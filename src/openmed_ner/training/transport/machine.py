@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from openmed_ner.errors import RunError
+from openmed_ner.model.devices import find_device
 from openmed_ner.training.study.cost import estimate_study, require_memory, this_machine
 from openmed_ner.training.study.plan import read_study
 from openmed_ner.training.transport.contents import BACKBONES
@@ -24,9 +24,7 @@ def prepare_machine(folder: Path, device: str) -> str:
     Raises:
         RunError: there is no CUDA device, or too little memory.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        built = "" if torch.version.cuda else "; this torch was built without CUDA"
-        raise RunError(f"no CUDA device is visible{built}: check nvidia-smi, or use --device cpu")
+    find_device(device)
     for config in (folder / BACKBONES).rglob("config.json"):
         expand_backbone(config.parent)
 

@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 
 from openmed_ner.bundle.files import MANIFEST
 from openmed_ner.errors import InputError
+from openmed_ner.model.devices import CPU
 from openmed_ner.model.rounding import WeightFormat, restore_tensors, round_tensors
 from openmed_ner.storage import write_json
 from openmed_ner.training.engine.history import CHECKPOINT, HEAD, read_tensors, write_tensors
-from openmed_ner.training.engine.processes import CPU
 from openmed_ner.training.transport.parts import (
     SUFFIX,
     group_parts,
