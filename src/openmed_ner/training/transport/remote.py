@@ -194,7 +194,7 @@ def _study_minutes(folder: Path, minutes: float) -> float:
     if not planned or not minutes:
         return planned
     records = (folder / "results").rglob(PROGRESS)
-    spent = sum(read_json(path)["seconds"] for path in records) / 60
+    spent = sum(float(read_json(path)["seconds"]) for path in records) / 60
     return min(planned, spent + max(minutes - SPARE_MINUTES, minutes / 2))
 
 
