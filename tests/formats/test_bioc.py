@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmed_ner.errors import AnnotationError, CorpusFormatError, InputError, UnrepresentableError
+from openmed_ner.formats import read_documents
 from openmed_ner.formats.bioc import read_bioc_json, read_bioc_xml, write_bioc_json, write_bioc_xml
 from openmed_ner.formats.pubtator import read_pubtator, write_pubtator
 from openmed_ner.formats.structure import Part, Structure
@@ -446,6 +447,14 @@ def test_blanks_before_the_declaration_are_passed_over(blanks: str) -> None:
     line = 9 + blanks.count("\n")
     with pytest.raises(CorpusFormatError, match=rf"^c\.xml, line {line}: .*number of characters, found '-3'"):
         read_xml(content.replace("<offset>3<", "<offset>-3<"))
+
+
+def test_another_encoding_that_xml_declares_gets_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(HEAD.replace('"1.0"', '"1.0" encoding="ISO-8859-1"').encode() + b"<document>\xe9")
+    problems: list[InputError] = []
+    assert list(read_documents(path, on_bad=problems.append)) == []
+    assert "iconv -f windows-1252 -t utf-8" in str(problems[0])
 
 
 def test_documents_are_read_before_the_file_ends() -> None:

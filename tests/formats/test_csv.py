@@ -226,8 +226,16 @@ BROKEN = {
     "no text": ("id,body\n1,ab\n", 1, "expected one column 'text', found 0 in the header 'id, body'"),
     "text twice": ("text,Text\na,b\n", 1, "expected one column 'text', found 2"),
     "label twice": ("text,start,end,label,label\na,,,b,c\n", 1, "expected one column 'label', found 2"),
-    "a cell too many": ("id,text\n1,a,b\n", 2, "expected 2 cells as in the header, found 3"),
-    "a cell too few": ("id,text\n1,a\n2\n", 3, "expected 2 cells as in the header, found 1"),
+    "a cell too many": (
+        "id,text\n1,a,b\n",
+        2,
+        "cells as in the header, found 3. Quote a cell that holds the delimiter",
+    ),
+    "a cell too few": (
+        "id,text\n1,a\n2\n",
+        3,
+        "cells as in the header, found 1. Quote a cell that holds a line end",
+    ),
     "an open quote": ('id,text\n1,a\n2,"b\n3,c\n', 3, "not CSV: unexpected end of data"),
     "an open quote in the header": ('text,"b\n3,c\n', 1, "not CSV"),
     "text after a quote": ('id,text\n1,"a"b\n', 2, "not CSV: ',' expected after '\"'"),

@@ -212,6 +212,20 @@ def read_tolerantly(*lines: dict[str, Any]) -> tuple[list[Document], list[InputE
     return list(read_jsonl(StringIO(content), source="x", on_bad=errors.append)), errors
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "1", "note": "Aspirin."}', """"text", found the keys 'id', 'note'"""),
+        ('{"text": 3}', 'expected a string under "text"'),
+        ('{"text": "Aspirin."},', "expected one JSON object per line: Extra data at character 21"),
+    ],
+)
+def test_a_bad_line_is_explained(line: str, message: str) -> None:
+    with pytest.raises(CorpusFormatError) as caught:
+        from_jsonl(line)
+    assert str(caught.value).endswith(message)
+
+
 @pytest.mark.parametrize("content", ["", "\ufeff", "\ufeff\n\n"])
 def test_lines_that_are_blank_are_passed_over(content: str) -> None:
     assert from_jsonl(content) == []
@@ -700,7 +714,7 @@ def test_a_line_that_is_no_json_is_named_once(tmp_path: Path, format: str) -> No
         '{"id": "1", "text": "a", "label": []}\n{"id": "2",\n', encoding="utf-8"
     )
     with pytest.raises(
-        CorpusFormatError, match=r"line 2: Expecting property name[^:]* at character"
+        CorpusFormatError, match=r"line 2: (expected one .*: )?Expecting property name[^:]* at character"
     ) as caught:
         list(read_documents(tmp_path / "x.jsonl", format=format))
     assert "(char" not in str(caught.value) and "line 1" not in str(caught.value)

@@ -142,7 +142,7 @@ def _iter_records(content: object, place: str, on_bad: OnBad) -> Iterator[object
         if len(lists) != 1 or not isinstance(lists[0], list):
             has_text = isinstance(entry, dict) and isinstance(entry.get("text"), str)
             advice = (
-                "; write a list of records one per line (jq -c '.[]'), for --from jsonl"
+                f"; write records one per line ({_by_line(content)}), for --from jsonl"
                 if has_text
                 else '; write other texts as JSON lines, {"id": "1", "text": "…"}'
             )
@@ -154,6 +154,11 @@ def _iter_records(content: object, place: str, on_bad: OnBad) -> Iterator[object
             )
             continue
         yield from lists[0]
+
+
+def _by_line(content: object) -> str:
+    """Return the command that writes records one per line."""
+    return "jq -c '.[]'" if isinstance(content, list) else "jq -c ."
 
 
 def _read_record(record: object, place: str, on_bad: OnBad) -> Document:

@@ -220,12 +220,10 @@ def _iter_rows(file: TextIO, source: str, on_bad: OnBad, columns: Mapping[str, s
         # Spreadsheets pad rows with empty cells, so more cells than the header has are fine if empty.
         width = len(header or [])
         if len(record) < width or any(record[width:]):
-            on_bad(
-                CorpusFormatError(
-                    f"{source}, line {number}: expected {width} cells as in the header, found "
-                    f"{len(record)}. Quote a cell that holds the delimiter {delimiter!r}"
-                )
-            )
+            held = "a line end" if len(record) < width else f"the delimiter {delimiter!r}"
+            cells = f"{width} {'cell' if width == 1 else 'cells'}"
+            reason = f"expected {cells} as in the header, found {len(record)}. Quote a cell that holds {held}"
+            on_bad(CorpusFormatError(f"{source}, line {number}: {reason}"))
             yield None
             continue
         yield _Row(number, {name: record[indices[name]] if name in indices else "" for name in ALL_COLUMNS})

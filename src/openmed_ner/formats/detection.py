@@ -15,7 +15,7 @@ from openmed_ner.formats.files import has_gz, read_head, strip_gz
 from openmed_ner.formats.recognition import HEAD, Content, is_table, recognise
 from openmed_ner.formats.registry import FORMATS, PASSAGE_FORMATS, REGISTRY, infer_format
 
-_VAGUE = ("xml", "json")
+_VAGUE = ("xml", "json", "json-lines")
 """Kinds of which the name of a file may know more."""
 
 
@@ -89,6 +89,8 @@ def _knows_better(named: str, content: Content) -> bool:
     """Return whether a name tells more than the content: dumps may be packed, XML or JSON be anything."""
     if content.kind == "zip":
         return bool(REGISTRY[named].passage_reader)
+    if content.kind == "json" and named == "jsonl":
+        return False
     return content.kind in _VAGUE and named.startswith(("bioc", "jsonl", "clinicaltrials", "pubmed"))
 
 

@@ -19,7 +19,7 @@ from openmed_ner.errors import AnnotationError, CorpusFormatError, Unrepresentab
 from openmed_ner.formats.attributes import write_evidence
 from openmed_ner.formats.json_shapes import find_annotations, find_unread, read_span, read_spans
 from openmed_ner.formats.json_values import explain_json
-from openmed_ner.formats.tolerance import OnBad, fail, require_utf8
+from openmed_ner.formats.tolerance import OnBad, excerpt, fail, require_utf8
 from openmed_ner.text import Document, Span
 
 logger = getLogger(__name__)
@@ -51,7 +51,8 @@ def read_jsonl(file: TextIO, *, source: str, on_bad: OnBad = fail) -> Iterator[D
                 json.loads(content.rstrip("\r\n")), default_id=f"{source}:{number}", on_bad_span=report
             )
         except (ValueError, RecursionError) as error:
-            on_bad(CorpusFormatError(f"{place}: {explain_json(error)}"))
+            prefix = "expected one JSON object per line: " if isinstance(error, json.JSONDecodeError) else ""
+            on_bad(CorpusFormatError(f"{place}: {prefix}{explain_json(error)}"))
         else:
             if not document.spans:
                 unread.update(find_unread(document.meta))
@@ -169,7 +170,9 @@ def check_record(record: object) -> tuple[dict[str, Any], str | None, str]:
         raise ValueError(f"expected a JSON object, found {type(record).__name__}")
     text = record.get("text")
     if not isinstance(text, str):
-        raise ValueError('expected a string under "text"')
+        keys = ", ".join(map(excerpt, list(record)[:6]))
+        found = "" if "text" in record or not record else f", found the keys {keys}"
+        raise ValueError(f'expected a string under "text"{found}')
 
     # bool is a subclass of int in Python, but true is not a name.
     identifier = record.get("id")

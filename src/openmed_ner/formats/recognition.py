@@ -116,6 +116,10 @@ _FIRST_LINES: tuple[tuple[re.Pattern[str], Content], ...] = (
         Content("bibtex", "references in BibTeX", "get the abstracts as PubMed's XML"),
     ),
     (re.compile(r"(?:MSH|FHS|BHS)\|\^~\\&"), Content("hl7", "messages in HL7", _WRITE_TEXTS)),
+    (
+        re.compile(r"version https://git-lfs\.github\.com/spec/"),
+        Content("lfs", "a pointer of Git LFS", "get the file itself: git lfs pull"),
+    ),
     (re.compile(r"%!PS"), Content("postscript", "a page in PostScript", "extract its text: ps2ascii FILE")),
     (
         re.compile(r"BEGIN:V(CARD|CALENDAR)\b"),
@@ -284,8 +288,11 @@ def _recognise_json(text: str) -> Content | None:
     if text.startswith("[") and ("data" in keys or {"text", "label"} <= keys or "annotator" in keys):
         return _LABEL_STUDIO
     shown = ", ".join(sorted(keys)[:6])
-    way_out = "write one object with a text per line, for example: jq -c '.[]' FILE"
-    return Content("json", f"JSON whose first object has the keys {shown}", way_out)
+    command = "jq -c '.[]' FILE" if text.startswith("[") else "jq -c . FILE"
+    way_out = f"write one object with a text per line, for example: {command}"
+    # A first line may be damaged. What is printed over several lines has a brace alone there.
+    kind = "json" if text.startswith("[") or line.strip() == "{" else "json-lines"
+    return Content(kind, f"JSON whose first object has the keys {shown}", way_out)
 
 
 def _first_keys(text: str) -> set[str]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from openmed_ner.errors import CorpusFormatError
+from openmed_ner.formats.tolerance import CONVERT
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -107,6 +108,8 @@ def to_error(message: str, source: str, line: int, *, first: int = 1) -> CorpusF
     shifted = _LINE.sub(lambda match: f"line {int(match[1]) + first - 1}", message)
     if shifted.startswith("no element found"):
         shifted = "no element found: the file is empty or cut off"
+    if "Invalid bytes" in shifted or "not proper UTF-8" in shifted:
+        shifted += f". Files are read as UTF-8. Convert it and its declaration, {CONVERT}"
     return CorpusFormatError(f"{source}, line {max(line, 1) + first - 1}: {shifted.strip()}")
 
 
