@@ -68,7 +68,7 @@ class Example:
     """
 
     window: Window
-    tags: NDArray[np.int64]
+    tags: NDArray[np.int16]
     annotators: tuple[int, ...]
     text: str
     is_augmented: bool = False
@@ -131,7 +131,7 @@ def make_examples(
             examples += [_make_unlabelled(window, len(corpora), text) for window in windows]
             continue
         tokens = list(iter_tokens(text))
-        tags = np.full((len(tokens), len(corpora)), IGNORED, dtype=np.int64)
+        tags = np.full((len(tokens), len(corpora)), IGNORED, dtype=np.int16)
         for index, document in annotated.items():
             head = corpora[index].head
             encoded, account = encode_spans(document, tokens, head.labels, scheme=head.scheme)
@@ -141,7 +141,7 @@ def make_examples(
 
         # Neighbouring windows overlap: a word is trained on in the window that owns it, once.
         for window in windows:
-            owned_tags = np.full((len(window.first_subwords), len(corpora)), IGNORED, dtype=np.int64)
+            owned_tags = np.full((len(window.first_subwords), len(corpora)), IGNORED, dtype=np.int16)
             first, owned = window.first, window.owned
             owned_tags[owned] = tags[first + owned.start : first + owned.stop]
             examples.append(Example(window, owned_tags, tuple(annotators[text]), text, number >= originals))
@@ -167,7 +167,7 @@ def _cut_texts(
 def _make_unlabelled(window: Window, n_heads: int, text: str) -> Example:
     """Make an example without tags; its array takes no memory, since there may be millions."""
     shape = (len(window.first_subwords), n_heads)
-    return Example(window, np.broadcast_to(np.int64(IGNORED), shape), (), text)
+    return Example(window, np.broadcast_to(np.int16(IGNORED), shape), (), text)
 
 
 class TokenTagging:
@@ -295,7 +295,7 @@ class TokenTagging:
         # Counted before the tags are copied: a question to a GPU waits for its answer.
         known = np.concatenate([example.tags for example in batch])
         annotated = (known != IGNORED).any(axis=0)
-        tags = to_device(known, device)
+        tags = to_device(known.astype(np.int64), device)  # kept in 16 bits, since there are many heads
         logits = {
             index: layer(words).float()
             for index, layer in enumerate(self.model.layers)
