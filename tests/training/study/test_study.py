@@ -371,6 +371,8 @@ def test_texts_are_drawn_whatever_their_order() -> None:
     drawn = draw(documents, 10)
     assert len(drawn) == 10 and draw(documents[::-1] + documents, 10) == drawn
     assert draw(documents[:3], 10) == draw(documents[2::-1], 10)
+    others = draw([*documents, *documents], 15, skip=10)
+    assert len(others) == 15 and sorted([*drawn, *others], key=repr) == sorted(draw(documents, 25), key=repr)
 
 
 def test_texts_with_many_names_are_drawn_more_often(tmp_path: Path) -> None:
