@@ -19,16 +19,17 @@ from itertools import pairwise
 from openmed_ner.text import Document
 from openmed_ner.text.layout import skip_mark
 
-_NO = r"no|none|nil|neg|negative|absent|not present|denied|denies|false|n"
-_YES = r"yes|pos|positive|present|true|y"
-_TICKED, _EMPTY = r"(?:[(\[][xX✓✔][)\]]|[☒☑])[ \t]*", r"(?:[(\[] ?[)\]]|☐)[ \t]*"
+_NO = r"no|none|nil|neg|negative|absent|not present|denied|denies|false|n|[-−–]ve"
+_YES = r"yes|pos|positive|present|true|y|\+ve"
+_TICKED = r"(?:[(\[] ?[xX✓✔] ?[)\]]|[☒☑✅])[ \t]*"
+_EMPTY = r"(?:[(\[](?: {0,3}|_)[)\]]|[☐□◻❏])[ \t]*"
 _AND = r"[ \t,/|]*"
 _ANSWER = re.compile(
     rf"[ \t]*:?[ \t]*(?:(?P<ticked_no>{_EMPTY}yes{_AND}{_TICKED}no|{_TICKED}no{_AND}{_EMPTY}yes)"
     rf"|(?:{_EMPTY}no{_AND}{_TICKED}yes|{_TICKED}yes{_AND}{_EMPTY}no))(?!\w)"
     rf"|(?:(?P<strong>[ \t]*(?:[:=|?]|[-–—](?=[ \t]))[ \t]*)|(?P<weak>(?:\.{{2,}}|…+)[ \t]*|[.,]?[ \t]+))"
     rf"(?:(?P<no>{_NO})|(?P<yes>{_YES}))(?=[ \t]*(?:[,;.|\t\r\n]|$))"
-    rf"|[ \t]*[:=?][ \t]*(?:(?P<sign_no>[-–—−]{{1,3}}|[✗✘])|(?:\+{{1,4}}|[✓✔]))(?=[ \t]*(?:[,;.|\t\r\n]|$))"
+    rf"|[ \t]*[:=?][ \t]*(?:(?P<sign_no>[-–—−]{{1,3}}|[✗✘❌])|(?:\+{{1,4}}|[✓✔]))(?=[ \t]*(?:[,;.|\t\r\n]|$))"
     rf"|[ \t]*[:=?]?[ \t]*(?:(?P<empty>{_EMPTY})|(?P<ticked>{_TICKED}))(?=[,;.|\t\r\n]|$|(?-i:[A-Z]))"
     rf"|[ \t]*[(\[](?:(?P<minus>[-–—]|{_NO})|(?P<plus>\+|{_YES}))[)\]]",
     re.IGNORECASE,
