@@ -353,6 +353,19 @@ def test_a_folder_passes_over_what_it_cannot_read_and_says_so(tmp_path: Path) ->
     assert [path.name for path, _, kind in iter_files([tmp_path]) if kind] == ["a.txt", "d.xml"]
 
 
+def test_a_file_whose_name_promises_a_known_format_is_an_error_wherever_it_is_found(tmp_path: Path) -> None:
+    contents = {"a.txt": b"x", "b.txt": TEXT.encode("utf-16"), "c.pdf": b"%PDF-1.7"}
+    contents["d.jsonl"] = b'[{"id": "1", "text": "x"}]'
+    contents["e.xml"] = b"<?xml version='1.0'?><Export/>"
+    write_files(tmp_path, contents)
+    for path in (tmp_path, tmp_path / "*"):
+        kinds = {
+            Path(item.name).name: type(item.content).__name__ for item in iter_items(find_inputs([path]))
+        }
+        assert kinds.pop("a.txt") == "Document" and kinds.pop("c.pdf") == "Skipped"
+        assert kinds == dict.fromkeys(("b.txt", "d.jsonl", "e.xml"), "InputError")
+
+
 def test_a_file_that_is_named_and_not_read_is_an_error(tmp_path: Path) -> None:
     write_files(tmp_path, {"b.pdf": b"%PDF-1.7", "c": b"x"})
     items = iter_items(find_inputs([tmp_path / "b.pdf", tmp_path / "c"]))

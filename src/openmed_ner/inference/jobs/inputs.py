@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
@@ -37,7 +36,7 @@ from openmed_ner.formats.files import check_kind, describe_byte, list_files, rea
 from openmed_ner.formats.recognition import HEAD
 from openmed_ner.formats.tolerance import CONVERT, OnBad
 from openmed_ner.inference.jobs.failures import is_temporary
-from openmed_ner.inference.jobs.live import LiveText
+from openmed_ner.inference.jobs.live import LiveText, is_live
 from openmed_ner.inference.jobs.reading import EVERYTHING, ReadingOptions
 from openmed_ner.text import Document
 
@@ -219,7 +218,7 @@ def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> 
         ]
         if all(entry.refusal for entry in inputs):
             raise InputError(f"{path}: {_describe_unread(inputs)}")
-        yield from inputs
+        yield from map(_expect, inputs)
     elif path.exists():
         raise InputError(f"{path} is a pipe or a device; read it through standard input: tag - < {path}")
     elif matches := sorted(glob(_escape_existing(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no whole path)
@@ -230,7 +229,7 @@ def _find(path: Path, format: str | None, written: Set[Path], several: bool) -> 
             if whole:
                 yield Input(match, _writable(str(match)), format or "", scope=_writable(str(match)))
             elif match.resolve() not in written:
-                yield _to_input(match, _writable(str(match)), format)
+                yield _expect(_to_input(match, _writable(str(match)), format))
     else:
         raise InputError(f"{path}: no such file or folder")
 
@@ -244,6 +243,11 @@ def _to_input(path: Path, name: str, format: str | None) -> Input:
         return Input(path, name, judge(head, path.name, format=format, source=name))
     except UnreadFormatError as error:
         return Input(path, name, "none", refusal=str(error), finding=error.finding)
+
+
+def _expect(entry: Input) -> Input:
+    """Make the refusal of a file an error if its name promised a known format."""
+    return replace(entry, finding=None) if entry.refusal and infer_format(entry.path) else entry
 
 
 def _escape_existing(path: Path) -> str:
@@ -352,7 +356,7 @@ def _read_stdin(input: Input, on_bad: OnBad, on_open: Callable[[TextIO], None]) 
     errors = "surrogateescape" if name in LINEWISE else "strict"
     stream.reconfigure(encoding="utf-8", errors=errors, newline="\n")
     file: TextIO = stream
-    if name in LINEWISE and _is_live(stream):
+    if name in LINEWISE and is_live(stream):
         buffer: Any = stream.buffer
         file = cast(TextIO, LiveText(stream.fileno(), buffer.read1(len(buffer.peek(1))), errors=errors))
         on_open(file)
@@ -372,14 +376,6 @@ def _peek(stream: TextIOWrapper) -> bytes:
     head = bytes(buffer.read(HEAD))
     buffer.seek(begin)
     return head
-
-
-def _is_live(file: TextIO) -> bool:
-    """True for a pipe or a terminal, whose content may arrive in pieces."""
-    try:
-        return not stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.name != "nt"
-    except (OSError, ValueError):  # it has no descriptor
-        return False
 
 
 def _writable(name: str) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import os
 import select
+import stat
 from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO
 
 from openmed_ner.text import Document
 
@@ -18,6 +20,14 @@ BLOCK = 256
 """Most documents that are read before their results are written."""
 _CHUNK = 1 << 16
 _TagFunction = Callable[[Iterable[Document]], Iterator[Document]]
+
+
+def is_live(file: TextIO) -> bool:
+    """Return whether a file is a pipe or a terminal, whose content may arrive in pieces."""
+    try:
+        return not stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.name != "nt"
+    except (OSError, ValueError):  # it has no descriptor
+        return False
 
 
 class LiveText(io.TextIOBase):
