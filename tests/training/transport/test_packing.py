@@ -457,6 +457,7 @@ def test_packages_of_the_other_machine_are_read_as_pip_prints_them(tmp_path: Pat
     assert present == {"torch", "bioc", "huggingface-hub"}
     assert "bioc" in missing_packages(None) and "torch" not in missing_packages(None)
     assert "onnxruntime" not in missing_packages(set()), "no study computes a graph with it"
+    assert "lxml" in missing_packages(set(), ["bioc"]) and missing_packages({"bioc"}, ["bioc"]) == {}
     assert "bioc" not in missing_packages(present) and "transformers" in missing_packages(present)
 
 

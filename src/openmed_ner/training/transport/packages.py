@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -40,13 +40,18 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def requirements(names: Iterable[str]) -> dict[str, str]:
-    """Names and installed versions of some packages and of everything they require."""
+def requirements(names: Iterable[str], *, present: Collection[str] = ()) -> dict[str, str]:
+    """Names and installed versions of some packages and of everything they require.
+
+    Args:
+        names: names of the packages.
+        present: packages to leave out. Where they are, there is also what they require.
+    """
     versions: dict[str, str] = {}
     waiting = [normalise(name) for name in names]
     while waiting:
         name = waiting.pop()
-        if name in versions:
+        if name in versions or name in present:
             continue
         try:
             distribution = metadata.distribution(name)
@@ -90,7 +95,7 @@ def missing_packages(present: set[str] | None, needed: Sequence[str] = NEEDED) -
     """
     if present is None:
         present = set(requirements(USUAL))
-    return {name: version for name, version in requirements(needed).items() if name not in present}
+    return requirements(needed, present=present)
 
 
 def download_wheels(packages: Mapping[str, str], folder: Path, *, python: str) -> None:
