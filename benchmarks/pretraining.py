@@ -47,7 +47,7 @@ from openmed_ner.training.engine.precision import autocast_dtype
 from openmed_ner.training.engine.session import keep_memory
 from openmed_ner.training.objectives.masked_lm import MaskedLanguageModelling
 from openmed_ner.training.passages import PassageSplit
-from openmed_ner.training.study.cost import multiply_rate
+from openmed_ner.training.study.cost import layer_rate, multiply_rate
 
 VOCABULARY, HIDDEN, INNER, LAYERS, SHARE = 30522, 384, 1536, 6, 0.15
 RANK, ALPHA = 16, 32
@@ -225,9 +225,10 @@ def main() -> None:
         for name, make in (("trainer", with_transformers), ("ours", with_our_loop))
     }
 
-    rounds, ceilings = [], []
+    rounds, ceilings, layers = [], [], []
     for _ in range(options.rounds):
         rounds.append({name: rows.size / run(options.steps) for name, run in runs.items()})
+        layers.append(layer_rate())
         ceilings.append(1e3 * multiply_rate(rows.size, HIDDEN, INNER))
         print({name: round(speed) for name, speed in rounds[-1].items()}, round(ceilings[-1]), flush=True)
 
@@ -246,6 +247,7 @@ def main() -> None:
                 "precision": "bf16" if autocast_dtype("auto") else "fp32",
                 **result,
                 "matrix_multiply_gflops": ceiling,
+                "layer_tflops": statistics.median(layers),
                 "share_of_ceiling": {method: rate / ceiling for method, rate in reached.items()},
                 **provenance(),
             }

@@ -24,6 +24,7 @@ from openmed_ner.model.dropout import replace_dropout
 from openmed_ner.model.lora import attach_lora
 from openmed_ner.training.engine.precision import autocast_dtype
 from openmed_ner.training.engine.session import keep_memory
+from openmed_ner.training.study.cost import layer_rate
 
 RANK, ALPHA, SECONDS = 8, 16, 4.0
 REFERENCE = "full"
@@ -91,8 +92,10 @@ def main() -> None:
     methods = (REFERENCE, "full-torch-dropout", "lora-peft-dropout", "lora-peft", "lora-folded")
     steps = {method: make_step(method, (rows, columns)) for method in methods}
 
+    layers: list[float] = []
     speeds: list[dict[str, float]] = []
     for _ in range(options.rounds):
+        layers.append(layer_rate())
         speeds.append({method: measure(step, rows * columns) for method, step in steps.items()})
         print({method: round(speed) for method, speed in speeds[-1].items()}, flush=True)
 
@@ -106,6 +109,7 @@ def main() -> None:
         "ratio_to_full": {
             method: statistics.median(row[method] / row[REFERENCE] for row in speeds) for method in methods
         },
+        "layer_tflops": statistics.median(layers),
         **provenance(),
     }
     print(json.dumps(result))
