@@ -171,8 +171,7 @@ class Study:
             raise RecipeError(f'{name}.ensemble: expected by = "probabilities"')
         if teacher.texts < 1 and teacher.by == "texts":
             raise RecipeError(f"{name}.texts: expected the number of texts to tag")
-        require(teacher.skip >= 0, f"{name}.skip", teacher.skip, "0 or more")
-        has_names = self.training.lexicon.folder or self.first_start(teacher.model) in self.bundles
+        has_names = self.training.lexicon.folder or teacher.model in self.bundles
         if teacher.prefer == "names" and not has_names:
             raise RecipeError(f'{name}.prefer = "names": expected a lexicon in training.lexicon.folder')
         if teacher.model in self.bundles:
@@ -208,12 +207,6 @@ class Study:
     def encoders_of(self, model: ModelSpec) -> list[StudyEncoder]:
         """The encoders that a model is trained from with every seed."""
         return [encoder for encoder in self.encoders if not model.encoders or encoder.name in model.encoders]
-
-    def first_start(self, source: str) -> str:
-        """The bundle or model from which a model starts, directly or through the starts of others."""
-        while source in self.models and self.models[source].start:
-            source = self.models[source].start
-        return source
 
     def bundle_of(self, source: str, encoder: str) -> str:
         """The folder of the bundle of a start or a teacher.

@@ -279,7 +279,7 @@ def _draw(study: Study, teacher: str, texts: Path | None) -> list[Document]:
     if texts is None:
         raise InputError(f"teachers.{teacher} needs texts to read; pass them with --texts")
     spec = study.teachers[teacher]
-    return draw(read_texts(texts), spec.texts, skip=spec.skip, matcher=open_matcher(study, spec))
+    return draw(read_texts(texts), spec.texts, matcher=open_matcher(study, spec))
 
 
 def _find_passages(encoder: StudyEncoder, passages: Path | None) -> Path:

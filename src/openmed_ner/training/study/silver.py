@@ -29,9 +29,7 @@ from openmed_ner.training.study.specs import TeacherSpec
 SILVER = "silver.jsonl"
 
 
-def draw(
-    documents: Iterable[Document], count: int, *, skip: int = 0, matcher: Matcher | None = None
-) -> list[Document]:
+def draw(documents: Iterable[Document], count: int, *, matcher: Matcher | None = None) -> list[Document]:
     """Draw texts at random, without repetition and independently of their order.
 
     A hash of the text is its random number, so a smaller draw is a part of a larger one. With a matcher,
@@ -41,7 +39,6 @@ def draw(
     Args:
         documents: documents; only the drawn ones are kept in memory.
         count: number of documents to draw, all if there are fewer.
-        skip: size of a smaller draw, whose documents are left out.
         matcher: finds names of a lexicon; ``None`` draws all texts alike.
 
     Returns:
@@ -56,11 +53,11 @@ def draw(
     drawn: dict[bytes, Document] = {}
     # Twice the count, since equal texts have equal hashes.
     for _, digest, document in heapq.nsmallest(
-        2 * (skip + count), map(rank, documents), key=lambda ranked: ranked[:2]
+        2 * count, map(rank, documents), key=lambda ranked: ranked[:2]
     ):
-        if len(drawn) < skip + count:
+        if len(drawn) < count:
             drawn.setdefault(digest, document)
-    return [drawn[digest] for digest in sorted(list(drawn)[skip:])]
+    return [drawn[digest] for digest in sorted(drawn)]
 
 
 def _richness(text: str, matcher: Matcher) -> float:
@@ -74,7 +71,7 @@ def _richness(text: str, matcher: Matcher) -> float:
 def open_matcher(study: Study, teacher: TeacherSpec) -> Matcher | None:
     """Open the lexicon by which a teacher prefers texts; ``None`` if it has no preference.
 
-    It is the lexicon of the study, or else of the bundle that teaches or from which the teacher starts.
+    It is the lexicon of the study, or else that of the bundle which teaches.
 
     Raises:
         InputError: the folder of the lexicon holds no compiled terminologies, or damaged ones.
@@ -82,7 +79,7 @@ def open_matcher(study: Study, teacher: TeacherSpec) -> Matcher | None:
     if teacher.prefer == "any":
         return None
     if not study.training.lexicon.folder:
-        return open_bundle(Path(study.bundles[study.first_start(teacher.model)])).read_matcher()
+        return open_bundle(Path(study.bundles[teacher.model])).read_matcher()
     lexicon, _ = open_lexicon(find_store(study.training.lexicon.folder))
     return Matcher(lexicon)
 

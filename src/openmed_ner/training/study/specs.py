@@ -45,7 +45,6 @@ class TeacherSpec:
         ensemble: further models, trained from the same encoder or their first one, whose logits are averaged
             with those of the model; only by probabilities.
         texts: number of texts, drawn at random.
-        skip: texts of a smaller draw that are left out, since another model has read them.
         prefer: ``names``: texts with many names of the lexicon are drawn more often; ``any``: all alike.
     """
 
@@ -54,7 +53,6 @@ class TeacherSpec:
     by: Literal["texts", "probabilities"] = "texts"
     ensemble: tuple[str, ...] = ()
     texts: int = 0
-    skip: int = 0
     prefer: Literal["any", "names"] = "any"
 
 

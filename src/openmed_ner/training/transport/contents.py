@@ -139,7 +139,7 @@ def _copy_texts(study: Study, texts: Path | None, target: Path) -> None:
 
 
 def _most_texts(study: Study) -> int:
-    return max((teacher.skip + teacher.texts for teacher in study.teachers.values()), default=0)
+    return max((teacher.texts for teacher in study.teachers.values()), default=0)
 
 
 def _without_preference(study: Study, teacher: TeacherSpec) -> TeacherSpec:
