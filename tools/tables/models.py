@@ -94,10 +94,10 @@ def document() -> str:
 
 def embedded() -> str:
     """For each corpus the embedded model beside the models before it, on test."""
-    files = ("joint-int8", "joint-document", "further-int8", "notes-int8", "taught-int8")
+    files = ("joint-int8", "joint-document", "taught-int8", "averaged-int8")
     earlier = [_mentions(name) for name in files]
-    record = read("averaged-int8")
-    shipped = _mentions("averaged-int8")
+    record = read("student-int8")
+    shipped = _mentions("student-int8")
 
     rows, twelve = [], []
     for corpus, row in shipped.items():
@@ -116,7 +116,7 @@ def embedded() -> str:
     means = [percent(fmean(values)) for values in zip(*twelve, strict=True)]
     rows.append((f"mean of {len(twelve)}", *means, "", "", "", ""))
 
-    models = "joint", "with the document", "further", "notes", "taught", "embedded"
+    models = "joint", "with the document", "taught", "averaged", "embedded"
     names = ("corpus", *models, "95 % interval", "seen", "unseen", "unseen, joint")
     notes = _notes(corpus for corpus in shipped if corpus not in earlier[0])
     return "\n".join([report.table(names, rows), "", _of_bundle(record), "", *notes])
@@ -124,7 +124,7 @@ def embedded() -> str:
 
 def three_layers() -> str:
     """For each corpus the embedded model beside one with half its layers, on test."""
-    whole, half = (_mentions(name) for name in ("averaged-int8", "three-layers-int8"))
+    whole, half = (_mentions(name) for name in ("student-int8", "three-layers-int8"))
     twelve = _mentions("joint-int8")
     rows = []
     for corpus, row in half.items():

@@ -459,7 +459,7 @@ def test_the_energy_report_takes_bundles_results_and_studies(tmp_path: Path) -> 
         (tmp_path / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
     results, study, speed = (tmp_path / f"{name}.json" for name in names)
     report = json.loads(run("energy", embedded_bundle(), results, study, "--benchmark", speed, "--json"))
-    assert [len(model["steps"]) for model in report["models"]] == [12, 2, 1], "the embedded one has stages"
+    assert [len(model["steps"]) for model in report["models"]] == [13, 2, 1], "the embedded one has stages"
     assert report["tagging"]["wh_per_1000_documents"] == {"int8": 0.303}
 
 
