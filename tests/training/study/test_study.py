@@ -694,7 +694,8 @@ STUDIES = ("adaptation", "cpu", "cpu-hours", "gpu", "joint", "paper", "search", 
 def test_published_studies_can_be_planned_anywhere(name: str) -> None:
     path = ROOT / f"recipes/{name}.toml"
     plan = estimate_study(read_study(path), DEVICES["a100-80gb"])
-    assert len(plan) >= len(list(iter_runs(read_study(path)))) >= (2 if name in ("search", "cpu-hours") else 3)
+    least = 2 if name in ("search", "cpu-hours") else 3
+    assert len(plan) >= len(list(iter_runs(read_study(path)))) >= least
     require_memory(plan, DEVICES["a100-80gb"])
     if name == "paper":
         assert all(step.share < 0.015 for step in plan if "-full" not in step.name), "the paper's limit"
