@@ -78,6 +78,7 @@ def load_part(bundle: Bundle, lexicon: bool, document: bool) -> Tagger:
         loaded.parts,
         backend=manifest.backend or "",
         workers=loaded.workers,
+        multiple=loaded.multiple,
         matcher=loaded.matcher if lexicon else None,
     )
 
