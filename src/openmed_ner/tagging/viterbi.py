@@ -293,5 +293,5 @@ class DocumentDecoder:
     def coverage(self) -> Coverage:
         """Account of the text read; complete if every visible character was decoded once, in order."""
         text = self._reading.original
-        n_read = self._n_characters + self._reading.n_hyphens
+        n_read = self._n_characters + self._reading.n_unread
         return Coverage(len(text), self._n_windows, self._in_order and n_read == count_visible(text))

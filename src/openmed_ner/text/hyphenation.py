@@ -18,7 +18,8 @@ from itertools import accumulate
 from unicodedata import category
 
 from openmed_ner.text.document import Span
-from openmed_ner.text.words import MAX_WORD, has_invisible, iter_ranges
+from openmed_ner.text.references import blank_references
+from openmed_ner.text.words import MAX_WORD, count_visible, has_invisible, iter_ranges
 
 _SOFT = "\xad"
 _HYPHEN = re.compile(rf"[-\u2010{_SOFT}] *(?:\r\n|[\n\r]) *")
@@ -54,18 +55,20 @@ class Reading:
     Attributes:
         original: the text.
         text: the text as it is read.
-        n_hyphens: number of the hyphens that it lacks.
+        n_unread: number of visible characters that it lacks.
     """
 
-    def __init__(self, original: str, hyphens: Sequence[Range] = ()) -> None:
+    def __init__(self, original: str, hyphens: Sequence[Range] = (), *, legible: str | None = None) -> None:
         """Leave out ranges of a text.
 
         Args:
             original: the text.
             hyphens: ranges of one hyphen and white space each, inside of words, in order.
+            legible: the text without references to signs, each character in its place.
         """
-        self.original = self.text = original
-        self.n_hyphens = len(hyphens)
+        self.original = original
+        legible = original if legible is None else legible
+        self.text = legible
         self._ends = [end for _, end in hyphens]
         self._removed = [0, *accumulate(end - start for start, end in hyphens)]
         self._places = [
@@ -74,8 +77,11 @@ class Reading:
         if hyphens:
             bounds = [0, *(edge for hyphen in hyphens for edge in hyphen), len(original)]
             self.text = "".join(
-                original[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True)
+                legible[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True)
             )
+        self.n_unread = len(hyphens)
+        if legible is not original:
+            self.n_unread += count_visible(original) - count_visible(legible)
 
     def original_range(self, start: int, end: int) -> Range:
         """Return the place in the original of a range of the reading."""
@@ -90,20 +96,21 @@ class Reading:
 
     def restore(self, spans: Iterable[Span]) -> list[Span]:
         """Return spans of the reading as spans of the original; they have no fragments."""
-        if not self.n_hyphens:
+        if not self._places:
             return list(spans)
         ranges = ((span, *self.original_range(span.start, span.end)) for span in spans)
         return [replace(span, start=start, end=end) for span, start, end in ranges]
 
 
 def read_text(text: str, is_known: Callable[[str], bool]) -> Reading:
-    """Join the parted words of a text.
+    """Join the parted words of a text, and read references of HTML as the signs that they mean.
 
     Args:
         text: the text.
         is_known: tells whether a word is known beside the text, as to a vocabulary or a lexicon.
     """
-    return Reading(text, _find_hyphens(text, is_known))
+    legible = blank_references(text)
+    return Reading(text, _find_hyphens(legible, is_known), legible=legible)
 
 
 def join_name(name: str) -> str:
