@@ -490,7 +490,7 @@ def test_recipes_in_the_repository_are_valid() -> None:
         "adaptation": 26,
         "broad": 4,
         "cpu": 10,
-        "cpu-hours": 3,
+        "cpu-hours": 2,
         "gpu": 4,
         "joint": 5,
         "paper": 78,
