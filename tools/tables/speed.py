@@ -132,29 +132,18 @@ def _training(record: Mapping[str, Any]) -> str:
 
 def memory() -> str:
     """Peak memory against the length of one document, and the number of documents."""
-    records = [read("benchmark-memory"), read("benchmark-memory-many")]
+    record = read("benchmark-memory")
     rows = []
-    for record in records:
-        bundle = f"{record['bundle']} ({record['precision']}, {record['backend']})"
-        for kind, name in (("pages", "one document of {} pages"), ("documents", "{} abstracts")):
-            for count, row in record[kind].items():
-                complete = "yes" if row["complete"] else "no"
-                sizes = name.format(f"{int(count):,}"), f"{row['characters']:,}", f"{row['windows']:,}"
-                rows.append(
-                    (bundle, *sizes, complete, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}")
-                )
+    for kind, name in (("pages", "one document of {} pages"), ("documents", "{} abstracts")):
+        for count, row in record[kind].items():
+            complete = "yes" if row["complete"] else "no"
+            sizes = name.format(f"{int(count):,}"), f"{row['characters']:,}", f"{row['windows']:,}"
+            rows.append((*sizes, complete, f"{row['seconds']:.1f}", f"{row['peak_megabytes']:.0f}"))
 
-    names = (
-        "bundle",
-        "text",
-        "characters",
-        "windows",
-        "read completely",
-        "seconds",
-        "peak memory, MB",
-    )
-    machines = " ".join(f"{record['bundle']}: {machine(record)}" for record in records)
-    return "\n".join([report.table(names, rows), "", f"One run each, of all heads. {machines}"])
+    names = "text", "characters", "windows", "read completely", "seconds", "peak memory, MB"
+    bundle = f"{record['bundle']} ({record['precision']}, {record['backend']})"
+    remark = f"{bundle}. One run each, of all heads. {machine(record)}"
+    return "\n".join([report.table(names, rows), "", remark])
 
 
 def adapters() -> str:
