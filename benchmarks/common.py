@@ -26,7 +26,7 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def parse_bundles(description: str | None) -> list[Bundle]:
-    """The bundles that a command line names; the embedded one if it names none."""
+    """The bundles that a command line names, or else the embedded one."""
     parser = make_parser(description)
     parser.add_argument(
         "bundles", nargs="*", type=Path, help="folders of bundles (default: the embedded one)"

@@ -35,4 +35,4 @@ def pretraining() -> str:
         lines.append(table_row((method, *values, f"{ratio:.2f}", share)))
 
     ceiling = f"ceiling {record['matrix_multiply_gflops']:.0f} GFLOP/s in {record['precision']}"
-    return "\n".join([*lines, "", conditions(record, f"batches of {record['shape']} subwords; {ceiling}")])
+    return "\n".join([*lines, "", conditions(record, f"batches of {record['shape']} subwords, {ceiling}")])

@@ -230,7 +230,7 @@ def _iter_rows(file: TextIO, source: str, on_bad: OnBad, columns: Mapping[str, s
 
 
 def _choose_delimiter(header: str, columns: Mapping[str, str]) -> str:
-    """Choose the delimiter that gives the most columns of ours, and then the most of any; a comma if none."""
+    """Choose the delimiter that gives the most columns of ours, then the most of any, or else a comma."""
     cells = {delimiter: header.split(delimiter) for delimiter in DELIMITERS}
     return max(DELIMITERS, key=lambda choice: (count_columns(cells[choice], columns), len(cells[choice])))
 

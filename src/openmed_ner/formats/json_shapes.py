@@ -39,7 +39,7 @@ _MAX_ENTRIES = 100
 _STARTS = ("start", "startoffset", "begin", "beginoffset", "startchar", "offset")
 _ENDS = ("end", "endoffset", "endchar")
 _INCLUSIVE = ("points", "startindex", "startpos", "charstart", "beginindex")
-"""Names of places that may end at their last character; they are refused, not passed over."""
+"""Names of places that may end at their last character. They are refused, not passed over."""
 _LABELS = ("label", "obj", "type", "tag", "entitygroup", "entitytype", "category", "entity", "tagname")
 
 

@@ -29,7 +29,7 @@ _LATE_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?([ \t\r\n]+)(?:\xef\xbb\xbf)?
 
 
 def move_blanks(content: bytes) -> bytes:
-    """Put the blanks at the start of a file behind its declaration, where XML allows them; lines stay."""
+    """Put the blanks at the start of a file behind its declaration, where XML allows them. Lines stay."""
     match = _LATE_DECLARATION.match(content)
     return match[2] + match[1] + content[match.end() :] if match else content
 

@@ -189,7 +189,7 @@ def run(folder: Path, out: Path, *, minutes: float, device: str, save_every: flo
 
 
 def _study_minutes(folder: Path, minutes: float) -> float:
-    """Return the time limit of the study, over all runs: its own, or less if this run is shorter; 0: none."""
+    """Return the time limit of the study over all runs: its own, or less in a shorter run. 0 sets none."""
     planned: float = read_json(folder / STUDY)["minutes"]
     if not planned or not minutes:
         return planned
